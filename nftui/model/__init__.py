@@ -1,0 +1,1 @@
+"""Frozen data shared by every layer; standard library only, no I/O."""

@@ -1,0 +1,108 @@
+"""What optimizations return: demands, grants, advice, fragments, effort, assertions. Data only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from nftui.model.message import Message
+
+
+class Risk(StrEnum):
+    """What can go wrong when an optimization is applied."""
+
+    LOW = "low"
+    MEDIUM = "medium"
+    HIGH = "high"
+
+
+@dataclass(frozen=True, slots=True)
+class Applicability:
+    """Whether an optimization has something to do here, on which services, and why not."""
+
+    applicable: bool
+    reason: Message
+    services: tuple[str, ...] = ()
+    refused: Mapping[str, Message] = field(default_factory=dict)
+    """Services of the role that must not be touched, with the reason (no volume on PGDATA, …)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """Memory that a service needs, in bytes: `floor` it cannot do without, `wanted`, `worst` it may use."""
+
+    optimization: str
+    service: str
+    floor: int
+    wanted: int
+    worst: int
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """Memory that a service may count on, in bytes; `from_limit` where its own limit decides."""
+
+    service: str
+    bytes: int
+    from_limit: bool = False
+    cpus: float | None = None
+    """CPUs that the planner gives it, None where only its own limit and the host decide."""
+
+
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """One knob of one service. Values are strings as the service prints them; None = unknown."""
+
+    knob: str
+    service: str | None
+    value: str | None
+    """What will be in force: chosen, kept or recommended."""
+    current: str | None
+    recommended: str | None
+    unit: str
+    why: Message
+    source: str
+    changes: bool = False
+    """True where `value` is to be written (beyond the 5 % tolerance, or chosen)."""
+    kept: bool = False
+    """The operator's own value stands; the recommendation is shown unselected."""
+    restart: bool = True
+    notes: tuple[Message, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Fragment:
+    """One optimization's part of the override: service to Compose keys.
+
+    Strings are Compose source text: what the operator interpolates stays `${…}` (made from `Service.raw`),
+    a literal dollar is `$$`. So no secret is copied.
+    """
+
+    optimization: str
+    services: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
+    values: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """Service to knob to value in force: what `status` and the preset export show."""
+
+
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """Person-days, low to high."""
+
+    low: float
+    high: float
+
+    def __add__(self, other: Effort) -> Effort:
+        return Effort(self.low + other.low, self.high + other.high)
+
+
+@dataclass(frozen=True, slots=True)
+class Assertion:
+    """Something a committed run left in force: evaluated by `status` only (engine.md 9)."""
+
+    kind: str
+    """Looked up in the registry of comparators: "file", "env-key", "postgres-setting", "container"."""
+    target: str
+    expected: str
+    params: Mapping[str, object] = field(default_factory=dict)
+    level: str = "medium"

@@ -1,0 +1,65 @@
+"""Choices: which optimizations are on, off or untouched, and the values that the operator set."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+
+
+class Selection(StrEnum):
+    """Untouched: what is in force stays byte for byte. Off must be said: a planned removal (engine.md 2)."""
+
+    ON = "on"
+    OFF = "off"
+    UNTOUCHED = "untouched"
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """The operator's intent, in canonical text, however it was given (wizard, preset, --set)."""
+
+    selections: Mapping[str, Selection] = field(default_factory=dict)
+    values: Mapping[tuple[str, str | None, str], str] = field(default_factory=dict)
+    """(optimization, service or None for all of them, knob) to the checked text; "auto" is not stored."""
+
+    def selection(self, optimization: str) -> Selection:
+        """What is not named is untouched."""
+        return self.selections.get(optimization, Selection.UNTOUCHED)
+
+    def value(self, optimization: str, service: str | None, knob: str) -> str | None:
+        """The operator's value for that service, else for all services; None means: advise."""
+        own = self.values.get((optimization, service, knob))
+        return own if own is not None else self.values.get((optimization, None, knob))
+
+    def select(self, optimization: str, selection: Selection) -> Choices:
+        """A copy with that selection."""
+        return replace(self, selections={**self.selections, optimization: selection})
+
+    def set(self, optimization: str, service: str | None, knob: str, value: str | None) -> Choices:
+        """A copy with that value; None or "auto" takes it out."""
+        values = {k: v for k, v in self.values.items() if k != (optimization, service, knob)}
+        if value is not None and value != "auto":
+            values[(optimization, service, knob)] = value
+        return replace(self, values=values)
+
+    def as_json(self) -> dict[str, object]:
+        """Canonical form: sorted, untouched left out."""
+        return {
+            "selections": {k: str(v) for k, v in sorted(self.selections.items()) if v is not Selection.UNTOUCHED},
+            "values": [
+                {"optimization": o, "service": s, "knob": k, "value": v}
+                for (o, s, k), v in sorted(self.values.items(), key=lambda item: tuple(x or "" for x in item[0]))
+            ],
+        }
+
+    @staticmethod
+    def from_json(data: Mapping[str, object]) -> Choices:
+        """Inverse of `as_json`."""
+        selections = data.get("selections", {})
+        values = data.get("values", [])
+        assert isinstance(selections, Mapping) and isinstance(values, list)
+        return Choices(
+            {str(k): Selection(str(v)) for k, v in selections.items()},
+            {(v["optimization"], v["service"], v["knob"]): v["value"] for v in values},
+        )

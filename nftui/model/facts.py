@@ -1,0 +1,55 @@
+"""Everything that was read before planning: host, stack, engine, live services, files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from nftui.model.host import Host
+from nftui.model.stack import Engine, Stack
+
+
+@dataclass(frozen=True, slots=True)
+class FileFact:
+    """A file as it was when read; `content` None means that it did not exist."""
+
+    path: str
+    content: bytes | None
+    mode: int | None = None
+    uid: int | None = None
+    gid: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """What was read from one running service by one probe, or why it could not be."""
+
+    probe: str
+    service: str
+    value: object | None
+    error: str | None = None
+    """Why there is no value ("password refused for user x"); None where there is one."""
+    via: str = ""
+    """How it was reached: "address 172.18.0.2:5432", "published 127.0.0.1:5432", "exec psql"."""
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """The input of check, advice and planning: immutable, gathered once."""
+
+    host: Host
+    stack: Stack
+    engine: Engine | None = None
+    live: Mapping[tuple[str, str], Live] = field(default_factory=dict)
+    """(service, probe) to what was read."""
+    files: Mapping[str, FileFact] = field(default_factory=dict)
+    """Absolute path to bytes of: base Compose files, `.env`, nftui's own files."""
+    usage: Mapping[str, int] = field(default_factory=dict)
+    """Service to its present working set in bytes (cgroup usage without inactive file cache)."""
+    others_bytes: int = 0
+    """Promised to (limits) or used by containers of other projects on this host."""
+
+    def live_value(self, service: str, probe: str) -> object | None:
+        """The probe's value for that service, None where it is unknown."""
+        found = self.live.get((service, probe))
+        return found.value if found else None

@@ -1,0 +1,230 @@
+"""Plans: what would be done, exactly. The core is canonical; its digest is the plan's id (engine.md 4)."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from nftui.model.advice import Advice, Assertion, Effort, Fragment, Grant, Risk
+from nftui.model.choices import Choices, Selection
+from nftui.model.message import Message
+
+PLAN_SCHEMA = "nftui/plan/1"
+
+
+class Undo(StrEnum):
+    """How a step is taken back."""
+
+    EXACT = "exact"
+    BY_RESTART = "by-restart"
+    CARRY_BACK = "carry-back"
+    LOSSY = "lossy"
+    IMPOSSIBLE = "impossible"
+
+
+class Resume(StrEnum):
+    """What recovery does with a step that was cut off."""
+
+    REDO = "redo"
+    CONTINUE = "continue"
+    UNDO_ONLY = "undo-only"
+
+
+@dataclass(frozen=True, slots=True)
+class StepSpec:
+    """Smallest reversible unit, as data: looked up by `kind`, so that an old journal can still be undone."""
+
+    id: str
+    kind: str
+    target: str
+    params: Mapping[str, object]
+    summary: Message
+    service: str | None = None
+    optimization: str | None = None
+    kind_version: int = 1
+    downtime_s: float = 0.0
+    undo: Undo = Undo.EXACT
+    undo_after_write: Undo = Undo.EXACT
+    resume: Resume = Resume.REDO
+    stall_s: float = 120.0
+
+    def core(self) -> dict[str, object]:
+        """Its part of the plan's core: no texts, no predictions."""
+        return {
+            "id": self.id,
+            "kind": self.kind,
+            "kind_version": self.kind_version,
+            "target": self.target,
+            "service": self.service,
+            "params": self.params,
+            "undo": [str(self.undo), str(self.undo_after_write)],
+            "resume": str(self.resume),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class FileChange:
+    """A file that a stage switches in; `content` None deletes it. `secret` contents never leave the blobs."""
+
+    path: str
+    action: str
+    """create, update, delete."""
+    before: bytes | None
+    content: bytes | None
+    mode: int = 0o644
+    role: str = "override"
+    """mounted, override, env: the order in which they are written."""
+    keys: tuple[str, ...] = ()
+    """For `.env`: the keys that are merged."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """Steps that stand or fall together; after them the disk describes a safe state."""
+
+    id: str
+    steps: tuple[StepSpec, ...]
+    services: tuple[str, ...] = ()
+    files: tuple[FileChange, ...] = ()
+    fence: str | None = None
+    commit_point: bool = False
+    loss: Message | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Precondition:
+    """What must still hold: identities are equal, quantities are bounds. `op` is "=", ">=" or "<="."""
+
+    key: str
+    op: str
+    value: str
+
+    def as_json(self) -> dict[str, str]:
+        """Plain form."""
+        return {"key": self.key, "op": self.op, "value": self.value}
+
+
+@dataclass(frozen=True, slots=True)
+class OptimizationPlan:
+    """One optimization's line of the plan."""
+
+    id: str
+    selection: Selection
+    applicable: bool
+    reason: Message
+    effort: Effort
+    downtime_s: float
+    risk: Risk
+    advice: tuple[Advice, ...] = ()
+    title: Message | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryUse:
+    """The host's memory bar, in bytes."""
+
+    host_bytes: int | None
+    reserved_bytes: int
+    services: tuple[tuple[str, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """The pure part: what the preview shows while a knob moves. Not applicable until proven."""
+
+    choices: Choices
+    optimizations: tuple[OptimizationPlan, ...]
+    stages: tuple[Stage, ...]
+    fragments: tuple[Fragment, ...]
+    grants: tuple[Grant, ...]
+    memory: MemoryUse
+    warnings: tuple[Message, ...] = ()
+    assertions: tuple[Assertion, ...] = ()
+    preconditions: tuple[Precondition, ...] = ()
+    refusals: tuple[Message, ...] = ()
+    """Why it cannot be proven or applied (a value refused for a service that is there)."""
+
+    @property
+    def files(self) -> tuple[FileChange, ...]:
+        """Every file change, in stage order."""
+        return tuple(change for stage in self.stages for change in stage.files)
+
+    @property
+    def steps(self) -> tuple[StepSpec, ...]:
+        """Every step, in order."""
+        return tuple(step for stage in self.stages for step in stage.steps)
+
+    @property
+    def changes(self) -> bool:
+        """False where there is nothing to do."""
+        return bool(self.steps)
+
+    @property
+    def effort(self) -> Effort:
+        """Days of all optimizations that are on."""
+        total = Effort(0, 0)
+        for item in self.optimizations:
+            if item.selection is Selection.ON and item.applicable:
+                total = total + item.effort
+        return total
+
+    @property
+    def downtime_s(self) -> float:
+        """Predicted seconds in which some service is down."""
+        return sum(step.downtime_s for step in self.steps)
+
+    def core(self) -> dict[str, object]:
+        """Canonical core: the same choices on the same facts give the same bytes, by any way in."""
+        touched = {name for stage in self.stages for name in stage.services}
+        return {
+            "schema": PLAN_SCHEMA,
+            "choices": self.choices.as_json(),
+            "preconditions": [p.as_json() for p in self.preconditions],
+            "fragments": [
+                {"optimization": f.optimization, "services": f.services, "values": f.values} for f in self.fragments
+            ],
+            "grants": [{"service": g.service, "bytes": g.bytes} for g in self.grants if g.service in touched],
+            "stages": [
+                {
+                    "id": stage.id,
+                    "commit_point": stage.commit_point,
+                    "fence": stage.fence,
+                    "files": [
+                        {"path": c.path, "action": c.action, "digest": digest(c.content), "before": digest(c.before)}
+                        for c in stage.files
+                    ],
+                    "steps": [step.core() for step in stage.steps],
+                }
+                for stage in self.stages
+            ],
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A draft that has been through Compose and the checks: only this is reviewed and applied."""
+
+    draft: Draft
+    id: str
+    project: str
+    """Project id (engine id + project name + stable path)."""
+    proof: Mapping[str, str] = field(default_factory=dict)
+    """What proved it: Compose version, effective hashes."""
+
+
+def digest(content: bytes | None) -> str | None:
+    """sha256 of `content` in hex, None for a file that is not there."""
+    return None if content is None else hashlib.sha256(content).hexdigest()
+
+
+def canonical(data: object) -> bytes:
+    """JSON with sorted keys and no spaces: equal data give equal bytes."""
+    return json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def plan_id(draft: Draft) -> str:
+    """Digest of the draft's core."""
+    return hashlib.sha256(canonical(draft.core())).hexdigest()

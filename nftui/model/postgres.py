@@ -1,0 +1,72 @@
+"""What a running PostgreSQL says of itself (pg_settings, pg_file_settings, pg_db_role_setting, statistics)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One row of pg_settings; `shown` is what SHOW prints ("512MB")."""
+
+    name: str
+    setting: str
+    unit: str | None
+    context: str
+    source: str
+    shown: str
+    vartype: str = ""
+    sourcefile: str | None = None
+    sourceline: int | None = None
+    pending_restart: bool = False
+    boot_val: str | None = None
+    reset_val: str | None = None
+    min_val: str | None = None
+    max_val: str | None = None
+    enumvals: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RoleSetting:
+    """A value set by ALTER ROLE or ALTER DATABASE; it beats the command line for that role or database."""
+
+    database: str | None
+    role: str | None
+    name: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class PostgresFacts:
+    """One server's live facts; sizes in bytes, None where it could not be read."""
+
+    version_num: int
+    version: str
+    settings: Mapping[str, Setting] = field(default_factory=dict)
+    role_settings: tuple[RoleSetting, ...] = ()
+    file_errors: tuple[str, ...] = ()
+    """Errors of pg_file_settings: one of them stops every reload."""
+    auto_conf: tuple[str, ...] = ()
+    """Names set by ALTER SYSTEM (postgresql.auto.conf)."""
+    file_settings: Mapping[str, str] = field(default_factory=dict)
+    """Name to the text that the configuration files ask for (pg_file_settings, last row of a name): what stands
+    beneath a command line that hides it. Names without a row are absent."""
+    databases: Mapping[str, int] = field(default_factory=dict)
+    connections_now: int | None = None
+    connections_peak: int | None = None
+    cache_hit_ratio: float | None = None
+    temp_bytes: int | None = None
+    checkpoints_timed: int | None = None
+    checkpoints_requested: int | None = None
+    superuser: bool = False
+    in_recovery: bool = False
+    has_standbys: bool = False
+    system_identifier: str | None = None
+    data_directory: str | None = None
+    preloaded: tuple[str, ...] = ()
+
+    @property
+    def major(self) -> int:
+        """Major version: 15 for 150018."""
+        return self.version_num // 10000

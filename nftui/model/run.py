@@ -1,0 +1,89 @@
+"""What a follower of a run sees, whoever asks: the wizard, `nftui attach`, `nftui apply`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from nftui.model.message import Message
+
+
+@dataclass(frozen=True, slots=True)
+class StepState:
+    """One step of a run. `state`: pending, running, verified, skipped, failed, undoing, undone, undo-failed."""
+
+    id: str
+    summary: Message
+    service: str | None
+    state: str = "pending"
+    seconds: float | None = None
+    error: str | None = None
+    detail: str = ""
+    """What was read back, or what is awaited now."""
+    data: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class RunStatus:
+    """A run as its journal and progress file tell it now."""
+
+    run: str
+    kind: str
+    """apply, rollback, recover."""
+    plan: str | None
+    steps: tuple[StepState, ...]
+    state: str
+    """running, awaiting-confirm, interrupted, ended."""
+    outcome: str | None = None
+    """applied, unchanged, rolled-back, failed, partial; None while it goes on."""
+    reason: str = ""
+    turned: bool = False
+    """True once it goes backwards."""
+    confirm_left_s: float | None = None
+    standing: tuple[str, ...] = ()
+    """What a failed way back left changed."""
+    code: int | None = None
+    """The exit code that the verb takes from it."""
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """Something that was applied and no longer stands; `actual` None = unreadable, which is not drift."""
+
+    target: str
+    expected: str
+    actual: str | None
+    level: str
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectStatus:
+    """`nftui status`."""
+
+    state: str
+    """idle, running, awaiting-confirm, interrupted."""
+    run: str | None
+    generation: int
+    drift: tuple[Drift, ...] = ()
+    unknown: tuple[Drift, ...] = ()
+    owner: str = ""
+    hint: str = ""
+    confirm_left_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotInfo:
+    """What can be rolled back to: the state before that run."""
+
+    id: str
+    created: str
+    kind: str
+    outcome: str | None
+    stands: bool
+    """True while its changes are in force (rollback to it would undo something)."""
+    files: tuple[str, ...]
+    services: tuple[str, ...]
+    bytes: int
+    plan: str | None
+    damaged: tuple[str, ...] = ()

@@ -1,0 +1,1 @@
+"""Ports to the outside: commands, files, processes, Docker, Compose, clock, redaction."""

@@ -1,0 +1,70 @@
+"""Content-addressed store of file contents: exact bytes, 0600, fsynced before anyone relies on them."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+
+from nftui.model.errors import NftuiError
+from nftui.model.message import msg
+
+
+class BlobStore:
+    """Blobs below one directory, named by their sha256; secrets stand in here and nowhere else."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def _path(self, digest: str) -> Path:
+        return self.root / digest[:2] / digest
+
+    def put(self, content: bytes) -> str:
+        """Store `content` (once); return its digest."""
+        digest = hashlib.sha256(content).hexdigest()
+        path = self._path(digest)
+        if path.exists() and path.read_bytes() == content:
+            return digest
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        temporary = path.with_name(f".{digest}.{os.getpid()}")
+        with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as handle:
+            handle.write(content)
+            handle.flush()
+            os.fsync(handle.fileno())
+        temporary.replace(path)
+        sync_directory(path.parent)
+        return digest
+
+    def get(self, digest: str) -> bytes:
+        """The content, proven by its digest; raises NftuiError where it is missing or damaged."""
+        try:
+            content = self._path(digest).read_bytes()
+        except FileNotFoundError:
+            raise NftuiError(
+                msg("Blob {digest} is missing from the snapshot store; nothing was restored.", digest=digest[:12])
+            ) from None
+        if hashlib.sha256(content).hexdigest() != digest:
+            raise NftuiError(msg("Blob {digest} is damaged; nothing was restored from it.", digest=digest[:12]))
+        return content
+
+    def size(self, digest: str) -> int:
+        """Bytes of a blob, 0 where it is missing."""
+        path = self._path(digest)
+        return path.stat().st_size if path.exists() else 0
+
+    def whole(self, digest: str) -> bool:
+        """True where the blob is there and its bytes are the ones it is named by."""
+        try:
+            self.get(digest)
+        except NftuiError:
+            return False
+        return True
+
+
+def sync_directory(path: Path) -> None:
+    """Make a rename or removal in `path` durable."""
+    handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

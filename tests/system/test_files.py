@@ -1,0 +1,116 @@
+"""Writes are whole or absent, keep what they replace, and follow only links that may be followed."""
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from nftui.system.files import Attributes, FileError, LocalFiles, resolve_target
+
+FILES = LocalFiles()
+ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+
+
+def names(directory: Path) -> list[str]:
+    return sorted(path.name for path in directory.iterdir())
+
+
+def test_read_absent_present_and_too_large(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    assert FILES.read(str(path)) is None
+    assert FILES.read(str(path / "below")) is None
+    path.write_bytes(b"12345")
+    fact = FILES.fact(str(path))
+    assert (fact.content, fact.uid) == (b"12345", os.geteuid())
+    with pytest.raises(FileError, match="larger than 4 bytes"):
+        FILES.read(str(path), 4)
+
+
+def test_only_regular_files_are_read(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    with pytest.raises(FileError, match="not a regular file"):
+        FILES.read(str(tmp_path / "fifo"))
+    with pytest.raises(FileError, match=r"is a directory|not a regular file"):
+        FILES.read(str(tmp_path))
+
+
+def test_a_new_file_and_a_replaced_one(tmp_path: Path) -> None:
+    path = tmp_path / "x"
+    FILES.write(str(path), b"one")
+    assert stat.S_IMODE(path.stat().st_mode) == 0o644
+    path.chmod(0o640)
+    FILES.write(str(path), b"two")
+    assert (path.read_bytes(), stat.S_IMODE(path.stat().st_mode)) == (b"two", 0o640)
+    FILES.write(str(path), b"three", Attributes(0o600, os.geteuid(), os.getegid()))
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert names(tmp_path) == ["x"]
+
+
+@ROOT
+def test_owner_and_extended_attributes_stay(tmp_path: Path) -> None:
+    path = tmp_path / "x"
+    path.write_bytes(b"one")
+    os.chown(path, 1234, 4321)
+    try:
+        os.setxattr(path, "user.note", b"kept")
+    except OSError:
+        pytest.skip("no extended attributes here")
+    FILES.write(str(path), b"two")
+    found = path.stat()
+    assert (found.st_uid, found.st_gid, os.getxattr(path, "user.note")) == (1234, 4321, b"kept")
+
+
+def test_a_failed_write_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "x"
+    path.write_bytes(b"old")
+
+    def full(*args: object, **kwargs: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(FileError, match="the disk is full"):
+        FILES.write(str(path), b"new")
+    assert (path.read_bytes(), names(tmp_path)) == (b"old", ["x"])
+
+
+def test_a_link_is_written_through(tmp_path: Path) -> None:
+    (tmp_path / "shared").mkdir()
+    target = tmp_path / "shared" / "env"
+    target.write_bytes(b"old")
+    link = tmp_path / ".env"
+    link.symlink_to("shared/env")
+    FILES.write(str(link), b"new")
+    assert link.is_symlink()
+    assert target.read_bytes() == b"new"
+    assert FILES.delete(str(link)) is True
+    assert target.read_bytes() == b"new"
+
+
+def test_a_dangling_link_is_refused(tmp_path: Path) -> None:
+    link = tmp_path / ".env"
+    link.symlink_to("nowhere")
+    with pytest.raises(FileError, match="which is not there"):
+        FILES.write(str(link), b"x")
+
+
+@ROOT
+def test_a_link_made_by_a_stranger_is_refused(tmp_path: Path) -> None:
+    target = tmp_path / "shadow"
+    target.write_bytes(b"root's")
+    link = tmp_path / ".env"
+    link.symlink_to(target)
+    os.lchown(link, 1234, 1234)
+    with pytest.raises(FileError, match="does not own it"):
+        FILES.write(str(link), b"x")
+    os.chown(target, 1234, 1234)
+    assert resolve_target(str(link)) == str(target)
+
+
+def test_errors_say_what_is_wrong(tmp_path: Path) -> None:
+    with pytest.raises(FileError, match="its directory is not there"):
+        FILES.write(str(tmp_path / "no" / "x"), b"")
+    (tmp_path / "d").mkdir()
+    with pytest.raises(FileError, match="not a regular file"):
+        FILES.write(str(tmp_path / "d"), b"")
+    assert FILES.delete(str(tmp_path / "absent")) is False
