@@ -1,0 +1,27 @@
+"""What nftui knows of images and apps, as data: roles, versions, environment names, data paths, ports, healthchecks."""
+
+from __future__ import annotations
+
+from nftui.catalog.classify import Classification, classify
+from nftui.catalog.environment import EnvNames, env_names, is_inert
+from nftui.catalog.loader import catalog, configuration_directories, load_catalog
+from nftui.catalog.lookup import data_paths, default_ports, healthchecks
+from nftui.catalog.schema import Catalog, CatalogError, Family, Healthcheck
+
+__all__ = [
+    "Catalog",
+    "CatalogError",
+    "Classification",
+    "EnvNames",
+    "Family",
+    "Healthcheck",
+    "catalog",
+    "classify",
+    "configuration_directories",
+    "data_paths",
+    "default_ports",
+    "env_names",
+    "healthchecks",
+    "is_inert",
+    "load_catalog",
+]

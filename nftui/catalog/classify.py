@@ -1,0 +1,227 @@
+"""What a service is: by its image, then by what it runs, then by everything else it gives away."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from nftui.catalog.loader import catalog
+from nftui.catalog.lookup import families_of, version_of
+from nftui.catalog.programs import argv_of, script_programs, started
+from nftui.catalog.references import Reference, parse_reference
+from nftui.catalog.schema import Family
+from nftui.model.stack import Role
+
+_SERVER_ROLES = frozenset(Role) - {Role.APP, Role.CLIENT, Role.EXPORTER, Role.UNKNOWN}
+_ONE_SHOT = re.compile(
+    r"backup|dump|restore|migrat|seed|pull|preload|setup|import|export|wait|cron|provision|clean|init|create|warm"
+)
+_STARTER = re.compile(r"entrypoint|start|run-?server|\brun\b")
+_VALUE_KEYS = (
+    *("ports", "expose", "environment", "command", "entrypoint", "volumes", "depends_on", "healthcheck", "labels"),
+    *("links", "env_file", "working_dir", "secrets", "configs", "deploy", "restart", "extends"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Classification:
+    """What a service is to the stack."""
+
+    role: Role
+    extra_roles: tuple[Role, ...] = ()
+    """Servers that are surely inside as well."""
+    version: str | None = None
+    """Version of the server as the tag tells it, None where it does not."""
+    family: str | None = None
+    """Id of the catalog's entry, None where only evidence spoke."""
+
+
+def classify(config: Mapping[str, object], image: str | None = None) -> Classification:
+    """Judge one service; `config` is its Compose definition (long or short forms), `image` overrides its image.
+
+    `unknown` only where nothing at all is known of it.
+    """
+    image = image or (str(config["image"]) if config.get("image") else None)
+    reference = parse_reference(image or "")
+    family = _family(config, reference)
+    if family is None:
+        return Classification(_by_evidence(config, reference), version=None)
+    version = version_of(family, reference)
+    if family.role in _SERVER_ROLES:
+        role = _running(config, family)
+        return Classification(role, (), version, family.id)
+    return Classification(family.role, _bundled(family, config, reference), version, family.id)
+
+
+def _family(config: Mapping[str, object], reference: Reference) -> Family | None:
+    for family in families_of(reference):
+        if not family.hint_needed or _hinted(config, family):
+            return family
+    return None
+
+
+def _hinted(config: Mapping[str, object], family: Family) -> bool:
+    """A name such as `acme/postgres-custom` counts where something else agrees."""
+    programs = list(_programs(config, ()))
+    if programs:
+        return any(_server_role(program) is family.role for program in programs)
+    return _scores(config).get(family.role, 0) > 0
+
+
+def _bundled(family: Family, config: Mapping[str, object], reference: Reference) -> tuple[Role, ...]:
+    values = "\n".join(environment_of(config).values())
+    roles = []
+    for bundle in family.bundles:
+        excluded = bundle.unless is not None and bundle.unless.search(values)
+        wrong_tag = bundle.tag is not None and bundle.tag not in (reference.tag or "")
+        if not excluded and not wrong_tag:
+            roles.append(bundle.role)
+    return tuple(roles)
+
+
+def _programs(config: Mapping[str, object], default: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+    """The programs a service starts; `default` is the image's own entrypoint."""
+    entrypoint, command = argv_of(config)
+    argv = [*(entrypoint or default), *command]
+    if not entrypoint and not command:
+        return
+    first = argv[0]
+    if " " in first.strip() and len(argv) == 1:
+        yield from script_programs(first)
+        return
+    yield from started(argv)
+
+
+def _server_role(program: tuple[str, ...]) -> Role | None:
+    """The role that a program serves, by name or by name and verb."""
+    servers = catalog().servers
+    verb = _verb(program)
+    if program[0] in ("redis-server", "valkey-server") and "--sentinel" in program:
+        return Role.APP
+    return servers.get(f"{program[0]} {verb}") or servers.get(program[0])
+
+
+def _is_client(program: tuple[str, ...]) -> bool:
+    clients = catalog().clients
+    return program[0] in clients or f"{program[0]} {_verb(program)}" in clients
+
+
+def _verb(program: tuple[str, ...]) -> str:
+    """The first word after the program that is no option."""
+    return next((word for word in program[1:] if not word.startswith("-")), "")
+
+
+def _running(config: Mapping[str, object], family: Family) -> Role:
+    """The role of a server image with this command: the server, another one, or a client."""
+    programs = [p for p in _programs(config, family.entrypoint) if not _is_argument(p)]
+    served = [role for role in map(_server_role, programs) if role is not None]
+    if served:
+        return family.role if family.role in served else served[0]
+    if family.entrypoint and programs and all(p[0] == family.entrypoint[0] for p in programs):
+        # `ollama serve` was seen above: any other verb does one thing and ends.
+        return Role.CLIENT if any(_verb(p) for p in programs) else family.role
+    if not programs:
+        return family.role
+    idle = catalog().idle
+    if any(_is_client(p) for p in programs) or all(p[0] in idle for p in programs):
+        return Role.CLIENT
+    return Role.CLIENT if _is_one_shot(config, programs) else family.role
+
+
+def _is_argument(program: tuple[str, ...]) -> bool:
+    """An option or a configuration file: the image's entrypoint hands it to the server."""
+    return (
+        program[0].startswith("-")
+        or program[0].endswith((".conf", ".cnf", ".ini", ".yml", ".yaml"))
+        or program[0].isdigit()
+    )
+
+
+def _is_one_shot(config: Mapping[str, object], programs: list[tuple[str, ...]]) -> bool:
+    """A script of unknown content: its name and what else the service says of itself decide."""
+    names = " ".join(program[0].lower() for program in programs)
+    if _scores(config):
+        return False
+    if _ONE_SHOT.search(names) and not _STARTER.search(names):
+        return True
+    return str(config.get("restart", "")).startswith(("no", "on-failure", "False"))
+
+
+def _by_evidence(config: Mapping[str, object], reference: Reference) -> Role:
+    """The role of an image that the catalog does not know."""
+    for program in _programs(config, ()):
+        role = _server_role(program)
+        if role is not None:
+            return role
+    scores = _scores(config)
+    best = max(scores, key=lambda role: scores[role], default=None)
+    if best is not None and scores[best] >= 2:
+        return best
+    known = any(config.get(key) not in (None, "", [], {}) for key in _VALUE_KEYS)
+    return Role.APP if known else Role.UNKNOWN
+
+
+def _scores(config: Mapping[str, object]) -> dict[Role, int]:
+    """Points per role: a data path 2, a port, environment names and a healthcheck 1 each."""
+    data = catalog()
+    scores: dict[Role, int] = {}
+    for target in mount_targets(config):
+        role = next((r for path, r in data.data.items() if target == path or target.startswith(path + "/")), None)
+        if role is not None:
+            scores[role] = max(scores.get(role, 0), 2)
+    for found in (_port_roles(config), _env_roles(config), _health_roles(config)):
+        for role in found:
+            scores[role] = scores.get(role, 0) + 1
+    return scores
+
+
+def _port_roles(config: Mapping[str, object]) -> set[Role]:
+    ports = set()
+    for key in ("ports", "expose"):
+        entries = config.get(key)
+        for entry in entries if isinstance(entries, list) else []:
+            target = (
+                entry.get("target") if isinstance(entry, Mapping) else str(entry).partition("/")[0].rpartition(":")[2]
+            )
+            if str(target).isdigit():
+                ports.add(int(str(target)))
+    return {catalog().ports[port] for port in ports if port in catalog().ports}
+
+
+def _env_roles(config: Mapping[str, object]) -> set[Role]:
+    return {catalog().env[name] for name in environment_of(config) if name in catalog().env}
+
+
+def _health_roles(config: Mapping[str, object]) -> set[Role]:
+    check = config.get("healthcheck")
+    test = check.get("test") if isinstance(check, Mapping) else None
+    text = test if isinstance(test, str) else " ".join(str(word) for word in test) if isinstance(test, list) else ""
+    host = re.search(r"(?:-h|--host)[ =]*([\w.-]+)", text)
+    if host and host.group(1) not in ("localhost", "127.0.0.1"):
+        # It asks another container.
+        return set()
+    return {
+        role for word, role in catalog().health.items() if re.search(rf"(?<![\w-]){re.escape(word)}(?![\w-])", text)
+    }
+
+
+def environment_of(config: Mapping[str, object]) -> dict[str, str]:
+    """Environment of a service, from map or list, as text."""
+    value = config.get("environment")
+    if isinstance(value, Mapping):
+        return {str(key): "" if item is None else str(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return {key: item for key, _, item in (str(entry).partition("=") for entry in value)}
+    return {}
+
+
+def mount_targets(config: Mapping[str, object]) -> Iterator[str]:
+    """Container paths of the mounts of a service, from long or short form."""
+    volumes = config.get("volumes")
+    for entry in volumes if isinstance(volumes, list) else []:
+        if isinstance(entry, Mapping):
+            yield str(entry.get("target", "")).rstrip("/")
+        else:
+            parts = str(entry).split(":")
+            yield (parts[1] if len(parts) > 1 else parts[0]).rstrip("/")

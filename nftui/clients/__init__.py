@@ -1,0 +1,1 @@
+"""Clients of the services, over address or exec."""

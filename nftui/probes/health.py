@@ -1,0 +1,63 @@
+"""Is a service doing its work, and may it be stopped now? By role: a real query, never only an open port."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+
+from nftui.clients.postgres import Exec, PostgresClient, PostgresUnreachable, connect
+from nftui.model.message import Message
+from nftui.model.stack import Role, Service
+from nftui.probes.postgres_state import checkpoint, is_serving
+from nftui.probes.quiet import connected_clients, postgres_quiet
+
+
+def _with_postgres(service: Service, port: Exec | None, use: Callable[[PostgresClient], object]) -> object:
+    client = connect(service, port)
+    try:
+        return use(client)
+    finally:
+        client.close()
+
+
+def serving(service: Service, port: Exec | None) -> str | None:
+    """Why the service does not do its work, None when it does or when its role has no check."""
+    if service.role is not Role.POSTGRES:
+        return None
+    try:
+        reason = _with_postgres(service, port, is_serving)
+    except PostgresUnreachable as error:
+        return str(error.message)
+    return None if reason is None else str(reason)
+
+
+def quiet(service: Service, port: Exec | None) -> Sequence[Message]:
+    """Why now is no moment to stop it; a server that cannot be asked has nothing to lose by it."""
+    if service.role is not Role.POSTGRES or service.running is None:
+        return ()
+    try:
+        found = _with_postgres(service, port, lambda client: postgres_quiet(client, time.time()))
+    except PostgresUnreachable:
+        return ()
+    return found if isinstance(found, tuple) else ()
+
+
+def clients(service: Service, port: Exec | None) -> set[str]:
+    """Addresses from which sessions are open; empty where the service cannot be asked."""
+    if service.role is not Role.POSTGRES or service.running is None:
+        return set()
+    try:
+        found = _with_postgres(service, port, connected_clients)
+    except PostgresUnreachable:
+        return set()
+    return {c.address for c in found if c.address} if isinstance(found, tuple) else set()
+
+
+def ease_stop(service: Service, port: Exec | None) -> None:
+    """A CHECKPOINT, so that the shutdown is short; whatever hinders it does not hinder the stop."""
+    if service.role is not Role.POSTGRES or service.running is None:
+        return
+    try:
+        _with_postgres(service, port, checkpoint)
+    except PostgresUnreachable:
+        return

@@ -1,0 +1,62 @@
+"""The registry of live probes: which services each reads, and all that are needed, at the same time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
+
+from nftui.clients.postgres import Exec
+from nftui.model.facts import Live
+from nftui.model.stack import Role, Service, Stack
+from nftui.probes.postgres import probe_postgres
+
+ProbeFunction = Callable[[Service, Exec | None, Mapping[str, str]], Live]
+
+_AT_ONCE = 4
+
+
+class Probe(NamedTuple):
+    """A probe and the role of the services that it can read."""
+
+    role: Role
+    read: ProbeFunction
+
+
+PROBES: Mapping[str, Probe] = {"postgres": Probe(Role.POSTGRES, probe_postgres)}
+
+
+def probe_live(
+    stack: Stack,
+    needs: Iterable[str],
+    exec_port: Exec | None,
+    probes: Mapping[str, Probe] = PROBES,
+) -> dict[tuple[str, str], Live]:
+    """(service, probe) to what was read, for each active service that a needed probe knows. Never raises.
+
+    A name that no probe has is passed over: what it would have said stays unknown.
+    """
+    jobs = [
+        (name, service)
+        for name in sorted(set(needs) & set(probes))
+        for service in stack.with_role(probes[name].role)
+    ]  # fmt: skip
+
+    def run(job: tuple[str, Service]) -> Live:
+        name, service = job
+        return _one(name, probes[name].read, service, exec_port, stack.environment)
+
+    if len(jobs) < 2:
+        return {(service.name, name): run((name, service)) for name, service in jobs}
+    with ThreadPoolExecutor(min(len(jobs), _AT_ONCE)) as pool:
+        return {(service.name, name): live for (name, service), live in zip(jobs, pool.map(run, jobs), strict=True)}
+
+
+def _one(name: str, read: ProbeFunction, service: Service, exec_port: Exec | None, environ: Mapping[str, str]) -> Live:
+    if service.running is None:
+        return Live(name, service.name, None, "not running")
+    try:
+        return read(service, exec_port, environ)
+    except Exception as error:  # one service that answers oddly must not cost the facts of all others
+        # Only the type: the text of an unforeseen error may quote what it choked on, secrets included.
+        return Live(name, service.name, None, f"the probe failed ({type(error).__name__})")

@@ -1,0 +1,268 @@
+"""One Compose project, declared and running (engine.md 1).
+
+Compose resolves it; the plain-file reader adds where each value is written, and stands in where Compose or the
+engine cannot be had. What limits nftui there becomes a Problem, never an exception.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+from nftui.model.errors import NftuiError
+from nftui.model.message import msg
+from nftui.model.stack import Container, Invocation, Place, Problem, Service, Stack
+from nftui.probes import surroundings
+from nftui.probes.containers import inspected
+from nftui.probes.resolve import Background, Resolved, Resolver, problem_of
+from nftui.probes.services import Classify, service_of
+from nftui.system.compose import ComposeError, ComposePort
+from nftui.system.docker import EngineError, EnginePort
+from nftui.system.redaction import Redactor
+
+Json = Mapping[str, Any]
+
+
+class ReadProject(Protocol):
+    """What the plain-file reader gives (nftui.probes.reader)."""
+
+    @property
+    def document(self) -> Mapping[str, object]: ...
+    @property
+    def raw(self) -> Mapping[str, object]: ...
+    @property
+    def places(self) -> Mapping[str, Place]: ...
+    @property
+    def problems(self) -> tuple[Problem, ...]: ...
+    @property
+    def environment(self) -> Mapping[str, str]: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def active(self) -> tuple[str, ...]: ...
+
+
+Reader = Callable[[Invocation, Mapping[str, str]], ReadProject]
+
+
+def read_stack(
+    invocation: Invocation,
+    engine: EnginePort | EngineError | None,
+    compose: ComposePort | ComposeError | None,
+    reader: Reader,
+    classify: Classify,
+    environ: Mapping[str, str] | None = None,
+) -> Stack:
+    """The project that `invocation` names, with everything that runs of it.
+
+    A port that cannot be had may be given as the error that says why, so that the problem says it too.
+    `environ` is the operator's environment (default: this process's). Raises UsageError, from the reader, only
+    for a file that cannot be parsed at all.
+    """
+    shell = os.environ if environ is None else environ
+    stack = _read(invocation, engine, compose, reader, classify, shell)
+    containers = [c for s in stack.services for c in s.containers]
+    labelled = () if invocation.env_files else surroundings.label_env_files(invocation, containers)
+    if not labelled:
+        return stack
+    # The stack was started with --env-file: without it, half of its values would read as blank.
+    again = replace(invocation, env_files=labelled)
+    port = compose if compose is None or isinstance(compose, ComposeError) else compose.bound(again)
+    return _read(again, engine, port, reader, classify, shell)
+
+
+def _read(
+    invocation: Invocation,
+    engine: EnginePort | EngineError | None,
+    compose: ComposePort | ComposeError | None,
+    reader: Reader,
+    classify: Classify,
+    environ: Mapping[str, str],
+) -> Stack:
+    listing = Background(lambda: _summaries(engine))
+    # First, and not beside Compose: what the reader refuses (a bomb of anchors) would keep Compose busy for ever.
+    read = reader(invocation, environ)
+    resolving = _start(compose, invocation)
+    running = Background(lambda: _running(engine, listing.result()[0], read.name))
+    resolved, refused = _finish(resolving, compose, read)
+    name = str((resolved.active or {}).get("name") or read.name)
+    containers = running.result() if name == read.name else _running(engine, listing.result()[0], name)
+    neighbours, engine_trouble = listing.result()
+    builder = _Builder(read, resolved, containers, classify)
+    services = builder.services()
+    document = resolved.active or read.document
+    names = surroundings.managers(containers, neighbours)
+    problems = [
+        *engine_trouble,
+        *refused,
+        *resolved.problems,
+        *_of_reader(read, resolved),
+        *surroundings.container_problems(invocation, containers),
+        *surroundings.manager_problems(names),
+        *surroundings.stack_services(neighbours, name),
+    ]
+    return Stack(
+        name=name,
+        invocation=invocation,
+        services=services,
+        volumes=_section(document, "volumes"),
+        networks=_section(document, "networks"),
+        problems=_redacted(problems, services, read.environment),
+        resolved_by="compose" if resolved.active else "files",
+        environment=read.environment,
+        document=document,
+        managers=names,
+    )
+
+
+# -- Compose -------------------------------------------------------------------------------------------------
+def _start(compose: ComposePort | ComposeError | None, invocation: Invocation) -> Resolver | None:
+    if compose is None or isinstance(compose, ComposeError):
+        return None
+    return Resolver(compose, _mentions_profiles(invocation.files)).start()
+
+
+def _mentions_profiles(files: Iterable[str]) -> bool:
+    """A cheap look into the files; what they include may have profiles too."""
+    for path in files:
+        try:
+            content = Path(path).read_bytes()
+        except OSError:
+            continue
+        if b"profiles" in content or b"include" in content or b"extends" in content:
+            return True
+    return False
+
+
+def _finish(
+    resolving: Resolver | None, compose: ComposePort | ComposeError | None, read: ReadProject
+) -> tuple[Resolved, list[Problem]]:
+    nothing = Resolved(None, {})
+    if resolving is None:
+        if isinstance(compose, ComposeError):
+            return nothing, [compose.problem()]
+        return nothing, [problem_of("compose-missing", msg(
+            "Docker Compose does not answer: findings come from the files alone."), "apply")]  # fmt: skip
+    profiles = {name: _profiles(config) for name, config in _section(read.document, "services").items()}
+    try:
+        return resolving.finish(profiles), []
+    except ComposeError as error:
+        return nothing, [error.problem()]
+    except NftuiError as error:
+        return nothing, [problem_of("compose-failed", error.message, "plan", "apply")]
+
+
+def _of_reader(read: ReadProject, resolved: Resolved) -> list[Problem]:
+    """The reader's problems, where Compose did not resolve all; without the one that Compose named already."""
+    if resolved.active and not resolved.problems:
+        return []
+    return [p for p in read.problems if not (resolved.named and resolved.named in p.text)]
+
+
+def _profiles(config: Mapping[str, object]) -> tuple[str, ...]:
+    listed = config.get("profiles")
+    return tuple(str(p) for p in listed) if isinstance(listed, (list, tuple)) else ()
+
+
+# -- the engine ----------------------------------------------------------------------------------------------
+def _summaries(engine: EnginePort | EngineError | None) -> tuple[list[Json], list[Problem]]:
+    """Every container of the engine, in short, and what is to be said about the engine."""
+    if engine is None:
+        return [], [problem_of("engine-missing", msg(
+            "No Docker Engine answers: findings come from the files alone."), "apply")]  # fmt: skip
+    if isinstance(engine, EngineError):
+        return [], [engine.problem()]
+    try:
+        return list(engine.containers()), surroundings.engine_problems(engine.facts())
+    except EngineError as error:
+        return [], [error.problem()]
+
+
+def _running(engine: EnginePort | EngineError | None, summaries: Sequence[Json], project: str) -> tuple[Container, ...]:
+    if engine is None or isinstance(engine, EngineError):
+        return ()
+    return inspected(engine, [s for s in summaries if surroundings.project_of(s) == project])
+
+
+# -- services ------------------------------------------------------------------------------------------------
+@dataclass(frozen=True)
+class _Builder:
+    read: ReadProject
+    resolved: Resolved
+    containers: Sequence[Container]
+    classify: Classify
+
+    def services(self) -> tuple[Service, ...]:
+        """In the order of the files; active ones as resolved, the others as far as anyone could read them."""
+        written = _section(self.read.document, "services")
+        full = _section(self.resolved.full, "services")
+        active = _section(self.resolved.active or {}, "services")
+        enabled = set(active) if self.resolved.active else set(self.read.active)
+        names = [*written, *(n for n in full if n not in written)]
+        raw = _section(self.read.raw, "services")
+        places = _places_of(self.read.places, names)
+        running: dict[str, list[Container]] = {}
+        for container in self.containers:
+            if not container.one_off:
+                running.setdefault(container.service, []).append(container)
+        return tuple(
+            service_of(
+                name,
+                active.get(name) or full.get(name) or written.get(name, {}),
+                active=name in enabled,
+                classify=self.classify,
+                raw=raw.get(name, {}),
+                places=places[name],
+                containers=running.get(name, []),
+            )
+            for name in names
+        )
+
+
+def _places_of(places: Mapping[str, Place], names: Sequence[str]) -> dict[str, dict[str, Place]]:
+    """Places by service, with keys that begin at it; "" is where it begins itself. A name may contain dots."""
+    found: dict[str, dict[str, Place]] = {name: {} for name in names}
+    for key, place in places.items():
+        parts = key.split(".")
+        if parts[0] != "services":
+            continue
+        for end in range(len(parts), 1, -1):
+            name = ".".join(parts[1:end])
+            if name in found:
+                found[name][".".join(parts[end:])] = place
+                break
+    return found
+
+
+def _section(document: Mapping[str, object], key: str) -> dict[str, Mapping[str, object]]:
+    section = document.get(key)
+    if not isinstance(section, Mapping):
+        return {}
+    return {str(name): entry if isinstance(entry, Mapping) else {} for name, entry in section.items()}
+
+
+def _redacted(
+    problems: Sequence[Problem], services: Sequence[Service], environment: Mapping[str, str]
+) -> tuple[Problem, ...]:
+    """Compose quotes values in its refusals: hide what the files tell to be secret."""
+    if not problems:
+        return ()
+    redactor = Redactor()
+    redactor.learn(environment)
+    for service in services:
+        redactor.learn(service.environment)
+    redactor.learn_ordinary(s.name for s in services)
+    return tuple(_shown(p, redactor) for p in problems)
+
+
+def _shown(problem: Problem, redactor: Redactor) -> Problem:
+    text = redactor.text(problem.text)
+    if text == problem.text:
+        return problem
+    message = problem.message and replace(
+        problem.message, args={k: redactor.text(str(v)) for k, v in problem.message.args.items()}
+    )
+    return replace(problem, text=text, message=message)

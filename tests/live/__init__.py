@@ -1,0 +1,1 @@
+"""Live probes, quiet checks and read-backs."""
