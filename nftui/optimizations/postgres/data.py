@@ -1,0 +1,115 @@
+"""Where a server keeps its data: PGDATA, the mount that holds it, and the disk below."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from nftui.model.postgres import PostgresFacts
+from nftui.optimizations.postgres.images import is_official_like
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from nftui.model.facts import Facts
+    from nftui.model.host import Mount
+    from nftui.model.stack import MountSpec, Service
+
+HOME = "/var/lib/postgresql"
+_ANONYMOUS = re.compile(r"[0-9a-f]{64}")
+
+
+def live_facts(facts: Facts, service: Service) -> PostgresFacts | None:
+    """What the running server said, None where it could not be asked."""
+    value = facts.live_value(service.name, "postgres")
+    return value if isinstance(value, PostgresFacts) else None
+
+
+def major_version(facts: Facts, service: Service) -> int | None:
+    """The server's major version: its own word, else the image's."""
+    live = live_facts(facts, service)
+    if live is not None:
+        return live.major
+    match = re.match(r"(\d+)", service.version or "")
+    return int(match[1]) if match else None
+
+
+def data_directory(facts: Facts, service: Service) -> str | None:
+    """PGDATA inside the container: asked, declared, or the image's; None where it is not known."""
+    live = live_facts(facts, service)
+    if live is not None and live.data_directory:
+        return live.data_directory.rstrip("/")
+    declared = service.environment.get("PGDATA")
+    container = service.running.environment.get("PGDATA") if service.running else None
+    if declared or container:
+        return str(declared or container).rstrip("/")
+    major = major_version(facts, service)
+    if not is_official_like(service) or major is None:
+        return None
+    return f"{HOME}/data" if major <= 17 else f"{HOME}/{major}/docker"
+
+
+def covers(target: str, path: str) -> bool:
+    """True where a mount on `target` holds `path`."""
+    return path == target.rstrip("/") or path.startswith(target.rstrip("/") + "/")
+
+
+def deepest(mounts: Iterable[MountSpec], path: str) -> MountSpec | None:
+    """The mount that holds `path`, the deepest of several."""
+    return max((m for m in mounts if covers(m.target, path)), key=lambda m: len(m.target.rstrip("/")), default=None)
+
+
+def hidden_volume(facts: Facts, service: Service, directory: str) -> bool:
+    """True where the image's own VOLUME lies between the declared mount and the data: an anonymous volume has them.
+
+    docker-library's images up to 17 declare VOLUME /var/lib/postgresql/data, from 18 on /var/lib/postgresql.
+    """
+    mount = deepest(service.mounts, directory)
+    major = major_version(facts, service)
+    if mount is None or major is None or not is_official_like(service):
+        return False
+    volume = f"{HOME}/data" if major <= 17 else HOME
+    return covers(volume, directory) and len(volume) > len(mount.target.rstrip("/"))
+
+
+def is_anonymous(mount: MountSpec) -> bool:
+    """A volume without a name of its own: `down` and `up` start with a new, empty one."""
+    return mount.type == "volume" and (not mount.source or _ANONYMOUS.fullmatch(mount.source) is not None)
+
+
+def running_mount(service: Service, directory: str) -> MountSpec | None:
+    """The mount that holds the data of the running container."""
+    return deepest(service.running.mounts, directory) if service.running else None
+
+
+def data_mount(facts: Facts, service: Service) -> MountSpec | None:
+    """The declared mount that holds the data, None where there is none."""
+    directory = data_directory(facts, service)
+    if directory is None or hidden_volume(facts, service, directory):
+        return None
+    return deepest(service.mounts, directory)
+
+
+def disk_of(facts: Facts, service: Service) -> Mount | None:
+    """The host's mount below the data, None where it is not known (a volume driver, another machine)."""
+    mount = data_mount(facts, service)
+    if mount is None or (facts.engine is not None and not facts.engine.local):
+        return None
+    if mount.type == "bind" and mount.source and mount.source.startswith("/"):
+        return facts.host.mount_for(mount.source)
+    if mount.type != "volume" or facts.engine is None or not facts.engine.data_root:
+        return None
+    return _volume_disk(facts, mount, facts.engine.data_root.rstrip("/"))
+
+
+def _volume_disk(facts: Facts, mount: MountSpec, root: str) -> Mount | None:
+    """Named volumes lie below the engine's data root, unless driver options bind another directory."""
+    definition = facts.stack.volumes.get(mount.source or "", {}) or {}
+    options = definition.get("driver_opts")
+    if definition.get("driver") not in (None, "", "local"):
+        return None
+    if isinstance(options, dict) and options:
+        device = str(options.get("device", ""))
+        bound = device.startswith("/") and "bind" in str(options.get("o", ""))
+        return facts.host.mount_for(device) if bound else None
+    return facts.host.mount_for(f"{root}/volumes/{mount.source}")

@@ -1,0 +1,51 @@
+"""What a finding shows: the exact key, its value, and the line where it stands."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from nftui.model.findings import Evidence, Finding, Level
+from nftui.optimizations.postgres.gucs import number, stock
+from nftui.optimizations.postgres.server import ID
+
+if TYPE_CHECKING:
+    from nftui.model.message import Message
+    from nftui.model.stack import Service
+    from nftui.optimizations.postgres.server import Server
+
+
+def at(service: Service, key: str, place: str, value: str | None = None) -> Evidence:
+    """Evidence for `key`, written at the dotted Compose key `place`."""
+    where = service.place(place)
+    return Evidence(key, value, where.file if where else None, where.line if where else None)
+
+
+def finding(
+    server: Server, name: str, level: Level, title: Message, detail: Message, source: str,
+    *evidence: Evidence, repaired: bool = True,
+) -> Finding:  # fmt: skip
+    """A finding about that server; `repaired`: this optimization takes it away."""
+    return Finding(
+        name, level, server.name, title, detail, tuple(evidence), source, optimization=ID if repaired else None
+    )
+
+
+def in_force(server: Server, name: str) -> str:
+    """The value in force, as far as it is known: live, the command's flag, else what the image starts with."""
+    return server.current(name) or stock(name, server.major)
+
+
+def amount(server: Server, name: str) -> float:
+    """The same as a number; bytes for sizes."""
+    return number(name, in_force(server, name)) or 0.0
+
+
+def setting_evidence(server: Server, name: str) -> Evidence:
+    """A setting with its value in force, at the command's line where the command sets it."""
+    flag = name in server.raw_flags
+    setting = server.setting(name)
+    value = setting.shown if setting is not None else server.flags.get(name, server.raw_flags.get(name))
+    if flag:
+        return at(server.service, f"-c {name}", "command", value)
+    file, line = (setting.sourcefile, setting.sourceline) if setting is not None else (None, None)
+    return Evidence(name, value, file, line)

@@ -1,0 +1,108 @@
+"""Findings about starting and stopping: a stop timeout that kills, a healthcheck that is green too early."""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING
+
+from nftui.model.findings import Finding, Level
+from nftui.model.message import msg
+from nftui.model.units import GIB
+from nftui.optimizations.postgres.advise import GRACE_S
+from nftui.optimizations.postgres.findings.evidence import amount, at, finding, setting_evidence
+from nftui.optimizations.postgres.images import has_own_entrypoint, is_official_like
+
+if TYPE_CHECKING:
+    from nftui.model.facts import Facts
+    from nftui.model.stack import Service
+    from nftui.optimizations.postgres.server import Server
+
+_KILLED = 137
+
+
+def stop_grace(facts: Facts, server: Server) -> Finding | None:
+    """postgres-stop-grace-short: only where a shutdown checkpoint can really be longer.
+
+    A stock server writes at most its 128 MB of buffers, which 10 s carry; large buffers or a kill say otherwise.
+    """
+    seconds = server.grace_declared
+    killed = any(c.exit_code == _KILLED and not c.oom_killed for c in server.service.containers)
+    large = amount(server, "shared_buffers") >= GIB or amount(server, "max_wal_size") >= 4 * GIB
+    if seconds >= GRACE_S or not (killed or (large and seconds < 60) or seconds < 10):
+        return None
+    detail = msg(
+        "Docker kills the server {seconds} s after it asked it to stop; its last checkpoint may take longer, and the "
+        "next start then begins with a recovery.",
+        seconds=seconds,
+    )
+    evidence = [at(server.service, "stop_grace_period", "stop_grace_period", f"{seconds}s")]
+    evidence += [setting_evidence(server, "shared_buffers")] if large else []
+    return finding(
+        server, "postgres-stop-grace-short", Level.MEDIUM if killed else Level.LOW,
+        msg("The stop timeout is shorter than a shutdown checkpoint"), detail, "databases reference 1.6", *evidence,
+    )  # fmt: skip
+
+
+def init_race(facts: Facts, server: Server) -> Finding | None:
+    """postgres-healthcheck-init-race: the socket answers while init scripts still run, and others wait for it."""
+    service = server.service
+    test = _test(service)
+    scripts = any(m.target.startswith("/docker-entrypoint-initdb.d") for m in service.mounts)
+    if not test or not scripts or not is_official_like(service) or has_own_entrypoint(service):
+        return None
+    if service.environment.get("PGHOST") or not _uses_socket(test) or not _awaited(facts, service):
+        return None
+    detail = msg(
+        "While the init scripts run, the image's temporary server answers on the socket: the check is green, and what "
+        "waits for it starts too early. Over TCP (-h 127.0.0.1) it answers only once it is done.",
+    )
+    return finding(
+        server, "postgres-healthcheck-init-race", Level.LOW, msg("Healthy while it still initialises"), detail,
+        "nextflow reference, experiment 10", at(service, "healthcheck.test", "healthcheck.test", test), repaired=False,
+    )  # fmt: skip
+
+
+def _test(service: Service) -> str:
+    check = service.config.get("healthcheck")
+    test = check.get("test") if isinstance(check, dict) and not check.get("disable") else None
+    if isinstance(test, (list, tuple)):
+        return " ".join(str(word) for word in test[1:]) if test and test[0] in ("CMD", "CMD-SHELL") else ""
+    return test if isinstance(test, str) else ""
+
+
+def _uses_socket(test: str) -> bool:
+    """True for one plain pg_isready without a TCP host; anything cleverer is left alone."""
+    if any(mark in test for mark in (";", "&&", "$(", "`", "psql")):
+        return False
+    try:
+        words = shlex.split(test.replace("||", " || "))
+    except ValueError:
+        return False
+    words = words[: words.index("||")] if "||" in words else words
+    if not words or words[0].rpartition("/")[2] != "pg_isready":
+        return False
+    host = _option(words, "-h", "--host")
+    return host is None or host.startswith("/")
+
+
+def _option(words: list[str], short: str, long: str) -> str | None:
+    for i, word in enumerate(words):
+        if word in (short, long):
+            return words[i + 1] if i + 1 < len(words) else ""
+        if word.startswith(f"{long}="):
+            return word[len(long) + 1 :]
+        if word.startswith(short) and len(word) > 2:
+            return word[2:]
+    return None
+
+
+def _awaited(facts: Facts, service: Service) -> bool:
+    for other in facts.stack.services:
+        depends = other.config.get("depends_on")
+        condition = depends.get(service.name) if isinstance(depends, dict) else None
+        if isinstance(condition, dict) and condition.get("condition") == "service_healthy":
+            return True
+    return False
+
+
+CHECKS = (stop_grace, init_race)

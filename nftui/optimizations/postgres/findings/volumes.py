@@ -1,0 +1,72 @@
+"""Findings about where the data lies: on no volume, or beside the one that was meant for it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from nftui.model.findings import Evidence, Finding, Level
+from nftui.model.message import Message, msg
+from nftui.optimizations.postgres.data import HOME, covers, data_directory, deepest, hidden_volume, is_anonymous
+from nftui.optimizations.postgres.findings.evidence import at, finding
+from nftui.optimizations.postgres.images import is_official_like
+
+if TYPE_CHECKING:
+    from nftui.model.facts import Facts
+    from nftui.model.stack import MountSpec
+    from nftui.optimizations.postgres.server import Server
+
+
+def no_volume(facts: Facts, server: Server) -> Finding | None:
+    """postgres-no-volume: `down` and `up` start with an empty database."""
+    directory = data_directory(facts, server.service)
+    if directory is None or not is_official_like(server.service):
+        return None
+    mount = deepest(server.service.mounts, directory)
+    if mount is None and _meant_for_data(server) is None:
+        detail = msg("Nothing is mounted on {path}: the data goes with the container.", path=directory)
+        return _no_volume(server, detail, Evidence(directory))
+    if mount is not None and mount.type == "volume" and is_anonymous(mount):
+        detail = msg("{path} is a volume without a name: `down` and `up` start with a new one.", path=mount.target)
+        return _no_volume(server, detail, at(server.service, mount.target, "volumes"))
+    return None
+
+
+def _no_volume(server: Server, detail: Message, evidence: Evidence) -> Finding:
+    return finding(
+        server, "postgres-no-volume", Level.HIGH, msg("The data is not on a volume of its own"), detail,
+        "databases reference 7", evidence, repaired=False,
+    )  # fmt: skip
+
+
+def _meant_for_data(server: Server) -> tuple[int, MountSpec] | None:
+    """A mount at the image's home directory that holds no PGDATA: someone meant it for the data."""
+    for i, mount in enumerate(server.service.mounts):
+        if mount.type in ("volume", "bind") and covers(HOME, mount.target) and not mount.target.endswith(".conf"):
+            return i, mount
+    return None
+
+
+def volume_path(facts: Facts, server: Server) -> Finding | None:
+    """postgres-volume-path: a mount that does not cover the data directory of this version."""
+    directory = data_directory(facts, server.service)
+    if directory is None or not is_official_like(server.service):
+        return None
+    meant = _meant_for_data(server)
+    hidden = hidden_volume(facts, server.service, directory)
+    covered = deepest(server.service.mounts, directory) is not None and not hidden
+    if meant is None or covered:
+        return None
+    number, mount = meant
+    detail = msg(
+        "PostgreSQL {major} keeps its data in {path}; the mount on {target} does not hold it, so the data lies "
+        "elsewhere and does not survive.",
+        major=server.major, path=directory, target=mount.target,
+    )  # fmt: skip
+    return finding(
+        server, "postgres-volume-path", Level.HIGH, msg("The mount does not cover the data directory"), detail,
+        "databases reference 7: image VOLUME per version", at(server.service, mount.target, f"volumes.{number}"),
+        repaired=False,
+    )  # fmt: skip
+
+
+CHECKS = (no_volume, volume_path)

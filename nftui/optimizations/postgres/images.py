@@ -1,0 +1,74 @@
+"""What is known of PostgreSQL images: which keep docker-library's entrypoint and CMD, and which are managed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from nftui.model.stack import Service
+
+_OFFICIAL = {"postgres", "library/postgres"}
+_DERIVED = {
+    "pgvector/pgvector", "postgis/postgis", "imresamu/postgis", "timescale/timescaledb", "ankane/pgvector",
+    "apache/age", "citusdata/citus", "paradedb/paradedb",
+}  # fmt: skip
+"""Built on the official image, with its entrypoint and variables."""
+
+_OWN_CMD = {"citusdata/citus", "paradedb/paradedb", "apache/age", "imresamu/postgis"}
+"""Derived images whose CMD is not known to be plain `postgres`."""
+
+_MANAGED = ("patroni", "spilo", "repmgr", "postgresql-ha", "stolon", "pg_auto_failover", "cloudnative-pg")
+_MANAGED_ENVIRONMENT = ("PATRONI_", "REPMGR_", "SPILO_", "STKEEPER_")
+_BITNAMI = ("bitnami/postgresql", "bitnamilegacy/postgresql", "bitnamisecure/postgresql")
+
+
+def repository(image: str | None) -> str:
+    """The image's name without registry, tag and digest: "pgvector/pgvector"."""
+    name = (image or "").partition("@")[0]
+    head, slash, last = name.rpartition("/")
+    name = head + slash + last.partition(":")[0]
+    first, _, rest = name.partition("/")
+    return rest if rest and ("." in first or ":" in first or first == "localhost") else name
+
+
+def is_official_like(service: Service) -> bool:
+    """True where docker-library's entrypoint runs: then exactly its variables are read, and no others."""
+    if service.config.get("build") is not None:
+        return False
+    name = repository(service.image)
+    if name in _OFFICIAL or name in _DERIVED or name.endswith("library/postgres"):
+        return True
+    container = service.running
+    return container is not None and "PG_MAJOR" in container.environment and _has_stock_entrypoint(service)
+
+
+def _has_stock_entrypoint(service: Service) -> bool:
+    container = service.running
+    return container is not None and [w.rpartition("/")[2] for w in container.entrypoint] == ["docker-entrypoint.sh"]
+
+
+def has_stock_command(service: Service) -> bool:
+    """True where the image's CMD is plain `postgres`."""
+    name = repository(service.image)
+    known = name in _OFFICIAL or name.endswith("library/postgres") or name in _DERIVED - _OWN_CMD
+    return known and service.config.get("build") is None
+
+
+def has_own_entrypoint(service: Service) -> bool:
+    """True where the operator replaced the entrypoint by one that is not docker-library's."""
+    words = service.entrypoint or ()
+    return bool(words) and words[0].rpartition("/")[2] != "docker-entrypoint.sh"
+
+
+def manager(service: Service) -> str | None:
+    """The cluster manager that owns this server's settings, None where there is none."""
+    name = repository(service.image).lower()
+    found = next((word for word in _MANAGED if word in name), None)
+    if found is None:
+        found = next((p for p in _MANAGED_ENVIRONMENT if any(k.startswith(p) for k in service.environment)), None)
+    return found.rstrip("_").lower() if found else None
+
+
+def is_bitnami(service: Service) -> bool:
+    """Bitnami's images start the server through scripts of their own."""
+    return repository(service.image) in _BITNAMI

@@ -1,0 +1,81 @@
+"""The `postgres` optimization: settings through the service's command, /dev/shm and the stop timeout. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from nftui.model.advice import Advice, Applicability, Assertion, Demand, Effort, Fragment, Risk
+from nftui.model.message import msg
+from nftui.optimizations.postgres.applies import applicability
+from nftui.optimizations.postgres.demand import demand_of
+from nftui.optimizations.postgres.findings import find
+from nftui.optimizations.postgres.fragment import assertions, build_fragment, read_back_steps
+from nftui.optimizations.postgres.guards import refuse_for_version
+from nftui.optimizations.postgres.knobs import KNOBS, PART_DAYS
+from nftui.optimizations.postgres.report import part_advice, server_advice
+from nftui.optimizations.postgres.server import ID, build_server
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from nftui.engine.protocols import Grants
+    from nftui.model.choices import Choices
+    from nftui.model.facts import Facts
+    from nftui.model.findings import Finding
+    from nftui.model.knobs import Knob
+    from nftui.model.plan import StepSpec
+    from nftui.model.stack import Service
+
+
+class Postgres:
+    """PostgreSQL configuration tuning; see engine.protocols.Optimization."""
+
+    id: str = ID
+    order: int = 10
+    title = msg("PostgreSQL tuning")
+    summary = msg("Memory, WAL, planner and shared memory of the server, sized for what its service may use.")
+    risk: Risk = Risk.MEDIUM
+    needs: tuple[str, ...] = ("postgres",)
+    knobs: tuple[Knob, ...] = KNOBS
+
+    def applies(self, facts: Facts) -> Applicability:
+        """Active servers that can be recreated safely."""
+        return applicability(facts)
+
+    def findings(self, facts: Facts) -> Iterable[Finding]:
+        """What is wrong now with the PostgreSQL servers of the files."""
+        return find(facts)
+
+    def demand(self, facts: Facts, choices: Choices) -> tuple[Demand, ...]:
+        """Memory per server that can be tuned."""
+        return tuple(demand_of(facts, choices, service) for service in _servers(facts))
+
+    def advise(self, facts: Facts, choices: Choices, grants: Grants) -> tuple[Advice, ...]:
+        """Part switches, then one line per knob and server. Raises UsageError."""
+        servers = [build_server(facts, service, choices, grants) for service in _servers(facts)]
+        refuse_for_version(servers, choices)
+        lines = [line for server in servers for line in server_advice(server, choices)]
+        return (*part_advice(choices), *lines) if lines else ()
+
+    def effort(self, facts: Facts, advice: tuple[Advice, ...]) -> Effort:
+        """One day, split over the parts that are on."""
+        on = {line.knob for line in advice if line.knob in PART_DAYS and line.value == "on"}
+        days = round(sum(PART_DAYS[part] for part in on), 2)
+        return Effort(days, days)
+
+    def fragment(self, facts: Facts, advice: tuple[Advice, ...]) -> Fragment:
+        """Each server's command, rebuilt whole, with shm_size and stop_grace_period."""
+        return build_fragment(facts, advice)
+
+    def steps(self, facts: Facts, fragment: Fragment) -> tuple[StepSpec, ...]:
+        """Read-backs."""
+        return read_back_steps(facts, fragment)
+
+    def checks(self, facts: Facts, fragment: Fragment) -> tuple[Assertion, ...]:
+        """What shall hold from then on."""
+        return assertions(fragment)
+
+
+def _servers(facts: Facts) -> list[Service]:
+    found = (facts.stack.service(name) for name in applicability(facts).services)
+    return [service for service in found if service is not None]
