@@ -1,0 +1,1 @@
+"""The heart: check, budget, planner, preview, journal, snapshots, the run loop, drift."""

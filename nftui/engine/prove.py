@@ -1,0 +1,55 @@
+"""From a draft to a proven plan: the planned files go through Compose before anyone may apply them."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Protocol
+
+from nftui.model.errors import UsageError
+from nftui.model.message import msg
+from nftui.model.plan import Draft
+
+
+class Prover(Protocol):
+    """Compose, as far as proving needs it."""
+
+    def config_with(self, override: str | None) -> Mapping[str, object]:
+        """The project resolved with that file as the last one; raises UsageError with Compose's words."""
+        ...
+
+
+def prove(draft: Draft, compose: Prover | None, services: Mapping[str, Mapping[str, object]]) -> dict[str, str]:
+    """What proved it. `services` is the declared project: what nftui does not write must come out unchanged.
+
+    Raises UsageError where Compose refuses the override or reads something else from it than was meant.
+    """
+    content = next((c.content for c in draft.files if c.role == "override"), None)
+    if compose is None or content is None:
+        return {"compose": "not asked"}
+    with tempfile.TemporaryDirectory(prefix="nftui-") as directory:
+        path = Path(directory) / "compose.nftui.yaml"
+        path.write_bytes(content)
+        resolved = compose.config_with(str(path))
+    effective = resolved.get("services")
+    assert isinstance(effective, Mapping)
+    _unchanged(draft, services, effective)
+    return {"compose": "resolved"}
+
+
+def _unchanged(draft: Draft, declared: Mapping[str, Mapping[str, object]], effective: Mapping[str, object]) -> None:
+    written = {name: set(keys) for f in draft.fragments for name, keys in f.services.items()}
+    for name, before in declared.items():
+        after = effective.get(name)
+        if not isinstance(after, Mapping):
+            continue
+        keys = {k for k in {*before, *after} if before.get(k) != after.get(k)} - written.get(name, set())
+        if keys:
+            raise UsageError(
+                msg(
+                    "With nftui's file Compose reads {service}.{key} differently; nothing was planned.",
+                    service=name,
+                    key=sorted(keys)[0],
+                )
+            )

@@ -1,0 +1,229 @@
+"""The run loop: apply, rollback and recovery are this one loop, forwards or backwards over a journal."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from nftui.engine.journal import Journal, Phase, RunView
+from nftui.model.errors import NftuiError
+from nftui.model.message import msg
+from nftui.model.plan import Resume, Stage, StepSpec
+from nftui.steps.kind import Context, Data, ForeignState, Found, Kinds
+
+
+@dataclass(frozen=True, slots=True)
+class BackItem:
+    """One step to take back: its intent may stand in an earlier run's journal. `key` names it in this journal."""
+
+    key: str
+    step: StepSpec
+    before: Data
+
+
+class Requests(Protocol):
+    """What the operator asks of a live run."""
+
+    def take(self) -> str | None:
+        """The next request ("confirm", "cancel", "rollback"), None where there is none."""
+        ...
+
+    def answer(self, request: str, accepted: bool, text: str) -> None: ...
+
+
+@dataclass(slots=True)
+class Options:
+    """How a run is to behave; none of it changes what is applied."""
+
+    confirm_within_s: float | None = None
+    boot_time: Callable[[], float] = lambda: 0.0
+    """Seconds since boot: unlike the wall clock it cannot be set."""
+    boot_id: str = ""
+
+
+@dataclass(slots=True)
+class Outcome:
+    """How a run ended; `standing` lists what a failed way back left changed."""
+
+    name: str
+    reason: str = ""
+    standing: list[str] = field(default_factory=list)
+    skipped: list[str] = field(default_factory=list)
+
+
+class Turned(Exception):
+    """The run goes back, for `reason`."""
+
+
+def backward_order(stage: Stage, kinds: Kinds) -> list[StepSpec]:
+    """How a stage is taken back: its own steps in reverse, then, in forward order, those that re-read the files.
+
+    So a service is recreated by files that are back already, and read back after that.
+    """
+    files = [s for s in stage.steps if not kinds.of(s).reads_files]
+    return list(reversed(files)) + [s for s in stage.steps if kinds.of(s).reads_files]
+
+
+class Runner:
+    """Drives one journal to its end."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        stages: Sequence[Stage],
+        kinds: Kinds,
+        ctx: Context,
+        requests: Requests,
+        options: Options,
+        redact: Callable[[str], str] = str,
+    ) -> None:
+        self.journal, self.stages, self.kinds, self.ctx = journal, stages, kinds, ctx
+        self.requests, self.options, self.redact = requests, options, redact
+        self.view = RunView(journal.entries)
+
+    def forward(self, skip: Iterable[str] = ()) -> Outcome | None:
+        """All steps, then confirmation. None: everything stands and is to be committed; else how it ended."""
+        skipped = list(skip)
+        try:
+            if not self.view.turned:
+                self._steps(skipped)
+                self._confirm()
+                return None
+        except Turned as turn:
+            self.journal.write(Phase.TURN, reason=str(turn))
+        turn_line = self.view.find(Phase.TURN)
+        return self.backward(self.own_items(), str(turn_line.data["reason"]) if turn_line else "")
+
+    def _steps(self, skipped: list[str]) -> None:
+        for stage in self.stages:
+            for step in stage.steps:
+                if step.id in skipped:
+                    if self.view.last(step.id) is None:
+                        self.journal.write(Phase.SKIPPED, step.id)
+                elif self.view.last(step.id) is not Phase.VERIFIED:
+                    self._listen()
+                    self._step(step)
+
+    def _step(self, step: StepSpec) -> None:
+        kind = self.kinds.of(step)
+        try:
+            before = self.view.intent(step.id)
+            if before is None:
+                before = kind.read(step, self.ctx)
+                self.journal.write(Phase.INTENT, step.id, **before)
+            found = kind.classify(step, before, self.ctx)
+            if found is Found.FOREIGN:
+                raise ForeignState(msg("{target} was changed by someone else meanwhile.", target=step.target))
+            if found is not Found.AFTER:
+                kind.do(step, before, self.ctx)
+            self.journal.write(Phase.DONE, step.id)
+            self.journal.write(Phase.VERIFIED, step.id, **kind.verify(step, before, self.ctx))
+        except Exception as error:
+            text = self.redact(describe(error))
+            self.journal.write(Phase.FAILED, step.id, error=text)
+            raise Turned(text) from error
+
+    def _listen(self) -> None:
+        request = self.requests.take()
+        if request in ("cancel", "rollback"):
+            self.requests.answer(request, True, "taking everything back")
+            raise Turned("cancelled by request")
+        if request is not None:
+            self.requests.answer(request, False, "nothing is waiting to be confirmed yet")
+
+    def _confirm(self) -> None:
+        """Wait for `nftui confirm`; the window opens after verify and settle, and lives in one boot only."""
+        seconds = self.options.confirm_within_s
+        if seconds is None or self.view.find(Phase.CONFIRMED):
+            return
+        entry = self.view.find(Phase.AWAITING)
+        if entry is None:
+            deadline = self.options.boot_time() + seconds
+            entry = self.journal.write(Phase.AWAITING, deadline=deadline, boot=self.options.boot_id, seconds=seconds)
+        if entry.data["boot"] != self.options.boot_id:
+            raise Turned("the machine was restarted before it was confirmed")
+        while self.options.boot_time() < float(str(entry.data["deadline"])):
+            if self._take_confirmation():
+                return
+            self.ctx.sleep(0.2)
+        raise Turned("not confirmed in time")
+
+    def _take_confirmation(self) -> bool:
+        request = self.requests.take()
+        if request in ("cancel", "rollback"):
+            self.requests.answer(request, True, "taking everything back")
+            raise Turned("taken back by request")
+        if request == "confirm":
+            self.journal.write(Phase.CONFIRMED)
+            self.requests.answer(request, True, "kept")
+            return True
+        return False
+
+    def own_items(self) -> list[BackItem]:
+        """This run's steps that began, in the order in which they are taken back."""
+        items = []
+        for stage in reversed(self.stages):
+            for step in backward_order(stage, self.kinds):
+                before = self.view.intent(step.id)
+                if before is not None:
+                    items.append(BackItem(step.id, step, before))
+        return items
+
+    def backward(self, items: Sequence[BackItem], reason: str) -> Outcome:
+        """Take `items` back; stops at the first one that cannot be, and says what still stands."""
+        for index, item in enumerate(items):
+            if self.view.last(item.key) is Phase.UNDONE:
+                continue
+            self.journal.write(Phase.UNDOING, item.key)
+            try:
+                self.kinds.of(item.step).undo(item.step, item.before, self.ctx)
+            except Exception as error:
+                text = self.redact(describe(error))
+                self.journal.write(Phase.UNDO_FAILED, item.key, error=text)
+                return Outcome("failed", text, [i.step.target for i in items[index:]])
+            self.journal.write(Phase.UNDONE, item.key)
+        return Outcome("rolled-back", reason)
+
+
+def resumable(stages: Sequence[Stage], view: RunView) -> bool:
+    """Whether a cut-off run may go on: the step it was cut off in allows it, and nothing awaits a confirmation."""
+    if view.turned or view.find(Phase.AWAITING):
+        return not view.turned
+    for stage in stages:
+        for step in stage.steps:
+            if view.last(step.id) in (Phase.INTENT, Phase.ISSUED, Phase.DONE) and step.resume is Resume.UNDO_ONLY:
+                return False
+    return True
+
+
+def describe(error: Exception) -> str:
+    """One line of any error; an unexpected one names its type, and never a value."""
+    if isinstance(error, NftuiError):
+        return str(error.message)
+    return f"{type(error).__name__}: {error}"
+
+
+class FileRequests:
+    """Requests as files renamed into `requests/`, answered by a journal line (engine.md 8)."""
+
+    def __init__(self, directory: Path, journal: Journal) -> None:
+        self.directory, self.journal = directory, journal
+
+    def take(self) -> str | None:
+        """Oldest first; a file that is no request is removed."""
+        for path in sorted(self.directory.glob("*.json")):
+            try:
+                name = str(json.loads(path.read_text())["request"])
+            except (ValueError, KeyError, TypeError):
+                name = ""
+            path.unlink(missing_ok=True)
+            if name in ("confirm", "cancel", "rollback"):
+                return name
+        return None
+
+    def answer(self, request: str, accepted: bool, text: str) -> None:
+        """The asker waits for this line."""
+        self.journal.write(Phase.ANSWER, request=request, accepted=accepted, text=text)

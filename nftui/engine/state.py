@@ -1,0 +1,292 @@
+"""The state directory: what is in force, generations, runs, blobs, audit. Mode 0700, never in the project."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import cast
+
+from nftui.engine.journal import RunView, read_journal
+from nftui.model.advice import Assertion, Fragment
+from nftui.model.choices import Choices
+from nftui.model.errors import LockedError, NftuiError, UsageError
+from nftui.model.message import msg
+from nftui.system.blobs import BlobStore, sync_directory
+
+STATE_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class InForce:
+    """What a committed run left standing. Generation 0 is before nftui."""
+
+    generation: int = 0
+    run: str | None = None
+    choices: Choices = field(default_factory=Choices)
+    fragments: tuple[Fragment, ...] = ()
+    assertions: tuple[Assertion, ...] = ()
+    env_origin: Mapping[str, object] = field(default_factory=dict)
+    """How `.env` was before nftui: {"path", "existed", "value"}; empty where it was never edited."""
+
+    def fragment(self, optimization: str) -> Fragment | None:
+        """That optimization's part, None where it has none."""
+        return next((f for f in self.fragments if f.optimization == optimization), None)
+
+    def as_json(self) -> dict[str, object]:
+        """Plain form."""
+        return {
+            "version": STATE_VERSION,
+            "generation": self.generation,
+            "run": self.run,
+            "choices": self.choices.as_json(),
+            "fragments": [fragment_json(f) for f in self.fragments],
+            "assertions": [
+                {"kind": a.kind, "target": a.target, "expected": a.expected, "params": dict(a.params), "level": a.level}
+                for a in self.assertions
+            ],
+            "env_origin": dict(self.env_origin),
+        }
+
+    @staticmethod
+    def from_json(data: Mapping[str, object]) -> InForce:
+        """Inverse of `as_json`; a newer version is refused."""
+        if int(str(data["version"])) > STATE_VERSION:
+            raise UsageError(msg("The state was written by a newer nftui; use that one. Nothing was touched."))
+        fragments = cast("list[Mapping[str, object]]", data["fragments"])
+        assertions = cast("list[Mapping[str, object]]", data["assertions"])
+        return InForce(
+            int(str(data["generation"])),
+            cast("str | None", data["run"]),
+            Choices.from_json(cast("Mapping[str, object]", data["choices"])),
+            tuple(fragment_from(f) for f in fragments),
+            tuple(Assertion(**cast("dict[str, str]", a)) for a in assertions),  # type: ignore[arg-type]
+            cast("Mapping[str, object]", data["env_origin"]),
+        )
+
+
+def fragment_json(fragment: Fragment) -> dict[str, object]:
+    """Plain form."""
+    return {"optimization": fragment.optimization, "services": fragment.services, "values": fragment.values}
+
+
+def fragment_from(data: Mapping[str, object]) -> Fragment:
+    """Inverse of `fragment_json`."""
+    return Fragment(
+        str(data["optimization"]),
+        cast("Mapping[str, Mapping[str, object]]", data["services"]),
+        cast("Mapping[str, Mapping[str, str]]", data["values"]),
+    )
+
+
+def project_id(engine_id: str, name: str, directory: str) -> str:
+    """Names a project for good: engine id, project name, stable path."""
+    path = os.path.realpath(directory)
+    text = "\n".join((engine_id or "none", name, path))
+    return f"{name[:40]}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+
+
+def default_state_root(environ: Mapping[str, str]) -> Path:
+    """`NFTUI_STATE_DIR`, else /var/lib/nftui for root, else $XDG_STATE_HOME/nftui."""
+    if environ.get("NFTUI_STATE_DIR"):
+        return Path(environ["NFTUI_STATE_DIR"])
+    if os.geteuid() == 0:
+        return Path("/var/lib/nftui")
+    home = environ.get("XDG_STATE_HOME") or str(Path(environ.get("HOME") or "/nonexistent") / ".local/state")
+    return Path(home) / "nftui"
+
+
+def write_json(path: Path, data: object) -> None:
+    """Atomic and durable, 0600."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as handle:
+        json.dump(data, handle, sort_keys=True, indent=1)
+        handle.flush()
+        os.fsync(handle.fileno())
+    temporary.replace(path)
+    sync_directory(path.parent)
+
+
+class ProjectState:
+    """One project's state. Reading never creates anything; `prepare` does, before the first run."""
+
+    def __init__(self, root: Path, project: str) -> None:
+        self.root = root / project
+        self.project = project
+        self.blobs = BlobStore(self.root / "blobs")
+
+    def prepare(self, name: str, directory: str) -> None:
+        """Create the directories, or say why they cannot be used; refuses a world-writable place."""
+        try:
+            self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+            for part in ("runs", "generations", "blobs"):
+                (self.root / part).mkdir(mode=0o700, exist_ok=True)
+            if self.root.stat().st_mode & 0o022 or self.root.parent.stat().st_mode & 0o002:
+                raise UsageError(
+                    msg(
+                        "{path} can be written by others; nftui keeps secrets there. Use chmod go-w.",
+                        path=str(self.root),
+                    )
+                )
+            if not (self.root / "project.json").exists():
+                data = {"version": STATE_VERSION, "name": name, "directory": directory}
+                write_json(self.root / "project.json", data)
+        except OSError as error:
+            raise UsageError(
+                msg(
+                    "The state directory {path} cannot be used: {why}. Name another with --state-dir.",
+                    path=str(self.root),
+                    why=error.strerror or str(error),
+                )
+            ) from error
+
+    @property
+    def lineage(self) -> str:
+        """Names this state directory in the override's header, so that another one can be refused by its name.
+
+        A path and not a random name: a plan holds no random value, and is the same before and after the first run.
+        """
+        return str(self.root)
+
+    def in_force(self) -> InForce:
+        """What stands now."""
+        path = self.root / "inforce.json"
+        return _in_force(path) if path.exists() else InForce()
+
+    def generation(self, number: int) -> InForce:
+        """A former one; 0 is before nftui."""
+        path = self.root / "generations" / f"{number:06d}.json"
+        return _in_force(path) if number else InForce()
+
+    def commit(self, state: InForce) -> None:
+        """Make `state` what is in force; idempotent, so that recovery can do it again."""
+        if state.generation:
+            write_json(self.root / "generations" / f"{state.generation:06d}.json", state.as_json())
+        write_json(self.root / "inforce.json", state.as_json())
+
+    def new_run(self) -> Path:
+        """A fresh run directory, named by UTC milliseconds."""
+        for _ in range(1000):
+            name = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%f")[:-3] + "Z"
+            path = self.root / "runs" / name
+            try:
+                path.mkdir(mode=0o700)
+            except FileExistsError:
+                continue
+            (path / "requests").mkdir(mode=0o700)
+            sync_directory(path.parent)
+            return path
+        raise NftuiError(msg("No new run could be named."))
+
+    def runs(self) -> list[Path]:
+        """Run directories, oldest first."""
+        base = self.root / "runs"
+        return sorted(p for p in base.iterdir() if p.is_dir()) if base.exists() else []
+
+    def run(self, name: str) -> Path:
+        """The run called `name` (a unique beginning is enough)."""
+        found = [p for p in self.runs() if p.name.startswith(name)]
+        if len(found) != 1:
+            known = ", ".join(p.name for p in self.runs()[-5:]) or "none yet"
+            raise UsageError(msg("There is no snapshot {name} (known: {known}).", name=name, known=known))
+        return found[0]
+
+    def interrupted(self) -> Path | None:
+        """The newest run that began and did not end, or whose way back could not finish.
+
+        The lock tells whether it still goes on.
+        """
+        for path in reversed(self.runs()):
+            view = RunView(read_journal(path / "journal.jsonl"))
+            if view.entries and (not view.ended or view.entries[-1].data.get("standing")):
+                return path
+        return None
+
+    def audit(self, record: Mapping[str, object]) -> None:
+        """One JSON line per run, kept beyond pruning."""
+        with (self.root / "audit.jsonl").open("a") as handle:
+            handle.write(json.dumps(dict(record), sort_keys=True) + "\n")
+            handle.flush()
+            os.fsync(handle.fileno())
+
+
+def _in_force(path: Path) -> InForce:
+    """Read from a file, or UsageError naming it."""
+    try:
+        return InForce.from_json(json.loads(path.read_text()))
+    except OSError as error:
+        why = error.strerror or str(error)
+        raise UsageError(msg("{path} cannot be read: {why}. Nothing was touched.", path=str(path), why=why)) from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UsageError(
+            msg(
+                "{path} is damaged ({why}). Nothing was touched; put back a copy, or that of the newest generation "
+                "from 'generations' beside it.",
+                path=str(path),
+                why=f"{type(error).__name__}: {error}",
+            )
+        ) from error
+
+
+class ProjectLock:
+    """`flock` on the project directory itself: works across users and state directories, freed by the kernel."""
+
+    def __init__(self, directory: str) -> None:
+        self.directory = directory
+
+    @contextmanager
+    def held(self, info: Path, owner: Mapping[str, object]) -> Iterator[None]:
+        """Hold it, or raise LockedError naming the owner that `info` tells of."""
+        handle = os.open(self.directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise LockedError(msg("Another run holds this project{owner}.", owner=owner_text(info))) from None
+            write_json(info, owner)
+            yield
+        finally:
+            os.close(handle)
+
+    def free(self) -> bool:
+        """True where no run holds it now."""
+        handle = os.open(self.directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        finally:
+            os.close(handle)
+        return True
+
+
+def must_be_writable(path: str) -> None:
+    """UsageError where the file could not be replaced: asked before anything begins."""
+    place = Path(path).parent
+    while not place.exists():
+        place = place.parent
+    if not os.access(place, os.W_OK | os.X_OK, effective_ids=True):
+        raise UsageError(
+            msg(
+                "{directory} cannot be written by {user}, so {name} cannot be. Nothing was touched; remount it or "
+                "run nftui as its owner.",
+                directory=str(place),
+                user=f"uid {os.geteuid()}",
+                name=Path(path).name,
+            )
+        )
+
+
+def owner_text(info: Path) -> str:
+    """ ": process 12, user root, since …" from the lock's note, "" where there is none."""
+    try:
+        data = json.loads(info.read_text())
+        return f": process {data['pid']}, user {data['user']}, since {data['since']}"
+    except (OSError, ValueError, KeyError):
+        return ""

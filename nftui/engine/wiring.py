@@ -1,0 +1,265 @@
+"""The ports of one project on this machine, each made once and only when it is needed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from nftui import catalog
+from nftui.model.errors import NftuiError
+from nftui.model.facts import FileFact, Live
+from nftui.model.message import Message
+from nftui.model.stack import Container, Engine, Invocation, ProjectRequest, Service, Stack
+from nftui.probes import health, live
+from nftui.probes.containers import companions, pending_changes, project_containers, stale_services
+from nftui.probes.project import find_project
+from nftui.probes.reader import read_project
+from nftui.probes.resolve import Background
+from nftui.probes.stack import read_stack
+from nftui.probes.usage import memory_usage
+from nftui.system.compose import ComposeCli, ComposeError
+from nftui.system.docker import DockerEngine, EngineError
+from nftui.system.endpoint import resolve_endpoint
+from nftui.system.exec import DockerExec
+from nftui.system.files import Attributes, FileError, LocalFiles, attributes_of
+from nftui.system.processes import LocalCommands
+from nftui.system.redaction import Redactor
+
+if TYPE_CHECKING:
+    from nftui.model.host import Host
+
+
+class Wiring:
+    """Ports and raw readings of one project; thrown away when everything is to be read anew."""
+
+    def __init__(self, request: ProjectRequest, environ: Mapping[str, str]) -> None:
+        self.request, self.environ = request, environ
+        self.files = LocalFiles()
+        self.redactor = Redactor()
+        self.commands = LocalCommands()
+        self.endpoint = resolve_endpoint(environ, request.context)
+        self.exec = DockerExec(self.endpoint)
+
+    @cached_property
+    def invocation(self) -> Invocation:
+        """How Compose is called."""
+        return find_project(self.request, self.environ)
+
+    @cached_property
+    def _engine(self) -> DockerEngine | EngineError:
+        port = DockerEngine(self.endpoint)
+        try:
+            port.facts()
+        except EngineError as error:
+            return error
+        return port
+
+    @property
+    def engine(self) -> DockerEngine | None:
+        """The engine's port, None where it does not answer (the stack's problems say why)."""
+        return self._engine if isinstance(self._engine, DockerEngine) else None
+
+    @cached_property
+    def _compose(self) -> ComposeCli:
+        return ComposeCli(self.commands, self.invocation, self.endpoint, self.environ, redactor=self.redactor)
+
+    @property
+    def compose(self) -> ComposeCli | None:
+        """Compose bound to the project as it was read, None where it did not resolve it."""
+        return self._compose.bound(self.stack.invocation) if self.stack.resolved_by == "compose" else None
+
+    @property
+    def prover(self) -> ComposeCli | None:
+        """What proves a plan: Compose, where it resolved the project."""
+        return self.compose
+
+    @cached_property
+    def engine_facts(self) -> Engine | None:
+        """The engine as it describes itself."""
+        if self.engine is None:
+            return None
+        return replace(self.engine.facts(), compose_version=self._version.result())
+
+    @cached_property
+    def _version(self) -> Background[str | None]:
+        """Asked while the project is read: each call of Compose takes some 50 ms."""
+
+        def ask() -> str | None:
+            try:
+                return self._compose.version()
+            except ComposeError:
+                return None
+
+        return Background(ask)
+
+    @cached_property
+    def host(self) -> Host:
+        """The machine."""
+        from nftui.probes.host import detect_host
+
+        return detect_host()
+
+    @cached_property
+    def stack(self) -> Stack:
+        """The project, declared and running."""
+        _ = self._version
+        stack = read_stack(self.invocation, self._engine, self._compose, read_project, catalog.classify, self.environ)
+        for service in stack.services:
+            self.redactor.learn(service.environment)
+            for container in service.containers:
+                self.redactor.learn(container.environment)
+        self.redactor.learn(stack.environment)
+        self.redactor.learn_ordinary([stack.name, *(s.name for s in stack.services)])
+        return stack
+
+    # -- readings ------------------------------------------------------------------------------------------
+    def file_fact(self, path: str) -> FileFact:
+        """Bytes and attributes now; an unreadable file counts as one without content."""
+        try:
+            return self.files.fact(path)
+        except FileError:
+            return FileFact(path, None)
+
+    def usage(self) -> tuple[dict[str, int], int]:
+        """Working set per service, and what other projects were promised, in bytes."""
+        return memory_usage(self.stack, self.engine) if self.engine else ({}, 0)
+
+    def probe_live(self, needs: Iterable[str]) -> dict[tuple[str, str], Live]:
+        """Live facts of all services that run."""
+        return live.probe_live(self.stack, needs, self.exec) if self.engine else {}
+
+    def probe_now(self, service: str, probe: str) -> Live:
+        """One probe of one service as it runs now."""
+        try:
+            return live.PROBES[probe].read(self.service(service), self.exec, self.environ)
+        except Exception as error:
+            return Live(probe, service, None, f"the probe failed ({type(error).__name__})")
+
+    def service(self, name: str) -> Service:
+        """The service with the containers that it has now."""
+        service = self.stack.service(name) or Service(name)
+        return replace(service, containers=tuple(c for c in self.containers() if c.service == name))
+
+    def containers(self) -> list[Container]:
+        """All containers of the project now."""
+        return list(project_containers(self.engine, self.stack.name)) if self.engine else []
+
+    @property
+    def _runs(self) -> bool:
+        """Whether anything of the project runs: where nothing does, nothing can differ."""
+        return any(s.running for s in self.stack.services)
+
+    def pending(self) -> Mapping[str, tuple[str, ...]]:
+        """Services that differ from the operator's files, and not by nftui."""
+        if not self.engine or not self.compose or not self._runs:
+            return {}
+        return pending_changes(self.stack, self.compose, self.engine)
+
+    def stale(self) -> set[str]:
+        """Services whose container is not what all files on disk, nftui's included, describe."""
+        if not self.engine or not self.compose or not self._runs:
+            return set()
+        return set(stale_services(self.stack, self.compose))
+
+    # -- for steps -----------------------------------------------------------------------------------------
+    def serving(self, name: str) -> str | None:
+        """The role's own check, now."""
+        return health.serving(self.service(name), self.exec)
+
+    def quiet(self, name: str) -> Sequence[Message]:
+        """Why it should not be stopped now."""
+        return health.quiet(self.service(name), self.exec)
+
+    def clients(self, name: str) -> Sequence[str]:
+        """Services of the project that hold connections to it now, by the addresses that it sees."""
+        seen = health.clients(self.service(name), self.exec)
+        found = {c.service for c in self.containers() if not c.one_off and seen & set(c.addresses.values())}
+        return sorted(found - {name})
+
+    def before_stop(self, name: str) -> None:
+        """What makes the stop short."""
+        health.ease_stop(self.service(name), self.exec)
+
+
+class FileWriter:
+    """Files as steps use them: mode given, owner and group taken from a file beside."""
+
+    def __init__(self, files: LocalFiles) -> None:
+        self.files = files
+
+    def read(self, path: str) -> bytes | None:
+        """Bytes, None where there is no such file."""
+        return self.files.read(path)
+
+    def write(self, path: str, content: bytes, *, mode: int, like: str | None = None) -> None:
+        """Whole or not at all; an existing file keeps its own attributes."""
+        owner = attributes_of(like) if like else None
+        new = Attributes(mode, owner.uid, owner.gid) if owner else None
+        self.files.write(path, content, None if attributes_of(path) else new)
+
+    def delete(self, path: str) -> None:
+        """Remove the name."""
+        self.files.delete(path)
+
+
+class ProjectEngine:
+    """The engine as steps use it."""
+
+    def __init__(self, wiring: Wiring) -> None:
+        self.wiring = wiring
+
+    def containers(self) -> Sequence[Container]:
+        """All containers of the project, one-off ones left out."""
+        return [c for c in self.wiring.containers() if not c.one_off]
+
+    def logs(self, container_id: str, lines: int) -> str:
+        """The container's last lines, secrets hidden; "" where they cannot be read."""
+        docker = ["docker", *self.wiring.endpoint.arguments, "logs", "--tail", str(lines), container_id]
+        try:
+            done = self.wiring.commands.run(docker, timeout=10)
+        except NftuiError:
+            return ""
+        return self.wiring.redactor.text(done.stdout + done.stderr)
+
+    def restart(self, container_id: str, grace_s: int) -> None:
+        """Stop with that grace, and start."""
+        docker = ["docker", *self.wiring.endpoint.arguments, "restart", "--time", str(grace_s), container_id]
+        self.wiring.commands.run(docker, timeout=grace_s + 60, check=True)
+
+
+class ProjectCompose:
+    """Compose as steps use it: nftui's file takes part whenever it is on disk."""
+
+    def __init__(self, wiring: Wiring, override: str) -> None:
+        self.wiring, self.override = wiring, override
+
+    def _port(self) -> ComposeCli:
+        port = self.wiring.compose
+        if port is None:
+            raise NftuiError(Message("Docker Compose does not answer; nothing was changed."))
+        present = self.wiring.file_fact(self.override).content is not None
+        return port.with_override(self.override if present else None)
+
+    def config_hashes(self, *, override: bool = True) -> Mapping[str, str]:
+        """Service to the hash that its container should carry."""
+        port = self._port()
+        return port.hashes(port.config(with_override=override))
+
+    def dry_run(self) -> Mapping[str, str]:
+        """Service to what a plain `up` of the whole project would do with it."""
+        names = {c.name: c.service for c in self.wiring.containers()}
+        scales = {s.name: n for s in self.wiring.stack.services if s.active and (n := self._running(s.name)) > 1}
+        found = self._port().dry_run_up(scales=scales)
+        return {names[name]: action for name, action in found.items() if name in names}
+
+    def _running(self, service: str) -> int:
+        return sum(1 for c in self.wiring.containers() if c.service == service and c.running)
+
+    def up(self, service: str, *, scale: int, grace_s: int, force: bool = False) -> None:
+        """Recreate that service alone (engine.md 7)."""
+        stack = self.wiring.stack
+        now = replace(stack, services=tuple(self.wiring.service(s.name) for s in stack.services))
+        beside = companions(now, service)
+        self._port().up(service, scale=scale, grace_s=grace_s, force=force, companions=beside)

@@ -1,0 +1,12 @@
+"""Step kinds: read, classify, do, verify, undo; looked up by kind, so that an old journal can be undone."""
+
+from nftui.steps.files import EnvKind, FileKind
+from nftui.steps.kind import Kinds
+from nftui.steps.project import ProjectCheckKind
+from nftui.steps.recreate import RecreateKind
+from nftui.steps.settings import PostgresSettingsKind
+
+
+def load_kinds() -> Kinds:
+    """All kinds that this version can do and undo."""
+    return Kinds([FileKind(), EnvKind(), ProjectCheckKind(), RecreateKind(), PostgresSettingsKind()])

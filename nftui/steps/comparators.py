@@ -1,0 +1,53 @@
+"""What a committed run left in force, read from the services, by kind of assertion: the engine names no service.
+
+Files, keys and containers are the engine's own; a kind that needs a live probe stands here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+from nftui.model.advice import Assertion
+from nftui.model.facts import Live
+from nftui.model.postgres import PostgresFacts
+from nftui.steps.settings import compare_facts
+
+ReadLive = Callable[[str, str], Live]
+"""(service, probe) to live facts, read now."""
+
+
+class Comparator(NamedTuple):
+    """`read` gives what stands, None where it cannot be read; `same` compares it with `expected` by meaning."""
+
+    read: Callable[[Assertion, ReadLive], str | None]
+    same: Callable[[Assertion, ReadLive], bool]
+
+
+def service_of(assertion: Assertion) -> str:
+    """The service that the assertion speaks of."""
+    return str(assertion.params.get("service") or assertion.target.partition(".")[0])
+
+
+def name_of(assertion: Assertion) -> str:
+    """The setting or field that it speaks of."""
+    return str(assertion.params.get("name") or assertion.params.get("field") or assertion.target.partition(".")[2])
+
+
+def _postgres(assertion: Assertion, live: ReadLive) -> PostgresFacts | None:
+    value = live(service_of(assertion), "postgres").value
+    return value if isinstance(value, PostgresFacts) else None
+
+
+def _setting(assertion: Assertion, live: ReadLive) -> str | None:
+    facts = _postgres(assertion, live)
+    setting = facts.settings.get(name_of(assertion)) if facts else None
+    return setting.shown if setting else None
+
+
+def _same_setting(assertion: Assertion, live: ReadLive) -> bool:
+    facts = _postgres(assertion, live)
+    return facts is not None and not compare_facts({name_of(assertion): assertion.expected}, facts)
+
+
+COMPARATORS: Mapping[str, Comparator] = {"postgres-setting": Comparator(_setting, _same_setting)}

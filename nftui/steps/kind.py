@@ -1,0 +1,144 @@
+"""What a step kind is, and the ports it acts through. Kinds are looked up by name and version."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Protocol
+
+from nftui.model.errors import NftuiError
+from nftui.model.facts import Live
+from nftui.model.message import Message
+from nftui.model.plan import StepSpec
+from nftui.model.stack import Container, Service
+from nftui.system.blobs import BlobStore
+
+Data = Mapping[str, object]
+
+
+class Found(StrEnum):
+    """What a kind finds at its target, compared with the intent."""
+
+    BEFORE = "before"
+    AFTER = "after"
+    PARTIAL = "partial"
+    FOREIGN = "foreign"
+
+
+class StepFailed(NftuiError):
+    """A step did not come to what it promised; the run goes back."""
+
+
+class ForeignState(NftuiError):
+    """The target is neither as before nor as after: somebody else changed it; nothing was overwritten."""
+
+
+class ComposeCalls(Protocol):
+    """Compose, bound to the project; `override` says whether nftui's file takes part if it is there."""
+
+    def config_hashes(self, *, override: bool = True) -> Mapping[str, str]: ...
+    def dry_run(self) -> Mapping[str, str]: ...
+    def up(self, service: str, *, scale: int, grace_s: int, force: bool = False) -> None: ...
+
+
+class EngineCalls(Protocol):
+    """The engine, as far as steps need it."""
+
+    def containers(self) -> Sequence[Container]:
+        """All containers of the project, one-off ones left out."""
+        ...
+
+    def logs(self, container_id: str, lines: int) -> str: ...
+    def restart(self, container_id: str, grace_s: int) -> None: ...
+
+
+class FileCalls(Protocol):
+    """Files: atomic and durable."""
+
+    def read(self, path: str) -> bytes | None: ...
+    def write(self, path: str, content: bytes, *, mode: int, like: str | None = None) -> None: ...
+    def delete(self, path: str) -> None: ...
+
+
+@dataclass(slots=True)
+class Context:
+    """Everything a kind may use; injected, so that tests enumerate crash points without an engine."""
+
+    compose: ComposeCalls
+    engine: EngineCalls
+    files: FileCalls
+    blobs: BlobStore
+    service: Callable[[str], Service]
+    probe: Callable[[str, str], Live]
+    """(service, probe) → live facts, read now."""
+    serving: Callable[[str], str | None]
+    """The role's own check (real query, real ping): None when it serves, else the reason."""
+    quiet: Callable[[str], Sequence[Message]]
+    """Why now is no moment to stop that service."""
+    clients: Callable[[str], Sequence[str]]
+    """Services of the project that hold connections to that one now."""
+    before_stop: Callable[[str], None]
+    """What eases the stop (a CHECKPOINT); never fails the step."""
+    progress: Callable[[str, float | None], None]
+    sleep: Callable[[float], None]
+    now: Callable[[], float]
+    """Monotonic seconds."""
+    cancelled: Callable[[], bool]
+    force: bool = False
+    wait_quiet_s: float = 60.0
+    settle_s: float = 10.0
+    clients_s: float = 20.0
+    """How long clients that were connected may take to come back before they are restarted."""
+    notes: list[Message] = field(default_factory=list)
+
+
+class StepKind(Protocol):
+    """Behaviour of one kind; `do` and `undo` are idempotent from before, after and partial."""
+
+    name: str
+    version: int
+    reads_files: bool
+    """True: it re-reads the files on disk, so its undo comes after theirs, in forward order."""
+
+    def read(self, step: StepSpec, ctx: Context) -> Data:
+        """What undo needs; written to the journal before `do`."""
+        ...
+
+    def classify(self, step: StepSpec, before: Data, ctx: Context) -> Found: ...
+    def do(self, step: StepSpec, before: Data, ctx: Context) -> None: ...
+    def verify(self, step: StepSpec, before: Data, ctx: Context) -> Data:
+        """Wait, read back and compare; raises StepFailed. Returns what was read."""
+        ...
+
+    def undo(self, step: StepSpec, before: Data, ctx: Context) -> None:
+        """Restore and prove it by reading back; raises NftuiError where it could not."""
+        ...
+
+
+class Kinds(Mapping[tuple[str, int], StepKind]):
+    """Registered kinds by (name, version)."""
+
+    def __init__(self, kinds: Sequence[StepKind]) -> None:
+        self._kinds = {(kind.name, kind.version): kind for kind in kinds}
+
+    def __getitem__(self, key: tuple[str, int]) -> StepKind:
+        return self._kinds[key]
+
+    def __iter__(self) -> Iterator[tuple[str, int]]:
+        return iter(self._kinds)
+
+    def __len__(self) -> int:
+        return len(self._kinds)
+
+    def of(self, step: StepSpec) -> StepKind:
+        """The kind of that step; an unknown one is an error that touches nothing."""
+        try:
+            return self[(step.kind, step.kind_version)]
+        except KeyError:
+            raise NftuiError(
+                Message(
+                    "This nftui does not know steps of kind {kind} version {version}; use the one that wrote them.",
+                    {"kind": step.kind, "version": step.kind_version},
+                )
+            ) from None
