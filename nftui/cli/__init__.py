@@ -1,0 +1,1 @@
+"""The command line: verbs, text and JSON output, exit codes."""

@@ -1,0 +1,51 @@
+"""The reader's language: message ids are English; `_` and `tr` give what is printed."""
+
+from __future__ import annotations
+
+import gettext
+import os
+from pathlib import Path
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from nftui.model.message import Message
+
+LANGUAGES = ("en", "vi")
+_catalog: gettext.NullTranslations = gettext.NullTranslations()
+
+
+def use_language(code: str | None, environ: Mapping[str, str]) -> None:
+    """Take `code`, else the environment's language; a language without a catalog falls back to English."""
+    global _catalog
+    wanted = code or _from_environment(environ)
+    if wanted == "en":
+        _catalog = gettext.NullTranslations()
+    else:
+        _catalog = gettext.translation("nftui", _locales(), [wanted], fallback=True)
+
+
+def _from_environment(environ: Mapping[str, str]) -> str:
+    for name in ("LANGUAGE", "LC_ALL", "LC_MESSAGES", "LANG"):
+        value = environ.get(name, "").split(":")[0][:2].lower()
+        if value:
+            return value if value in LANGUAGES else "en"
+    return "en"
+
+
+def _locales() -> str:
+    """Translations lie beside the package in a checkout, inside of it in an installation."""
+    package = Path(__file__).resolve().parent.parent
+    installed = package / "_data" / "assets" / "locale"
+    return os.fspath(installed if installed.is_dir() else package.parent / "assets" / "locale")
+
+
+def _(text: str) -> str:
+    """The sentence in the reader's language."""
+    return _catalog.gettext(text) if text else text
+
+
+def tr(message: Message) -> str:
+    """The message, translated and filled in."""
+    return message.render(_)

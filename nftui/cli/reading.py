@@ -1,0 +1,101 @@
+"""Verbs that only look: detect, check, status, log."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+
+from nftui.cli import documents, render
+from nftui.cli.context import Context
+from nftui.cli.i18n import _
+from nftui.cli.output import Line
+from nftui.model.errors import ExitCode, UsageError
+from nftui.model.findings import Finding, Level
+from nftui.model.message import msg
+
+_STATUS_CODES = {
+    "running": ExitCode.LOCKED,
+    "interrupted": ExitCode.CUT_OFF,
+    "awaiting-confirm": ExitCode.AWAITING_CONFIRM,
+}
+
+
+def detect(ctx: Context) -> int:
+    """The host and the stack, as found."""
+    facts = ctx.session.facts(live=False)
+    ctx.out.document(documents.detect(facts))
+    ctx.out.text(render.detect(facts))
+    return ExitCode.DONE
+
+
+def check(ctx: Context) -> int:
+    """Findings, worst first."""
+    from nftui.engine.check import Ignore, apply_ignores, at_least
+
+    args, sarif = ctx.args, ctx.args.format == "sarif"
+    if sarif and args.json:
+        raise UsageError(msg("--json and --format sarif exclude each other: each is a document of its own."))
+    ignores: tuple[Ignore, ...] = ()
+    if args.preset:
+        from nftui.presets import load_preset
+
+        ignores = load_preset(ctx.session.registry, args.preset).ignore
+    findings, ignored = apply_ignores(ctx.session.findings(), ignores)
+    if sarif:
+        _sarif(ctx, findings)
+    else:
+        ctx.out.document({"findings": [documents.finding(f) for f in findings], "ignored": ignored})
+        ctx.out.text(render.check(findings, ignored, verbose=args.verbose))
+    failed = args.fail_on is not None and at_least(findings, Level(args.fail_on))
+    return ExitCode.FINDINGS if failed else ExitCode.DONE
+
+
+def _sarif(ctx: Context, findings: tuple[Finding, ...]) -> None:
+    from nftui.cli.sarif import sarif_log
+
+    ctx.out.raw_json(sarif_log(findings))
+
+
+def status(ctx: Context) -> int:
+    """A run that goes on or was cut off, and drift."""
+    found = ctx.session.status()
+    ctx.out.document(documents.status(found))
+    ctx.out.text(render.status(found))
+    code = _STATUS_CODES.get(found.state, ExitCode.DONE)
+    return ExitCode.DRIFT if code is ExitCode.DONE and found.drift else code
+
+
+def log(ctx: Context) -> int:
+    """Who did what, when: the audit log, oldest first."""
+    records = list(_audit(ctx))
+    ctx.out.document({"entries": [documents.log_entry(r) for r in records]})
+    ctx.out.text(_log_lines(records, ctx.args.verbose))
+    return ExitCode.DONE
+
+
+def _audit(ctx: Context) -> Iterator[Mapping[str, object]]:
+    path = ctx.session.state.root / "audit.jsonl"
+    if not path.exists():
+        return
+    for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), 1):
+        try:
+            record = json.loads(line)
+        except ValueError:
+            record = None
+        if isinstance(record, dict):
+            yield record
+        else:
+            ctx.out.tell(_("{path} line {line} is damaged and left out.").format(path=path, line=number))
+
+
+def _log_lines(records: list[Mapping[str, object]], verbose: bool) -> Iterator[Line]:
+    for r in records:
+        who = r.get("sudo_user") or r.get("user") or _("unknown")
+        yield f"{r.get('time')}  {who}  {r.get('kind')} {r.get('run')}: {r.get('outcome')} (exit {r.get('code')})"
+        if r.get("reason"):
+            yield f"    {r['reason']}"
+        steps = r.get("steps")
+        if verbose and isinstance(steps, list):
+            yield from (f"    - {step}" for step in steps)
+    if not records:
+        yield _("nftui has changed nothing in this project yet.")

@@ -1,0 +1,200 @@
+"""Verbs that change something: apply, rollback, recover, confirm; and attach, which follows them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from nftui.cli import documents, render
+from nftui.cli.context import Context, ask, make_registry
+from nftui.cli.following import Detached, Follower
+from nftui.cli.i18n import _, tr
+from nftui.cli.planfile import SavedPlan, load_plan, must_fit
+from nftui.cli.planning import given_plan_options, read_choices
+from nftui.model.choices import Selection
+from nftui.model.errors import ExitCode, UsageError
+from nftui.model.message import Message, msg
+from nftui.model.plan import Plan, Undo
+from nftui.model.run import RunStatus
+
+_NO_WAY_BACK = (Undo.LOSSY, Undo.IMPOSSIBLE)
+
+
+# -- apply ------------------------------------------------------------------------------------------------------
+def apply(ctx: Context) -> int:
+    """Plan, consent, run, follow."""
+    _judge_usage(ctx)
+    _must_consent(ctx)
+    if ctx.args.resume:
+        nothing = _("Nothing to recover: no run was cut off.")
+        return _follow_or_nothing(ctx, ctx.session.start_recover(resume=True), nothing)
+    plan, warnings = _saved(ctx) if ctx.args.plan else _fresh(ctx)
+    told = documents.all_warnings(plan.draft, warnings)
+    ctx.session.must_reach_engine(files_only=ctx.args.files_only)
+    if not plan.draft.changes:
+        return _unchanged(ctx, plan, told)
+    _judge_plan(ctx, plan)
+    if not ctx.args.yes:
+        ctx.out.tell(*render.plan(plan, warnings, verbose=ctx.args.verbose))
+        if not ask(ctx.out, _("Apply?")):
+            return _declined(ctx)
+    else:
+        ctx.out.tell(*((f"! {text}", "yellow") for text in told))
+    status = _watch(ctx, _start(ctx, plan))
+    return _end(ctx, status, _unused(ctx, plan, status), told) if status else ExitCode.INTERRUPTED
+
+
+def _judge_usage(ctx: Context) -> None:
+    args, used = ctx.args, given_plan_options(ctx.args)
+    if args.measure:
+        raise UsageError(msg("--measure comes with a later version of nftui; apply without it."))
+    if args.plan and used:
+        raise UsageError(msg("--plan excludes {options}: the saved plan says what changes.", options=", ".join(used)))
+    if args.resume and (args.plan or used):
+        named = ", ".join((["--plan"] if args.plan else []) + used)
+        raise UsageError(msg("--resume excludes {options}: it goes on with the run that was cut off.", options=named))
+    if args.files_only and args.confirm_within is not None:
+        raise UsageError(msg("--files-only and --confirm-within exclude each other: nothing live would be confirmed."))
+
+
+def _must_consent(ctx: Context) -> None:
+    """No prompt ever where stdin is no terminal."""
+    if not ctx.args.yes and not ctx.may_ask:
+        verb = ctx.args.verb
+        raise UsageError(msg("There is no terminal to ask on: {verb} needs --yes. Nothing was touched.", verb=verb))
+
+
+def _fresh(ctx: Context) -> tuple[Plan, tuple[Message, ...]]:
+    choices, warnings = read_choices(ctx)
+    ctx.session.must_be_free()
+    return ctx.session.prove(choices), warnings
+
+
+def _saved(ctx: Context) -> tuple[Plan, tuple[Message, ...]]:
+    """The saved plan, planned again: it must be the same one. Where no project is named, it is the plan's own."""
+    saved: SavedPlan = load_plan(ctx.args.plan, make_registry())
+    if not ctx.names_project:
+        ctx.request = saved.request
+    ctx.session.must_be_free()
+    plan = ctx.session.prove(saved.choices)
+    must_fit(saved, plan, ctx.session.redact)
+    return plan, ()
+
+
+def _unchanged(ctx: Context, plan: Plan, warnings: list[str]) -> int:
+    ctx.out.tell(*((f"! {text}", "yellow") for text in warnings))
+    ctx.out.document(documents.unchanged(plan.id, warnings))
+    ctx.out.text([_("Nothing to do: everything is already as planned.")])
+    return ExitCode.DONE
+
+
+def _judge_plan(ctx: Context, plan: Plan) -> None:
+    """What would be refused anyway is said before the question."""
+    if plan.draft.refusals:
+        raise UsageError(plan.draft.refusals[0])
+    lossy = [s for s in plan.draft.steps if s.undo in _NO_WAY_BACK or s.undo_after_write in _NO_WAY_BACK]
+    if lossy and not ctx.args.accept_irreversible:
+        names = ", ".join(f"{s.id} ({tr(s.summary)})" for s in lossy)
+        raise UsageError(msg("Without an exact way back: {steps}. Consent with --accept-irreversible.", steps=names))
+
+
+def _declined(ctx: Context) -> int:
+    ctx.out.error(_("not confirmed; nothing was touched"), ExitCode.FAILED)
+    return ExitCode.FAILED
+
+
+def _start(ctx: Context, plan: Plan) -> str:
+    args = ctx.args
+    return ctx.session.start_apply(
+        plan,
+        confirm_within_s=args.confirm_within,
+        wait_quiet_s=args.wait_quiet,
+        settle_s=args.settle,
+        files_only=args.files_only,
+        force=args.force,
+    )
+
+
+def _unused(ctx: Context, plan: Plan, status: RunStatus) -> list[tuple[str, str]]:
+    """The steps of a run that was refused; else optimizations that were named and have nothing to act on here."""
+    if not status.steps:
+        return [(s.id, status.reason or status.state) for s in plan.draft.steps]
+    if not (ctx.args.plan or given_plan_options(ctx.args)):
+        return []
+    chosen = (o for o in plan.draft.optimizations if o.selection is Selection.ON and not o.applicable)
+    return [(o.id, tr(o.reason)) for o in chosen]
+
+
+# -- rollback, recover, confirm, attach -------------------------------------------------------------------------
+def rollback(ctx: Context) -> int:
+    """Back to the state before a snapshot's run."""
+    _must_consent(ctx)
+    session, name = ctx.session, ctx.snapshot
+    if not ctx.args.yes:
+        target = name or _("the newest run that stands")
+        if not ask(ctx.out, _("Roll back {target}, and every later run first?").format(target=target)):
+            return _declined(ctx)
+    nothing = _("Nothing to roll back: no run of nftui stands in this project.")
+    return _follow_or_nothing(ctx, session.start_rollback(name, force=ctx.args.force), nothing)
+
+
+def recover(ctx: Context) -> int:
+    """Finish or undo a run that was cut off; for use at boot, so it never asks."""
+    return _follow_or_nothing(ctx, ctx.session.start_recover(), _("Nothing to recover: no run was cut off."))
+
+
+def _follow_or_nothing(ctx: Context, run: str | None, nothing: str) -> int:
+    if run is not None:
+        return _follow(ctx, run)
+    ctx.out.document(documents.unchanged(None))
+    ctx.out.text([nothing])
+    return ExitCode.DONE
+
+
+def confirm(ctx: Context) -> int:
+    """Keep what was applied with --confirm-within."""
+    status = ctx.session.status()
+    if status.state != "awaiting-confirm" or status.run is None:
+        raise UsageError(msg("Nothing waits to be confirmed."))
+    accepted, words = ctx.session.request(status.run, "confirm")
+    ctx.out.document({"run": status.run, "accepted": accepted, "message": words})
+    ctx.out.text([f"{status.run}: {words}"])
+    return ExitCode.DONE if accepted else ExitCode.FAILED
+
+
+def attach(ctx: Context) -> int:
+    """Follow the run that is going on."""
+    status = ctx.session.status()
+    if status.state not in ("running", "awaiting-confirm") or status.run is None:
+        raise UsageError(msg("No run is going on in this project."))
+    return _follow(ctx, status.run)
+
+
+def _follow(ctx: Context, run: str) -> int:
+    status = _watch(ctx, run)
+    return _end(ctx, status) if status else ExitCode.INTERRUPTED
+
+
+def _watch(ctx: Context, run: str) -> RunStatus | None:
+    """How it ended; None where the follower left it running."""
+    try:
+        return Follower(ctx.session, ctx.out, run).follow()
+    except Detached:
+        ctx.out.error(_("left; the run {run} goes on: nftui attach").format(run=run), ExitCode.INTERRUPTED)
+        return None
+
+
+def _end(ctx: Context, status: RunStatus, unused: Iterable[tuple[str, str]] = (), warnings: Iterable[str] = ()) -> int:
+    ctx.out.document(documents.run(status, unused=unused, warnings=warnings))
+    ctx.out.text(render.run(status))
+    return exit_code(status)
+
+
+def exit_code(status: RunStatus) -> int:
+    """The run's own code, else by its outcome."""
+    if status.code is not None:
+        return status.code
+    if status.outcome in ("applied", "unchanged") or (status.kind, status.outcome) == ("rollback", "rolled-back"):
+        return ExitCode.DONE
+    if status.outcome == "partial":
+        return ExitCode.PARTIAL
+    return ExitCode.CUT_OFF if status.standing or status.state == "interrupted" else ExitCode.FAILED

@@ -1,0 +1,47 @@
+"""What a verb must not pay for: imports, measured in a fresh interpreter."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+HEAVY = ("textual", "rich", "docker", "psycopg", "yaml", "qdrant_client", "asyncio")
+_ASK = """
+import json, sys
+from nftui.cli.main import run
+code = run(sys.argv[1:])
+sys.stderr.write("\\n" + json.dumps([code, sorted(sys.modules)]))
+"""
+
+
+def modules(*words: str) -> tuple[int, set[str]]:
+    """Exit code and loaded modules of one call."""
+    done = subprocess.run([sys.executable, "-c", _ASK, *words], capture_output=True, text=True, check=True, timeout=60)
+    code, names = json.loads(done.stderr.splitlines()[-1])
+    return code, set(names)
+
+
+@pytest.mark.parametrize(
+    "words", [["--version"], ["--help"], ["plan", "--help"], ["apply", "--version"], ["plan", "--x"]]
+)
+def test_help_and_version_import_nothing_heavy(words: list[str]) -> None:
+    code, loaded = modules(*words)
+    assert code == (2 if "--x" in words else 0)
+    assert not loaded & set(HEAVY)
+    assert not {name for name in loaded if name.startswith(("nftui.session", "nftui.engine", "nftui.tui"))}
+
+
+@pytest.mark.parametrize("words", [["--version"], ["--help"]])
+def test_version_imports_not_even_the_model(words: list[str]) -> None:
+    _code, loaded = modules(*words)
+    assert not {name for name in loaded if name.startswith("nftui.model")} | loaded & {"dataclasses", "inspect"}
+
+
+def test_check_imports_no_screen() -> None:
+    """Its own modules, without the session: what the session needs is its own affair."""
+    source = "import sys, nftui.cli.dispatch, nftui.cli.reading, nftui.cli.sarif; print('\\n'.join(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, check=True, timeout=60)
+    assert not set(done.stdout.split()) & {"textual", "rich", "yaml", "docker", "psycopg", "asyncio"}
