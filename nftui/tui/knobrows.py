@@ -1,0 +1,175 @@
+"""Rows of the knob list: advice beside its knob and the operator's value; stepping a value by one key."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from nftui.model.knobs import Kind, Knob
+from nftui.model.message import Message, msg
+from nftui.model.units import format_size, parse_size
+from nftui.tui.texts import Line, cut, shown_value
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from nftui.model.advice import Advice
+    from nftui.model.choices import Choices
+    from nftui.model.plan import OptimizationPlan
+    from nftui.tui.glyphs import Glyphs
+
+
+@dataclass(frozen=True, slots=True)
+class KnobRow:
+    """One knob of one service, as the list shows it."""
+
+    advice: Advice
+    knob: Knob | None
+    chosen: str | None
+    """The operator's value in this session, None where nftui advises."""
+
+    @property
+    def quiet(self) -> bool:
+        """True where it is folded under "more": nothing is written, kept or chosen, or it is a minor knob."""
+        if self.chosen is not None:
+            return False
+        minor = self.knob is not None and not self.knob.main
+        return minor or not (self.advice.changes or self.advice.kept)
+
+    @property
+    def now(self) -> str:
+        """The current value, as people read it."""
+        return shown_value(self.advice.current, self.knob, self.advice.unit)
+
+    @property
+    def value(self) -> str:
+        """What will be in force."""
+        return shown_value(self.advice.value, self.knob, self.advice.unit)
+
+    def mark(self, glyphs: Glyphs) -> str:
+        """Chosen by the operator, changes, kept, or nothing."""
+        if self.chosen is not None:
+            return glyphs.changed
+        return "=" if self.advice.kept else "~" if self.advice.changes else " "
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """Widths of the list's columns in cells, equal for all its rows."""
+
+    name: int
+    now: int
+    value: int
+
+    @staticmethod
+    def of(rows: Iterable[KnobRow], width: int) -> Columns:
+        """As wide as the contents need; names give way first on a narrow screen."""
+        known = list(rows)
+        side = 8 if width < 76 else 12
+        now = min(side, max([5, *(len(r.now) for r in known)]))
+        value = min(side, max([11 if width >= 76 else 8, *(len(r.value) for r in known)]))
+        name = min(26 if width >= 76 else 18, max([12, *(len(r.advice.knob) for r in known)]))
+        return Columns(name, now, value)
+
+
+def rows_of(plan: OptimizationPlan, knobs: Iterable[Knob], choices: Choices) -> list[KnobRow]:
+    """All rows of an optimization, in the order of its advice."""
+    known = tuple(knobs)
+    return [KnobRow(a, find_knob(known, a.knob), choices.value(plan.id, a.service, a.knob)) for a in plan.advice]
+
+
+def find_knob(knobs: Iterable[Knob], name: str) -> Knob | None:
+    """The knob called `name`, or the pattern ("route.{service}") that it is an instance of."""
+    for knob in knobs:
+        pattern = re.sub(r"\\\{[^}]*\\\}", "(.+)", re.escape(knob.name))
+        if knob.name == name or re.fullmatch(pattern, name):
+            return knob
+    return None
+
+
+def services_of(rows: Iterable[KnobRow]) -> tuple[str, ...]:
+    """The services that have knobs, in order."""
+    return tuple(dict.fromkeys(r.advice.service for r in rows if r.advice.service is not None))
+
+
+def head_line(columns: Columns, label: str, glyphs: Glyphs) -> str:
+    """The line above the list: what its columns are."""
+    now = "now".rjust(columns.now)
+    return (
+        f"  {cut(label, columns.name, glyphs):<{columns.name}} {now}  {glyphs.arrow}  {'recommended':>{columns.value}}"
+    )
+
+
+def knob_line(row: KnobRow, columns: Columns, width: int, why: str, glyphs: Glyphs, *, on: bool = True) -> Line:
+    """One row: name, now, what will be, mark, why. Where the optimization is not on, nothing will be."""
+    name = cut(row.advice.knob, columns.name, glyphs)
+    now = cut(row.now, columns.now, glyphs)
+    value = cut(row.value, columns.value, glyphs) if on else glyphs.skipped
+    rest = width - columns.name - columns.now - columns.value - 12
+    moves = on and (row.advice.changes or row.chosen is not None)
+    tone, arrow = ("strong", glyphs.arrow) if moves else ("dim", " ")
+    return (
+        (f"{name:<{columns.name}} ", ""),
+        (f"{now:>{columns.now}}  ", "dim"),
+        (f"{arrow}  ", "dim"),
+        (f"{value:>{columns.value}}", tone),
+        (f" {row.mark(glyphs) if on else ' '} ", "accent"),
+        (cut(why, max(0, rest), glyphs), "dim"),
+    )
+
+
+def more_text(quiet: Sequence[KnobRow], opened: bool) -> Message:
+    """The last row: what is folded away."""
+    if opened:
+        return msg("m  fold {count} away again", count=len(quiet))
+    moving = sum(r.advice.changes for r in quiet)
+    if moving:
+        return msg("{count} more (m), {moving} of them minor changes", count=len(quiet), moving=moving)
+    return msg("{count} more (m), unchanged within 5 %", count=len(quiet))
+
+
+def step_value(row: KnobRow, up: bool) -> str | None:
+    """The neighbour of the present value, within the knob's bounds; None where it must be typed."""
+    knob, value = row.knob, row.advice.value or row.advice.recommended or row.advice.current
+    if knob is None or value is None:
+        return None
+    if knob.kind is Kind.BOOLEAN:
+        return "off" if value == "on" else "on"
+    if knob.kind is Kind.ENUM:
+        return _neighbour(knob.choices, value, up)
+    if value.endswith("%"):
+        return f"{min(100.0, max(1.0, float(value[:-1]) + (5 if up else -5))):g}%"
+    return _number(knob, value, up)
+
+
+def _neighbour(choices: tuple[str, ...], value: str, up: bool) -> str | None:
+    if not choices:
+        return None
+    if value not in choices:
+        return choices[0]
+    return choices[(choices.index(value) + (1 if up else -1)) % len(choices)]
+
+
+def _number(knob: Knob, value: str, up: bool) -> str | None:
+    if knob.kind is Kind.SIZE:
+        size = parse_size(value)
+        return None if size is None else format_size(int(_within(knob, size * 2 if up else size // 2)))
+    try:
+        number = float(value.removesuffix("s"))
+    except ValueError:
+        return None
+    if knob.kind in (Kind.INTEGER, Kind.SECONDS):
+        whole = int(_within(knob, number + _pace(number) * (1 if up else -1)))
+        return f"{whole}s" if knob.kind is Kind.SECONDS else str(whole)
+    return f"{_within(knob, round(number + (0.1 if up else -0.1), 6)):g}" if knob.kind is Kind.REAL else None
+
+
+def _pace(number: float) -> int:
+    """1 below 100, then a tenth of the leading power of ten: 300 moves by 10, 4096 by 100."""
+    return int(max(1, 10 ** (len(str(abs(int(number)))) - 2)))
+
+
+def _within(knob: Knob, number: float) -> float:
+    low = number if knob.minimum is None else max(number, knob.minimum)
+    return low if knob.maximum is None else min(low, knob.maximum)

@@ -1,0 +1,35 @@
+"""What screens return to the flow."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from nftui.model.plan import Plan
+
+
+class Move(StrEnum):
+    """Where the operator wants to go."""
+
+    NEXT = "next"
+    BACK = "back"
+    ROLL_BACK = "roll-back"
+
+
+@dataclass(frozen=True, slots=True)
+class Apply:
+    """The reviewed plan is to be applied; None: no time limit for keeping it."""
+
+    plan: Plan
+    confirm_within_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Follow:
+    """A run that is going on, or that `start` begins, is to be watched."""
+
+    start: Callable[[], str | None]

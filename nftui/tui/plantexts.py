@@ -1,0 +1,174 @@
+"""How a plan and a run read: the review's table and totals, the lines of a run, what was read back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from nftui.model.advice import Advice
+from nftui.model.choices import Selection
+from nftui.model.message import Message, msg
+from nftui.model.plan import Draft, StepSpec, Undo
+from nftui.model.units import GIB, human_days, human_seconds, human_size
+from nftui.tui.knobrows import find_knob
+from nftui.tui.texts import UNDO_WORDS, UNKNOWN, Line, Span, cut, plural, shown_value
+
+if TYPE_CHECKING:
+    from nftui.model.run import RunStatus, StepState
+    from nftui.tui.desk import Desk
+
+_ONE_WAY = (Undo.LOSSY, Undo.IMPOSSIBLE)
+_HARDNESS = list(Undo)
+
+
+def worst_undo(step: StepSpec) -> Undo:
+    """How it is taken back at worst: before or after its first write."""
+    return max(step.undo, step.undo_after_write, key=_HARDNESS.index)
+
+
+def is_one_way(step: StepSpec) -> bool:
+    """True where going back loses something, or cannot be done."""
+    return worst_undo(step) in _ONE_WAY
+
+
+def change_count(draft: Draft) -> int:
+    """Values that would be written by what is on."""
+    return sum(a.changes for item in draft.optimizations if item.selection is Selection.ON for a in item.advice)
+
+
+def apply_words(draft: Draft) -> Message:
+    """What the button does: "Apply 14 changes to 5 services, about 40 s of downtime"."""
+    count, services = change_count(draft), {s for stage in draft.stages for s in stage.services}
+    what = plural(count, "change", "changes") if count else plural(len(draft.steps), "step", "steps")
+    where = plural(len(services), "service", "services") if services else plural(len(draft.files), "file", "files")
+    if not draft.downtime_s:
+        return msg("Apply {what} to {where}, no downtime", what=what, where=where)
+    return msg(
+        "Apply {what} to {where}, about {time} of downtime",
+        what=what,
+        where=where,
+        time=human_seconds(draft.downtime_s),
+    )
+
+
+def step_lines(desk: Desk, draft: Draft, width: int) -> list[Line]:
+    """One row per step in order; those that cannot be undone are said again at the end."""
+    steps = draft.steps
+    if not steps:
+        return []
+    room = max(16, min(60, width - 43))
+    head = f" {'step':<6}{'what changes':<{room}} {'service':<14}{'down':>6}  undo"
+    rows = [_step_line(desk, number, step, room) for number, step in enumerate(steps, 1)]
+    losses = [stage.loss for stage in draft.stages if stage.loss is not None]
+    hard = [(n, s) for n, s in enumerate(steps, 1) if is_one_way(s)]
+    tail: list[Line] = []
+    if hard:
+        tail = [(("", ""),), ((f" {desk.say(msg('Cannot be taken back whole:'))}", "bad"),)]
+        tail += [((f"   {n}  {desk.say(s.summary)}", "bad"),) for n, s in hard]
+        tail += [((f"   {desk.say(loss)}", "warn"),) for loss in losses]
+    return [((head, "dim"),), *rows, *tail]
+
+
+def _step_line(desk: Desk, number: int, step: StepSpec, room: int) -> Line:
+    glyphs, undo = desk.glyphs, worst_undo(step)
+    place = desk.facts.stack.invocation.directory.rstrip("/") + "/"
+    what = cut(desk.say(step.summary).replace(place, ""), room, glyphs)
+    down = human_seconds(step.downtime_s) if step.downtime_s else glyphs.skipped
+    tone = "bad" if undo in _ONE_WAY else "dim"
+    text = f" {number:>3}   {what:<{room}} {cut(step.service or glyphs.skipped, 13, glyphs):<14}{down:>6}  "
+    return ((text, ""), (desk.say(UNDO_WORDS[undo]), tone))
+
+
+def total_lines(desk: Desk, draft: Draft) -> list[Line]:
+    """Days, seconds, memory before and after."""
+    dot = f" {desk.glyphs.dot} "
+    days = desk.glyphs.plain(human_days(draft.effort.low, draft.effort.high))
+    cost = dot.join([plural(len(draft.steps), "step", "steps"), plural(len(draft.files), "file", "files"), days,
+                     f"{human_seconds(draft.downtime_s)} down"])  # fmt: skip
+    used = sum(desk.facts.usage.values())
+    memory, promised = draft.memory, sum(n for _, n in draft.memory.services)
+    now = human_size(used) if used else UNKNOWN
+    room = f" of {(memory.host_bytes - memory.reserved_bytes) / GIB:.1f} GiB" if memory.host_bytes else ""
+    text = f" Memory: {now} in use now {desk.glyphs.arrow} {promised / GIB:.1f}{room} promised"
+    return [((f" Total: {cost}", "strong"),), ((text, ""),)]
+
+
+# -- runs ----------------------------------------------------------------------------------------------------
+_STATES: Mapping[str, tuple[str, str]] = {
+    "running": ("running", "accent"),
+    "verified": ("done", "good"),
+    "skipped": ("skipped", "dim"),
+    "failed": ("failed", "bad"),
+    "undoing": ("running", "warn"),
+    "undone": ("undone", "warn"),
+    "undo-failed": ("failed", "bad"),
+}
+
+
+def run_lines(desk: Desk, steps: Iterable[StepState], width: int) -> list[Line]:
+    """One fixed line per step: sign, what, detail, seconds."""
+    return [_run_line(desk, step, max(60, width)) for step in steps]
+
+
+def _run_line(desk: Desk, step: StepState, width: int) -> Line:
+    glyphs = desk.glyphs
+    name, tone = _STATES.get(step.state, ("", "dim"))
+    sign = getattr(glyphs, name) if name else " "
+    left, right = 34, 9
+    what = cut(desk.say(step.summary), left - 2, glyphs)
+    detail = cut(desk.glyphs.plain(_detail(step)), width - left - right - 5, glyphs)
+    time = f"{step.seconds:.1f} s" if step.seconds is not None else ""
+    gap = width - left - right - 4
+    body: Span = (f" {detail:<{gap}}", "bad" if step.error else "dim")
+    return ((f" {sign} ", tone), (f"{what:<{left - 1}}", "" if name else "dim"), body, (f"{time:>{right - 1}}", "dim"))
+
+
+def _detail(step: StepState) -> str:
+    word = {"skipped": "skipped: ", "undoing": "going back: ", "undone": "taken back "}.get(step.state, "")
+    if step.error:
+        return step.error.splitlines()[0]
+    settings = step.data.get("settings")
+    if step.state == "verified" and isinstance(settings, Mapping) and not step.detail:
+        return f"{len(settings)} settings read back"
+    return (word + step.detail).rstrip(": ") if word else step.detail
+
+
+def read_back(status: RunStatus) -> dict[tuple[str | None, str], str]:
+    """(service, setting) to the value that the running service gave, of verified steps only."""
+    found: dict[tuple[str | None, str], str] = {}
+    for step in status.steps:
+        settings = step.data.get("settings")
+        if step.state == "verified" and isinstance(settings, Mapping):
+            found.update({(step.service, str(name)): str(value) for name, value in settings.items()})
+    return found
+
+
+def _written(draft: Draft) -> Iterator[tuple[str, Advice]]:
+    """(optimization, advice) of every value that is to be written, in the wizard's order."""
+    for item in draft.optimizations:
+        if item.selection is Selection.ON:
+            yield from ((item.id, advice) for advice in item.advice if advice.changes)
+
+
+def value_lines(desk: Desk, draft: Draft, width: int) -> list[Line]:
+    """Every value that would be written, beside what it replaces."""
+    return [(("   ", ""), *_value_spans(desk, name, advice, advice.value, width)) for name, advice in _written(draft)]
+
+
+def result_lines(desk: Desk, status: RunStatus, draft: Draft, width: int) -> list[Line]:
+    """Before and after per knob; what was not read back is said to be so."""
+    found, lines = read_back(status), []
+    for name, advice in _written(draft):
+        after = found.get((advice.service, advice.knob))
+        mark: Span = (" ? ", "warn") if after is None else (f" {desk.glyphs.done} ", "good")
+        note: Span = ("not read back", "warn") if after is None else ("read back", "dim")
+        lines.append((mark, *_value_spans(desk, name, advice, after or advice.value, width), note))
+    return lines
+
+
+def _value_spans(desk: Desk, optimization: str, advice: Advice, value: str | None, width: int) -> Line:
+    glyphs, knob = desk.glyphs, find_knob(desk.optimization(optimization).knobs, advice.knob)
+    before, after = (cut(shown_value(v, knob, advice.unit), 10, glyphs) for v in (advice.current, value))
+    short, long = (12, 24) if width >= 76 else (8, 14)
+    name = f"{cut(advice.service or '', short, glyphs):<{short + 1}}{cut(advice.knob, long, glyphs):<{long + 1}}"
+    return ((name, ""), (f"{before:>10}", "dim"), (f" {glyphs.arrow} ", "dim"), (f"{after:>10}  ", "strong"))

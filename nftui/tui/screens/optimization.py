@@ -1,0 +1,260 @@
+"""One optimization: why, its knobs, the live preview of the files, and the memory of the host."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from textual import on
+from textual.containers import Container
+from textual.widgets import Static
+
+from nftui.engine.preview import diff_files
+from nftui.model.choices import Choices, Selection
+from nftui.model.message import msg
+from nftui.model.units import human_days, human_seconds
+from nftui.tui.keys import BACK, HELP, QUIT, Key, bindings
+from nftui.tui.knobrows import KnobRow, rows_of, step_value
+from nftui.tui.moves import Move
+from nftui.tui.screens.page import Page
+from nftui.tui.screens.reader import file_lines, finding_lines, why_lines
+from nftui.tui.texts import cut, memory_line, totals
+from nftui.tui.widgets.bars import Ends, content
+from nftui.tui.widgets.edit import Edit
+from nftui.tui.widgets.knoblist import KnobList, KnobPane
+from nftui.tui.widgets.preview import Preview
+
+if TYPE_CHECKING:
+    from textual.app import ComposeResult
+    from textual.binding import BindingType
+
+    from nftui.engine.preview import FileDiff
+    from nftui.model.plan import OptimizationPlan
+
+_NEXT_SELECTION = {
+    Selection.ON: Selection.OFF,
+    Selection.OFF: Selection.UNTOUCHED,
+    Selection.UNTOUCHED: Selection.ON,
+}
+_SELECTION_WORDS = {
+    Selection.OFF: msg("Off: what nftui wrote here before is taken out."),
+    Selection.UNTOUCHED: msg("Untouched: everything here stays as it is."),
+}
+
+
+class OptimizationScreen(Page[Move]):
+    """Returns NEXT or BACK; what was chosen is on the desk at once."""
+
+    CSS_PATH = ["page.tcss", "optimization.tcss"]
+    KEYS: ClassVar[tuple[Key, ...]] = (
+        Key("left,right", "", "↑↓ ←→", msg("change"), msg("choose a knob; halve, double, step, cycle"), 3, bound=False),
+        Key("e", "edit", "e", msg("edit"), msg("type a value; Enter takes it, Esc leaves it as it was"), 3),
+        Key("r", "recommended", "r", msg("advised"), msg("take the recommended value"), 4),
+        Key("w", "why", "w", msg("why"), msg("why this value, and where the rule comes from"), 4),
+        Key("space", "selection", "space", msg("on/off"), msg("on, off, untouched: for this optimization"), 4),
+        Key("enter", "next", "⏎", msg("next"), msg("the next optimization, then the review"), 1),
+        BACK,
+        Key("f", "findings", "f", msg("findings"), msg("what was found wrong here, with evidence"), 7),
+        Key("d", "diff", "d", msg("diff"), msg("the whole diff of every file"), 8),
+        Key("p", "file", "p", msg("file"), msg("preview the next file"), 9),
+        Key("m", "more", "m", msg("more"), msg("show or fold the knobs that stay as they are")),
+        Key("s", "service(1)", "s", msg("service"), msg("the knobs of the next service")),
+        Key("S", "service(-1)", "S", msg("service"), msg("the knobs of the service before")),
+        HELP,
+        QUIT,
+    )
+    BINDINGS: ClassVar[list[BindingType]] = bindings(KEYS)
+
+    def __init__(self, page: int) -> None:
+        super().__init__()
+        self.page = page
+        self.before_edit: Choices | None = None
+
+    # -- layout --------------------------------------------------------------------------------------------
+    def body(self) -> ComposeResult:
+        """Title and why, knobs with the input under them, preview, memory."""
+        yield Ends(id="title")
+        yield Static(id="why", markup=False)
+        with Container(id="panes"):
+            yield KnobPane(self.desk, id="left")
+            yield Preview(self.desk, self.here(), id="right")
+        yield Static(id="memory", markup=False)
+
+    def fill(self) -> None:
+        """The first focus is the first knob."""
+        self.desk.visited.add(self.here())
+        self.query_one("#knobs").focus()
+        self.show_draft()
+
+    def relayout(self) -> None:
+        """Columns are as wide as the panes let them be."""
+        self.show_draft()
+
+    def position(self) -> str:
+        """Which one of how many, and what all of them cost."""
+        where = f"{self.page + 1} of {len(self.desk.pages)}"
+        return f"{where} {self.desk.glyphs.dot} {totals(self.desk.draft, self.desk.glyphs)}"
+
+    def here(self) -> str:
+        """This optimization's id."""
+        return self.desk.pages[self.page]
+
+    @property
+    def item(self) -> OptimizationPlan:
+        """This optimization's line of the draft."""
+        return self.desk.item(self.here())
+
+    def diffs(self) -> list[FileDiff]:
+        """What the draft writes, free of secrets."""
+        return diff_files(self.desk.draft.files, redact=self.desk.session.redact_text)
+
+    # -- what it shows ---------------------------------------------------------------------------------------
+    def show_draft(self) -> None:
+        """Everything that follows from the draft; each widget paints only what differs."""
+        self.fill_head()
+        self._show_title()
+        knobs = self.desk.optimization(self.here()).knobs
+        on = self.desk.choices.selection(self.here()) is Selection.ON
+        self.query_one(KnobPane).show(rows_of(self.item, knobs, self.desk.choices), on=on)
+        about = self.row.advice.knob if self.row else ""
+        self.query_one(Preview).show(self.diffs(), whole=self.has_class("-wide"), about=about)
+        memory = memory_line(self.desk.draft.memory, self.query_one("#body").size.width or 80, self.desk.glyphs)
+        self.query_one("#memory", Static).update(content(memory))
+
+    def _show_title(self) -> None:
+        item, dot = self.item, f" {self.desk.glyphs.dot} "
+        days = self.desk.glyphs.plain(human_days(item.effort.low, item.effort.high))
+        cost = dot.join(
+            [item.risk.upper() + " risk" * (self.size.width >= 76), days, f"{human_seconds(item.downtime_s)} down"]
+        )
+        selection = self.desk.choices.selection(item.id)
+        title = self.say(self.desk.optimization(item.id).title)
+        self.query_one("#title", Ends).set(
+            f" {self.page + 1}. {title} [{selection}]"
+            if self.size.width >= 76
+            else f" [{selection}] {self.page + 1}. {title}",
+            f"{cost} ",
+        )
+        self.query_one("#why", Static).update(self._why())
+
+    def _why(self) -> str:
+        found = self.desk.findings_of(self.here())
+        text = self.say(self.desk.optimization(self.here()).summary)
+        selection = self.desk.choices.selection(self.here())
+        if selection is not Selection.ON:
+            return f"{self.say(_SELECTION_WORDS[selection])}   space  changes it\n{self._fit(text)}"
+        if found:
+            more = f" (+{len(found) - 1})" if len(found) > 1 else ""
+            return f"{self.say(found[0].title)}{more}   f  findings\n{self._fit(text)}"
+        return text
+
+    def _fit(self, text: str) -> str:
+        """One line where the terminal has no room for more."""
+        width = (self.query_one("#why").size.width or 80) - 2
+        return text if self.has_class("-high") else cut(text, width, self.desk.glyphs)
+
+    # -- changing --------------------------------------------------------------------------------------------
+    @property
+    def row(self) -> KnobRow | None:
+        """The knob under the cursor."""
+        return self.query_one(KnobPane).row
+
+    def set_value(self, text: str) -> None:
+        """Take a value for the knob under the cursor; where it is bad, say why and keep what was there."""
+        row = self.row
+        if row is not None:
+            self.notice(self.desk.try_take(lambda: self.desk.check(self.here(), row.advice, text)) or "")
+            self.show_draft()
+
+    @on(KnobList.Stepped)
+    def _stepped(self, event: KnobList.Stepped) -> None:
+        row = self.row
+        text = step_value(row, event.up) if row else None
+        if row is None:
+            self.action_more()
+        elif text is None:
+            self.action_edit()
+        else:
+            self.set_value(text)
+
+    def action_edit(self) -> None:
+        """Type a value; the preview follows."""
+        row = self.row
+        if row is not None:
+            self.before_edit = self.desk.choices
+            self.query_one(Edit).open(row, self.desk)
+
+    @on(Edit.Typed)
+    def _typed(self, event: Edit.Typed) -> None:
+        row, edit = self.row, self.query_one(Edit)
+        if row is None or not edit.is_open:
+            return
+        error = self.desk.try_take(lambda: self.desk.check(self.here(), row.advice, event.value))
+        edit.tell(error)
+        if error is None:
+            self.show_draft()
+        if event.final and error is None:
+            self._close_edit()
+
+    def _close_edit(self) -> None:
+        self.before_edit = None
+        self.query_one(Edit).close()
+        self.query_one("#knobs").focus()
+
+    def action_recommended(self) -> None:
+        """Advice again; where the operator's own value was kept, the recommendation is chosen."""
+        row = self.row
+        if row is not None:
+            kept = row.advice.kept and row.chosen is None and row.advice.recommended is not None
+            self.set_value(row.advice.recommended or "auto" if kept else "auto")
+
+    def action_selection(self) -> None:
+        """On, off, untouched."""
+        following = _NEXT_SELECTION[self.desk.choices.selection(self.here())]
+        error = self.desk.try_take(lambda: self.desk.choices.select(self.here(), following))
+        self.notice(error or "")
+        self.show_draft()
+
+    def action_more(self) -> None:
+        """Unfold or fold the quiet knobs."""
+        pane = self.query_one(KnobPane)
+        pane.opened = not pane.opened
+        self.show_draft()
+
+    def action_service(self, steps: int) -> None:
+        """Another service of the role."""
+        self.query_one(KnobPane).next_service(steps)
+        self.show_draft()
+
+    def action_file(self) -> None:
+        """The next file of the preview."""
+        self.query_one(Preview).turn()
+        self.show_draft()
+
+    # -- reading and going ---------------------------------------------------------------------------------
+    def action_why(self) -> None:
+        """The knob under the cursor explained."""
+        row = self.row
+        if row is not None:
+            self.show_lines(msg("Why {knob}", knob=row.advice.knob), why_lines(self.desk, row))
+
+    def action_findings(self) -> None:
+        """What is wrong here."""
+        self.show_lines(msg("Findings"), finding_lines(self.desk, self.desk.findings_of(self.here())))
+
+    def action_diff(self) -> None:
+        """Every file."""
+        self.show_lines(msg("Files"), file_lines(self.desk, self.diffs()))
+
+    def action_next(self) -> None:
+        """On to the next one."""
+        self.dismiss(Move.NEXT)
+
+    def action_back(self) -> None:
+        """Close the input as it was before, or go back."""
+        if not self.query_one(Edit).is_open:
+            self.dismiss(Move.BACK)
+            return
+        if self.before_edit is not None:
+            self.desk.take(self.before_edit)
+        self._close_edit()
+        self.show_draft()

@@ -1,0 +1,218 @@
+"""Review: the proven plan, every step and what it costs. Nothing starts here by Enter alone on the table."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from textual import on
+from textual.containers import Horizontal
+from textual.widgets import Button, Input, Static
+
+from nftui.engine.preview import diff_files
+from nftui.model.errors import NftuiError
+from nftui.model.message import Message, msg
+from nftui.tui.background import in_thread
+from nftui.tui.desk import CONFIRM_WITHIN_S
+from nftui.tui.keys import BACK, HELP, QUIT, Key, bindings
+from nftui.tui.moves import Apply, Move
+from nftui.tui.plantexts import apply_words, is_one_way, step_lines, total_lines, value_lines
+from nftui.tui.screens.page import Page
+from nftui.tui.screens.reader import file_lines, paragraph
+from nftui.tui.texts import Line, clock, totals
+from nftui.tui.widgets.bars import Ends, join
+from nftui.tui.widgets.edit import TypedInput
+from nftui.tui.widgets.lines import Lines
+
+if TYPE_CHECKING:
+    from textual.app import ComposeResult
+    from textual.binding import BindingType
+
+    from nftui.model.plan import Plan, StepSpec
+
+
+class ReviewScreen(Page[Move | Apply]):
+    """Proves the plan on arrival; returns Apply with it, or BACK."""
+
+    CSS_PATH = ["page.tcss", "review.tcss"]
+    KEYS: ClassVar[tuple[Key, ...]] = (
+        Key("a", "apply", "a", msg("apply"), msg("apply exactly what stands here"), 1),
+        Key("d", "diff", "d", msg("diff"), msg("the diff of every file"), 3),
+        Key("c", "confirm", "c", msg("time limit"), msg("go back by itself unless kept in time: on or off"), 6),
+        Key("t", "type", "t", msg("accept"), msg("type the acceptance of what cannot be undone")),
+        Key("enter", "hint", "⏎", msg("apply is a"), msg("says which key applies; Enter itself never does")),
+        BACK,
+        HELP,
+        QUIT,
+    )
+    BINDINGS: ClassVar[list[BindingType]] = bindings(KEYS)
+
+    def __init__(self, notice: Message | None = None) -> None:
+        super().__init__()
+        self._notice = notice
+        self.plan: Plan | None = None
+        self.limit = False
+
+    def body(self) -> ComposeResult:
+        """Table, totals, what must be typed, time limit, the button."""
+        yield Ends(id="review-title")
+        yield Lines(id="table")
+        yield Static(id="totals", markup=False)
+        with Horizontal(id="typed-row"):
+            yield Static(id="typed-label", markup=False)
+            box = TypedInput(id="typed", compact=True)
+            box.cursor_blink = False
+            yield box
+        yield Static(id="confirm", markup=False)
+        yield Button("", id="go", compact=True, disabled=True)
+
+    def fill(self) -> None:
+        """Through Compose, off the event loop."""
+        self.limit = self.desk.ssh
+        self.query_one("#table").focus()
+        self.query_one("#go").display = False
+        title = self.say(msg("Checking the plan with Compose; a few seconds."))
+        self.query_one("#review-title", Ends).set(f" {title}", "")
+        if self._notice is not None:
+            self.notice(self.say(self._notice), "bad")
+        self.run_worker(self._prove(), group="prove", exclusive=True)
+
+    def relayout(self) -> None:
+        """Columns follow the width."""
+        if self.plan is not None:
+            self._show(self.plan)
+
+    def position(self) -> str:
+        """The totals of the draft."""
+        return totals(self.desk.draft, self.desk.glyphs)
+
+    def here(self) -> str:
+        """The sidebar's mark."""
+        return "review"
+
+    async def _prove(self) -> None:
+        choices = self.desk.choices
+        try:
+            self.plan = await in_thread(lambda: self.desk.session.prove(choices))
+        except NftuiError as error:
+            title = self.say(msg("This plan cannot be applied; Esc goes back to change it."))
+            self.query_one("#review-title", Ends).set(f" {title}", "")
+            self.query_one("#table", Lines).show(paragraph(self.say(error.message), "bad"))
+            return
+        self._show(self.plan)
+
+    # -- what it shows ---------------------------------------------------------------------------------------
+    def _show(self, plan: Plan) -> None:
+        draft = plan.draft
+        title = msg("Review: nothing has been changed yet") if draft.changes else msg("There is nothing to do")
+        self.query_one("#review-title", Ends).set(f" {self.say(title)}", f"plan {plan.id[:12]} ")
+        self.query_one("#table", Lines).show(self._table(plan))
+        self.query_one("#totals", Static).update(join(total_lines(self.desk, draft)))
+        self._show_decision()
+
+    def _table(self, plan: Plan) -> list[Line]:
+        draft = plan.draft
+        lines: list[Line] = []
+        for refusal in draft.refusals:
+            lines += paragraph(f"! {self.say(refusal)}", "bad")
+        if not draft.changes:
+            lines += paragraph(self.say(msg("All values that are on stand already. Nothing would be written.")))
+        for warning in draft.warnings:
+            lines += paragraph(f"! {self.say(warning)}", "warn")
+        width = (self.query_one("#table").size.width or 78) - 1
+        lines += step_lines(self.desk, draft, width)
+        values = value_lines(self.desk, draft, width) if draft.changes else []
+        head = [(("", ""),), ((f" {self.say(msg('Values'))}", "dim"),)] if values else []
+        return [*lines, *head, *values]
+
+    @property
+    def one_way(self) -> tuple[StepSpec, ...]:
+        """Steps that cannot be taken back whole."""
+        return tuple(s for s in self.plan.draft.steps if is_one_way(s)) if self.plan else ()
+
+    @property
+    def password(self) -> str:
+        """What is typed to accept them: the project's name, so that the right server is meant."""
+        return self.desk.facts.stack.name
+
+    def blocked(self) -> Message | None:
+        """Why it cannot be applied now, None where it can."""
+        if self.plan is None:
+            return msg("the plan is not checked yet")
+        if self.plan.draft.refusals:
+            return msg("what is refused stands above; go back and change it")
+        if not self.plan.draft.changes:
+            return msg("there is nothing to do")
+        if self.one_way and self.query_one("#typed", Input).value.strip() != self.password:
+            return msg("what cannot be undone must be accepted first: t, then type {name}", name=self.password)
+        return None
+
+    def _show_decision(self) -> None:
+        if self.plan is None:
+            return
+        changes = self.plan.draft.changes
+        self.query_one("#typed-row").set_class(bool(self.one_way), "-open")
+        label = msg("Type {name} to accept what cannot be undone:", name=self.password)
+        self.query_one("#typed-label", Static).update(f" {self.say(label)} ")
+        window = clock(CONFIRM_WITHIN_S)
+        on = msg("[x] goes back by itself unless you keep it within {time}   c  changes it", time=window)
+        off = msg("[ ] no time limit   c  goes back by itself unless you keep it within {time}", time=window)
+        limit = on if self.limit else off
+        self.query_one("#confirm", Static).update(f" {self.say(limit)}" if changes else "")
+        self._show_button()
+
+    def _show_button(self) -> None:
+        button, reason = self.query_one("#go", Button), self.blocked()
+        button.display = True
+        button.disabled = reason is not None
+        button.label = self._words(reason)
+
+    def _words(self, reason: Message | None) -> str:
+        if reason is None and self.plan is not None:
+            return f"{self.say(apply_words(self.plan.draft))}   a"
+        return self.say(msg("Not now: {why}.", why=self.say(reason))) if reason else ""
+
+    # -- keys ------------------------------------------------------------------------------------------------
+    @on(Input.Changed, "#typed")
+    def _typing(self) -> None:
+        self._show_button()
+
+    @on(Input.Submitted, "#typed")
+    def _typed(self) -> None:
+        self.query_one("#table").focus()
+
+    @on(Button.Pressed, "#go")
+    def action_apply(self) -> None:
+        """Start, or say why not."""
+        reason = self.blocked()
+        if reason is not None or self.plan is None:
+            self.notice(self._words(reason))
+            return
+        self.dismiss(Apply(self.plan, CONFIRM_WITHIN_S if self.limit else None))
+
+    def action_hint(self) -> None:
+        """Enter never starts anything from the table."""
+        reason = self.blocked()
+        self.notice(self._words(reason) if reason else self.say(msg("Press a to apply, Esc to go back.")))
+
+    def action_type(self) -> None:
+        """To the acceptance."""
+        if self.one_way:
+            self.query_one("#typed").focus()
+
+    def action_confirm(self) -> None:
+        """The time limit on or off."""
+        self.limit = not self.limit
+        self._show_decision()
+
+    def action_diff(self) -> None:
+        """Every file, as it will be written."""
+        if self.plan is not None:
+            diffs = diff_files(self.plan.draft.files, redact=self.desk.session.redact_text)
+            self.show_lines(msg("Files"), file_lines(self.desk, diffs))
+
+    def action_back(self) -> None:
+        """Leave the input, or go back to the last optimization."""
+        if self.query_one("#typed").has_focus:
+            self.query_one("#table").focus()
+        else:
+            self.dismiss(Move.BACK)

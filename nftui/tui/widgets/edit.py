@@ -1,0 +1,109 @@
+"""The line under the knobs in which a value is typed, with its bounds or what is wrong with it below."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from textual import on
+from textual.containers import Horizontal, Vertical
+from textual.message import Message
+from textual.widgets import Input, Static
+
+from nftui.tui.texts import shown_bounds
+from nftui.tui.widgets.bars import content
+
+if TYPE_CHECKING:
+    from textual.app import ComposeResult
+    from textual.events import Key
+    from textual.timer import Timer
+
+    from nftui.tui.desk import Desk
+    from nftui.tui.knobrows import KnobRow
+
+DEBOUNCE_S = 0.15
+
+
+class TypedInput(Input):
+    """Takes every key in the order in which it came.
+
+    Textual hands Backspace and its like to the app first, and letters that came in the same packet overtake them:
+    over a slow connection "Backspace 4 5" would become "4".
+    """
+
+    async def _on_key(self, event: Key) -> None:
+        for binding in self._bindings.key_to_bindings.get(event.key, ()):
+            event.stop()
+            event.prevent_default()
+            await self.run_action(binding.action)
+            return
+
+
+class Edit(Vertical):
+    """Posts Typed while the operator types (after a pause) and at Enter."""
+
+    @dataclass
+    class Typed(Message):
+        """`final` at Enter."""
+
+        value: str
+        final: bool
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._pause: Timer | None = None
+        self._hint = ""
+
+    def compose(self) -> ComposeResult:
+        """Name, input; hint below."""
+        with Horizontal(id="edit-row"):
+            yield Static(id="edit-name", markup=False)
+            box = TypedInput(id="edit-input", compact=True, select_on_focus=False)
+            box.cursor_blink = False
+            yield box
+        yield Static(id="edit-hint", markup=False)
+
+    @property
+    def is_open(self) -> bool:
+        """True while a value is typed."""
+        return self.has_class("-open")
+
+    def open(self, row: KnobRow, desk: Desk) -> None:
+        """Begin with the value that is in force."""
+        self._hint = f"{desk.say(shown_bounds(row.knob))}" if row.knob else ""
+        self.query_one("#edit-name", Static).update(f" {row.advice.knob} = ")
+        box = self.query_one(Input)
+        with self.prevent(Input.Changed):
+            box.value = row.advice.value or row.advice.recommended or ""
+        box.cursor_position = len(box.value)
+        self.tell(None)
+        self.add_class("-open")
+        box.focus()
+
+    def close(self) -> None:
+        """Nothing more is posted."""
+        self._stop()
+        self.remove_class("-open")
+
+    def tell(self, error: str | None) -> None:
+        """The bounds, or what is wrong."""
+        line = ((f"! {error}", "bad"),) if error else ((self._hint, "dim"),)
+        self.query_one("#edit-hint", Static).update(content(line))
+
+    def _stop(self) -> None:
+        if self._pause is not None:
+            self._pause.stop()
+            self._pause = None
+
+    @on(Input.Changed)
+    def _changed(self, event: Input.Changed) -> None:
+        event.stop()
+        self._stop()
+        value = event.value
+        self._pause = self.set_timer(DEBOUNCE_S, lambda: self.post_message(self.Typed(value, False)))
+
+    @on(Input.Submitted)
+    def _submitted(self, event: Input.Submitted) -> None:
+        event.stop()
+        self._stop()
+        self.post_message(self.Typed(event.value, True))

@@ -1,0 +1,121 @@
+"""The list of knobs of one service, with its columns' head and the line in which a value is typed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from textual import on
+from textual.binding import Binding
+from textual.containers import Vertical
+from textual.message import Message
+from textual.widgets import Static
+
+from nftui.model.message import msg
+from nftui.tui.knobrows import Columns, KnobRow, head_line, knob_line, more_text, services_of
+from nftui.tui.texts import cut
+from nftui.tui.widgets.bars import Ends, content
+from nftui.tui.widgets.edit import Edit
+from nftui.tui.widgets.lines import Choice
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from textual.app import ComposeResult
+    from textual.binding import BindingType
+
+    from nftui.tui.desk import Desk
+
+
+class KnobList(Choice):
+    """The rows; left and right change the one under the cursor."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("left", "step(False)", show=False),
+        Binding("right", "step(True)", show=False),
+    ]
+
+    @dataclass
+    class Stepped(Message):
+        """One step up or down on the knob under the cursor."""
+
+        up: bool
+
+    def action_step(self, up: bool) -> None:
+        """The screen knows what a step means."""
+        self.post_message(self.Stepped(up))
+
+
+class KnobPane(Vertical):
+    """Rows of the chosen service; quiet ones are folded until `opened`."""
+
+    def __init__(self, desk: Desk, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self.desk = desk
+        self.service: str | None = None
+        self.opened = False
+        self.rows: list[KnobRow] = []
+        self._services: tuple[str, ...] = ()
+        self._on = True
+
+    def compose(self) -> ComposeResult:
+        """Head, rows, the whole why of the row under the cursor, input."""
+        yield Ends(id="columns")
+        yield KnobList(sign=self.desk.glyphs.cursor, id="knobs")
+        yield Static(id="detail", markup=False)
+        yield Edit(id="edit")
+
+    @property
+    def row(self) -> KnobRow | None:
+        """The knob under the cursor, None on the line that folds."""
+        cursor = self.query_one(KnobList).cursor
+        return self.rows[cursor] if 0 <= cursor < len(self.rows) else None
+
+    def show(self, rows: Sequence[KnobRow], *, on: bool) -> None:
+        """All rows of the optimization; those of the chosen service are shown. The cursor stays on its knob."""
+        before, self._on = self.row, on
+        self._services = services_of(rows)
+        if self.service not in self._services:
+            self.service = self._services[0] if self._services else None
+        mine = [r for r in rows if r.advice.service in (None, self.service)]
+        quiet = [r for r in mine if r.quiet]
+        self.rows = [r for r in mine if not r.quiet] + (quiet if self.opened else [])
+        self._paint(quiet)
+        names = [r.advice.knob for r in self.rows]
+        if before is not None and before.advice.knob in names:
+            self.query_one(KnobList).cursor = names.index(before.advice.knob)
+        self._tell()
+
+    def next_service(self, steps: int) -> None:
+        """Another service of the role; `show` draws it."""
+        if self.service in self._services:
+            self.service = self._services[(self._services.index(self.service) + steps) % len(self._services)]
+
+    def _paint(self, quiet: Sequence[KnobRow]) -> None:
+        glyphs, width = self.desk.glyphs, (self.size.width or 80) - 4
+        columns = Columns.of(self.rows, width)
+        lines = [knob_line(r, columns, width, self._why(r), glyphs, on=self._on) for r in self.rows]
+        if quiet:
+            lines.append(((f"{glyphs.more} {self.desk.say(more_text(quiet, self.opened))}", "dim"),))
+        self.query_one(KnobList).show(lines or [((self.desk.say(msg("Nothing to set here.")), "dim"),)])
+        self.query_one("#columns", Ends).set(" " + head_line(columns, self._place(), glyphs), "")
+
+    def _place(self) -> str:
+        if self.service is None or len(self._services) < 2:
+            return self.service or ""
+        return f"{self.service} {self._services.index(self.service) + 1}/{len(self._services)} (s)"
+
+    def _why(self, row: KnobRow) -> str:
+        return self.desk.say(row.advice.why)
+
+    @on(Choice.Moved)
+    def _moved(self) -> None:
+        self._tell()
+
+    def _tell(self) -> None:
+        """The row cuts its why; here it stands whole, with what is to be noted about the value."""
+        row = self.row
+        texts = (row.advice.why, *row.advice.notes) if row is not None else ()
+        room = max(10, (self.size.width or 80) - 5)
+        line = cut("  ".join(self.desk.say(text) for text in texts), room, self.desk.glyphs)
+        self.query_one("#detail", Static).update(content(((f"   {line}", "dim"),)))
