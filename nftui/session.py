@@ -42,6 +42,7 @@ from nftui.model.run import ProjectStatus, RunStatus, SnapshotInfo
 from nftui.model.stack import Problem, ProjectRequest
 from nftui.steps import load_kinds
 from nftui.steps.kind import Found
+from nftui.system.clock import SystemClock
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -432,11 +433,11 @@ class Session:
     @property
     def boot_id(self) -> str:
         """Names this boot of the machine."""
-        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return SystemClock().boot_id()
 
     def boot_time(self) -> float:
         """Seconds since boot, sleep included; cannot be set by anyone."""
-        return time.clock_gettime(time.CLOCK_BOOTTIME)
+        return SystemClock().boot_seconds()
 
 
 _NO_DOCKER = ("engine-missing", "engine-down", "engine-permission", "engine-slow", "engine-refused", "compose-missing")

@@ -10,7 +10,6 @@ from nftui.model.advice import Fragment
 from nftui.model.errors import UsageError
 from nftui.model.message import msg
 
-OVERRIDE_NAME = "compose.nftui.yaml"
 LINEAGE = "# State: "
 _PLAIN = re.compile(r"(?:\./|[A-Za-z_/])[A-Za-z0-9_./@=+-]*")
 _UNPRINTABLE = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff\ud800-\udfff]")

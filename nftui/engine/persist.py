@@ -7,17 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from nftui.engine.override import OVERRIDE_NAME
 from nftui.model.stack import Stack
+from nftui.probes.project import AUTOMATIC, DISCOVERY, OVERRIDE_NAME, discover, is_own
 from nftui.steps.envkeys import get_key
 
-AUTOMATIC = (
-    "compose.override.yml",
-    "compose.override.yaml",
-    "docker-compose.override.yml",
-    "docker-compose.override.yaml",
-)
-DISCOVERY = ("compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml")
 KEY = "COMPOSE_FILE"
 
 
@@ -59,8 +52,7 @@ def own_files(directory: Path, env_content: bytes | None) -> list[str]:
     if value:
         separator = get_key(env_content, "COMPOSE_PATH_SEPARATOR") or os.pathsep
         return [part for part in value.split(separator) if part and Path(part).name != OVERRIDE_NAME]
-    found = [name for name in DISCOVERY if (directory / name).is_file()][:1]
-    return found + [name for name in AUTOMATIC if found and (directory / name).is_file()][:1]
+    return [path.name for path in discover(directory)]
 
 
 def _env_is_env_file(stack: Stack, env: str) -> bool:
@@ -78,18 +70,9 @@ def _env_is_env_file(stack: Stack, env: str) -> bool:
 def _without_env(directory: Path, base: Path, override: str, env: str, env_content: bytes | None) -> Persistence:
     """An automatic name where it is free (or nftui's own already), else the operator decides."""
     named = get_key(env_content, KEY)
-    present = [name for name in AUTOMATIC if (directory / name).is_file() and not is_ours(directory / name)]
+    present = [name for name in AUTOMATIC if (directory / name).is_file() and not is_own(directory / name)]
     if named or present or base != directory:
         return Persistence("command", override, env, reason="a service reads .env as its env_file, so it is left alone")
     discovered = next((name for name in DISCOVERY if (directory / name).is_file()), "compose.yaml")
     name = "docker-compose.override.yml" if discovered.startswith("docker-") else "compose.override.yaml"
     return Persistence("automatic", str(directory / name), env)
-
-
-def is_ours(path: Path) -> bool:
-    """True where the file's first line is nftui's."""
-    try:
-        with path.open("rb") as handle:
-            return handle.readline().startswith(b"# Written by nftui;")
-    except OSError:
-        return False

@@ -216,17 +216,16 @@ class ProjectEngine:
 
     def logs(self, container_id: str, lines: int) -> str:
         """The container's last lines, secrets hidden; "" where they cannot be read."""
-        docker = ["docker", *self.wiring.endpoint.arguments, "logs", "--tail", str(lines), container_id]
         try:
-            done = self.wiring.commands.run(docker, timeout=10)
+            return self.wiring.redactor.text(self.wiring.engine.logs(container_id, lines)) if self.wiring.engine else ""
         except NftuiError:
             return ""
-        return self.wiring.redactor.text(done.stdout + done.stderr)
 
     def restart(self, container_id: str, grace_s: int) -> None:
         """Stop with that grace, and start."""
-        docker = ["docker", *self.wiring.endpoint.arguments, "restart", "--time", str(grace_s), container_id]
-        self.wiring.commands.run(docker, timeout=grace_s + 60, check=True)
+        if self.wiring.engine is None:
+            raise NftuiError(Message("The Docker engine does not answer; nothing was restarted."))
+        self.wiring.engine.restart(container_id, grace_s)
 
 
 class ProjectCompose:

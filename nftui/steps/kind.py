@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
@@ -11,7 +11,7 @@ from nftui.model.errors import NftuiError
 from nftui.model.facts import Live
 from nftui.model.message import Message
 from nftui.model.plan import StepSpec
-from nftui.model.stack import Container, Service
+from nftui.model.stack import Container
 from nftui.system.blobs import BlobStore
 
 Data = Mapping[str, object]
@@ -69,7 +69,6 @@ class Context:
     engine: EngineCalls
     files: FileCalls
     blobs: BlobStore
-    service: Callable[[str], Service]
     probe: Callable[[str, str], Live]
     """(service, probe) → live facts, read now."""
     serving: Callable[[str], str | None]
@@ -84,13 +83,11 @@ class Context:
     sleep: Callable[[float], None]
     now: Callable[[], float]
     """Monotonic seconds."""
-    cancelled: Callable[[], bool]
     force: bool = False
     wait_quiet_s: float = 60.0
     settle_s: float = 10.0
     clients_s: float = 20.0
     """How long clients that were connected may take to come back before they are restarted."""
-    notes: list[Message] = field(default_factory=list)
 
 
 class StepKind(Protocol):

@@ -14,7 +14,7 @@ from nftui.model.facts import Live
 from nftui.model.message import Message, msg
 from nftui.model.plan import Stage, StepSpec, Undo, digest
 from nftui.model.postgres import PostgresFacts, Setting
-from nftui.model.stack import Container, Service
+from nftui.model.stack import Container
 from nftui.steps.kind import Context
 from nftui.system.blobs import BlobStore
 
@@ -132,11 +132,11 @@ class World:
 
     def context(self, **options: object) -> Context:
         ctx = Context(
-            compose=self, engine=self, files=self, blobs=self.blobs, service=lambda name: Service(name),
+            compose=self, engine=self, files=self, blobs=self.blobs,
             probe=self.probe, serving=lambda name: self.serving_reason, quiet=lambda name: self.quiet(),
             clients=lambda name: self.clients, before_stop=lambda name: None,
             progress=lambda text, fraction: None, sleep=self.sleep,
-            now=lambda: self.clock, cancelled=lambda: False, settle_s=1.0, wait_quiet_s=2.0,
+            now=lambda: self.clock, settle_s=1.0, wait_quiet_s=2.0,
         )  # fmt: skip
         return replace(ctx, **options)  # type: ignore[arg-type]
 
