@@ -82,7 +82,7 @@ class Worker:
     """One run of one project."""
 
     def __init__(self, directory: Path) -> None:
-        from nftui.session import open_session
+        from nftui.orders import open_session
 
         self.directory = directory
         self.order = load(directory / "request.json")
@@ -121,8 +121,10 @@ class Worker:
 
     def _preflight(self) -> None:
         """Plan again from the saved choices on fresh facts: it must be the plan that was shown (engine.md 4)."""
-        plan = self.session.replan(self.order)
-        data = self.session.plan_record(plan, self.order)
+        from nftui.orders import plan_record, replan
+
+        plan = replan(self.session, self.order)
+        data = plan_record(self.session, plan, self.order)
         write_json(self.directory / "plan.json", data)
 
     def _journaled(self, journal: Journal) -> int:

@@ -42,7 +42,7 @@ class Follower:
                 pass
             try:
                 self.out.tell(_("Asking the run to stop and take everything back. Ctrl-C again leaves it alone."))
-                accepted, words = self.session.request(self.run, "cancel")
+                accepted, words = self.session.runs.request(self.run, "cancel")
                 if not accepted:
                     self.out.tell(_("Not cancelled: {words}").format(words=words))
                 return self._watch()
@@ -50,11 +50,11 @@ class Follower:
                 raise Detached from None
 
     def _watch(self) -> RunStatus:
-        for status in self.session.follow(self.run):
+        for status in self.session.runs.follow(self.run):
             self.last = status
             self._show(status)
         self.out.wipe()
-        return self.last if self.last is not None else self.session.run_status(self.run)
+        return self.last if self.last is not None else self.session.runs.run_status(self.run)
 
     def _show(self, status: RunStatus) -> None:
         if status.turned and not self._turned:

@@ -58,7 +58,7 @@ def _sarif(ctx: Context, findings: tuple[Finding, ...]) -> None:
 
 def status(ctx: Context) -> int:
     """A run that goes on or was cut off, and drift."""
-    found = ctx.session.status()
+    found = ctx.session.runs.status()
     ctx.out.document(documents.status(found))
     ctx.out.text(render.status(found))
     code = _STATUS_CODES.get(found.state, ExitCode.DONE)

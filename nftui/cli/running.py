@@ -26,10 +26,10 @@ def apply(ctx: Context) -> int:
     _must_consent(ctx)
     if ctx.args.resume:
         nothing = _("Nothing to recover: no run was cut off.")
-        return _follow_or_nothing(ctx, ctx.session.start_recover(resume=True), nothing)
+        return _follow_or_nothing(ctx, ctx.session.runs.start_recover(resume=True), nothing)
     plan, warnings = _saved(ctx) if ctx.args.plan else _fresh(ctx)
     told = documents.all_warnings(plan.draft, warnings)
-    ctx.session.must_reach_engine(files_only=ctx.args.files_only)
+    ctx.session.runs.must_reach_engine(files_only=ctx.args.files_only)
     if not plan.draft.changes:
         return _unchanged(ctx, plan, told)
     _judge_plan(ctx, plan)
@@ -65,7 +65,7 @@ def _must_consent(ctx: Context) -> None:
 
 def _fresh(ctx: Context) -> tuple[Plan, tuple[Message, ...]]:
     choices, warnings = read_choices(ctx)
-    ctx.session.must_be_free()
+    ctx.session.runs.must_be_free()
     return ctx.session.prove(choices), warnings
 
 
@@ -74,7 +74,7 @@ def _saved(ctx: Context) -> tuple[Plan, tuple[Message, ...]]:
     saved: SavedPlan = load_plan(ctx.args.plan, make_registry())
     if not ctx.names_project:
         ctx.request = saved.request
-    ctx.session.must_be_free()
+    ctx.session.runs.must_be_free()
     plan = ctx.session.prove(saved.choices)
     must_fit(saved, plan, ctx.session.redact)
     return plan, ()
@@ -104,7 +104,7 @@ def _declined(ctx: Context) -> int:
 
 def _start(ctx: Context, plan: Plan) -> str:
     args = ctx.args
-    return ctx.session.start_apply(
+    return ctx.session.runs.start_apply(
         plan,
         confirm_within_s=args.confirm_within,
         wait_quiet_s=args.wait_quiet,
@@ -134,12 +134,12 @@ def rollback(ctx: Context) -> int:
         if not ask(ctx.out, _("Roll back {target}, and every later run first?").format(target=target)):
             return _declined(ctx)
     nothing = _("Nothing to roll back: no run of nftui stands in this project.")
-    return _follow_or_nothing(ctx, session.start_rollback(name, force=ctx.args.force), nothing)
+    return _follow_or_nothing(ctx, session.runs.start_rollback(name, force=ctx.args.force), nothing)
 
 
 def recover(ctx: Context) -> int:
     """Finish or undo a run that was cut off; for use at boot, so it never asks."""
-    return _follow_or_nothing(ctx, ctx.session.start_recover(), _("Nothing to recover: no run was cut off."))
+    return _follow_or_nothing(ctx, ctx.session.runs.start_recover(), _("Nothing to recover: no run was cut off."))
 
 
 def _follow_or_nothing(ctx: Context, run: str | None, nothing: str) -> int:
@@ -152,10 +152,10 @@ def _follow_or_nothing(ctx: Context, run: str | None, nothing: str) -> int:
 
 def confirm(ctx: Context) -> int:
     """Keep what was applied with --confirm-within."""
-    status = ctx.session.status()
+    status = ctx.session.runs.status()
     if status.state != "awaiting-confirm" or status.run is None:
         raise UsageError(msg("Nothing waits to be confirmed."))
-    accepted, words = ctx.session.request(status.run, "confirm")
+    accepted, words = ctx.session.runs.request(status.run, "confirm")
     ctx.out.document({"run": status.run, "accepted": accepted, "message": words})
     ctx.out.text([f"{status.run}: {words}"])
     return ExitCode.DONE if accepted else ExitCode.FAILED
@@ -163,7 +163,7 @@ def confirm(ctx: Context) -> int:
 
 def attach(ctx: Context) -> int:
     """Follow the run that is going on."""
-    status = ctx.session.status()
+    status = ctx.session.runs.status()
     if status.state not in ("running", "awaiting-confirm") or status.run is None:
         raise UsageError(msg("No run is going on in this project."))
     return _follow(ctx, status.run)

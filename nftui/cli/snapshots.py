@@ -13,7 +13,7 @@ from nftui.model.run import SnapshotInfo
 
 def show_list(ctx: Context) -> int:
     """All of them, newest first."""
-    found = ctx.session.snapshots()
+    found = ctx.session.history.snapshots()
     ctx.out.document({"snapshots": [documents.snapshot(s) for s in found]})
     ctx.out.text(render.snapshots(found))
     return ExitCode.DONE
@@ -31,7 +31,7 @@ def show_one(ctx: Context) -> int:
 
 def _find(ctx: Context, name: str) -> SnapshotInfo:
     """By its id or a unique beginning of it."""
-    every = ctx.session.snapshots()
+    every = ctx.session.history.snapshots()
     found = [s for s in every if s.id.startswith(name)]
     if len(found) != 1:
         known = ", ".join(s.id for s in every[:5]) or _("none yet")
@@ -41,8 +41,8 @@ def _find(ctx: Context, name: str) -> SnapshotInfo:
 
 def verify(ctx: Context) -> int:
     """Each blob read and proven; exit 1 where one is damaged."""
-    names = [ctx.snapshot] if ctx.snapshot else [s.id for s in ctx.session.snapshots()]
-    found = [ctx.session.verify_snapshot(name) for name in names]
+    names = [ctx.snapshot] if ctx.snapshot else [s.id for s in ctx.session.history.snapshots()]
+    found = [ctx.session.history.verify_snapshot(name) for name in names]
     ctx.out.document({"snapshots": [{**documents.snapshot(s), "whole": not s.damaged} for s in found]})
     ctx.out.text(_line(s) for s in found)
     if not found:

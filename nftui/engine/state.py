@@ -164,6 +164,11 @@ class ProjectState:
         path = self.root / "generations" / f"{number:06d}.json"
         return _in_force(path) if number else InForce()
 
+    def standing(self) -> list[tuple[int, str]]:
+        """(generation, run) of what stands, oldest first."""
+        found = [(n, self.generation(n).run) for n in range(1, self.in_force().generation + 1)]
+        return [(n, run) for n, run in found if run]
+
     def commit(self, state: InForce) -> None:
         """Make `state` what is in force; idempotent, so that recovery can do it again."""
         if state.generation:

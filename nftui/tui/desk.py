@@ -49,7 +49,7 @@ class Desk:
     def load(self, *, refresh: bool = False) -> None:
         """Blocking: read the machine and plan with everything that applies switched on. Raises NftuiError."""
         facts = self.session.facts(refresh=refresh)
-        findings, status = self.session.findings(), self.session.status()
+        findings, status = self.session.findings(), self.session.runs.status()
         choices = self.choices
         if not choices.selections:
             choices = self._applying(self.session.draft(self._everything()))

@@ -43,7 +43,7 @@ async def flow(desk: Desk, show: Show) -> int:
         if isinstance(ended, int):
             return ended
         notice = ended
-        desk.status = await in_thread(desk.session.status)
+        desk.status = await in_thread(desk.session.runs.status)
 
 
 async def choose(desk: Desk, show: Show) -> int | None:
@@ -69,7 +69,7 @@ def _starter(desk: Desk, chosen: Apply) -> Callable[[], str]:
 
     def start() -> str:
         try:
-            return desk.session.start_apply(chosen.plan, confirm_within_s=chosen.confirm_within_s)
+            return desk.session.runs.start_apply(chosen.plan, confirm_within_s=chosen.confirm_within_s)
         except DriftError:
             desk.load(refresh=True)
             raise
@@ -95,7 +95,7 @@ async def follow(desk: Desk, show: Show, start: Callable[[], str | None]) -> int
             notice = seen
         if await show(ResultScreen(last, notice)) is not Move.ROLL_BACK:
             return exit_code(last)
-        start = desk.session.start_rollback
+        start = desk.session.runs.start_rollback
 
 
 _CODES = {"applied": ExitCode.DONE, "unchanged": ExitCode.DONE, "partial": ExitCode.PARTIAL}

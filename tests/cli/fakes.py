@@ -186,6 +186,16 @@ class FakeSession:
         """The state directory, as far as verbs look into it."""
         return SimpleNamespace(root=self.root, in_force=lambda: self.in_force)
 
+    @property
+    def runs(self) -> FakeSession:
+        """Answers for its runs too."""
+        return self
+
+    @property
+    def history(self) -> FakeSession:
+        """And for its snapshots."""
+        return self
+
     def redact(self, data: object) -> object:
         """One secret."""
         return hide(data)

@@ -19,7 +19,7 @@ from tests.stack.running import Stack
 DROPPED = Path(__file__).parent / "dropped" / "grace.py"
 IDS = ("postgres", "pgbouncer", "ollama", "qdrant", "redis", "storage", "images", "limits", "monitoring")
 """The nine of the mission (design.md), whether they are there yet or not."""
-SHARED = ("engine", "session.py", "cli", "tui")
+SHARED = ("engine", "session.py", "runs.py", "history.py", "orders.py", "worker.py", "cli", "tui")
 IN_THE_WIZARD = """
 import asyncio
 from nftui.model.stack import ProjectRequest

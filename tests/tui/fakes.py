@@ -212,6 +212,11 @@ class FakeSession(Session):
         return facts()
 
     @property
+    def runs(self) -> FakeSession:  # type: ignore[override]
+        """Answers for its runs too."""
+        return self
+
+    @property
     def registry(self) -> Registry:
         """Alpha, beta, gamma."""
         return self._registry

@@ -122,7 +122,7 @@ class ApplyScreen(Page[RunStatus | Message | None]):
         """On its own thread: only messages leave it."""
         error: Message | None = None
         try:
-            for status in self.desk.session.follow(run):
+            for status in self.desk.session.runs.follow(run):
                 if not self.is_attached:
                     return
                 self.post_message(self.Seen(status))
@@ -221,7 +221,7 @@ class ApplyScreen(Page[RunStatus | Message | None]):
     async def _request(self, run: str, what: str) -> None:
         self.notice(self.say(msg("Asking the run.")))
         try:
-            accepted, words = await in_thread(lambda: self.desk.session.request(run, what))
+            accepted, words = await in_thread(lambda: self.desk.session.runs.request(run, what))
         except NftuiError as error:
             self.notice(self.say(error.message), "bad")
             return

@@ -172,7 +172,7 @@ class WelcomeScreen(Page[Move | Follow]):
         if status is None or status.state == "idle":
             self.notice(self.say(msg("No run is going on, and none was cut off.")))
         elif status.state == "interrupted":
-            self.dismiss(Follow(self.desk.session.start_recover))
+            self.dismiss(Follow(self.desk.session.runs.start_recover))
         else:
             run = status.run
             self.dismiss(Follow(lambda: run))

@@ -1,0 +1,238 @@
+"""The runs of one project: started in a process of their own, followed, asked, taken back."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nftui.engine import codec
+from nftui.engine.follow import run_status
+from nftui.engine.journal import Phase, read_journal
+from nftui.engine.records import taken_back
+from nftui.engine.runner import BackItem
+from nftui.engine.state import ProjectLock, ProjectState, must_be_writable, owner_text, write_json
+from nftui.model.errors import CutOffError, DriftError, LockedError, UsageError
+from nftui.model.message import msg
+from nftui.model.plan import Plan
+from nftui.model.run import ProjectStatus, RunStatus
+from nftui.model.stack import Problem
+from nftui.steps import load_kinds
+from nftui.steps.kind import Found
+
+if TYPE_CHECKING:
+    from nftui.session import Session
+
+LIVE_STATES = ("running", "awaiting-confirm")
+
+
+class Runs:
+    """What a session can do with runs. Raises NftuiError (with its exit code) for whatever the operator must know."""
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+
+    @property
+    def state(self) -> ProjectState:
+        """This project's state directory."""
+        return self.session.state
+
+    def start_apply(
+        self,
+        plan: Plan,
+        *,
+        confirm_within_s: float | None = None,
+        wait_quiet_s: float = 60.0,
+        settle_s: float = 10.0,
+        files_only: bool = False,
+        force: bool = False,
+    ) -> str:
+        """Start the worker in its own process; return the run's id."""
+        self._may_apply(plan, files_only=files_only, force=force)
+        options = {"confirm_within_s": confirm_within_s, "wait_quiet_s": wait_quiet_s, "settle_s": settle_s,
+                   "files_only": files_only, "force": force}  # fmt: skip
+        order = {"kind": "apply", "choices": plan.draft.choices.as_json(), "plan": plan.id, "options": options,
+                 "core": json.loads(json.dumps(plan.draft.core()))}  # fmt: skip
+        return self._start(order)
+
+    def must_reach_engine(self, *, files_only: bool) -> None:
+        """Refuse what needs Docker where it cannot be had; files alone need neither the engine nor Compose."""
+        missing = [p for p in self.session.facts().stack.problems if needs_docker(p)]
+        if missing and not files_only:
+            raise UsageError(
+                msg("{why} Nothing was touched; apply --files-only writes the files alone.", why=missing[0].text)
+            )
+
+    def _may_apply(self, plan: Plan, *, files_only: bool, force: bool) -> None:
+        self.must_be_free()
+        self.must_reach_engine(files_only=files_only)
+        facts = self.session.facts()
+        if plan.draft.refusals:
+            raise UsageError(plan.draft.refusals[0])
+        blocking = [p for p in facts.stack.problems if "apply" in p.blocks and not needs_docker(p)]
+        if blocking and not force:
+            raise UsageError(msg("{text}", text=blocking[0].text))
+        for change in plan.draft.files:
+            must_be_writable(change.path)
+        if facts.engine is not None and not facts.engine.local:
+            raise UsageError(msg("The engine is on another machine; apply there."))
+
+    def must_be_free(self) -> None:
+        """Raises LockedError while a run goes on, CutOffError after one that was cut off."""
+        other = self.state.interrupted()
+        if other is None:
+            return
+        status = self.run_status(other.name)
+        if status.state in LIVE_STATES:
+            raise LockedError(
+                msg(
+                    "Another run holds this project{owner}. Follow it: nftui attach",
+                    owner=owner_text(self.state.root / "lock.json"),
+                )
+            )
+        raise CutOffError(
+            msg("The run {run} was cut off. Finish or undo it first: nftui recover, or nftui rollback.", run=other.name)
+        )
+
+    def _start(self, order: Mapping[str, object]) -> str:
+        from nftui.worker import spawn
+
+        stack = self.session.facts(live=False).stack
+        self.state.prepare(stack.name, self.session.directory)
+        directory = self.state.new_run()
+        project = {
+            "request": asdict(self.session.gatherer.request),
+            "state_dir": str(self.session.state_root),
+            "cwd": str(Path.cwd()),
+        }
+        write_json(directory / "request.json", {**order, "project": project, "who": self._who()})
+        if record := order.get("record"):
+            write_json(directory / "plan.json", record)
+        spawn(directory, self.session.environ)
+        return directory.name
+
+    def _who(self) -> dict[str, object]:
+        names = ("SUDO_USER", "SSH_CONNECTION", "SSH_TTY")
+        return {
+            "user": self.session.user,
+            **{n.lower(): self.session.environ[n] for n in names if self.session.environ.get(n)},
+        }
+
+    def start_rollback(self, snapshot: str | None = None, *, force: bool = False) -> str | None:
+        """Take back that snapshot's run and every later one (default: the newest that stands).
+
+        None where no run stands: the project is as it was before nftui already.
+        """
+        cut_off = self.state.interrupted()
+        if cut_off is not None:
+            if self.run_status(cut_off.name).state in LIVE_STATES:
+                self.must_be_free()
+            if snapshot is None or cut_off.name.startswith(snapshot):
+                return self._recover(cut_off, resume=False, force=force)
+            self.must_be_free()
+        chain = self.state.standing()
+        target = self.state.run(snapshot).name if snapshot else chain[-1][1] if chain else None
+        if not chain or target is None:
+            return None
+        names = [name for _, name in chain]
+        if target not in names:
+            raise UsageError(msg("The run {run} does not stand any more; nothing was touched.", run=target))
+        return self._start_rollback(chain[names.index(target) :], force=force)
+
+    def _start_rollback(self, chain: Sequence[tuple[int, str]], *, force: bool) -> str:
+        items = [item for _, name in reversed(chain) for item in taken_back(self.state, name)]
+        self._check_foreign(items, force=force)
+        record = {
+            "schema": codec.RUN_SCHEMA, "kind": "rollback", "plan": None, "items": codec.items_json(items),
+            "commit": self.state.generation(chain[0][0] - 1).as_json(), "targets": [name for _, name in chain],
+            "summaries": [str(i.step.summary) for i in items],
+        }  # fmt: skip
+        return self._start({"kind": "rollback", "options": {"force": force, "settle_s": 0}, "record": record})
+
+    def _check_foreign(self, items: Sequence[BackItem], *, force: bool) -> None:
+        """A foreign edit of a file that would be restored is shown, and needs --force; nothing is touched."""
+        ctx, kinds, seen = self.session.context({}, lambda text, fraction: None), load_kinds(), set()
+        for item in items:
+            if kinds.of(item.step).reads_files or item.step.target in seen:
+                continue
+            seen.add(item.step.target)
+            if not force and kinds.of(item.step).classify(item.step, item.before, ctx) is Found.FOREIGN:
+                raise DriftError(
+                    msg(
+                        "{path} was edited since nftui wrote it. Look at it; --force overwrites that edit.",
+                        path=item.step.target,
+                    )
+                )
+
+    def start_recover(self, *, resume: bool | None = None) -> str | None:
+        """Finish or undo a run that was cut off; None where there is none."""
+        cut_off = self.state.interrupted()
+        if cut_off is None:
+            return None
+        if self.run_status(cut_off.name).state in LIVE_STATES:
+            self.must_be_free()
+        return self._recover(cut_off, resume=resume)
+
+    def _recover(self, directory: Path, *, resume: bool | None, force: bool = False) -> str:
+        from nftui.worker import spawn
+
+        write_json(directory / "recover.json", {"resume": resume, "force": force})
+        for name in ("refused.json", "worker.json"):
+            (directory / name).unlink(missing_ok=True)
+        spawn(directory, self.session.environ)
+        return directory.name
+
+    def follow(self, run: str, *, interval_s: float = 0.1) -> Iterator[RunStatus]:
+        """Status whenever it changes, until the run has ended; the wizard and the command line share it."""
+        last, quiet_since = None, time.monotonic()
+        while True:
+            status = self.run_status(run)
+            if status != last:
+                yield status
+                last, quiet_since = status, time.monotonic()
+            fresh = time.monotonic() - quiet_since < 5.0
+            if status.state == "ended" or (status.state == "interrupted" and not fresh):
+                return
+            time.sleep(interval_s)
+
+    def run_status(self, run: str) -> RunStatus:
+        """One look."""
+        return run_status(self.state.run(run), ProjectLock(self.session.directory).free, self.session.boot_time)
+
+    def request(self, run: str, what: str, *, timeout_s: float = 10.0) -> tuple[bool, str]:
+        """Ask a live run: "confirm", "cancel", "rollback". Returns whether it accepted, and its words."""
+        directory = self.state.run(run)
+        known = len(read_journal(directory / "journal.jsonl"))
+        write_json(directory / "requests" / f"{time.time_ns()}.json", {"request": what, "who": self._who()})
+        deadline = time.monotonic() + timeout_s
+        while time.monotonic() < deadline:
+            for entry in read_journal(directory / "journal.jsonl")[known:]:
+                if entry.phase is Phase.ANSWER and entry.data["request"] == what:
+                    return bool(entry.data["accepted"]), str(entry.data["text"])
+                if entry.phase is Phase.END:
+                    return False, "the run has ended"
+            time.sleep(0.05)
+        return False, "no answer yet; the run goes on"
+
+    def status(self) -> ProjectStatus:
+        """A run that goes on or was cut off, and drift."""
+        current, in_force = self.state.interrupted(), self.state.in_force()
+        if current is not None:
+            status = self.run_status(current.name)
+            state = status.state if status.state in LIVE_STATES else "interrupted"
+            return ProjectStatus(state, current.name, in_force.generation, confirm_left_s=status.confirm_left_s)
+        drifted, unknown = self.session.gatherer.drift(in_force)
+        return ProjectStatus(
+            "idle", in_force.run, in_force.generation, drifted, unknown, hint=self.session.gatherer.hint(drifted)
+        )
+
+
+_NO_DOCKER = ("engine-missing", "engine-down", "engine-permission", "engine-slow", "engine-refused", "compose-missing")
+
+
+def needs_docker(problem: Problem) -> bool:
+    """Whether the problem is that Docker or Compose cannot be had at all."""
+    return "apply" in problem.blocks and problem.id in _NO_DOCKER
