@@ -64,9 +64,10 @@ class Session:
 
     def findings(self) -> tuple[Finding, ...]:
         """Worst first."""
+        from nftui.checks import load_checks
         from nftui.engine.check import collect
 
-        return collect(self.facts(), self.registry)
+        return collect(self.facts(), self.registry, load_checks())
 
     @property
     def directory(self) -> str:

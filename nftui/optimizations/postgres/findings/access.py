@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from nftui.engine.evidence import at
 from nftui.model.findings import Finding, Level
 from nftui.model.message import msg
-from nftui.optimizations.postgres.findings.evidence import at, finding
+from nftui.optimizations.postgres.findings.evidence import finding
 from nftui.optimizations.postgres.images import has_own_entrypoint, is_official_like
 
 if TYPE_CHECKING:

@@ -4,20 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from nftui.engine.evidence import at
 from nftui.model.findings import Evidence, Finding, Level
 from nftui.optimizations.postgres.gucs import number, stock
 from nftui.optimizations.postgres.server import ID
 
 if TYPE_CHECKING:
     from nftui.model.message import Message
-    from nftui.model.stack import Service
     from nftui.optimizations.postgres.server import Server
-
-
-def at(service: Service, key: str, place: str, value: str | None = None) -> Evidence:
-    """Evidence for `key`, written at the dotted Compose key `place`."""
-    where = service.place(place)
-    return Evidence(key, value, where.file if where else None, where.line if where else None)
 
 
 def finding(

@@ -6,10 +6,11 @@ import json
 import re
 from typing import TYPE_CHECKING
 
+from nftui.engine.evidence import at
 from nftui.model.findings import Finding, Level
 from nftui.model.message import msg
 from nftui.optimizations.postgres.data import covers, data_directory
-from nftui.optimizations.postgres.findings.evidence import at, finding
+from nftui.optimizations.postgres.findings.evidence import finding
 from nftui.optimizations.postgres.findings.names import SETTING_NAMES
 from nftui.optimizations.postgres.gucs import GUCS, near, show
 from nftui.optimizations.postgres.images import has_own_entrypoint, has_stock_command, is_official_like, repository

@@ -5,11 +5,12 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING
 
+from nftui.engine.evidence import at
 from nftui.model.findings import Finding, Level
 from nftui.model.message import msg
 from nftui.model.units import GIB
 from nftui.optimizations.postgres.advise import GRACE_S
-from nftui.optimizations.postgres.findings.evidence import amount, at, finding, setting_evidence
+from nftui.optimizations.postgres.findings.evidence import amount, finding, setting_evidence
 from nftui.optimizations.postgres.images import has_own_entrypoint, is_official_like
 
 if TYPE_CHECKING:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from nftui.engine.evidence import at
 from nftui.model.findings import Evidence, Finding, Level
 from nftui.model.message import msg
-from nftui.optimizations.postgres.findings.evidence import amount, at, finding, setting_evidence
+from nftui.optimizations.postgres.findings.evidence import amount, finding, setting_evidence
 from nftui.optimizations.postgres.server import is_host_in
 
 if TYPE_CHECKING:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from nftui.engine.evidence import at
 from nftui.model.findings import Evidence, Finding, Level
 from nftui.model.message import msg
 from nftui.model.units import MIB, format_size, human_size
 from nftui.optimizations.postgres.data import data_directory, deepest, major_version
-from nftui.optimizations.postgres.findings.evidence import amount, at, finding, in_force, setting_evidence
+from nftui.optimizations.postgres.findings.evidence import amount, finding, in_force, setting_evidence
 from nftui.optimizations.postgres.gucs import stock
 from nftui.optimizations.postgres.images import has_stock_command
 from nftui.optimizations.postgres.shm import Parallel

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from nftui.engine.evidence import at
 from nftui.model.findings import Evidence, Finding, Level
 from nftui.model.message import Message, msg
 from nftui.optimizations.postgres.data import HOME, covers, data_directory, deepest, hidden_volume, is_anonymous
-from nftui.optimizations.postgres.findings.evidence import at, finding
+from nftui.optimizations.postgres.findings.evidence import finding
 from nftui.optimizations.postgres.images import is_official_like
 
 if TYPE_CHECKING:
