@@ -112,6 +112,8 @@ install() {
   # --clear below empties the directory: never one that holds something else.
   [[ -z $(ls -A "$venv") || -e $venv/pyvenv.cfg || -e $log ]] ||
     die "$venv is not empty and not a Python environment"
+  belongs_here "$venv" "$checkout" || die "$venv belongs to the nftui in $(owner_of "$venv"); name another directory with NFTUI_VENV"
+  ! is_busy "$venv" || die "a run of nftui is at work from $venv; start again when it has ended"
   say "setting up in $venv (once, about a minute)"
   rm -f "$venv/nftui-stamp"
   : >"$log"
@@ -120,6 +122,25 @@ install() {
   echo "$checkout" >"$("$venv/bin/python" -I -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/nftui-checkout.pth"
   stamp_of "$venv" "$checkout" >"$venv/nftui-stamp.new"
   mv "$venv/nftui-stamp.new" "$venv/nftui-stamp" # last: what was interrupted has none
+}
+
+# The checkout that made the environment, as its stamp tells.
+owner_of() { sed 's/^[^ ]* [^ ]* //' "$1/nftui-stamp" 2>/dev/null; }
+
+# An environment of another checkout that is still there is not ours to empty.
+belongs_here() {
+  local owner
+  owner=$(owner_of "$1") || return 0
+  [[ -z $owner || $owner == "$2" || ! -e $owner/nftui.sh ]]
+}
+
+# A worker imports as it goes: its environment must not be emptied under it.
+is_busy() {
+  local line
+  for line in /proc/[0-9]*/cmdline; do
+    [[ $(tr '\0' ' ' <"$line" 2>/dev/null) != "$1/bin/python "*"nftui.worker"* ]] || return 0
+  done
+  return 1
 }
 
 # Only what the lock names, only with its digests, nothing built from source.

@@ -8,7 +8,6 @@ from __future__ import annotations
 import getpass
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -117,13 +116,7 @@ class Session:
     def draft(self, choices: Choices) -> Draft:
         """Pure and quick (aim 15 ms): the live preview. UsageError where a value is refused."""
         facts = self.facts()
-        return draft(facts, self._present(choices, facts), self.registry, self.gatherer.standing)
-
-    def _present(self, choices: Choices, facts: Facts) -> Choices:
-        """Values for services that are not there are dropped: the same intent gives the same plan."""
-        names = {s.name for s in facts.stack.services}
-        kept = {key: value for key, value in choices.values.items() if key[1] is None or key[1] in names}
-        return replace(choices, values=kept)
+        return draft(facts, choices, self.registry, self.gatherer.standing)
 
     def prove(self, choices: Choices) -> Plan:
         """The draft through Compose and the checks: only this is reviewed and applied."""

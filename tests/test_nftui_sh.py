@@ -224,6 +224,29 @@ def test_a_new_lock_or_a_moved_checkout_is_set_up_again(fresh: Checkout) -> None
     assert "setting up" in done.stderr and report(done)["prefix"] == str(fresh.root / ".venv")
 
 
+def test_an_environment_of_another_checkout_is_left_alone(checkout: Checkout, fresh: Checkout) -> None:
+    theirs = checkout.root / ".venv"
+    done = fresh.run(NFTUI_VENV=str(theirs))
+    assert done.returncode == 1 and str(checkout.root) in done.stderr and "NFTUI_VENV" in done.stderr
+    assert checkout.run().stderr == ""
+
+
+def test_an_environment_that_a_run_works_from_is_not_emptied(fresh: Checkout) -> None:
+    report(fresh.run())
+    python, code = fresh.root / ".venv/bin/python", "import time; time.sleep(60)"
+    with (fresh.root / "requirements.lock").open("a") as lock:
+        lock.write("# changed\n")
+    worker = subprocess.Popen([python, "-c", code, "nftui.worker"])
+    try:
+        wait_for(Path(f"/proc/{worker.pid}"))
+        done = fresh.run()
+        assert done.returncode == 1 and "a run of nftui is at work" in done.stderr and fresh.stamp.exists()
+    finally:
+        worker.kill()
+        worker.wait()
+    assert "setting up" in fresh.run().stderr
+
+
 def test_two_shells_at_once_make_one_set_up(fresh: Checkout) -> None:
     both = [fresh.start(), fresh.start()]
     ends = [process.communicate(timeout=90) for process in both]

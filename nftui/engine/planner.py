@@ -9,6 +9,7 @@ from nftui.engine.budget import allocate, memory_use
 from nftui.engine.override import lineage_of, merge_fragments, render_override
 from nftui.engine.persist import KEY, Persistence
 from nftui.engine.protocols import Grants, Optimization, Registry
+from nftui.engine.resolution import resolve
 from nftui.engine.state import InForce
 from nftui.model.advice import Advice, Applicability, Assertion, Demand, Effort, Fragment, Grant
 from nftui.model.choices import Choices, Selection
@@ -62,7 +63,7 @@ def draft(facts: Facts, choices: Choices, registry: Registry, standing: Standing
             msg("unverified: the files, because Docker Compose did not read them. Look at 'docker compose config'.")
         )
     return Draft(
-        choices=choices,
+        choices=resolve(choices, parts.plans, standing.in_force),
         optimizations=tuple(parts.plans),
         stages=stages,
         fragments=tuple(f for f in parts.fragments if any(f.services.values())),
@@ -116,7 +117,7 @@ def _take(
             applicable=applies.applicable,
             reason=applies.reason,
             effort=optimization.effort(facts, advice) if applies.applicable else Effort(0, 0),
-            downtime_s=_DOWNTIME_S * len(_changed(fragment, present)),
+            downtime_s=_DOWNTIME_S * len(_running(facts, _changed(fragment, present))),
             risk=optimization.risk,
             advice=advice,
             title=optimization.title,
@@ -165,6 +166,11 @@ def _changed(fragment: Fragment | None, present: Fragment | None) -> set[str]:
     new = fragment.services if fragment else {}
     old = present.services if present else {}
     return {name for name in {*new, *old} if new.get(name) != old.get(name)}
+
+
+def _running(facts: Facts, names: set[str]) -> list[str]:
+    """Only what runs can be down."""
+    return [s.name for s in facts.stack.services if s.name in names and s.running is not None]
 
 
 def _stages(facts: Facts, standing: Standing, parts: _Parts) -> tuple[Stage, ...]:

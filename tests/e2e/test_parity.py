@@ -137,6 +137,8 @@ async def test_wizard_preset_set_and_export_give_one_plan(project: Path, session
         "preset": one.choices(preset=str(preset))[0],
         "set": one.choices(sets=sets)[0],
         "only": one.choices(only=["postgres"], sets=sets)[0],
+        "for all servers": one.choices(sets=[f"postgres.{text}" for text in SETS])[0],
+        "with what is not there": one.choices(sets=[*sets, "postgres@gone.work_mem=1GB"])[0],
         "export": one.choices(preset=str(exported))[0],
     }
     assert {name: core(one, way) == wizard for name, way in ways.items()} == dict.fromkeys(ways, True)
