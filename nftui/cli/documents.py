@@ -9,7 +9,7 @@ from nftui.cli.i18n import tr
 from nftui.cli.output import plain
 from nftui.engine.preview import diff_files
 from nftui.model.advice import Advice, Effort
-from nftui.model.facts import Facts
+from nftui.model.facts import Facts, Live
 from nftui.model.findings import Finding
 from nftui.model.message import Message
 from nftui.model.plan import Draft, FileChange, OptimizationPlan, Plan, Stage, StepSpec
@@ -42,6 +42,11 @@ def _service(service: Service) -> Json:
     names = ("name", "role", "extra_roles", "image", "version", "active", "profiles", "state", "memory_limit_bytes",
              "memory_reservation_bytes", "cpus", "shm_bytes", "restart", "scale", "ports", "mounts")  # fmt: skip
     return {name: plain(getattr(service, name)) for name in names}
+
+
+def unread(live: Live) -> dict[str, object]:
+    """A running service that did not answer."""
+    return {"service": live.service, "probe": live.probe, "why": live.error}
 
 
 def finding(found: Finding) -> Json:

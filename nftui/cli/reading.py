@@ -41,10 +41,13 @@ def check(ctx: Context) -> int:
 
         ignores = load_preset(ctx.session.registry, args.preset).ignore
     findings, ignored = apply_ignores(ctx.session.findings(), ignores)
+    unread = ctx.session.facts().unread()
+    ctx.out.tell(*((render.unread(live), "yellow") for live in unread))
     if sarif:
         _sarif(ctx, findings)
     else:
-        ctx.out.document({"findings": [documents.finding(f) for f in findings], "ignored": ignored})
+        told = {"unread": [documents.unread(live) for live in unread]} if unread else {}
+        ctx.out.document({"findings": [documents.finding(f) for f in findings], "ignored": ignored, **told})
         ctx.out.text(render.check(findings, ignored, verbose=args.verbose))
     failed = args.fail_on is not None and at_least(findings, Level(args.fail_on))
     return ExitCode.FINDINGS if failed else ExitCode.DONE

@@ -10,7 +10,7 @@ from nftui.cli.output import Line, table
 from nftui.engine.preview import diff_files
 from nftui.model.advice import Advice
 from nftui.model.choices import Selection
-from nftui.model.facts import Facts
+from nftui.model.facts import Facts, Live
 from nftui.model.findings import Evidence, Finding, Level
 from nftui.model.host import Host
 from nftui.model.message import Message
@@ -73,6 +73,11 @@ def check(findings: Sequence[Finding], ignored: int, *, verbose: bool) -> Iterat
     yield _("{count} findings: {counts}.").format(count=len(findings), counts=counts)
     if ignored:
         yield _("{count} more are ignored by the preset.").format(count=ignored)
+
+
+def unread(live: Live) -> str:
+    """A running service that did not answer: what it runs with is unknown, and says so."""
+    return _("! {service} could not be asked: {why}").format(service=live.service, why=live.error)
 
 
 def _finding(found: Finding, verbose: bool) -> Iterator[Line]:

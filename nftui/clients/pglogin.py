@@ -39,7 +39,7 @@ class Exec(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """A role, its password and where that came from ("container environment"; "" where there is none)."""
+    """A role, its password and where that came from ("POSTGRES_PASSWORD of the container"; "" where there is none)."""
 
     user: str
     database: str
@@ -58,18 +58,18 @@ class _Environment:
     def __init__(self, service: Service, exec_port: Exec | None, environ: Mapping[str, str]) -> None:
         self._container = service.running
         self._exec = exec_port
-        self._layers: list[tuple[str, Mapping[str, str | None]]] = [("declared environment", service.environment)]
+        self._layers: list[tuple[str, Mapping[str, str | None]]] = [("declared", service.environment)]
         if self._container:
-            self._layers.insert(0, ("container environment", self._container.environment))
+            self._layers.insert(0, ("of the container", self._container.environment))
         self._environ = environ
 
     def plain(self, name: str) -> tuple[str, str] | None:
         """(value, origin); a declared name without a value is passed through from the caller's environment."""
-        for origin, layer in self._layers:
+        for place, layer in self._layers:
             if name in layer:
                 value = layer[name] if layer[name] is not None else self._environ.get(name)
                 if value:
-                    return value, origin
+                    return value, f"{name} {place}"
         return None
 
     def value(self, *names: str) -> tuple[str, str] | None:

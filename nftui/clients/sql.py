@@ -156,7 +156,7 @@ def summary(service: str, user: str, origin: str, failures: Sequence[ConnectErro
     if Failure.PASSWORD in kinds and origin:
         text = (
             "{service} refuses the password of user {user} ({origin}); "
-            "after a rotation the environment no longer matches"
+            "put there the password that the server has (a rotation was not written there)"
         )
         return msg(text, service=service, user=user, origin=origin)
     if Failure.PASSWORD in kinds:

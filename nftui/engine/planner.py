@@ -13,7 +13,7 @@ from nftui.engine.resolution import resolve
 from nftui.engine.state import InForce
 from nftui.model.advice import Advice, Applicability, Assertion, Demand, Effort, Fragment, Grant
 from nftui.model.choices import Choices, Selection
-from nftui.model.facts import Facts
+from nftui.model.facts import Facts, Live
 from nftui.model.message import Message, msg
 from nftui.model.plan import Draft, FileChange, OptimizationPlan, Precondition, Stage, StepSpec, Undo, digest
 from nftui.model.stack import Service
@@ -203,7 +203,18 @@ def _touched(facts: Facts, standing: Standing, changed: set[str], parts: _Parts)
         if name in standing.pending:
             parts.refusals.append(_pending(name, standing.pending[name]))
         order += [n for n in (name, *standing.shared.get(name, ())) if n not in order]
+    read_back = {step.service for step in parts.steps}
+    parts.refusals += [_unread(live) for live in facts.unread() if live.service in read_back & set(order)]
     return order
+
+
+def _unread(live: Live) -> Message:
+    """What cannot be read now could not be read back either: the downtime would be for nothing."""
+    return msg(
+        "{service} cannot be asked: {why}. Nothing could be read back from it, so it is not touched.",
+        service=live.service,
+        why=(live.error or "").rstrip("."),
+    )
 
 
 def _pending(name: str, reasons: Iterable[str]) -> Message:

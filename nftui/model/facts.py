@@ -53,3 +53,8 @@ class Facts:
         """The probe's value for that service, None where it is unknown."""
         found = self.live.get((service, probe))
         return found.value if found else None
+
+    def unread(self) -> tuple[Live, ...]:
+        """What a running service did not tell, with the reason: its live values are unknown."""
+        running = {s.name for s in self.stack.services if s.running}
+        return tuple(live for _, live in sorted(self.live.items()) if live.error and live.service in running)

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.command import Done, Nftui, tree
+from tests.stack.running import Stack
 
 COMPOSE = """\
 name: bad-input
@@ -318,3 +319,26 @@ def test_a_state_directory_that_others_can_write_is_refused(project: Project, wi
     done = without_docker("apply", "--yes", "--files-only")
     assert done.code == 2 and "can be written by others" in done.err and "chmod" in done.err, done.err
     assert not (project.directory / "compose.nftui.yaml").exists() and not list(project.state.glob("*/runs/*"))
+
+
+@pytest.mark.engine
+def test_a_server_that_refuses_the_password_is_not_touched(running_stack: Stack, tmp_path: Path) -> None:
+    """Nothing could be read back from it: refused before the downtime, and said by check and plan."""
+    user = running_stack.environment["POSTGRES_USER"]
+    psql = ["psql", "-U", user, "-d", running_stack.environment["POSTGRES_DB"], "-Atc"]
+    hba = running_stack.exec("postgres", *psql, "show hba_file")
+    running_stack.exec("postgres", *psql, f"alter role {user} password 'another-and-fake'")
+    running_stack.exec("postgres", "sed", "-i", "s/trust$/scram-sha-256/", hba)
+    running_stack.exec("postgres", "sh", "-c", "kill -HUP 1")
+    nftui, before = Nftui(running_stack.directory, tmp_path / "state"), running_stack.container("postgres")
+    checked = nftui("check", "--json")
+    assert checked.code == 0 and any(f["service"] == "postgres" for f in checked.json["findings"])
+    assert [(u["service"], u["probe"]) for u in checked.json["unread"]] == [("postgres", "postgres")]
+    assert "postgres could not be asked" in checked.err and "POSTGRES_PASSWORD" in checked.err, checked.err
+    planned = nftui("plan", "--only", "postgres", "--json")
+    assert planned.code == 0 and any("postgres cannot be asked" in w for w in planned.json["warnings"])
+    files = tree(running_stack.directory)
+    refused = nftui("apply", "--only", "postgres", "--yes")
+    assert refused.code == 2 and "is not touched" in refused.err and "Traceback" not in refused.err
+    assert tree(running_stack.directory) == files and running_stack.container("postgres") == before
+    assert not [s for s in running_stack.secrets if s in checked.err + planned.out + refused.err]

@@ -68,14 +68,14 @@ def test_container_environment_counts_before_the_declared_one() -> None:
     running = container(environment={"POSTGRES_USER": "crm", "POSTGRES_PASSWORD": SECRET, "PGPORT": "5433"})
     login = read_login(service(running, environment={"POSTGRES_PASSWORD": "newer", "POSTGRES_DB": "app"}))
     assert (login.user, login.database, login.port, login.password) == ("crm", "app", 5433, SECRET)
-    assert login.origin == "container environment"
+    assert login.origin == "POSTGRES_PASSWORD of the container"
     assert SECRET not in repr(login)
 
 
 def test_defaults_and_pass_through() -> None:
     login = read_login(service(container(), environment={"POSTGRES_PASSWORD": None}), None, {"POSTGRES_PASSWORD": "x"})
     assert (login.user, login.database, login.password, login.origin) == (
-        "postgres", "postgres", "x", "declared environment",
+        "postgres", "postgres", "x", "POSTGRES_PASSWORD declared",
     )  # fmt: skip
 
 

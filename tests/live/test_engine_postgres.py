@@ -97,8 +97,8 @@ def test_a_wrong_password_falls_to_exec_and_is_one_line_without_it(server: Serve
     with pytest.raises(PostgresUnreachable) as info:
         connect(stale, None)
     assert str(info.value) == (
-        "postgres refuses the password of user crm (container environment); "
-        "after a rotation the environment no longer matches"
+        "postgres refuses the password of user crm (POSTGRES_PASSWORD of the container); "
+        "put there the password that the server has (a rotation was not written there)"
     )
     assert info.value.kind is Failure.PASSWORD
     assert PASSWORD not in repr(info.value) + repr(info.value.failures)
