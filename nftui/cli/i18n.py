@@ -46,6 +46,11 @@ def _(text: str) -> str:
     return _catalog.gettext(text) if text else text
 
 
+def plural(one: str, many: str, count: int) -> str:
+    """The form of the sentence that `count` asks for in the reader's language, filled in with it."""
+    return _catalog.ngettext(one, many, count).format(count=count)
+
+
 def tr(message: Message) -> str:
     """The message, translated and filled in."""
     return message.render(_)

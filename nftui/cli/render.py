@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from nftui.cli import documents
-from nftui.cli.i18n import _, tr
+from nftui.cli.i18n import _, plural, tr
 from nftui.cli.output import Line, table
 from nftui.engine.preview import diff_files
 from nftui.model.advice import Advice
@@ -33,7 +33,8 @@ def detect(facts: Facts) -> Iterator[Line]:
         yield _("Engine: {product} {version}, Compose {compose}").format(
             product=engine.product, version=engine.version, compose=compose
         )
-    yield _("Stack: {name}, {count} services").format(name=stack.name, count=len(stack.services))
+    services = plural("{count} service", "{count} services", len(stack.services))
+    yield _("Stack: {name}, {services}").format(name=stack.name, services=services)
     yield from (f"  {path}" for path in stack.files)
     yield from table([_service(s) for s in stack.services])
     for problem in stack.problems:
@@ -70,7 +71,8 @@ def check(findings: Sequence[Finding], ignored: int, *, verbose: bool) -> Iterat
         for found in group:
             yield from _finding(found, verbose)
     counts = ", ".join(f"{sum(f.level is v for f in findings)} {v}" for v in Level)
-    yield _("{count} findings: {counts}.").format(count=len(findings), counts=counts)
+    total = plural("{count} finding", "{count} findings", len(findings))
+    yield f"{total}: {counts}."
     if ignored:
         yield _("{count} more are ignored by the preset.").format(count=ignored)
 
@@ -159,8 +161,9 @@ def summary(draft: Draft, warnings: Iterable[str]) -> Iterator[Line]:
         yield _("Nothing to do.")
         return
     services = sorted({s.service for s in draft.steps if s.service and s.downtime_s})
-    yield _("{steps} steps, {files} files; {down} of downtime ({services}); {days}.").format(
-        steps=len(draft.steps), files=len(draft.files), down=human_seconds(draft.downtime_s),
+    yield _("{steps}, {files}; {down} of downtime ({services}); {days}.").format(
+        steps=plural("{count} step", "{count} steps", len(draft.steps)),
+        files=plural("{count} file", "{count} files", len(draft.files)), down=human_seconds(draft.downtime_s),
         services=", ".join(services) or _("no service"), days=human_days(draft.effort.low, draft.effort.high),
     )  # fmt: skip
 

@@ -8,33 +8,16 @@ from __future__ import annotations
 
 import re
 import stat
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Protocol
 
 from nftui.model.errors import NftuiError
 from nftui.model.stack import Container, Service
+from nftui.system.exec import Exec
 
 _SECRET_MAX_BYTES = 64 * 1024
 _ADMIN_PASSWORD = "POSTGRESQL_POSTGRES_PASSWORD"  # noqa: S105 (the name of a variable)
-
-
-class Exec(Protocol):
-    """Runs a command in a container. Values of `env` and `input` must never reach a command line on the host."""
-
-    def exec(
-        self,
-        container_id: str,
-        argv: Sequence[str],
-        *,
-        env: Mapping[str, str] | None = None,
-        input: bytes | None = None,
-        timeout: float = 10.0,
-        user: str | None = None,
-    ) -> tuple[int, bytes, bytes]:
-        """(exit code, stdout, stderr). Raises OSError (TimeoutError) or NftuiError where the engine cannot do it."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 
 from nftui.clients.libpq import connect_network
-from nftui.clients.pglogin import Exec, Login, read_login
+from nftui.clients.pglogin import Login, read_login
 from nftui.clients.psql import VIA, connect_exec
 from nftui.clients.sql import (
     ConnectError,
@@ -21,6 +21,7 @@ from nftui.clients.sql import (
 )
 from nftui.model.message import msg
 from nftui.model.stack import Container, Service
+from nftui.system.exec import Exec
 
 __all__ = [
     "ConnectError", "Exec", "Failure", "Login", "Param", "PostgresClient", "PostgresUnreachable", "Query", "QueryError",

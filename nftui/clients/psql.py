@@ -11,7 +11,7 @@ import secrets
 from collections.abc import Iterable, Sequence
 
 from nftui.clients.libpq import guard_sql
-from nftui.clients.pglogin import Exec, Login
+from nftui.clients.pglogin import Login
 from nftui.clients.sql import (
     APPLICATION_NAME,
     ConnectError,
@@ -27,6 +27,7 @@ from nftui.clients.sql import (
     only,
 )
 from nftui.model.errors import NftuiError
+from nftui.system.exec import Exec
 
 VIA = "exec psql"
 _FIELD, _RECORD, _NULL = "\x1f", "\x1e", "\x16"

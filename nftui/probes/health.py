@@ -5,11 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 
-from nftui.clients.postgres import Exec, PostgresClient, PostgresUnreachable, connect
+from nftui.clients.postgres import PostgresClient, PostgresUnreachable, connect
 from nftui.model.message import Message
 from nftui.model.stack import Role, Service
 from nftui.probes.postgres_state import checkpoint, is_serving
 from nftui.probes.quiet import connected_clients, postgres_quiet
+from nftui.system.exec import Exec
 
 
 def _with_postgres(service: Service, port: Exec | None, use: Callable[[PostgresClient], object]) -> object:

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
-from nftui.clients.postgres import Exec
 from nftui.model.facts import Live
 from nftui.model.stack import Role, Service, Stack
 from nftui.probes.postgres import probe_postgres
+from nftui.system.exec import Exec
 
 ProbeFunction = Callable[[Service, Exec | None, Mapping[str, str]], Live]
 

@@ -12,11 +12,12 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from nftui.clients.postgres import Exec, PostgresClient, Query, QueryError, connect
+from nftui.clients.postgres import PostgresClient, Query, QueryError, connect
 from nftui.model.errors import NftuiError
 from nftui.model.facts import Live
 from nftui.model.postgres import PostgresFacts, RoleSetting, Setting
 from nftui.model.stack import Service
+from nftui.system.exec import Exec
 
 PROBE = "postgres"
 

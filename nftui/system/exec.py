@@ -5,9 +5,27 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Mapping, Sequence
+from typing import Protocol
 
 from nftui.system.endpoint import Endpoint
 from nftui.system.processes import end_group
+
+
+class Exec(Protocol):
+    """Runs a command in a container. Values of `env` and `input` must never reach a command line on the host."""
+
+    def exec(
+        self,
+        container_id: str,
+        argv: Sequence[str],
+        *,
+        env: Mapping[str, str] | None = None,
+        input: bytes | None = None,
+        timeout: float = 10.0,
+        user: str | None = None,
+    ) -> tuple[int, bytes, bytes]:
+        """(exit code, stdout, stderr). Raises OSError (TimeoutError) or NftuiError where the engine cannot do it."""
+        ...
 
 
 class DockerExec:

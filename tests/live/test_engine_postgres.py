@@ -13,7 +13,7 @@ import pytest
 from nftui.clients import postgres
 from nftui.clients.libpq import connect_network
 from nftui.clients.pglogin import read_login
-from nftui.clients.postgres import Exec, PostgresClient, Query, QueryError
+from nftui.clients.postgres import PostgresClient, Query, QueryError
 from nftui.clients.sql import ConnectError, Failure, PostgresUnreachable
 from nftui.model.postgres import PostgresFacts
 from nftui.model.stack import Invocation, Service, Stack
@@ -22,6 +22,7 @@ from nftui.probes.postgres import probe_postgres
 from nftui.probes.postgres_state import checkpoint, clean_shutdown, is_serving, wait_ready
 from nftui.probes.quiet import connected_clients, postgres_quiet
 from nftui.steps.postgres_settings import DifferenceKind, compare, read_values
+from nftui.system.exec import Exec
 from tests.live.conftest import PASSWORD, DockerExec, Server, docker, until
 
 pytestmark = pytest.mark.engine
