@@ -1,0 +1,74 @@
+"""What holds for every optimization in the folder (design.md, the house)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from nftui.engine.persist import Persistence
+from nftui.engine.planner import Standing, draft
+from nftui.engine.state import InForce
+from nftui.model.choices import Choices, Selection
+from nftui.model.facts import Facts, FileFact
+from nftui.model.knobs import Kind
+from nftui.model.plan import canonical
+from nftui.optimizations.registry import load_registry
+from tests.checks.build import read
+
+REGISTRY = load_registry()
+EVERY = pytest.mark.parametrize("name", sorted(REGISTRY))
+STACK = """
+services:
+  postgres:
+    image: postgres:18
+    environment: {POSTGRES_PASSWORD: not-a-secret}
+    volumes: ["data:/var/lib/postgresql"]
+    deploy: {resources: {limits: {memory: 2G, cpus: "2.0"}}}
+  redis: {image: "redis:7.2", volumes: ["cache:/data"]}
+  qdrant: {image: "qdrant/qdrant:v1.12.0", volumes: ["vectors:/qdrant/storage"]}
+  ollama: {image: "ollama/ollama:0.5.1", volumes: ["models:/root/.ollama"]}
+volumes: {data: {}, cache: {}, vectors: {}, models: {}}
+"""
+
+
+@pytest.fixture
+def facts(tmp_path: Path) -> Facts:
+    return read(tmp_path, STACK)
+
+
+def standing(facts: Facts, in_force: InForce | None = None) -> Standing:
+    directory = Path(facts.stack.invocation.directory)
+    keep = Persistence("none", str(directory / "compose.nftui.yaml"), str(directory / ".env"), None)
+    return Standing(in_force or InForce(), "/nonexistent/state", keep)
+
+
+@EVERY
+def test_each_knob_says_what_it_is(name: str) -> None:
+    for knob in REGISTRY[name].knobs:
+        assert knob.unit and str(knob.why) and knob.source, knob.name
+        bounded = knob.choices or knob.minimum is not None or knob.maximum is not None
+        assert bounded or knob.kind in (Kind.BOOLEAN, Kind.TEXT), knob.name
+
+
+@EVERY
+def test_each_knob_is_advised_so_that_a_value_for_it_is_never_lost(name: str, facts: Facts) -> None:
+    optimization = REGISTRY[name]
+    if not optimization.applies(facts).applicable:
+        pytest.fail(f"{name} has nothing to do in the contract's stack: give it a service there")
+    found = draft(facts, Choices({name: Selection.ON}), REGISTRY, standing(facts))
+    advised = {a.knob for item in found.optimizations if item.id == name for a in item.advice}
+    assert {k.name for k in optimization.knobs if "{" not in k.name} <= advised
+
+
+@EVERY
+def test_planning_twice_is_equal_and_after_an_apply_empty(name: str, facts: Facts) -> None:
+    choices = Choices({name: Selection.ON})
+    first = draft(facts, choices, REGISTRY, standing(facts))
+    again = draft(facts, choices, REGISTRY, standing(facts))
+    assert first.changes and canonical(first.core()) == canonical(again.core())
+    files = {c.path: FileFact(c.path, c.content, 0o644) for c in first.files}
+    applied = replace(facts, files={**facts.files, **files})
+    then = draft(applied, choices, REGISTRY, standing(facts, InForce(1, "run", first.choices, first.fragments)))
+    assert not then.changes, [s.id for s in then.steps]
