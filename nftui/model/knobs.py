@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from nftui.model.errors import UsageError
 from nftui.model.message import Message, msg
-from nftui.model.units import format_size, parse_size
+from nftui.model.units import format_size, parse_size, rounded_size
 
 
 class Kind(StrEnum):
@@ -78,7 +78,7 @@ def _size(knob: Knob, text: str, qualified: str) -> str:
                 more=" or 25%" if knob.ratio else "",
             )
         )
-    _bounds(knob, number, text, qualified, lambda n: format_size(int(n)))
+    _bounds(knob, number, text, qualified, rounded_size)
     return format_size(number)
 
 

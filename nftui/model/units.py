@@ -31,6 +31,14 @@ def format_size(number: int) -> str:
     return f"{number}B" if number else "0"
 
 
+def rounded_size(number: float) -> str:
+    """PostgreSQL's units, rounded to be read: "64kB", "16TB"; for bounds that no unit divides."""
+    for factor, name in ((TIB, "TB"), (GIB, "GB"), (MIB, "MB"), (KIB, "kB")):
+        if number >= factor:
+            return f"{number / factor:.4g}{name}"
+    return f"{number:.0f}B"
+
+
 def human_size(number: int | float | None) -> str:
     """The form people say: "1.5 GiB", "312 KiB"; "unknown" for None."""
     if number is None:
