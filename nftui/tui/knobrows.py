@@ -68,7 +68,7 @@ class Columns:
         known = list(rows)
         side = 8 if width < 76 else 12
         now = min(side, max([5, *(len(r.now) for r in known)]))
-        value = min(side, max([11 if width >= 76 else 8, *(len(r.value) for r in known)]))
+        value = min(side, max([7, *(len(r.value) for r in known)]))
         name = min(26 if width >= 76 else 18, max([12, *(len(r.advice.knob) for r in known)]))
         return Columns(name, now, value)
 
@@ -94,11 +94,9 @@ def services_of(rows: Iterable[KnobRow]) -> tuple[str, ...]:
 
 
 def head_line(columns: Columns, label: str, glyphs: Glyphs) -> str:
-    """The line above the list: what its columns are."""
+    """The line above the list: what its columns are; the last word may reach over the reasons, which need no head."""
     now = "now".rjust(columns.now)
-    return (
-        f"  {cut(label, columns.name, glyphs):<{columns.name}} {now}  {glyphs.arrow}  {'recommended':>{columns.value}}"
-    )
+    return f"  {cut(label, columns.name, glyphs):<{columns.name}} {now}  {glyphs.arrow}  recommended"
 
 
 def knob_line(row: KnobRow, columns: Columns, width: int, why: str, glyphs: Glyphs, *, on: bool = True) -> Line:
@@ -106,7 +104,7 @@ def knob_line(row: KnobRow, columns: Columns, width: int, why: str, glyphs: Glyp
     name = cut(row.advice.knob, columns.name, glyphs)
     now = cut(row.now, columns.now, glyphs)
     value = cut(row.value, columns.value, glyphs) if on else glyphs.skipped
-    rest = width - columns.name - columns.now - columns.value - 12
+    rest = width - columns.name - columns.now - columns.value - 9
     moves = on and (row.advice.changes or row.chosen is not None)
     tone, arrow = ("strong", glyphs.arrow) if moves else ("dim", " ")
     return (
