@@ -155,7 +155,7 @@ class Session:
     # -- for the worker ------------------------------------------------------------------------------------
     def context(self, options: Mapping[str, object], progress: Callable[[str, float | None], None]) -> Context:
         """The ports that steps act through."""
-        return self.gatherer.context(self.state.blobs, options, progress)
+        return self.gatherer.context(self.state, options, progress)
 
     @property
     def boot_id(self) -> str:

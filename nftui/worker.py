@@ -132,7 +132,7 @@ class Worker:
         options = cast("Mapping[str, object]", self.order.get("options", {}))
         if not journal.entries:
             journal.write(Phase.BEGIN, kind=plan["kind"], plan=plan.get("plan"), user=self.session.user)
-        ctx = self.session.context(options, self._progress)
+        ctx = self.session.context({**options, "run": self.directory.name}, self._progress)
         seconds = options.get("confirm_within_s")
         runner = Runner(
             journal, codec.stages_from(plan.get("stages", [])), self.kinds, ctx,

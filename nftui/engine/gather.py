@@ -23,7 +23,6 @@ from nftui.model.stack import Service
 from nftui.steps.comparators import COMPARATORS, Comparator, ReadLive, name_of, service_of
 from nftui.steps.envkeys import get_key
 from nftui.steps.kind import Context
-from nftui.system.blobs import BlobStore
 
 if TYPE_CHECKING:
     from nftui.engine.protocols import Registry
@@ -108,7 +107,7 @@ class Gatherer:
         return prove(draft, self.wiring.prover, declared)
 
     def context(
-        self, blobs: BlobStore, options: Mapping[str, object], progress: Callable[[str, float | None], None]
+        self, state: ProjectState, options: Mapping[str, object], progress: Callable[[str, float | None], None]
     ) -> Context:
         """The ports that steps act through."""
         wiring = self.wiring
@@ -116,7 +115,8 @@ class Gatherer:
             compose=ProjectCompose(wiring, self._keep(str(Path(self.invocation.directory) / ".env")).override),
             engine=ProjectEngine(wiring),
             files=FileWriter(wiring.files),
-            blobs=blobs,
+            blobs=state.blobs,
+            artefacts=state.artefacts,
             probe=wiring.probe_now,
             serving=wiring.serving,
             quiet=wiring.quiet,
@@ -125,6 +125,7 @@ class Gatherer:
             progress=progress,
             sleep=time.sleep,
             now=time.monotonic,
+            run=str(options.get("run") or ""),
             force=bool(options.get("force")),
             wait_quiet_s=float(str(options.get("wait_quiet_s") or 0)),
             settle_s=float(str(options.get("settle_s") or 0)),

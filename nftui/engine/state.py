@@ -13,12 +13,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import cast
 
+from nftui.engine.artefacts import Artefacts
 from nftui.engine.journal import RunView, read_journal
 from nftui.model.advice import Assertion, Fragment
 from nftui.model.choices import Choices
 from nftui.model.errors import LockedError, NftuiError, UsageError
 from nftui.model.message import msg
-from nftui.system.blobs import BlobStore, sync_directory
+from nftui.system.blobs import BlobStore
+from nftui.system.durable import sync_directory
+from nftui.system.durable import write_json as write_json
 
 STATE_VERSION = 1
 
@@ -102,17 +105,6 @@ def default_state_root(environ: Mapping[str, str]) -> Path:
     return Path(home) / "nftui"
 
 
-def write_json(path: Path, data: object) -> None:
-    """Atomic and durable, 0600."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as handle:
-        json.dump(data, handle, sort_keys=True, indent=1)
-        handle.flush()
-        os.fsync(handle.fileno())
-    temporary.replace(path)
-    sync_directory(path.parent)
-
-
 class ProjectState:
     """One project's state. Reading never creates anything; `prepare` does, before the first run."""
 
@@ -120,12 +112,13 @@ class ProjectState:
         self.root = root / project
         self.project = project
         self.blobs = BlobStore(self.root / "blobs")
+        self.artefacts = Artefacts(self.root / "artefacts")
 
     def prepare(self, name: str, directory: str) -> None:
         """Create the directories, or say why they cannot be used; refuses a world-writable place."""
         try:
             self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
-            for part in ("runs", "generations", "blobs"):
+            for part in ("runs", "generations", "blobs", "artefacts"):
                 (self.root / part).mkdir(mode=0o700, exist_ok=True)
             if self.root.stat().st_mode & 0o022 or self.root.parent.stat().st_mode & 0o002:
                 raise UsageError(

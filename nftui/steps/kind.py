@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
+from nftui.model.artefact import Artefact
 from nftui.model.errors import NftuiError
 from nftui.model.facts import Live
 from nftui.model.message import Message
@@ -61,6 +62,18 @@ class FileCalls(Protocol):
     def delete(self, path: str) -> None: ...
 
 
+class ArtefactCalls(Protocol):
+    """The registry of data that nftui makes or keeps; each call is on the disk when it returns (engine.md 5)."""
+
+    def record(self, kind: str, name: str, run: str, step: str, **details: object) -> Artefact:
+        """Before it is created. `kind`: volume, directory, file, image; `details` name no secret."""
+        ...
+
+    def made(self, name: str, size: int | None, checksum: str | None) -> Artefact: ...
+    def drop(self, name: str) -> None: ...
+    def list(self, *, gone: bool = False) -> Sequence[Artefact]: ...
+
+
 @dataclass(slots=True)
 class Context:
     """Everything a kind may use; injected, so that tests enumerate crash points without an engine."""
@@ -69,6 +82,7 @@ class Context:
     engine: EngineCalls
     files: FileCalls
     blobs: BlobStore
+    artefacts: ArtefactCalls
     probe: Callable[[str, str], Live]
     """(service, probe) → live facts, read now."""
     serving: Callable[[str], str | None]
@@ -83,6 +97,8 @@ class Context:
     sleep: Callable[[float], None]
     now: Callable[[], float]
     """Monotonic seconds."""
+    run: str = ""
+    """The run's id: what artefacts and labelled helpers are recorded under."""
     force: bool = False
     wait_quiet_s: float = 60.0
     settle_s: float = 10.0

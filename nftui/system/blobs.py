@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from pathlib import Path
 
 from nftui.model.errors import NftuiError
 from nftui.model.message import msg
+from nftui.system.durable import write_bytes
 
 
 class BlobStore:
@@ -26,13 +26,7 @@ class BlobStore:
         if path.exists() and path.read_bytes() == content:
             return digest
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        temporary = path.with_name(f".{digest}.{os.getpid()}")
-        with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as handle:
-            handle.write(content)
-            handle.flush()
-            os.fsync(handle.fileno())
-        temporary.replace(path)
-        sync_directory(path.parent)
+        write_bytes(path, content)
         return digest
 
     def get(self, digest: str) -> bytes:
@@ -59,12 +53,3 @@ class BlobStore:
         except NftuiError:
             return False
         return True
-
-
-def sync_directory(path: Path) -> None:
-    """Make a rename or removal in `path` durable."""
-    handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from nftui.engine.artefacts import Artefacts
 from nftui.model.facts import Live
 from nftui.model.message import Message, msg
 from nftui.model.plan import Stage, StepSpec, Undo, digest
@@ -133,6 +134,7 @@ class World:
     def context(self, **options: object) -> Context:
         ctx = Context(
             compose=self, engine=self, files=self, blobs=self.blobs,
+            artefacts=Artefacts(self.blobs.root.parent / "artefacts"), run="run",
             probe=self.probe, serving=lambda name: self.serving_reason, quiet=lambda name: self.quiet(),
             clients=lambda name: self.clients, before_stop=lambda name: None,
             progress=lambda text, fraction: None, sleep=self.sleep,
