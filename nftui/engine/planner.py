@@ -182,7 +182,7 @@ def _stages(facts: Facts, standing: Standing, parts: _Parts) -> tuple[Stage, ...
     touched = _touched(facts, standing, changed, parts)
     live = [s for s in parts.steps if s.service in touched]
     steps = [
-        *_file_steps(files),
+        *_file_steps(files, facts.stack.files[:1]),
         *_check_step(facts, files, {*touched, *changed}),
         *_recreate_steps(touched, standing),
         *live,
@@ -277,16 +277,17 @@ def env_origin(facts: Facts, standing: Standing) -> dict[str, object]:
     return {"path": standing.keep.env, "existed": content is not None, "value": get_key(content, KEY)}
 
 
-def _file_steps(files: Iterable[FileChange]) -> list[StepSpec]:
-    return [_env_step(c) if c.role == "env" else _file_step(c) for c in files]
+def _file_steps(files: Iterable[FileChange], base: tuple[str, ...]) -> list[StepSpec]:
+    return [_env_step(c) if c.role == "env" else _file_step(c, base) for c in files]
 
 
-def _file_step(change: FileChange) -> StepSpec:
+def _file_step(change: FileChange, base: tuple[str, ...]) -> StepSpec:
+    """A new file belongs to whom the base Compose file belongs (engine.md 10)."""
     return StepSpec(
         id=f"{change.role}:{change.path.rpartition('/')[2]}",
         kind="file",
         target=change.path,
-        params={"after": digest(change.content), "mode": change.mode},
+        params={"after": digest(change.content), "mode": change.mode, "like": base[0] if base else None},
         summary=msg("{action} {path}", action=change.action, path=change.path),
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -193,15 +194,27 @@ class FileWriter:
         """Bytes, None where there is no such file."""
         return self.files.read(path)
 
-    def write(self, path: str, content: bytes, *, mode: int, like: str | None = None) -> None:
-        """Whole or not at all; an existing file keeps its own attributes."""
-        owner = attributes_of(like) if like else None
-        new = Attributes(mode, owner.uid, owner.gid) if owner else None
-        self.files.write(path, content, None if attributes_of(path) else new)
+    def attributes(self, path: str) -> Attributes | None:
+        """Mode, owner and extended attributes, None where there is no such file."""
+        return attributes_of(path)
+
+    def write(
+        self, path: str, content: bytes, *, mode: int, like: str | None = None, attributes: Attributes | None = None
+    ) -> None:
+        """Whole or not at all, with `attributes` exactly; without them an existing file keeps its own."""
+        self.files.write(path, content, attributes or (None if attributes_of(path) else _new(mode, like)))
 
     def delete(self, path: str) -> None:
         """Remove the name."""
         self.files.delete(path)
+
+
+def _new(mode: int, like: str | None) -> Attributes:
+    """Those of a new file: owner and group of `like` where we may give a file away, else our own."""
+    owner = attributes_of(like) if like else None
+    own = (os.geteuid(), os.getegid())
+    uid, gid = (owner.uid, owner.gid) if owner and os.geteuid() == 0 else own
+    return Attributes(mode, uid, gid)
 
 
 class ProjectEngine:

@@ -6,6 +6,7 @@ from nftui.model.message import msg
 from nftui.model.plan import StepSpec, digest
 from nftui.steps.envkeys import drop_key, get_key, set_key
 from nftui.steps.kind import Context, Data, ForeignState, Found, StepFailed
+from nftui.system.files import Attributes
 
 
 def _content(step: StepSpec, ctx: Context) -> bytes | None:
@@ -13,11 +14,52 @@ def _content(step: StepSpec, ctx: Context) -> bytes | None:
     return None if wanted is None else ctx.blobs.get(str(wanted))
 
 
-def _put(path: str, content: bytes | None, mode: int, like: str | None, ctx: Context) -> None:
+def _put(step: StepSpec, content: bytes | None, ctx: Context) -> None:
+    """As planned: an existing file keeps its mode, owner and extended attributes."""
     if content is None:
-        ctx.files.delete(path)
+        ctx.files.delete(step.target)
     else:
-        ctx.files.write(path, content, mode=mode, like=like)
+        like = step.params.get("like")
+        mode = int(str(step.params.get("mode", 0o644)))
+        ctx.files.write(step.target, content, mode=mode, like=str(like) if like else None)
+
+
+def _captured(step: StepSpec, ctx: Context) -> dict[str, object]:
+    """What an exact way back needs: the bytes in a blob, and who could do what with the file."""
+    content = ctx.files.read(step.target)
+    if content is None:
+        return {"before": None, "attributes": None}
+    attributes = ctx.files.attributes(step.target)
+    return {"before": ctx.blobs.put(content), "attributes": attributes.as_json() if attributes else None}
+
+
+def _restore(step: StepSpec, before: Data, ctx: Context) -> None:
+    """Bytes, mode, owner and extended attributes as captured; also where only the attributes differ."""
+    old, wanted = before["before"], _attributes(before)
+    if old is None:
+        ctx.files.delete(step.target)
+    elif digest(ctx.files.read(step.target)) != old or not _stands(step, wanted, ctx):
+        content = ctx.blobs.get(str(old))
+        if wanted is None:
+            _put(step, content, ctx)
+        else:
+            ctx.files.write(step.target, content, mode=wanted.mode, attributes=wanted)
+    if digest(ctx.files.read(step.target)) != old or not _stands(step, wanted, ctx):
+        raise StepFailed(msg("{path} could not be restored.", path=step.target))
+
+
+def _named(before: Data) -> tuple[str, ...]:
+    return (str(before["before"]),) if before["before"] else ()
+
+
+def _attributes(before: Data) -> Attributes | None:
+    """As captured; None where there was no file, or a version of nftui that kept none wrote the intent."""
+    found = before.get("attributes")
+    return Attributes.from_json(found) if isinstance(found, dict) else None
+
+
+def _stands(step: StepSpec, wanted: Attributes | None, ctx: Context) -> bool:
+    return wanted is None or ctx.files.attributes(step.target) == wanted
 
 
 def _foreign(path: str) -> ForeignState:
@@ -38,8 +80,11 @@ class FileKind:
 
     def read(self, step: StepSpec, ctx: Context) -> Data:
         """The bytes go to the blob store; the intent names them."""
-        content = ctx.files.read(step.target)
-        return {"before": ctx.blobs.put(content) if content is not None else None, "mode": step.params["mode"]}
+        return _captured(step, ctx)
+
+    def blobs(self, step: StepSpec, before: Data) -> tuple[str, ...]:
+        """What its way back needs of the blob store."""
+        return _named(before)
 
     def classify(self, step: StepSpec, before: Data, ctx: Context) -> Found:
         """Bytes decide."""
@@ -50,8 +95,7 @@ class FileKind:
 
     def do(self, step: StepSpec, before: Data, ctx: Context) -> None:
         """Atomic replace."""
-        like = step.params.get("like")
-        _put(step.target, _content(step, ctx), int(str(step.params["mode"])), str(like) if like else None, ctx)
+        _put(step, _content(step, ctx), ctx)
 
     def verify(self, step: StepSpec, before: Data, ctx: Context) -> Data:
         """Read back."""
@@ -63,12 +107,7 @@ class FileKind:
         """The bytes from before, or no file where there was none."""
         if self.classify(step, before, ctx) is Found.FOREIGN and not ctx.force:
             raise _foreign(step.target)
-        old = before["before"]
-        like = step.params.get("like")
-        content = None if old is None else ctx.blobs.get(str(old))
-        _put(step.target, content, int(str(step.params["mode"])), str(like) if like else None, ctx)
-        if digest(ctx.files.read(step.target)) != old:
-            raise StepFailed(msg("{path} could not be restored.", path=step.target))
+        _restore(step, before, ctx)
 
 
 class EnvKind:
@@ -84,12 +123,12 @@ class EnvKind:
         return keys
 
     def read(self, step: StepSpec, ctx: Context) -> Data:
-        """Whole bytes and the keys' values."""
-        content = ctx.files.read(step.target)
-        return {
-            "before": ctx.blobs.put(content) if content is not None else None,
-            "keys": {key: get_key(content, key) for key in self._keys(step)},
-        }
+        """Whole bytes, attributes and the keys' values."""
+        return {**_captured(step, ctx), "keys": self._values(step, ctx)}
+
+    def blobs(self, step: StepSpec, before: Data) -> tuple[str, ...]:
+        """What its way back by byte needs of the blob store."""
+        return _named(before)
 
     def _values(self, step: StepSpec, ctx: Context) -> dict[str, str | None]:
         content = ctx.files.read(step.target)
@@ -105,7 +144,7 @@ class EnvKind:
     def do(self, step: StepSpec, before: Data, ctx: Context) -> None:
         """Set or drop the keys in what the file holds now."""
         if digest(ctx.files.read(step.target)) == before["before"]:
-            _put(step.target, _content(step, ctx), 0o644, None, ctx)
+            _put(step, _content(step, ctx), ctx)
         else:
             self._apply(step.target, self._keys(step), ctx)
 
@@ -124,14 +163,10 @@ class EnvKind:
 
     def undo(self, step: StepSpec, before: Data, ctx: Context) -> None:
         """By byte where the file is as nftui left it, else by key: a foreign edit stays."""
-        now = digest(ctx.files.read(step.target))
-        old = before["before"]
-        keys = before["keys"]
+        now, keys = digest(ctx.files.read(step.target)), before["keys"]
         assert isinstance(keys, dict)
-        if now == old:
-            return
-        if now == step.params["after"]:
-            _put(step.target, None if old is None else ctx.blobs.get(str(old)), 0o644, None, ctx)
+        if now in (before["before"], step.params["after"]):
+            _restore(step, before, ctx)
         elif self.classify(step, before, ctx) is Found.FOREIGN and not ctx.force:
             raise _foreign(step.target)
         else:

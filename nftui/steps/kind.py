@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from nftui.model.artefact import Artefact
-from nftui.model.errors import NftuiError
+from nftui.model.errors import NftuiError, UsageError
 from nftui.model.facts import Live
 from nftui.model.message import Message
 from nftui.model.plan import StepSpec
 from nftui.model.stack import Container
 from nftui.system.blobs import BlobStore
+from nftui.system.files import Attributes
 
 Data = Mapping[str, object]
 
@@ -58,7 +59,13 @@ class FileCalls(Protocol):
     """Files: atomic and durable."""
 
     def read(self, path: str) -> bytes | None: ...
-    def write(self, path: str, content: bytes, *, mode: int, like: str | None = None) -> None: ...
+    def attributes(self, path: str) -> Attributes | None: ...
+    def write(
+        self, path: str, content: bytes, *, mode: int, like: str | None = None, attributes: Attributes | None = None
+    ) -> None:
+        """With `attributes` exactly those; else an existing file keeps its own, a new one gets `like`'s owner."""
+        ...
+
     def delete(self, path: str) -> None: ...
 
 
@@ -129,6 +136,15 @@ class StepKind(Protocol):
         ...
 
 
+@runtime_checkable
+class KeepsBlobs(Protocol):
+    """A kind whose way back reads blobs says which: they are proven before anything is undone."""
+
+    def blobs(self, step: StepSpec, before: Data) -> tuple[str, ...]:
+        """Their digests."""
+        ...
+
+
 class Kinds(Mapping[tuple[str, int], StepKind]):
     """Registered kinds by (name, version)."""
 
@@ -149,9 +165,10 @@ class Kinds(Mapping[tuple[str, int], StepKind]):
         try:
             return self[(step.kind, step.kind_version)]
         except KeyError:
-            raise NftuiError(
+            raise UsageError(
                 Message(
-                    "This nftui does not know steps of kind {kind} version {version}; use the one that wrote them.",
+                    "This nftui does not know steps of kind {kind} version {version}; use the one that wrote them. "
+                    "Nothing was touched.",
                     {"kind": step.kind, "version": step.kind_version},
                 )
             ) from None

@@ -9,14 +9,15 @@ A symlinked `.env` is written through to its target: the link stays a link.
 
 from __future__ import annotations
 
+import base64
 import errno
 import os
 import secrets
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, cast
 
 from nftui.model.errors import NftuiError
 from nftui.model.facts import FileFact
@@ -32,13 +33,32 @@ class FileError(NftuiError):
     """A file could not be read, written or deleted; nothing is half-written."""
 
 
+_KERNELS_OWN = ("security.ima", "security.evm")
+"""Extended attributes that the kernel derives from the inode: they cannot be carried to another one."""
+
+
 @dataclass(frozen=True, slots=True)
 class Attributes:
-    """Permissions of a file: mode bits (0o644), owner and group."""
+    """Who may do what with a file: mode bits (0o644), owner and group, extended attributes."""
 
     mode: int
     uid: int
     gid: int
+    xattrs: Mapping[str, bytes] | None = None
+    """Name to value of what is readable, POSIX ACL (`system.posix_acl_access`) and SELinux label
+    (`security.selinux`) among them. None in a write: those of the file that is replaced."""
+
+    def as_json(self) -> dict[str, object]:
+        """Plain form."""
+        values = {k: base64.b64encode(v).decode() for k, v in sorted((self.xattrs or {}).items())}
+        return {"mode": self.mode, "uid": self.uid, "gid": self.gid, "xattrs": values}
+
+    @staticmethod
+    def from_json(data: Mapping[str, object]) -> Attributes:
+        """Inverse of `as_json`."""
+        values = cast("Mapping[str, str]", data["xattrs"])
+        mode, uid, gid = (int(str(data[key])) for key in ("mode", "uid", "gid"))
+        return Attributes(mode, uid, gid, {k: base64.b64decode(v) for k, v in values.items()})
 
 
 class Files(Protocol):
@@ -65,12 +85,22 @@ class Files(Protocol):
 
 
 def attributes_of(path: str) -> Attributes | None:
-    """Mode, owner and group of the file at `path` (links followed); None where there is none."""
+    """Those of the file at `path` (links followed); None where there is none."""
     try:
         found = os.stat(path)
     except OSError:
         return None
-    return Attributes(stat.S_IMODE(found.st_mode), found.st_uid, found.st_gid)
+    return Attributes(stat.S_IMODE(found.st_mode), found.st_uid, found.st_gid, _xattrs(path))
+
+
+def _xattrs(path: str) -> dict[str, bytes]:
+    """What can be read; file systems without extended attributes have none."""
+    found: dict[str, bytes] = {}
+    with suppress(OSError):
+        for key in os.listxattr(path):
+            with suppress(OSError):
+                found[key] = os.getxattr(path, key)
+    return {key: value for key, value in found.items() if key not in _KERNELS_OWN}
 
 
 class LocalFiles:
@@ -176,18 +206,23 @@ def _write_temp(folder: int, name: str, temp: str, content: bytes, wanted: Attri
         if (wanted.uid, wanted.gid) != (os.geteuid(), os.getegid()):
             os.fchown(file.fileno(), wanted.uid, wanted.gid)
         os.fchmod(file.fileno(), wanted.mode)
-        _copy_extended(folder, name, temp)
+        kept = wanted.xattrs if wanted.xattrs is not None else _xattrs(f"/proc/self/fd/{folder}/{name}")
+        _set_xattrs(file.fileno(), kept, exactly=wanted.xattrs is not None)
         os.fsync(file.fileno())
 
 
-def _copy_extended(folder: int, name: str, temp: str) -> None:
-    """Keep SELinux labels and ACLs of the file that is replaced; file systems without them are fine."""
-    base = f"/proc/self/fd/{folder}"
-    old, new = f"{base}/{name}", f"{base}/{temp}"
-    with suppress(OSError):
-        for key in os.listxattr(old, follow_symlinks=False):
-            with suppress(OSError):
-                os.setxattr(new, key, os.getxattr(old, key, follow_symlinks=False), follow_symlinks=False)
+def _set_xattrs(handle: int, wanted: Mapping[str, bytes], *, exactly: bool) -> None:
+    """SELinux labels and ACLs as wanted; with `exactly` others go (a directory's default ACL is inherited).
+
+    What the file system or the kernel refuses is left: the caller that needs it compares.
+    """
+    own = f"/proc/self/fd/{handle}"
+    for key in set(_xattrs(own)) - set(wanted) if exactly else ():
+        with suppress(OSError):
+            os.removexattr(own, key)
+    for key, value in wanted.items():
+        with suppress(OSError):
+            os.setxattr(own, key, value)
 
 
 _REASONS = {

@@ -18,6 +18,7 @@ from nftui.model.postgres import PostgresFacts, Setting
 from nftui.model.stack import Container
 from nftui.steps.kind import Context
 from nftui.system.blobs import BlobStore
+from nftui.system.files import Attributes
 
 OVERRIDE, ENV = "/p/compose.nftui.yaml", "/p/.env"
 
@@ -32,6 +33,7 @@ class World:
 
     blobs: BlobStore
     files: dict[str, bytes] = field(default_factory=dict)
+    modes: dict[str, Attributes] = field(default_factory=dict)
     container: Container | None = None
     running_value: str = "128MB"
     effects: list[str] = field(default_factory=list)
@@ -65,10 +67,17 @@ class World:
     def read(self, path: str) -> bytes | None:
         return self.files.get(path)
 
-    def write(self, path: str, content: bytes, *, mode: int, like: str | None = None) -> None:
+    def attributes(self, path: str) -> Attributes | None:
+        return self.modes.get(path, Attributes(0o644, 0, 0, {})) if path in self.files else None
+
+    def write(
+        self, path: str, content: bytes, *, mode: int, like: str | None = None, attributes: Attributes | None = None
+    ) -> None:
         die = self.effect(f"write {path}")
         if self.refuse == "write " + path:
             raise OSError(28, "No space left on device")
+        if attributes is not None or path not in self.files:
+            self.modes[path] = attributes or Attributes(mode, 0, 0, {})
         self.files[path] = content
         if die:
             raise Killed(path)
