@@ -100,8 +100,7 @@ class Runs:
     def _start(self, order: Mapping[str, object]) -> str:
         from nftui.worker import spawn
 
-        stack = self.session.facts(live=False).stack
-        self.state.prepare(stack.name, self.session.directory)
+        self.state.prepare()
         directory = self.state.new_run()
         project = {
             "request": asdict(self.session.gatherer.request),
@@ -126,6 +125,7 @@ class Runs:
 
         None where no run stands: the project is as it was before nftui already.
         """
+        self.session.gatherer.must_be_ours(self.state)
         cut_off = self.state.interrupted()
         if cut_off is not None:
             if self.run_status(cut_off.name).state in LIVE_STATES:
@@ -169,6 +169,7 @@ class Runs:
 
     def start_recover(self, *, resume: bool | None = None) -> str | None:
         """Finish or undo a run that was cut off; None where there is none."""
+        self.session.gatherer.must_be_ours(self.state)
         cut_off = self.state.interrupted()
         if cut_off is None:
             return None
@@ -219,6 +220,7 @@ class Runs:
 
     def status(self) -> ProjectStatus:
         """A run that goes on or was cut off, and drift."""
+        self.session.gatherer.must_be_ours(self.state)
         current, in_force = self.state.interrupted(), self.state.in_force()
         if current is not None:
             status = self.run_status(current.name)

@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nftui.engine.gather import Gatherer
+from nftui.engine.place import default_state_root, identity
 from nftui.engine.planner import draft
 from nftui.engine.protocols import Registry
-from nftui.engine.state import ProjectState, default_state_root, project_id
+from nftui.engine.state import ProjectState
 from nftui.model.choices import Choices
 from nftui.model.errors import NftuiError, UsageError
 from nftui.model.facts import Facts
@@ -80,7 +81,7 @@ class Session:
         return self._state_for(facts.engine.id if facts.engine else "", facts.stack.name, self.directory)
 
     def _state_for(self, engine_id: str, name: str, directory: str) -> ProjectState:
-        return ProjectState(self.state_root, project_id(engine_id, name, directory))
+        return ProjectState(self.state_root, identity(engine_id, name, directory))
 
     def redact(self, data: object) -> object:
         """`data` with secrets as ••••••: every output passes it."""

@@ -10,12 +10,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nftui.engine.drift import Reader, Same, evaluate
+from nftui.engine.override import lineage_of
 from nftui.engine.persist import KEY, Persistence, persistence
+from nftui.engine.place import not_ours
 from nftui.engine.planner import Standing
 from nftui.engine.prove import prove
 from nftui.engine.state import InForce, ProjectState
 from nftui.engine.wiring import FileWriter, ProjectCompose, ProjectEngine, Wiring
 from nftui.model.advice import Assertion
+from nftui.model.errors import UsageError
 from nftui.model.facts import Facts, FileFact
 from nftui.model.plan import Draft, digest
 from nftui.model.run import Drift
@@ -83,6 +86,13 @@ class Gatherer:
     def _keep(self, env: str) -> Persistence:
         content = self.wiring.file_fact(env).content
         return persistence(self.wiring.stack, content, self.environ)
+
+    def must_be_ours(self, state: ProjectState) -> None:
+        """UsageError where nftui's file here names another state directory: two histories of one project."""
+        override = self._keep(str(Path(self.invocation.directory) / ".env")).override
+        owner = lineage_of(self.wiring.file_fact(override).content)
+        if owner is not None and owner != state.lineage:
+            raise UsageError(not_ours(override, owner, state.lineage))
 
     @cached_property
     def standing(self) -> Standing:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from nftui.engine.budget import allocate, memory_use
 from nftui.engine.override import lineage_of, merge_fragments, render_override
 from nftui.engine.persist import KEY, Persistence
+from nftui.engine.place import not_ours
 from nftui.engine.protocols import Grants, Optimization, Registry
 from nftui.engine.resolution import resolve
 from nftui.engine.state import InForce
@@ -81,12 +82,7 @@ def _other_state(facts: Facts, standing: Standing) -> Iterable[Message]:
     fact = facts.files.get(standing.keep.override)
     owner = lineage_of(fact.content if fact else None)
     if owner is not None and owner != standing.lineage:
-        yield msg(
-            "{path} belongs to the state in {owner}, not to {own}. Use --state-dir to name that one.",
-            path=standing.keep.override,
-            owner=owner,
-            own=standing.lineage,
-        )
+        yield not_ours(standing.keep.override, owner, standing.lineage)
 
 
 def _grants(facts: Facts, choices: Choices, registry: Registry, standing: Standing) -> tuple[Grant, ...]:

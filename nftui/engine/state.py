@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping
@@ -15,6 +14,7 @@ from typing import cast
 
 from nftui.engine.artefacts import Artefacts
 from nftui.engine.journal import RunView, read_journal
+from nftui.engine.place import PARTS, STATE_VERSION, Identity, check_place, locate, newer, read_identity, unusable
 from nftui.model.advice import Assertion, Fragment
 from nftui.model.choices import Choices
 from nftui.model.errors import LockedError, NftuiError, UsageError
@@ -22,8 +22,6 @@ from nftui.model.message import msg
 from nftui.system.blobs import BlobStore
 from nftui.system.durable import sync_directory
 from nftui.system.durable import write_json as write_json
-
-STATE_VERSION = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +59,7 @@ class InForce:
     def from_json(data: Mapping[str, object]) -> InForce:
         """Inverse of `as_json`; a newer version is refused."""
         if int(str(data["version"])) > STATE_VERSION:
-            raise UsageError(msg("The state was written by a newer nftui; use that one. Nothing was touched."))
+            raise newer("inforce.json")
         fragments = cast("list[Mapping[str, object]]", data["fragments"])
         assertions = cast("list[Mapping[str, object]]", data["assertions"])
         return InForce(
@@ -88,56 +86,33 @@ def fragment_from(data: Mapping[str, object]) -> Fragment:
     )
 
 
-def project_id(engine_id: str, name: str, directory: str) -> str:
-    """Names a project for good: engine id, project name, stable path."""
-    path = os.path.realpath(directory)
-    text = "\n".join((engine_id or "none", name, path))
-    return f"{name[:40]}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
-
-
-def default_state_root(environ: Mapping[str, str]) -> Path:
-    """`NFTUI_STATE_DIR`, else /var/lib/nftui for root, else $XDG_STATE_HOME/nftui."""
-    if environ.get("NFTUI_STATE_DIR"):
-        return Path(environ["NFTUI_STATE_DIR"])
-    if os.geteuid() == 0:
-        return Path("/var/lib/nftui")
-    home = environ.get("XDG_STATE_HOME") or str(Path(environ.get("HOME") or "/nonexistent") / ".local/state")
-    return Path(home) / "nftui"
-
-
 class ProjectState:
     """One project's state. Reading never creates anything; `prepare` does, before the first run."""
 
-    def __init__(self, root: Path, project: str) -> None:
-        self.root = root / project
-        self.project = project
+    def __init__(self, root: Path, project: Identity) -> None:
+        self.identity = project
+        self.project = locate(root, project)
+        self.root = root / self.project
         self.blobs = BlobStore(self.root / "blobs")
         self.artefacts = Artefacts(self.root / "artefacts")
 
-    def prepare(self, name: str, directory: str) -> None:
-        """Create the directories, or say why they cannot be used; refuses a world-writable place."""
+    def prepare(self) -> None:
+        """Create the directories, or say why they cannot be used; a first engine is remembered (place.project_id)."""
+        self.check()
         try:
-            self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
-            for part in ("runs", "generations", "blobs", "artefacts"):
-                (self.root / part).mkdir(mode=0o700, exist_ok=True)
-            if self.root.stat().st_mode & 0o022 or self.root.parent.stat().st_mode & 0o002:
-                raise UsageError(
-                    msg(
-                        "{path} can be written by others; nftui keeps secrets there. Use chmod go-w.",
-                        path=str(self.root),
-                    )
-                )
-            if not (self.root / "project.json").exists():
-                data = {"version": STATE_VERSION, "name": name, "directory": directory}
-                write_json(self.root / "project.json", data)
+            self.root.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            for path in (self.root, *(self.root / part for part in PARTS)):
+                path.mkdir(mode=0o700, exist_ok=True)
+            self.check()
+            known = read_identity(self.root)
+            if known is None or (self.identity.engine and not known.engine):
+                write_json(self.root / "project.json", self.identity.as_json())
         except OSError as error:
-            raise UsageError(
-                msg(
-                    "The state directory {path} cannot be used: {why}. Name another with --state-dir.",
-                    path=str(self.root),
-                    why=error.strerror or str(error),
-                )
-            ) from error
+            raise unusable(self.root, error) from error
+
+    def check(self) -> None:
+        """Refuse a place that cannot be trusted, or is another project's: UsageError, before anything is believed."""
+        check_place(self.root, self.identity)
 
     @property
     def lineage(self) -> str:
@@ -149,6 +124,7 @@ class ProjectState:
 
     def in_force(self) -> InForce:
         """What stands now."""
+        self.check()
         path = self.root / "inforce.json"
         return _in_force(path) if path.exists() else InForce()
 
@@ -184,6 +160,7 @@ class ProjectState:
 
     def runs(self) -> list[Path]:
         """Run directories, oldest first."""
+        self.check()
         base = self.root / "runs"
         return sorted(p for p in base.iterdir() if p.is_dir()) if base.exists() else []
 
