@@ -1,23 +1,30 @@
-"""What a project can be taken back to: the snapshots of its runs."""
+"""What a project can be taken back to: the snapshots of its runs, and the data that nftui made or kept."""
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from nftui.engine.follow import load
-from nftui.engine.records import taken_back
-from nftui.engine.state import ProjectState
-from nftui.model.run import SnapshotInfo
+from nftui.engine import prune, removal, verify
+from nftui.engine.records import read_record
+from nftui.engine.state import ProjectLock, ProjectState
+from nftui.model.artefact import Artefact
+from nftui.model.errors import NftuiError, UsageError
+from nftui.model.message import msg
+from nftui.model.run import Damage, Pruning, RunStatus, SnapshotInfo
+from nftui.system.who import who
 
 if TYPE_CHECKING:
     from nftui.session import Session
 
 
 class History:
-    """Reads only."""
+    """Reads, and removes what no rollback needs."""
 
     def __init__(self, session: Session) -> None:
         self.session = session
@@ -27,33 +34,105 @@ class History:
         """This project's state directory."""
         return self.session.state
 
+    # -- snapshots -----------------------------------------------------------------------------------------
     def snapshots(self) -> tuple[SnapshotInfo, ...]:
-        """Newest first."""
-        standing = {name for _, name in self.state.standing()}
+        """Newest first. One whose records are damaged is listed with what can be read of it."""
+        self.session.gatherer.must_be_ours(self.state)
+        standing = self._standing()
         return tuple(self._snapshot(path, standing) for path in reversed(self.state.runs()))
 
+    def _standing(self) -> set[str]:
+        """Runs that stand; where what is in force cannot be read, every run may be one."""
+        try:
+            return {name for _, name in self.state.standing()}
+        except UsageError:
+            return {path.name for path in self.state.runs()}
+
     def _snapshot(self, path: Path, standing: set[str]) -> SnapshotInfo:
-        plan, status = load(path / "plan.json"), self.session.runs.run_status(path.name)
+        plan, status = _record(path), self._status(path)
         stages = cast("list[Mapping[str, object]]", plan.get("stages", []))
         files = [c for stage in stages for c in cast("list[Mapping[str, object]]", stage["files"])]
-        digests = [str(c["before"]) for c in files if c["before"]]
-        sizes = [self.state.blobs.size(d) for d in digests]
         return SnapshotInfo(
-            id=path.name, created=_created(path.name), kind=status.kind, outcome=status.outcome,
-            stands=path.name in standing, files=tuple(str(c["path"]) for c in files),
+            id=path.name, created=_created(path.name), kind=status.kind if status else "unknown",
+            outcome=status.outcome if status else None, stands=path.name in standing,
+            files=tuple(str(c["path"]) for c in files),
             services=tuple(str(s) for stage in stages for s in cast("list[object]", stage["services"])),
-            bytes=sum(sizes), plan=status.plan,
+            bytes=sum(self.state.blobs.size(str(c["before"])) for c in files if c["before"]),
+            plan=status.plan if status else None,
         )  # fmt: skip
 
+    def _status(self, path: Path) -> RunStatus | None:
+        try:
+            return self.session.runs.run_status(path.name)
+        except NftuiError:
+            return None
+
     def verify_snapshot(self, snapshot: str) -> SnapshotInfo:
-        """Every blob proven; what is not stands in `damaged`."""
-        path = self.state.run(snapshot)
-        info = self._snapshot(path, {name for _, name in self.state.standing()})
-        digests = {str(v) for item in taken_back(self.state, path.name) for v in [item.before.get("before")] if v}
-        digests |= {
-            str(i.step.params["after"]) for i in taken_back(self.state, path.name) if i.step.params.get("after")
-        }
-        return replace(info, damaged=tuple(sorted(d for d in digests if not self.state.blobs.whole(d))))
+        """Everything of it proven; what is not stands in `damaged`."""
+        path, standing = self.state.run(snapshot), self._standing()
+        damaged = verify.of_run(self.state, path, stands=path.name in standing)
+        return replace(self._snapshot(path, standing), damaged=damaged)
+
+    def verify_state(self) -> tuple[Damage, ...]:
+        """What is wrong beside the runs."""
+        return verify.of_state(self.state)
+
+    def prune(self, *, keep: int, older_than_days: float | None, really: bool) -> Pruning:
+        """Remove the snapshots that no rollback needs, or say which would go; under the project's lock.
+
+        Raises LockedError while a run goes on.
+        """
+        self.session.gatherer.must_be_ours(self.state)
+        if not really or not self.state.root.exists():
+            return self._pruning(keep, older_than_days, done=False)
+        with ProjectLock(self.session.directory).held(self.state.root / "lock.json", self._owner()):
+            return self._pruning(keep, older_than_days, done=True)
+
+    def _pruning(self, keep: int, older_than_days: float | None, *, done: bool) -> Pruning:
+        going, kept = prune.sort_out(self.state, keep, older_than_days, datetime.now(UTC))
+        blobs = prune.unreferenced(self.state, [path for path, _ in kept])
+        found = Pruning(
+            tuple(p.name for p in going), tuple((p.name, why) for p, why in kept), len(blobs),
+            sum(prune.size_of(p) for p in (*going, *blobs)), done,
+        )  # fmt: skip
+        if done:
+            prune.remove(self.state, going)
+            prune.drop_blobs(blobs)
+            self._audit("prune", ", ".join(found.going))
+        return found
+
+    # -- artefacts -----------------------------------------------------------------------------------------
+    def artefacts(self) -> tuple[Artefact, ...]:
+        """All that may be there, oldest first, each with the runs whose rollback needs it."""
+        self.session.gatherer.must_be_ours(self.state)
+        self.state.check()
+        return tuple(removal.with_needs(self.state, self.state.artefacts.list()))
+
+    def delete_artefact(self, name: str) -> Artefact:
+        """Delete it for good, under the project's lock; returns it as it was. Raises NftuiError where it stays."""
+        self.session.gatherer.must_be_ours(self.state)
+        with ProjectLock(self.session.directory).held(self.state.root / "lock.json", self._owner()):
+            found = next((a for a in self.artefacts() if a.name == name), None)
+            if found is None:
+                raise UsageError(msg("There is no artefact {name}; nftui artefacts list shows them.", name=name))
+            removal.delete(self.state.artefacts, found, self.session.gatherer.wiring.engine)
+            self._audit("artefacts delete", name)
+        return found
+
+    def _owner(self) -> dict[str, object]:
+        since = time.strftime("%Y-%m-%d %H:%M:%S %Z")
+        return {"pid": os.getpid(), "user": self.session.user, "since": since, "boot": self.session.boot_id}
+
+    def _audit(self, kind: str, what: str) -> None:
+        told = {"run": None, "kind": kind, "plan": None, "outcome": "done", "code": 0, "reason": what}
+        self.state.audit({**told, **who(self.session.environ)})
+
+
+def _record(path: Path) -> Mapping[str, object]:
+    try:
+        return read_record(path, ())
+    except UsageError:
+        return {}
 
 
 def _created(name: str) -> str:

@@ -9,10 +9,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nftui.engine import codec
+from nftui.engine import codec, records, space
 from nftui.engine.follow import run_status
 from nftui.engine.journal import Phase, read_journal
-from nftui.engine.records import taken_back
+from nftui.engine.records import must_be_whole, taken_back
 from nftui.engine.runner import BackItem
 from nftui.engine.state import ProjectLock, ProjectState, must_be_writable, owner_text, write_json
 from nftui.model.errors import CutOffError, DriftError, LockedError, UsageError
@@ -22,6 +22,7 @@ from nftui.model.run import ProjectStatus, RunStatus
 from nftui.model.stack import Problem
 from nftui.steps import load_kinds
 from nftui.steps.kind import Found
+from nftui.system.who import who
 
 if TYPE_CHECKING:
     from nftui.session import Session
@@ -77,6 +78,9 @@ class Runs:
             raise UsageError(msg("{text}", text=blocking[0].text))
         for change in plan.draft.files:
             must_be_writable(change.path)
+        contents = [content for c in plan.draft.files for content in (c.before, c.content)]
+        room = space.of_state(self.state.root, contents, len(plan.draft.steps))
+        space.must_fit([room, *space.of_files(plan.draft.files)])
         if facts.engine is not None and not facts.engine.local:
             raise UsageError(msg("The engine is on another machine; apply there."))
 
@@ -114,11 +118,7 @@ class Runs:
         return directory.name
 
     def _who(self) -> dict[str, object]:
-        names = ("SUDO_USER", "SSH_CONNECTION", "SSH_TTY")
-        return {
-            "user": self.session.user,
-            **{n.lower(): self.session.environ[n] for n in names if self.session.environ.get(n)},
-        }
+        return who(self.session.environ)
 
     def start_rollback(self, snapshot: str | None = None, *, force: bool = False) -> str | None:
         """Take back that snapshot's run and every later one (default: the newest that stands).
@@ -144,13 +144,21 @@ class Runs:
 
     def _start_rollback(self, chain: Sequence[tuple[int, str]], *, force: bool) -> str:
         items = [item for _, name in reversed(chain) for item in taken_back(self.state, name)]
+        names = [name for _, name in chain]
+        must_be_whole(self.state, items, names)
         self._check_foreign(items, force=force)
+        self._must_have_room(items)
         record = {
             "schema": codec.RUN_SCHEMA, "kind": "rollback", "plan": None, "items": codec.items_json(items),
-            "commit": self.state.generation(chain[0][0] - 1).as_json(), "targets": [name for _, name in chain],
+            "commit": self.state.generation(chain[0][0] - 1).as_json(), "targets": names,
             "summaries": [str(i.step.summary) for i in items],
         }  # fmt: skip
         return self._start({"kind": "rollback", "options": {"force": force, "settle_s": 0}, "record": record})
+
+    def _must_have_room(self, items: Sequence[BackItem]) -> None:
+        kinds, blobs = load_kinds(), self.state.blobs
+        back = [space.of_restored(i.step.target, blobs.size(d)) for i in items for d in records.blobs_of(i, kinds)]
+        space.must_fit([space.of_state(self.state.root, (), len(items)), *back])
 
     def _check_foreign(self, items: Sequence[BackItem], *, force: bool) -> None:
         """A foreign edit of a file that would be restored is shown, and needs --force; nothing is touched."""
@@ -180,7 +188,9 @@ class Runs:
     def _recover(self, directory: Path, *, resume: bool | None, force: bool = False) -> str:
         from nftui.worker import spawn
 
-        write_json(directory / "recover.json", {"resume": resume, "force": force})
+        if resume is not True:
+            must_be_whole(self.state, taken_back(self.state, directory.name), [directory.name])
+        write_json(directory / "recover.json", {"resume": resume, "force": force, "who": self._who()})
         for name in ("refused.json", "worker.json"):
             (directory / name).unlink(missing_ok=True)
         spawn(directory, self.session.environ)

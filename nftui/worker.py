@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -19,6 +20,8 @@ from typing import TYPE_CHECKING, cast
 from nftui.engine import codec
 from nftui.engine.follow import load, worker_note
 from nftui.engine.journal import Journal, Phase
+from nftui.engine.records import read_record, record_sum, restored_bytes
+from nftui.engine.reserve import reserved
 from nftui.engine.runner import FileRequests, Options, Outcome, Runner, describe, resumable
 from nftui.engine.state import InForce, ProjectLock, ProjectState, write_json
 from nftui.model.errors import CutOffError, ExitCode, NftuiError
@@ -95,19 +98,25 @@ class Worker:
         lock = ProjectLock(self.session.directory)
         owner = {**worker_note(), "user": self.session.user, "since": time.strftime("%Y-%m-%d %H:%M:%S %Z"),
                  "boot": self.session.boot_id, "run": self.directory.name}  # fmt: skip
-        with lock.held(self.state.root / "lock.json", owner):
-            return self._locked()
+        try:
+            with lock.held(self.state.root / "lock.json", owner):
+                return self._locked()
+        except NftuiError as error:
+            self.refused(error)
+            raise
 
     def _locked(self) -> int:
         self._refuse_beside_another()
         fresh = not (self.directory / "journal.jsonl").exists()
         if fresh and self.order["kind"] == "apply":
             self._preflight()
-        journal = Journal(self.directory / "journal.jsonl")
-        try:
-            return self._journaled(journal)
-        finally:
-            journal.close()
+        size = restored_bytes(self.directory, self.state)
+        with reserved(self.directory, Path(self.session.directory), size, needed=fresh) as reserve:
+            journal = Journal(self.directory / "journal.jsonl", reserve)
+            try:
+                return self._journaled(journal)
+            finally:
+                journal.close()
 
     def _refuse_beside_another(self) -> None:
         other = self.state.interrupted()
@@ -128,10 +137,11 @@ class Worker:
         write_json(self.directory / "plan.json", data)
 
     def _journaled(self, journal: Journal) -> int:
-        plan = codec.check_schema(load(self.directory / "plan.json"))
+        plan = read_record(self.directory)
         options = cast("Mapping[str, object]", self.order.get("options", {}))
         if not journal.entries:
-            journal.write(Phase.BEGIN, kind=plan["kind"], plan=plan.get("plan"), user=self.session.user)
+            journal.write(Phase.BEGIN, kind=plan["kind"], plan=plan.get("plan"), user=self.session.user,
+                          record=record_sum(self.directory))  # fmt: skip
         ctx = self.session.context({**options, "run": self.directory.name}, self._progress)
         seconds = options.get("confirm_within_s")
         runner = Runner(
@@ -169,10 +179,14 @@ class Worker:
         step = next((e.step for e in reversed(self._current.journal.entries) if e.step), None)
         path = self.directory / "progress.json"
         temporary = path.with_name(".progress")
-        temporary.write_text(json.dumps({"step": step, "text": text, "fraction": fraction}))
-        temporary.replace(path)
+        # A full disk must not fail a step, least of all one that is being taken back.
+        with suppress(OSError):
+            temporary.write_text(json.dumps({"step": step, "text": text, "fraction": fraction}))
+            temporary.replace(path)
 
     def _end(self, journal: Journal, plan: Mapping[str, object], outcome: Outcome | None) -> int:
+        if journal.reserve:
+            journal.reserve.give_journal()
         if outcome is None:
             if not any(e.phase is Phase.COMMIT for e in journal.entries):
                 journal.write(Phase.COMMIT)
@@ -197,14 +211,20 @@ class Worker:
         return ExitCode.DONE if asked else ExitCode.FAILED
 
     def _audit(self, plan: Mapping[str, object], outcome: Outcome, code: int) -> None:
+        again = cast("Mapping[str, object]", load(self.directory / "recover.json").get("who") or {})
         who = cast("Mapping[str, object]", self.order.get("who", {}))
         self.state.audit(
             {
                 "run": self.directory.name, "kind": plan["kind"], "plan": plan.get("plan"), "outcome": outcome.name,
-                "code": code, "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "reason": outcome.reason, **who,
-                "steps": plan.get("summaries", []),
+                "code": code, "reason": self.session.redact_text(outcome.reason), **who,
+                **({"recovered_by": dict(again)} if again else {}), "steps": plan.get("summaries", []),
             }
         )  # fmt: skip
+
+    def refused(self, error: NftuiError) -> None:
+        """A run that was asked for and did not begin is told of as well."""
+        if not (self.directory / "journal.jsonl").exists():
+            self._audit(self.order, Outcome("refused", str(error.message)), int(error.code))
 
 
 if __name__ == "__main__":

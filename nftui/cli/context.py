@@ -44,6 +44,8 @@ class Context:
         if hasattr(args, "words"):
             project, self.snapshot = split_words(args.words)
             self.request = project_request(args, project)
+        if hasattr(args, "named"):
+            self.request = project_request(args, split_named(args.named))
 
     @cached_property
     def session(self) -> Session:
@@ -98,6 +100,13 @@ def split_words(words: list[str]) -> tuple[str | None, str | None]:
     if not words:
         return None, None
     return (words[0], None) if Path(words[0]).exists() else (None, words[0])
+
+
+def split_named(words: list[str]) -> str | None:
+    """The project of [PROJECT] NAME, None where it is not named."""
+    if len(words) > 2:
+        raise UsageError(msg("Too many words: {words}. It takes a project and a name.", words=" ".join(words)))
+    return words[0] if len(words) == 2 else None
 
 
 def absolute(request: ProjectRequest) -> ProjectRequest:

@@ -22,7 +22,8 @@ VERBS = {
     "apply": "running.apply", "rollback": "running.rollback", "recover": "running.recover",
     "confirm": "running.confirm", "attach": "running.attach",
     "snapshots list": "snapshots.show_list", "snapshots show": "snapshots.show_one",
-    "snapshots verify": "snapshots.verify",
+    "snapshots verify": "snapshots.verify", "snapshots prune": "snapshots.prune",
+    "artefacts list": "artefacts.show_list", "artefacts delete": "artefacts.delete",
     "preset list": "preset.show_list", "preset show": "preset.show_one", "preset validate": "preset.validate",
     "preset export": "preset.export",
 }  # fmt: skip

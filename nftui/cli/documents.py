@@ -9,11 +9,12 @@ from nftui.cli.i18n import tr
 from nftui.cli.output import plain
 from nftui.engine.preview import diff_files
 from nftui.model.advice import Advice, Effort
+from nftui.model.artefact import Artefact
 from nftui.model.facts import Facts, Live
 from nftui.model.findings import Finding
 from nftui.model.message import Message
 from nftui.model.plan import Draft, FileChange, OptimizationPlan, Plan, Stage, StepSpec
-from nftui.model.run import Drift, ProjectStatus, RunStatus, SnapshotInfo, StepState
+from nftui.model.run import Damage, Drift, ProjectStatus, Pruning, RunStatus, SnapshotInfo, StepState
 from nftui.model.stack import Service
 
 Json = dict[str, object]
@@ -173,10 +174,28 @@ def _drift(drift: Drift) -> Json:
 
 def snapshot(info: SnapshotInfo) -> Json:
     """One snapshot."""
-    return {f.name: plain(getattr(info, f.name)) for f in fields(info)}
+    return {**{f.name: plain(getattr(info, f.name)) for f in fields(info)}, "damaged": damages(info.damaged)}
+
+
+def damages(found: Iterable[Damage]) -> list[Json]:
+    """What is wrong, and what is safe to do."""
+    return [{"path": d.path, "what": tr(d.what), "safe": tr(d.safe)} for d in found]
+
+
+def pruning(found: Pruning) -> Json:
+    """What goes and what stays."""
+    return {
+        "pruned": list(found.going), "kept": [{"id": name, "why": tr(why)} for name, why in found.kept],
+        "blobs": found.blobs, "bytes": found.bytes, "done": found.done,
+    }  # fmt: skip
+
+
+def artefact(found: Artefact) -> Json:
+    """One artefact."""
+    return {**found.as_json(), "needed_by": list(found.needed_by)}
 
 
 def log_entry(record: Mapping[str, object]) -> Json:
     """One line of the audit log, with the keys that every line has."""
-    keys = ("time", "user", "kind", "run", "plan", "outcome", "code", "reason")
+    keys = ("time", "user", "from", "kind", "run", "plan", "outcome", "code", "reason")
     return {**{k: record.get(k) for k in keys}, **{k: plain(v) for k, v in record.items() if k not in keys}}

@@ -17,8 +17,12 @@ if TYPE_CHECKING:
 
     Group = Callable[["Parser"], None]
 
-GROUPS = {"snapshots": ("list", "show", "verify"), "preset": ("list", "show", "validate", "export")}
-LATER = {"measure", "report", "export", "bundle", "artefacts", "snapshots prune"}
+GROUPS = {
+    "snapshots": ("list", "show", "verify", "prune"),
+    "artefacts": ("list", "delete"),
+    "preset": ("list", "show", "validate", "export"),
+}
+LATER = {"measure", "report", "export", "bundle"}
 """In the contract, not in this version: said clearly instead of being taken for a project's path."""
 
 _VALUED = {
@@ -222,6 +226,28 @@ def _check(parser: Parser) -> None:
     add("--preset", metavar="NAME|FILE", help=_("leave out the findings that this preset ignores"))
 
 
+def _log(parser: Parser) -> None:
+    parser.add_argument("-n", type=_count, dest="last", metavar="NUMBER", help=_("the newest NUMBER entries only"))
+
+
+def _prune(parser: Parser) -> None:
+    add = parser.add_argument
+    add("--keep", type=_count, default=10, metavar="NUMBER",
+        help=_("keep the newest NUMBER that no rollback needs (10); what stands is always kept"))  # fmt: skip
+    add("--older-than", type=_days, metavar="DAYS", help=_("remove only what is older than that"))
+    add("--yes", action="store_true", help=_("remove it; without it, it is only shown what would go"))
+
+
+def artefact_words(parser: Parser) -> None:
+    """[PROJECT] NAME: the last word is the name, for a directory's name exists as a project's would."""
+    parser.add_argument("named", nargs="+", metavar="[PROJECT] NAME", help=_("project, and the artefact's name"))
+    compose_options(parser)
+
+
+def _delete(parser: Parser) -> None:
+    parser.add_argument("--yes", action="store_true", help=_("consent: it is gone for good, and so are the rollbacks"))
+
+
 def _preset_name(parser: Parser) -> None:
     parser.add_argument("name", metavar="NAME|FILE", help=_("a preset's name or file"))
 
@@ -251,6 +277,22 @@ def _positive(text: str) -> float:
     return number
 
 
+def _count(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(_("'{text}' is not a whole number").format(text=text))
+    return int(text)
+
+
+def _days(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = -1.0
+    if not 0 <= number < 10**6:
+        raise argparse.ArgumentTypeError(_("'{text}' is not a number of days").format(text=text))
+    return number
+
+
 def closest(word: str, known: Sequence[str]) -> str | None:
     """The known word that was probably meant."""
     found = difflib.get_close_matches(word, known, 1, 0.6)
@@ -268,14 +310,18 @@ VERBS: dict[str, tuple[str, *tuple[Group, ...]]] = {
     "recover": ("finish or undo a run that was cut off", project_options),
     "status": ("a run that is going on or was cut off, and drift", project_options),
     "attach": ("follow a run that is going on", project_options),
-    "log": ("who did what, when", project_options),
-    "snapshots": ("what can be rolled back to: list, show, verify",),
+    "log": ("who did what, when, from where", project_options, _log),
+    "snapshots": ("what can be rolled back to: list, show, verify, prune",),
+    "artefacts": ("data that nftui made or kept: list, delete",),
     "preset": ("presets: list, show, validate, export",),
 }
 ACTIONS: dict[str, tuple[str, *tuple[Group, ...]]] = {
     "snapshots list": ("what can be rolled back to", project_options),
     "snapshots show": ("one snapshot: files, services, outcome", snapshot_words),
     "snapshots verify": ("whether a snapshot (default: each) is still whole", snapshot_words),
+    "snapshots prune": ("remove snapshots that no rollback needs", project_options, _prune),
+    "artefacts list": ("data that nftui made or kept, and the rollbacks that need it", project_options),
+    "artefacts delete": ("delete such data for good", artefact_words, _delete),
     "preset list": ("the presets that can be named",),
     "preset show": ("one preset", _preset_name),
     "preset validate": ("every problem of preset files, with its line", _preset_files),

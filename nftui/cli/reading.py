@@ -71,6 +71,8 @@ def status(ctx: Context) -> int:
 def log(ctx: Context) -> int:
     """Who did what, when: the audit log, oldest first."""
     records = list(_audit(ctx))
+    if ctx.args.last is not None:
+        records = records[len(records) - min(ctx.args.last, len(records)) :]
     ctx.out.document({"entries": [documents.log_entry(r) for r in records]})
     ctx.out.text(_log_lines(records, ctx.args.verbose))
     return ExitCode.DONE
@@ -91,10 +93,18 @@ def _audit(ctx: Context) -> Iterator[Mapping[str, object]]:
             ctx.out.tell(_("{path} line {line} is damaged and left out.").format(path=path, line=number))
 
 
+def _who(record: Mapping[str, object]) -> str:
+    """ "ann as root from 192.0.2.7": who logged in, as whom, from where."""
+    user = str(record.get("user") or _("unknown"))
+    person = str(record.get("sudo_user") or record.get("login") or user)
+    text = person if person == user else _("{person} as {user}").format(person=person, user=user)
+    return _("{who} from {place}").format(who=text, place=record["from"]) if record.get("from") else text
+
+
 def _log_lines(records: list[Mapping[str, object]], verbose: bool) -> Iterator[Line]:
     for r in records:
-        who = r.get("sudo_user") or r.get("user") or _("unknown")
-        yield f"{r.get('time')}  {who}  {r.get('kind')} {r.get('run')}: {r.get('outcome')} (exit {r.get('code')})"
+        run = f" {r['run']}" if r.get("run") else ""
+        yield f"{r.get('time')}  {_who(r)}  {r.get('kind')}{run}: {r.get('outcome')} (exit {r.get('code')})"
         if r.get("reason"):
             yield f"    {r['reason']}"
         steps = r.get("steps")

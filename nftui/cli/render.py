@@ -9,13 +9,14 @@ from nftui.cli.i18n import _, plural, tr
 from nftui.cli.output import Line, table
 from nftui.engine.preview import diff_files
 from nftui.model.advice import Advice
+from nftui.model.artefact import Artefact
 from nftui.model.choices import Selection
 from nftui.model.facts import Facts, Live
 from nftui.model.findings import Evidence, Finding, Level
 from nftui.model.host import Host
 from nftui.model.message import Message
 from nftui.model.plan import Draft, OptimizationPlan, Plan
-from nftui.model.run import Drift, ProjectStatus, RunStatus, SnapshotInfo
+from nftui.model.run import Damage, Drift, ProjectStatus, Pruning, RunStatus, SnapshotInfo
 from nftui.model.stack import Service
 from nftui.model.units import human_days, human_seconds, human_size
 
@@ -231,3 +232,34 @@ def snapshot(info: SnapshotInfo) -> Iterator[Line]:
         ],
         "",
     )  # fmt: skip
+
+
+def damages(found: Iterable[Damage]) -> Iterator[Line]:
+    """Each with what can be done."""
+    for damage in found:
+        yield f"    {damage.path}: {tr(damage.what)}", "red"
+        yield f"      {tr(damage.safe)}"
+
+
+def pruning(found: Pruning) -> Iterator[Line]:
+    """What goes and what stays."""
+    word = _("removed") if found.done else _("would go")
+    yield from (f"{name}: {word}" for name in found.going)
+    yield from ((_("{id}: stays, {why}").format(id=name, why=tr(why)), "dim") for name, why in found.kept)
+    count, size = len(found.going), human_size(found.bytes)
+    if found.done:
+        yield _("{count} snapshots removed, {size} freed.").format(count=count, size=size)
+    else:
+        yield _("{count} snapshots could go ({size}); nothing was touched. Remove them with --yes.").format(
+            count=count, size=size
+        )
+
+
+def artefacts(found: Sequence[Artefact]) -> Iterator[Line]:
+    """One line each, oldest first, and the rollbacks that need it."""
+    for item in found:
+        yield f"{item.kind} {item.name}  {human_size(item.size)}  {item.state}  {item.created}  {item.run}"
+        if item.needed_by:
+            yield _("    needed to roll back: {runs}").format(runs=", ".join(item.needed_by))
+    if not found:
+        yield _("nftui keeps no data of this project besides its snapshots.")

@@ -11,6 +11,7 @@ from typing import cast
 
 from nftui.engine.codec import items_from, stages_from
 from nftui.engine.journal import Entry, Phase, RunView, read_journal
+from nftui.engine.records import RECORD, read_record
 from nftui.model.plan import StepSpec
 from nftui.model.run import RunStatus, StepState
 
@@ -31,10 +32,11 @@ def load(path: Path) -> Mapping[str, object]:
 
 def run_status(directory: Path, lock_free: Callable[[], bool], boot_now: Callable[[], float]) -> RunStatus:
     """One look at the run in `directory`."""
-    plan, refused = load(directory / "plan.json"), load(directory / "refused.json")
+    refused = load(directory / "refused.json")
     if refused:
-        return _refused(directory, plan, refused)
+        return _refused(directory, load(directory / RECORD), refused)
     view = RunView(read_journal(directory / "journal.jsonl"))
+    plan = read_record(directory, view.entries) if (directory / RECORD).exists() or view.entries else {}
     steps = _steps(plan, view, load(directory / "progress.json"))
     end, begin = view.find(Phase.END), view.find(Phase.BEGIN)
     if not view.ended:

@@ -11,10 +11,12 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 
-from nftui.model.errors import CutOffError
+from nftui.engine.reserve import FULL, Reserve
+from nftui.model.errors import CutOffError, UsageError
 from nftui.model.message import msg
 
-JOURNAL_SCHEMA = "nftui/journal/1"
+JOURNAL_VERSION = 1
+"""Stands in the first line; a journal of a newer version is refused."""
 
 
 class Phase(StrEnum):
@@ -62,17 +64,26 @@ def _parse(text: str, previous: str, path: Path, number: int) -> tuple[Entry, st
         canonical = json.dumps(body, sort_keys=True, separators=(",", ":"))
         if _checksum(previous, canonical) != total or body["n"] != number:
             raise ValueError
-        entry = Entry(body["n"], Phase(body["phase"]), body["step"], body["time"], body["data"])
-    except (ValueError, KeyError, TypeError):
-        raise CutOffError(
-            msg(
-                "{path} line {line} is damaged. Nothing was touched; the snapshot's files can still be listed "
-                "with 'nftui snapshots show'.",
-                path=str(path),
-                line=number,
-            )
-        ) from None
-    return entry, total
+        fields = body["step"], body["time"], body["data"]
+        schema = int(body["data"].get("schema", 1)) if number == 1 else 1
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise _damaged(path, number) from None
+    # A whole line that is not understood is no damage: a later version wrote it.
+    if schema > JOURNAL_VERSION or body["phase"] not in set(Phase):
+        raise UsageError(msg("{path} was written by a newer nftui; use that one. Nothing was touched.", path=str(path)))
+    return Entry(number, Phase(body["phase"]), *fields), total
+
+
+def _damaged(path: Path, number: int) -> CutOffError:
+    return CutOffError(
+        msg(
+            "{path} line {line} is damaged. Nothing was touched. Put back a copy of that file; without one, "
+            "'nftui snapshots verify {run}' tells what of the snapshot is whole and can be restored by hand.",
+            path=str(path),
+            line=number,
+            run=path.parent.name,
+        )
+    )
 
 
 def read_journal(path: Path) -> list[Entry]:
@@ -95,25 +106,44 @@ def _read(path: Path) -> tuple[list[Entry], str, int]:
 class Journal:
     """The writer: opens or continues a journal; each `write` is on the disk when it returns."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.entries, self._sum, length = _read(path)
+    def __init__(self, path: Path, reserve: Reserve | None = None) -> None:
+        self.path, self.reserve = path, reserve
+        self.strained = False
+        """True once a line could be written only by giving the reserve up: the run must not go on from here."""
+        self.entries, self._sum, self._length = _read(path)
         self._handle = os.open(path, os.O_WRONLY | os.O_CREAT, 0o600)
-        os.ftruncate(self._handle, length)
-        os.lseek(self._handle, length, os.SEEK_SET)
+        os.ftruncate(self._handle, self._length)
+        os.lseek(self._handle, self._length, os.SEEK_SET)
 
     def write(self, phase: Phase, step: str | None = None, **data: object) -> Entry:
-        """Append one line and fsync it."""
-        entry = Entry(len(self.entries) + 1, phase, step, datetime.now(UTC).isoformat(timespec="milliseconds"), data)
-        body = {"n": entry.number, "phase": str(phase), "step": step, "time": entry.time, "data": data}
+        """Append one line and fsync it; on a full disk the reserve is given up for it, once."""
+        found: dict[str, object] = data if self.entries else {"schema": JOURNAL_VERSION, **data}
+        entry = Entry(len(self.entries) + 1, phase, step, datetime.now(UTC).isoformat(timespec="milliseconds"), found)
+        body = {"n": entry.number, "phase": str(phase), "step": step, "time": entry.time, "data": found}
         canonical = json.dumps(body, sort_keys=True, separators=(",", ":"))
         total = _checksum(self._sum, canonical)
         line = json.dumps({"line": json.loads(canonical), "sum": total}, sort_keys=True, separators=(",", ":"))
-        _write_all(self._handle, line.encode() + b"\n")
-        os.fsync(self._handle)
+        self._append(line.encode() + b"\n")
         self._sum = total
         self.entries.append(entry)
         return entry
+
+    def _append(self, line: bytes) -> None:
+        try:
+            self._put(line)
+        except OSError as error:
+            if error.errno not in FULL or self.reserve is None or not self.reserve.give_journal():
+                raise
+            self.strained = True
+            self._put(line)
+        self._length += len(line)
+
+    def _put(self, line: bytes) -> None:
+        """At the end of what is whole: half a line of a failed try is written over."""
+        os.ftruncate(self._handle, self._length)
+        os.lseek(self._handle, self._length, os.SEEK_SET)
+        _write_all(self._handle, line)
+        os.fsync(self._handle)
 
     def close(self) -> None:
         """Release the file."""

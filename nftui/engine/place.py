@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import pwd
 import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from pathlib import Path
 
 from nftui.model.errors import UsageError
 from nftui.model.message import Message, msg
+from nftui.system.who import user_name
 
 STATE_VERSION = 1
 PARTS = ("runs", "generations", "blobs", "artefacts")
@@ -149,7 +149,7 @@ def _check_directory(path: Path, *, private: bool) -> None:
             msg(
                 "{path} belongs to {owner}. Nothing was touched; run nftui as {owner}, whose runs stand in it.",
                 path=str(path),
-                owner=_user(found.st_uid),
+                owner=user_name(found.st_uid),
             )
         )
     if found.st_mode & (0o077 if private else 0o002):
@@ -178,13 +178,6 @@ def unusable(path: Path, error: OSError) -> UsageError:
     )
 
 
-def _user(uid: int) -> str:
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return f"uid {uid}"
-
-
 def not_ours(override: str, owner: str, own: str) -> Message:
     """Another state directory owns the file: its history would be lost (engine.md 9)."""
     return msg(
@@ -201,7 +194,7 @@ def not_ours(override: str, owner: str, own: str) -> Message:
 
 def _owner_of(path: str) -> str:
     try:
-        return f" (of {_user(os.stat(path).st_uid)})"
+        return f" (of {user_name(os.stat(path).st_uid)})"
     except OSError:
         return ""
 

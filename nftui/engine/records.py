@@ -1,20 +1,77 @@
-"""What a run left in its directory, read for a way back."""
+"""What a run left in its directory, read for a way back: proven, before anything is undone."""
 
 from __future__ import annotations
 
+import hashlib
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import cast
+
 from nftui.engine import codec
-from nftui.engine.follow import load
-from nftui.engine.journal import RunView, read_journal
+from nftui.engine.journal import Entry, Phase, RunView, read_journal
 from nftui.engine.runner import BackItem, backward_order
 from nftui.engine.state import ProjectState
+from nftui.model.errors import NftuiError, UsageError
+from nftui.model.message import msg
 from nftui.steps import load_kinds
+from nftui.steps.kind import KeepsBlobs, Kinds
+
+RECORD = "plan.json"
+"""A run's plan: its journal's first line holds the checksum."""
+
+
+def record_sum(directory: Path) -> str:
+    """The checksum of the run's plan record as it lies on the disk."""
+    return hashlib.sha256((directory / RECORD).read_bytes()).hexdigest()
+
+
+def read_record(directory: Path, entries: Iterable[Entry] | None = None) -> codec.Json:
+    """The plan of the run in `directory`, proven by its journal.
+
+    Raises UsageError where it is missing, damaged or of a newer version.
+    """
+    path = directory / RECORD
+    try:
+        data = json.loads(path.read_bytes())
+        record = codec.check_schema(cast("codec.Json", data))
+        codec.stages_from(record.get("stages", []))
+        codec.items_from(record.get("items", []))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise _damaged(path, f"{type(error).__name__}: {error}") from None
+    found = read_journal(directory / "journal.jsonl") if entries is None else entries
+    begin = next((e for e in found if e.phase is Phase.BEGIN), None)
+    if begin is not None and begin.data.get("record") not in (None, record_sum(directory)):
+        raise _damaged(path, "not what the run began with")
+    return record
+
+
+def _damaged(path: Path, why: str) -> UsageError:
+    return UsageError(
+        msg(
+            "{path} is damaged ({why}). Nothing was touched. Put back a copy of that file; without one, "
+            "'nftui snapshots verify {run}' tells what of the snapshot is whole and can be restored by hand.",
+            path=str(path),
+            why=why,
+            run=path.parent.name,
+        )
+    )
+
+
+def restored_bytes(directory: Path, state: ProjectState) -> int:
+    """Bytes of the files that this run's way back would put into the project directory; 0 while it has no record."""
+    if not (directory / RECORD).exists():
+        return 0
+    stages = cast("list[codec.Json]", read_record(directory).get("stages", []))
+    changes = [c for stage in stages for c in cast("list[codec.Json]", stage["files"])]
+    return sum(state.blobs.size(str(c["before"])) for c in changes if c["before"])
 
 
 def taken_back(state: ProjectState, run: str) -> list[BackItem]:
     """The steps of `run` that began, in the order in which they are taken back."""
     directory, kinds = state.run(run), load_kinds()
     view = RunView(read_journal(directory / "journal.jsonl"))
-    plan = codec.check_schema(load(directory / "plan.json"))
+    plan = read_record(directory, view.entries)
     items = []
     for stage in reversed(codec.stages_from(plan.get("stages", []))):
         for step in backward_order(stage, kinds):
@@ -22,3 +79,42 @@ def taken_back(state: ProjectState, run: str) -> list[BackItem]:
             if before is not None:
                 items.append(BackItem(f"{run}/{step.id}", step, before))
     return items
+
+
+def blobs_of(item: BackItem, kinds: Kinds) -> tuple[str, ...]:
+    """The digests that taking this step back reads."""
+    kind = kinds.of(item.step)
+    return kind.blobs(item.step, item.before) if isinstance(kind, KeepsBlobs) else ()
+
+
+def must_be_whole(state: ProjectState, items: Iterable[BackItem], runs: Iterable[str]) -> None:
+    """UsageError naming what is missing for taking `items` of `runs` back; asked before the first of them."""
+    kinds = load_kinds()
+    for item in items:
+        for digest in blobs_of(item, kinds):
+            _prove(state, digest, item)
+    gone = state.artefacts.ended(list(runs))
+    if gone is not None:
+        raise UsageError(
+            msg(
+                "{name} was deleted as an artefact, and with it the way back behind the run {run}. Nothing was "
+                "touched; later runs can still be taken back by name.",
+                name=gone.name,
+                run=gone.run,
+            )
+        )
+
+
+def _prove(state: ProjectState, digest: str, item: BackItem) -> None:
+    try:
+        state.blobs.get(digest)
+    except NftuiError as error:
+        raise UsageError(
+            msg(
+                "The way back of {target} is not whole: {why} Nothing was touched. Put back a copy of {path}; later "
+                "runs can still be taken back by name.",
+                target=item.step.target,
+                why=str(error.message),
+                path=str(state.blobs.path(digest)),
+            )
+        ) from None

@@ -104,6 +104,8 @@ class Runner:
                     if self.view.last(step.id) is None:
                         self.journal.write(Phase.SKIPPED, step.id)
                 elif self.view.last(step.id) is not Phase.VERIFIED:
+                    if self.journal.strained:
+                        raise Turned("the disk of the state directory is full")
                     self._listen()
                     self._step(step)
 
@@ -174,6 +176,8 @@ class Runner:
 
     def backward(self, items: Sequence[BackItem], reason: str) -> Outcome:
         """Take `items` back; stops at the first one that cannot be, and says what still stands."""
+        if self.journal.reserve:
+            self.journal.reserve.give_project()
         for index, item in enumerate(items):
             if self.view.last(item.key) is Phase.UNDONE:
                 continue

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ from nftui.model.advice import Assertion, Fragment
 from nftui.model.choices import Choices
 from nftui.model.errors import LockedError, NftuiError, UsageError
 from nftui.model.message import msg
+from nftui.model.plan import canonical, digest
 from nftui.system.blobs import BlobStore
 from nftui.system.durable import sync_directory
 from nftui.system.durable import write_json as write_json
@@ -105,6 +107,8 @@ class ProjectState:
                 path.mkdir(mode=0o700, exist_ok=True)
             self.check()
             known = read_identity(self.root)
+            if known is None:
+                self.commit(InForce())
             if known is None or (self.identity.engine and not known.engine):
                 write_json(self.root / "project.json", self.identity.as_json())
         except OSError as error:
@@ -125,13 +129,16 @@ class ProjectState:
     def in_force(self) -> InForce:
         """What stands now."""
         self.check()
-        path = self.root / "inforce.json"
-        return _in_force(path) if path.exists() else InForce()
+        begun = (self.root / "project.json").exists()
+        return _in_force(self.root / "inforce.json") if begun else InForce()
 
     def generation(self, number: int) -> InForce:
         """A former one; 0 is before nftui."""
-        path = self.root / "generations" / f"{number:06d}.json"
-        return _in_force(path) if number else InForce()
+        return _in_force(self.generation_path(number)) if number else InForce()
+
+    def generation_path(self, number: int) -> Path:
+        """Where it is kept."""
+        return self.root / "generations" / f"{number:06d}.json"
 
     def standing(self) -> list[tuple[int, str]]:
         """(generation, run) of what stands, oldest first."""
@@ -140,9 +147,11 @@ class ProjectState:
 
     def commit(self, state: InForce) -> None:
         """Make `state` what is in force; idempotent, so that recovery can do it again."""
+        data = state.as_json()
+        whole = {**data, "sum": _sum(data)}
         if state.generation:
-            write_json(self.root / "generations" / f"{state.generation:06d}.json", state.as_json())
-        write_json(self.root / "inforce.json", state.as_json())
+            write_json(self.generation_path(state.generation), whole)
+        write_json(self.root / "inforce.json", whole)
 
     def new_run(self) -> Path:
         """A fresh run directory, named by UTC milliseconds."""
@@ -184,17 +193,29 @@ class ProjectState:
         return None
 
     def audit(self, record: Mapping[str, object]) -> None:
-        """One JSON line per run, kept beyond pruning."""
-        with (self.root / "audit.jsonl").open("a") as handle:
-            handle.write(json.dumps(dict(record), sort_keys=True) + "\n")
-            handle.flush()
-            os.fsync(handle.fileno())
+        """One JSON line, kept beyond pruning; its time is added (local, with offset)."""
+        line = json.dumps({"time": time.strftime("%Y-%m-%dT%H:%M:%S%z"), **record}, sort_keys=True)
+        handle = os.open(self.root / "audit.jsonl", os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+        try:
+            os.write(handle, line.encode() + b"\n")
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def _sum(data: Mapping[str, object]) -> str:
+    """Checksum of a stored state; a version that wrote none is read all the same."""
+    return digest(canonical({key: value for key, value in data.items() if key != "sum"})) or ""
 
 
 def _in_force(path: Path) -> InForce:
     """Read from a file, or UsageError naming it."""
     try:
-        return InForce.from_json(json.loads(path.read_text()))
+        data = json.loads(path.read_text())
+        found = InForce.from_json(data)
+        if data.get("sum", _sum(data)) != _sum(data):
+            raise ValueError("its checksum is another one")
+        return found
     except OSError as error:
         why = error.strerror or str(error)
         raise UsageError(msg("{path} cannot be read: {why}. Nothing was touched.", path=str(path), why=why)) from error

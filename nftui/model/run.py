@@ -73,6 +73,16 @@ class ProjectStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class Damage:
+    """Something of the state that is not as nftui left it."""
+
+    path: str
+    what: Message
+    safe: Message
+    """What can be done about it without losing more."""
+
+
+@dataclass(frozen=True, slots=True)
 class SnapshotInfo:
     """What can be rolled back to: the state before that run."""
 
@@ -86,4 +96,19 @@ class SnapshotInfo:
     services: tuple[str, ...]
     bytes: int
     plan: str | None
-    damaged: tuple[str, ...] = ()
+    damaged: tuple[Damage, ...] = ()
+    """What `snapshots verify` found; empty also where it was not asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pruning:
+    """What `snapshots prune` removes, or would remove."""
+
+    going: tuple[str, ...]
+    """Ids, oldest first."""
+    kept: tuple[tuple[str, Message], ...]
+    """Id and why it stays, oldest first."""
+    blobs: int
+    """How many blobs nothing refers to afterwards."""
+    bytes: int
+    done: bool

@@ -16,13 +16,14 @@ class BlobStore:
     def __init__(self, root: Path) -> None:
         self.root = root
 
-    def _path(self, digest: str) -> Path:
+    def path(self, digest: str) -> Path:
+        """Where the blob of that digest lies."""
         return self.root / digest[:2] / digest
 
     def put(self, content: bytes) -> str:
         """Store `content` (once); return its digest."""
         digest = hashlib.sha256(content).hexdigest()
-        path = self._path(digest)
+        path = self.path(digest)
         if path.exists() and path.read_bytes() == content:
             return digest
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -32,18 +33,16 @@ class BlobStore:
     def get(self, digest: str) -> bytes:
         """The content, proven by its digest; raises NftuiError where it is missing or damaged."""
         try:
-            content = self._path(digest).read_bytes()
+            content = self.path(digest).read_bytes()
         except FileNotFoundError:
-            raise NftuiError(
-                msg("Blob {digest} is missing from the snapshot store; nothing was restored.", digest=digest[:12])
-            ) from None
+            raise NftuiError(msg("Blob {digest} is missing from the snapshot store.", digest=digest[:12])) from None
         if hashlib.sha256(content).hexdigest() != digest:
-            raise NftuiError(msg("Blob {digest} is damaged; nothing was restored from it.", digest=digest[:12]))
+            raise NftuiError(msg("Blob {digest} is damaged.", digest=digest[:12]))
         return content
 
     def size(self, digest: str) -> int:
         """Bytes of a blob, 0 where it is missing."""
-        path = self._path(digest)
+        path = self.path(digest)
         return path.stat().st_size if path.exists() else 0
 
     def whole(self, digest: str) -> bool:

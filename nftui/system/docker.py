@@ -131,13 +131,20 @@ class DockerEngine:
             self._sdk = _sdk_client(self.endpoint)
         return self._sdk
 
-    def post(self, path: str, query: Mapping[str, str] | None = None, timeout: float = TIMEOUT_S) -> None:
+    def post(
+        self,
+        path: str,
+        query: Mapping[str, str] | None = None,
+        timeout: float = TIMEOUT_S,
+        *,
+        method: str = "POST",
+    ) -> None:
         """Ask the engine to do something. Never asked twice: an answer that got lost is an EngineError."""
         if self.endpoint.scheme == "ssh":
             raise EngineError("engine-refused", msg("An engine on another machine is only read."))
         connection = _connect(self.endpoint, timeout)
         try:
-            connection.request("POST", path + ("?" + urlencode(query) if query else ""), headers={"Host": "docker"})
+            connection.request(method, path + ("?" + urlencode(query) if query else ""), headers={"Host": "docker"})
             response = connection.getresponse()
             body = response.read()
         except (OSError, http.client.HTTPException) as error:
@@ -150,6 +157,14 @@ class DockerEngine:
     def restart(self, container: str, grace_s: int) -> None:
         """Stop (SIGKILL after `grace_s`) and start a container; returns when it has been started."""
         self.post(f"/containers/{quote(container, safe='')}/restart", {"t": str(grace_s)}, grace_s + 60)
+
+    def remove_volume(self, name: str) -> None:
+        """Refused while a container, also a stopped one, names it."""
+        self.post(f"/volumes/{quote(name, safe='')}", method="DELETE")
+
+    def remove_image(self, tag: str) -> None:
+        """Take the tag away, and the image with its last tag; refused while a container uses it."""
+        self.post(f"/images/{quote(tag, safe='/:@')}", method="DELETE")
 
     def logs(self, container: str, lines: int) -> str:
         """The last `lines` lines of its stdout and stderr. Not redacted."""

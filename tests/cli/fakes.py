@@ -10,6 +10,7 @@ from types import SimpleNamespace
 from nftui.engine.protocols import Registry
 from nftui.engine.state import InForce
 from nftui.model.advice import Advice, Applicability, Effort, Risk
+from nftui.model.artefact import Artefact
 from nftui.model.choices import Choices, Selection
 from nftui.model.facts import Facts
 from nftui.model.findings import Evidence, Finding, Level
@@ -28,7 +29,7 @@ from nftui.model.plan import (
     Undo,
     plan_id,
 )
-from nftui.model.run import Drift, ProjectStatus, RunStatus, SnapshotInfo, StepState
+from nftui.model.run import Damage, Drift, ProjectStatus, Pruning, RunStatus, SnapshotInfo, StepState
 from nftui.model.stack import Engine, Invocation, Problem, ProjectRequest, Role, Service, Stack
 from nftui.presets import build_choices
 
@@ -158,6 +159,8 @@ class FakeSession:
     statuses: tuple[RunStatus, ...] = field(default_factory=lambda: (run_status(),))
     project: ProjectStatus = field(default_factory=lambda: ProjectStatus("idle", RUN, 1))
     infos: tuple[SnapshotInfo, ...] = ()
+    beside: tuple[Damage, ...] = ()
+    kept: tuple[Artefact, ...] = (Artefact("volume", "old-data", RUN, "move:db", needed_by=(RUN,)),)
     answer: tuple[bool, str] = (True, "kept")
     in_force: InForce = field(default_factory=InForce)
     root: Path = Path("/nonexistent")
@@ -271,6 +274,24 @@ class FakeSession:
     def verify_snapshot(self, snapshot: str) -> SnapshotInfo:
         """As told."""
         return next(s for s in self.infos if s.id.startswith(snapshot))
+
+    def verify_state(self) -> tuple[Damage, ...]:
+        """As told."""
+        return self.beside
+
+    def prune(self, *, keep: int, older_than_days: float | None, really: bool) -> Pruning:
+        """One goes, one stays."""
+        self._ask("prune", (keep, older_than_days, really))
+        return Pruning((RUN,), (("R", msg("it stands")),), 2, 2048, really)
+
+    def artefacts(self) -> tuple[Artefact, ...]:
+        """As told."""
+        return self.kept
+
+    def delete_artefact(self, name: str) -> Artefact:
+        """Nothing is deleted."""
+        self._ask("delete_artefact", name)
+        return self.kept[0]
 
 
 def snapshot(name: str = RUN, **more: object) -> SnapshotInfo:

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from nftui.model.findings import Level
-from nftui.model.run import ProjectStatus
+from nftui.model.message import msg
+from nftui.model.run import Damage, ProjectStatus
 from tests.cli.conftest import Nftui
 from tests.cli.fakes import DRIFT, MASK, RUN, SECRET, FakeSession, facts, finding, snapshot
 
@@ -156,12 +157,27 @@ def test_log_shows_who_and_leaves_out_damaged_lines(nftui: Nftui, session: FakeS
     assert (entry["user"], entry["reason"], entry["sudo_user"]) == ("root", MASK, "ann")
     assert "line 2 is damaged" in result.err
     text = nftui("log", "-v").out
-    assert "ann" in text and "- recreate db" in text
+    assert "ann as root  apply" in text and "- recreate db" in text
+
+
+def test_log_tells_from_where_and_the_newest_only(nftui: Nftui, session: FakeSession, tmp_path: Path) -> None:
+    session.root = tmp_path
+    lines = [{"run": f"R{n}", "kind": "apply", "outcome": "refused", "code": 3, "user": "root", "from": "192.0.2.7"}
+             for n in range(3)]  # fmt: skip
+    (tmp_path / "audit.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    found = nftui("log", "-n", "2", "--json").json["entries"]
+    assert [(e["run"], e["from"]) for e in found] == [("R1", "192.0.2.7"), ("R2", "192.0.2.7")]
+    assert "root from 192.0.2.7  apply R2: refused (exit 3)" in nftui("log", "-n", "9").out
+    assert "R2" not in nftui("log", "-n", "0").out
+    assert nftui("log", "-n", "x").code == 2
 
 
 def test_snapshots(nftui: Nftui, session: FakeSession) -> None:
     other = "20260102T000000000Z"
-    session.infos = (snapshot(other, damaged=("abc",)), snapshot())
+    session.infos = (
+        snapshot(other, damaged=(Damage("/s/blobs/ab", msg("it is missing"), msg("put it back")),)),
+        snapshot(),
+    )
     listed = nftui("snapshots", "list", "--json").json
     assert (listed["schema"], [s["id"] for s in listed["snapshots"]]) == ("nftui/snapshots/1", [other, RUN])
     assert nftui("snapshots", "show", "20260101", "--json").json["snapshot"]["files"] == ["/srv/app/compose.nftui.yaml"]
@@ -171,6 +187,55 @@ def test_snapshots(nftui: Nftui, session: FakeSession) -> None:
     result = nftui("snapshots", "verify", "--json")
     assert result.code == 1
     assert [s["whole"] for s in result.json["snapshots"]] == [False, True]
+    wanted = {"path": "/s/blobs/ab", "what": "it is missing", "safe": "put it back"}
+    assert result.json["snapshots"][0]["damaged"] == [wanted] and result.json["state"] == []
+    text = nftui("snapshots", "verify").out
+    assert "it is missing" in text and "put it back" in text and f"{RUN}: whole" in text
+
+
+def test_damage_beside_the_snapshots_counts(nftui: Nftui, session: FakeSession) -> None:
+    session.beside = (Damage("/s/inforce.json", msg("bad"), msg("put it back")),)
+    assert nftui("snapshots", "verify").code == 1
+    assert "beside the snapshots" in nftui("snapshots", "verify").out
+
+
+def test_prune_shows_before_it_removes(nftui: Nftui, session: FakeSession) -> None:
+    result = nftui("snapshots", "prune", "--json")
+    assert result.code == 0
+    assert result.json == {
+        "schema": "nftui/snapshots/1", "pruned": [RUN], "kept": [{"id": "R", "why": "it stands"}], "blobs": 2,
+        "bytes": 2048, "done": False,
+    }  # fmt: skip
+    assert "would go" in nftui("snapshots", "prune").out and "--yes" in nftui("snapshots", "prune").out
+    assert f"{RUN}: removed" in nftui("snapshots", "prune", "--yes", "--keep", "3", "--older-than", "7").out
+    asked = [detail for name, detail in session.asked if name == "prune"]
+    assert asked[0] == (10, None, False) and asked[-1] == (3, 7.0, True)
+    for words in (("--keep", "-1"), ("--keep", "x"), ("--older-than", "-1"), ("--older-than", "nan")):
+        assert nftui("snapshots", "prune", *words).code == 2
+
+
+def test_artefacts_are_listed_with_what_needs_them(nftui: Nftui, session: FakeSession) -> None:
+    listed = nftui("artefacts", "list", "--json").json
+    assert (listed["schema"], listed["artefacts"][0]["needed_by"]) == ("nftui/artefacts/1", [RUN])
+    text = nftui("artefacts", "list").out
+    assert "volume old-data" in text and f"needed to roll back: {RUN}" in text
+    session.kept = ()
+    assert "keeps no data" in nftui("artefacts", "list").out
+
+
+def test_an_artefact_is_deleted_by_its_name_and_with_consent(
+    nftui: Nftui, session: FakeSession, tmp_path: Path
+) -> None:
+    result = nftui("artefacts", "delete", "old-data")
+    assert result.code == 2 and RUN in result.err and "--yes" in result.err
+    assert nftui("artefacts", "delete", "old", "--yes").code == 2
+    assert "delete_artefact" not in session.names
+    result = nftui("artefacts", "delete", str(tmp_path), "old-data", "--yes", "--json")
+    assert (result.code, result.json["deleted"]["name"]) == (0, "old-data")
+    assert ("delete_artefact", "old-data") in session.asked
+    assert session.request_ is not None and session.request_.path == str(tmp_path)
+    for words in ((), ("a", "b", "c")):
+        assert nftui("artefacts", "delete", *words).code == 2
 
 
 def test_control_characters_never_reach_the_terminal(nftui: Nftui, session: FakeSession) -> None:

@@ -25,7 +25,7 @@ def test_the_parser_and_the_dispatcher_know_the_same_verbs() -> None:
 @pytest.mark.parametrize("verb", EVERY_VERB)
 @pytest.mark.parametrize("before", [True, False])
 def test_common_options_stand_before_or_after_the_verb(verb: str, before: bool) -> None:
-    extra = {"preset show": ["x"], "preset validate": ["x"]}.get(verb, [])
+    extra = {"preset show": ["x"], "preset validate": ["x"], "artefacts delete": ["x"]}.get(verb, [])
     options = ["--json", "--lang", "vi", "--no-color", "--plain", "-v", "--state-dir", "/s"]
     words = [*options, *verb.split(), *extra] if before else [*verb.split(), *extra, *options]
     args = parse(words)
@@ -67,7 +67,8 @@ def test_options_of_plan_and_apply() -> None:
         ["check", "--format", "xml"], ["apply", "--confirm-within", "0"], ["apply", "--confirm-within", "-5"],
         ["apply", "--confirm-within", "soon"], ["apply", "--confirm-within", "nan"], ["apply", "--settle", "inf"],
         ["apply", "--wait-quiet", "-1"], ["plan", "--lang", "xx"], ["plan", "-f"], ["preset"], ["preset", "make"],
-        ["snapshots"], ["snapshots", "prune"], ["preset", "validate"], ["measure"], ["report"], ["export"],
+        ["snapshots"], ["snapshots", "drop"], ["artefacts"], ["artefacts", "delete"],
+        ["preset", "validate"], ["measure"], ["report"], ["export"],
     ],
 )  # fmt: skip
 def test_bad_usage_exits_2_and_reads_nothing(nftui: Nftui, session: FakeSession, words: list[str]) -> None:
