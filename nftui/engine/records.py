@@ -68,9 +68,14 @@ def restored_bytes(directory: Path, state: ProjectState) -> int:
 
 
 def taken_back(state: ProjectState, run: str) -> list[BackItem]:
-    """The steps of `run` that began, in the order in which they are taken back."""
+    """The steps of `run` that began, in the order in which they are taken back.
+
+    Raises UsageError where its records are missing or damaged: nothing would be taken back, and called so.
+    """
     directory, kinds = state.run(run), load_kinds()
     view = RunView(read_journal(directory / "journal.jsonl"))
+    if view.find(Phase.BEGIN) is None:
+        raise _damaged(directory / "journal.jsonl", "it is missing or empty")
     plan = read_record(directory, view.entries)
     items = []
     for stage in reversed(codec.stages_from(plan.get("stages", []))):

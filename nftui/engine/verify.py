@@ -30,18 +30,22 @@ def of_run(state: ProjectState, directory: Path, *, stands: bool) -> tuple[Damag
         record = _readable(directory / RECORD, safe, lambda: read_record(directory, ()))
         found += record or _readable(directory / RECORD, safe, lambda: _proven(directory))
         found += () if record else _blobs(state, directory, safe)
-    return tuple(dict.fromkeys(found))
+    if stands and not found:
+        found += _readable(directory / "journal.jsonl", safe, lambda: taken_back(state, directory.name))
+    return tuple(found)
 
 
 def of_state(state: ProjectState) -> tuple[Damage, ...]:
     """What is wrong beside the runs: whose it is, what is in force, each generation, the artefacts' records."""
     found = _readable(state.root / "project.json", _COPY, lambda: read_identity(state.root))
-    found += _readable(state.root / "inforce.json", _IN_FORCE, state.in_force)
+    if not found:
+        found = _readable(state.root / "inforce.json", _IN_FORCE, state.in_force)
     if not found:
         for number in range(1, state.in_force().generation + 1):
-            path = state.generation_path(number)
-            found += _readable(path, _COPY, partial(state.generation, number))
+            found += _readable(state.generation_path(number), _COPY, partial(state.generation, number))
     found += _readable(state.root / "artefacts", _COPY, state.artefacts.list)
+    for part in ("generations", "blobs", "artefacts"):
+        found += _open(state.root / part)
     return tuple(found)
 
 
