@@ -60,11 +60,11 @@ def detach() -> None:
     """The second fork: the worker's parent is init, and no terminal can become its controlling one."""
     if os.fork():
         os._exit(0)
-    os.umask(0o077)
 
 
 def main(argv: list[str]) -> int:
     """Life of a worker; what it has to say goes to the journal or to refused.json."""
+    os.umask(0o077)
     foreground = "--foreground" in argv
     directory = Path(argv[-1])
     if not foreground:

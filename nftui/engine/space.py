@@ -61,7 +61,8 @@ def must_fit(needs: Iterable[Need]) -> None:
     for need in _by_file_system(needs):
         status = os.statvfs(need.path)
         free = status.f_bavail * status.f_frsize
-        if free < need.bytes:
+        # What holds no data at all (/proc) says 0 of 0: that nothing can be made there is told by making it.
+        if status.f_blocks and free < need.bytes:
             _refuse(need, f"{human_size(need.bytes)} ({need.bytes} B)", f"{human_size(free)} ({free} B)")
         # File systems that make inodes as they need them (btrfs) say 0 of 0.
         if status.f_files and status.f_favail < need.files:

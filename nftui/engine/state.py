@@ -163,6 +163,7 @@ class ProjectState:
             except FileExistsError:
                 continue
             (path / "requests").mkdir(mode=0o700)
+            (path / "worker.log").touch(mode=0o600)
             sync_directory(path.parent)
             return path
         raise NftuiError(msg("No new run could be named."))

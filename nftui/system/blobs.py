@@ -21,13 +21,17 @@ class BlobStore:
         return self.root / digest[:2] / digest
 
     def put(self, content: bytes) -> str:
-        """Store `content` (once); return its digest."""
+        """Store `content` (once); return its digest. Raises NftuiError where it cannot be written."""
         digest = hashlib.sha256(content).hexdigest()
         path = self.path(digest)
         if path.exists() and path.read_bytes() == content:
             return digest
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        write_bytes(path, content)
+        try:
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            write_bytes(path, content)
+        except OSError as error:
+            why = error.strerror or str(error)
+            raise NftuiError(msg("{path} cannot be written: {why}", path=str(path), why=why)) from error
         return digest
 
     def get(self, digest: str) -> bytes:
