@@ -12,7 +12,7 @@ from pathlib import Path
 from nftui.model.artefact import Artefact, ArtefactState
 from nftui.model.errors import NftuiError, UsageError
 from nftui.model.message import msg
-from nftui.system.durable import sync_directory, write_json
+from nftui.system.durable import make_directory, sync_directory, write_json
 
 _GONE = (ArtefactState.DELETING, ArtefactState.DELETED)
 
@@ -86,7 +86,7 @@ class Artefacts:
         return next((a for a in self.list(gone=True) if a.run in runs and a.state in _GONE), None)
 
     def _write(self, artefact: Artefact) -> Artefact:
-        self.root.mkdir(mode=0o700, exist_ok=True)
+        make_directory(self.root)
         write_json(self._path(artefact.name), artefact.as_json())
         return artefact
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from nftui.engine.reserve import FULL, Reserve
 from nftui.model.errors import CutOffError, UsageError
 from nftui.model.message import msg
+from nftui.system.durable import sync_directory
 
 JOURNAL_VERSION = 1
 """Stands in the first line; a journal of a newer version is refused."""
@@ -112,6 +113,8 @@ class Journal:
         """True once a line could be written only by giving the reserve up: the run must not go on from here."""
         self.entries, self._sum, self._length = _read(path)
         self._handle = os.open(path, os.O_WRONLY | os.O_CREAT, 0o600)
+        # Lines are synced into a file whose name might not be: after a power cut nothing would have begun.
+        sync_directory(path.parent)
         os.ftruncate(self._handle, self._length)
         os.lseek(self._handle, self._length, os.SEEK_SET)
 

@@ -22,7 +22,7 @@ from nftui.model.errors import LockedError, NftuiError, UsageError
 from nftui.model.message import msg
 from nftui.model.plan import canonical, digest
 from nftui.system.blobs import BlobStore
-from nftui.system.durable import sync_directory
+from nftui.system.durable import make_directory, sync_directory
 from nftui.system.durable import write_json as write_json
 
 
@@ -102,9 +102,8 @@ class ProjectState:
         """Create the directories, or say why they cannot be used; a first engine is remembered (place.project_id)."""
         self.check()
         try:
-            self.root.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            for path in (self.root, *(self.root / part for part in PARTS)):
-                path.mkdir(mode=0o700, exist_ok=True)
+            for part in PARTS:
+                make_directory(self.root / part)
             self.check()
             known = read_identity(self.root)
             if known is None:
@@ -164,6 +163,7 @@ class ProjectState:
                 continue
             (path / "requests").mkdir(mode=0o700)
             (path / "worker.log").touch(mode=0o600)
+            sync_directory(path)
             sync_directory(path.parent)
             return path
         raise NftuiError(msg("No new run could be named."))
@@ -202,6 +202,7 @@ class ProjectState:
             os.fsync(handle)
         finally:
             os.close(handle)
+        sync_directory(self.root)
 
 
 def _sum(data: Mapping[str, object]) -> str:

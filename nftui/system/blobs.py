@@ -7,7 +7,7 @@ from pathlib import Path
 
 from nftui.model.errors import NftuiError
 from nftui.model.message import msg
-from nftui.system.durable import write_bytes
+from nftui.system.durable import make_directory, write_bytes
 
 
 class BlobStore:
@@ -27,7 +27,7 @@ class BlobStore:
         if path.exists() and path.read_bytes() == content:
             return digest
         try:
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_directory(path.parent)
             write_bytes(path, content)
         except OSError as error:
             why = error.strerror or str(error)

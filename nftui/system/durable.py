@@ -27,6 +27,15 @@ def write_json(path: Path, data: object) -> None:
     write_bytes(path, json.dumps(data, sort_keys=True, indent=1).encode())
 
 
+def make_directory(path: Path) -> None:
+    """Create `path` and what is missing above it, 0700, each name on the disk; one that is there is left alone."""
+    if path.is_dir():
+        return
+    make_directory(path.parent)
+    path.mkdir(mode=0o700, exist_ok=True)
+    sync_directory(path.parent)
+
+
 def sync_directory(path: Path) -> None:
     """Make a creation, rename or removal in `path` durable."""
     handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
