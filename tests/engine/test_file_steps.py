@@ -109,6 +109,8 @@ def test_an_attribute_that_was_not_there_goes_again(tmp_path: Path) -> None:
     kind, before = applied(spec, ctx)
     odd(path)
     path.write_bytes(b"A=1\nK=2\n")
+    # What is made in this directory from now on inherits an ACL.
+    os.setxattr(tmp_path, "system.posix_acl_default", ACL)
     kind.undo(spec, before, ctx)
     assert attributes_of(spec.target) == Attributes(0o644, 0, 0, {})
 

@@ -26,6 +26,8 @@ from tests.engine.test_runner import Quiet
 from tests.engine.world import ENV, OVERRIDE, World, stages
 
 OLD = b"A=1\n" * 5000
+LATER = 99
+"""Both files are written, and a later step fails: `.env` needs more room than it has now to be put back."""
 KIND = ["tmpfs", pytest.param("ext4", marks=pytest.mark.all)]
 
 
@@ -109,6 +111,9 @@ def run(state: Path, project: Path, full: Path, at: int) -> Outcome | None:
         return {"db": world._hash()}
 
     world.config_hashes = hashed  # type: ignore[method-assign]
+    if at == LATER:
+        world.refuse = "dry-run"
+        world.extra = lambda: fill(full) or {"web": "recreate"}  # type: ignore[method-assign]
     with reserved(state, project, len(OLD), needed=True) as reserve:
         journal = Journal(state / "journal.jsonl", reserve)
         runner = Runner(journal, planned, load_kinds(), ctx, Quiet(), Options())
@@ -120,7 +125,9 @@ def run(state: Path, project: Path, full: Path, at: int) -> Outcome | None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
-@pytest.mark.parametrize(("which", "at"), [("state", 1), ("state", 2), ("project", 1), ("project", 2)])
+@pytest.mark.parametrize(
+    ("which", "at"), [("state", 1), ("state", 2), ("project", 1), ("project", 2), ("project", LATER)]
+)
 def test_a_disk_that_fills_in_mid_run_is_survived(disks: tuple[Path, Path], which: str, at: int) -> None:
     """Where the last lines still fit into the journal's last block the run may also come to its end."""
     state, project = disks
@@ -130,7 +137,8 @@ def test_a_disk_that_fills_in_mid_run_is_survived(disks: tuple[Path, Path], whic
     if outcome is None:
         assert (which, at) == ("state", 2) and names == {".env", "compose.nftui.yaml"}
     else:
-        assert outcome.name == "rolled-back" and ("full" in outcome.reason or "No space" in outcome.reason), outcome
+        assert outcome.name == "rolled-back", outcome
+        assert any(word in outcome.reason for word in ("full", "No space", "web"))
         assert names == {".env"} and (project / ".env").read_bytes() == OLD
         assert any(e.phase is Phase.UNDONE for e in entries)
     assert entries[-1].phase is Phase.END and not list(state.glob("reserve*"))
