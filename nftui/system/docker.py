@@ -132,12 +132,7 @@ class DockerEngine:
         return self._sdk
 
     def post(
-        self,
-        path: str,
-        query: Mapping[str, str] | None = None,
-        timeout: float = TIMEOUT_S,
-        *,
-        method: str = "POST",
+        self, path: str, query: Mapping[str, str] | None = None, timeout: float = TIMEOUT_S, *, method: str = "POST"
     ) -> None:
         """Ask the engine to do something. Never asked twice: an answer that got lost is an EngineError."""
         if self.endpoint.scheme == "ssh":

@@ -113,7 +113,12 @@ def run(state: Path, project: Path, full: Path, at: int) -> Outcome | None:
     world.config_hashes = hashed  # type: ignore[method-assign]
     if at == LATER:
         world.refuse = "dry-run"
-        world.extra = lambda: fill(full) or {"web": "recreate"}  # type: ignore[method-assign]
+
+        def refused() -> dict[str, str]:
+            fill(full)
+            return {"web": "recreate"}
+
+        world.extra = refused  # type: ignore[method-assign]
     with reserved(state, project, len(OLD), needed=True) as reserve:
         journal = Journal(state / "journal.jsonl", reserve)
         runner = Runner(journal, planned, load_kinds(), ctx, Quiet(), Options())
