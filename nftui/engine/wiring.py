@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from nftui import catalog
+from nftui.engine.aftermath import RUN_LABEL, in_flight
 from nftui.model.errors import NftuiError
 from nftui.model.facts import FileFact, Live
 from nftui.model.message import Message
 from nftui.model.stack import Container, Engine, Invocation, ProjectRequest, Service, Stack
 from nftui.probes import health, live
 from nftui.probes.containers import companions, pending_changes, project_containers, stale_services
+from nftui.probes.inspected import PROJECT
 from nftui.probes.project import find_project
 from nftui.probes.reader import read_project
 from nftui.probes.resolve import Background
@@ -29,6 +32,10 @@ from nftui.system.redaction import Redactor
 
 if TYPE_CHECKING:
     from nftui.model.host import Host
+
+
+_LOOK_BACK_S = 900
+"""How far back a stop can have begun that still goes on: the longest that Compose is given."""
 
 
 class Wiring:
@@ -226,6 +233,32 @@ class ProjectEngine:
         if self.wiring.engine is None:
             raise NftuiError(Message("The Docker engine does not answer; nothing was restarted."))
         self.wiring.engine.restart(container_id, grace_s)
+
+
+class EngineLeftovers:
+    """What may still go on in the engine after a worker died (`aftermath.Leftovers`)."""
+
+    def __init__(self, wiring: Wiring) -> None:
+        self.wiring = wiring
+
+    def helpers(self, run: str) -> Sequence[str]:
+        """Ids of containers with the label of that run, also stopped ones."""
+        found = self.wiring.engine.containers(f"{RUN_LABEL}={run}") if self.wiring.engine else []
+        return [str(c["Id"]) for c in found]
+
+    def remove(self, container_id: str) -> None:
+        """Stop at once and remove."""
+        if self.wiring.engine is not None:
+            self.wiring.engine.remove(container_id)
+
+    def stopping(self) -> Sequence[str]:
+        """Containers of the project that were told to stop and still run, by the engine's own events."""
+        if self.wiring.engine is None:
+            return []
+        now = time.time()
+        events = self.wiring.engine.events(f"{PROJECT}={self.wiring.stack.name}", now - _LOOK_BACK_S, now)
+        told = set(in_flight(events))
+        return [c.id for c in self.wiring.containers() if c.id in told and c.running]
 
 
 class ProjectCompose:

@@ -133,11 +133,14 @@ class DockerEngine:
 
     def post(self, path: str, query: Mapping[str, str] | None = None, timeout: float = TIMEOUT_S) -> None:
         """Ask the engine to do something. Never asked twice: an answer that got lost is an EngineError."""
+        self._act("POST", path, query, timeout)
+
+    def _act(self, method: str, path: str, query: Mapping[str, str] | None, timeout: float) -> None:
         if self.endpoint.scheme == "ssh":
             raise EngineError("engine-refused", msg("An engine on another machine is only read."))
         connection = _connect(self.endpoint, timeout)
         try:
-            connection.request("POST", path + ("?" + urlencode(query) if query else ""), headers={"Host": "docker"})
+            connection.request(method, path + ("?" + urlencode(query) if query else ""), headers={"Host": "docker"})
             response = connection.getresponse()
             body = response.read()
         except (OSError, http.client.HTTPException) as error:
@@ -150,6 +153,23 @@ class DockerEngine:
     def restart(self, container: str, grace_s: int) -> None:
         """Stop (SIGKILL after `grace_s`) and start a container; returns when it has been started."""
         self.post(f"/containers/{quote(container, safe='')}/restart", {"t": str(grace_s)}, grace_s + 60)
+
+    def remove(self, container: str) -> None:
+        """Stop at once and remove a container with its anonymous volumes; only ever for helpers of nftui's own."""
+        self._act("DELETE", f"/containers/{quote(container, safe='')}", {"force": "1", "v": "1"}, 60)
+
+    def events(self, label: str, since: float, until: float) -> list[Json]:
+        """What happened to containers with that label between two moments of the wall clock, in seconds.
+
+        Oldest first. The engine keeps its last 256 events (moby, daemon/events), so what is long ago may be missing.
+        """
+        filters = json.dumps({"type": ["container"], "label": [label]})
+        query = {"since": f"{since:.6f}", "until": f"{until:.6f}", "filters": filters}
+        with self._lock:
+            status, body = self._ask(f"/events?{urlencode(query)}", TIMEOUT_S)
+        if status >= 400:
+            raise EngineError("engine-refused", _said(body, status), status)
+        return [json.loads(line) for line in body.splitlines() if line.strip()]
 
     def logs(self, container: str, lines: int) -> str:
         """The last `lines` lines of its stdout and stderr. Not redacted."""

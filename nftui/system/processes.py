@@ -11,7 +11,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +19,7 @@ from typing import Protocol
 
 from nftui.model.errors import NftuiError
 from nftui.model.message import Message, msg
+from nftui.system.identity import MARK, Child, ProcessId
 
 TERMINATE_S = 3.0
 """Seconds that a child's group gets between SIGTERM and SIGKILL."""
@@ -68,11 +69,12 @@ class Commands(Protocol):
         cwd: str | None = None,
         timeout: float,
         check: bool = False,
+        changes: bool = False,
     ) -> Completed:
         """Run `argv` to its end and return what it said; `timeout` in seconds.
 
-        `input` is its stdin, else /dev/null; `env` replaces the whole environment.
-        Raises CommandMissing, CommandTimeout, and with `check` CommandError.
+        `input` is its stdin, else /dev/null; `env` replaces the whole environment; `changes` says that it acts and
+        does not only look. Raises CommandMissing, CommandTimeout, and with `check` CommandError.
         """
         ...
 
@@ -84,6 +86,14 @@ class LocalCommands:
     nftui interrupts nftui, which ends its children itself.
     """
 
+    def __init__(self) -> None:
+        self.on_child: Callable[[Child], None] | None = None
+        """Told of each child that changes something, before it can: what it raises keeps the child from beginning.
+
+        A run writes the child to its journal here, so that recovery finds it (engine.md 6: children outlive a
+        killed parent).
+        """
+
     def run(
         self,
         argv: Sequence[str],
@@ -93,10 +103,14 @@ class LocalCommands:
         cwd: str | None = None,
         timeout: float,
         check: bool = False,
+        changes: bool = False,
     ) -> Completed:
         """See Commands.run."""
         started = time.monotonic()
-        child = _start(argv, env, cwd, piped=input is not None)
+        if changes and self.on_child is not None:
+            child = _start_told(argv, env, cwd, self.on_child, piped=input is not None)
+        else:
+            child = _start(argv, env, cwd, piped=input is not None)
         _running.add(child)
         try:
             out, err = child.communicate(None if input is None else input.encode(), timeout=timeout)
@@ -116,8 +130,44 @@ class LocalCommands:
         return done
 
 
+_GATE = 'read -r go <"/proc/self/fd/$0" && exec "$@"'
+"""Wait for a line on the pipe whose number is $0, then become the command. The parent's death closes the pipe, and
+the command never begins."""
+
+
+def _start_told(
+    argv: Sequence[str],
+    env: Mapping[str, str] | None,
+    cwd: str | None,
+    on_child: Callable[[Child], None],
+    *,
+    piped: bool,
+) -> subprocess.Popen[bytes]:
+    """A marked child that begins only after `on_child` has returned."""
+    gate, key = os.pipe()
+    mark = Child.new_mark()
+    marked = {**(os.environ if env is None else env), MARK: mark}
+    try:
+        child = _start(["sh", "-c", _GATE, str(gate), *argv], marked, cwd, piped=piped, keep=(gate,))
+        try:
+            on_child(Child(ProcessId.of(child.pid), mark, _shown(argv)))
+        except BaseException:
+            end_group(child)
+            raise
+        os.write(key, b"\n")
+        return child
+    finally:
+        os.close(gate)
+        os.close(key)
+
+
 def _start(
-    argv: Sequence[str], env: Mapping[str, str] | None, cwd: str | None, *, piped: bool
+    argv: Sequence[str],
+    env: Mapping[str, str] | None,
+    cwd: str | None,
+    *,
+    piped: bool,
+    keep: tuple[int, ...] = (),
 ) -> subprocess.Popen[bytes]:
     try:
         return subprocess.Popen(
@@ -128,6 +178,7 @@ def _start(
             env=None if env is None else dict(env),
             cwd=cwd,
             start_new_session=True,
+            pass_fds=keep,
         )
     except FileNotFoundError as error:
         if cwd is not None and not Path(cwd).is_dir():
@@ -231,6 +282,7 @@ class FakeCommands:
         cwd: str | None = None,
         timeout: float,
         check: bool = False,
+        changes: bool = False,
     ) -> Completed:
         """See Commands.run."""
         self.log.append(tuple(argv))
