@@ -6,6 +6,7 @@ import fcntl
 import hashlib
 import json
 import os
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ from nftui.model.choices import Choices
 from nftui.model.errors import LockedError, NftuiError, UsageError
 from nftui.model.message import msg
 from nftui.system.blobs import BlobStore, sync_directory
+from nftui.system.identity import ProcessId
 
 STATE_VERSION = 1
 
@@ -253,7 +255,7 @@ class ProjectLock:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                raise LockedError(msg("Another run holds this project{owner}.", owner=owner_text(info))) from None
+                raise LockedError(msg("Another run holds this project{owner}.", owner=_living_owner(info))) from None
             write_json(info, owner)
             yield
         finally:
@@ -269,6 +271,19 @@ class ProjectLock:
         finally:
             os.close(handle)
         return True
+
+
+def _living_owner(info: Path) -> str:
+    """The owner's text; a note of a former owner is not believed: the present one is about to write its own."""
+    for _ in range(20):
+        try:
+            owner = ProcessId.from_json(json.loads(info.read_text()))
+        except (OSError, ValueError):
+            owner = None
+        if owner is not None and owner.alive:
+            return owner_text(info)
+        time.sleep(0.05)
+    return ""
 
 
 def must_be_writable(path: str) -> None:

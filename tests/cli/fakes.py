@@ -165,6 +165,7 @@ class FakeSession:
     on_follow: list[Callable[[], None]] = field(default_factory=list)
     asked: list[tuple[str, object]] = field(default_factory=list)
     request_: ProjectRequest | None = None
+    reboot_hint: Message | None = None
 
     def _ask(self, what: str, detail: object = None) -> None:
         self.asked.append((what, detail))
