@@ -12,7 +12,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -106,28 +106,54 @@ class LocalCommands:
         changes: bool = False,
     ) -> Completed:
         """See Commands.run."""
-        started = time.monotonic()
-        if changes and self.on_child is not None:
-            child = _start_told(argv, env, cwd, self.on_child, piped=input is not None)
-        else:
-            child = _start(argv, env, cwd, piped=input is not None)
-        _running.add(child)
-        try:
-            out, err = child.communicate(None if input is None else input.encode(), timeout=timeout)
-        except subprocess.TimeoutExpired:
-            end_group(child)
-            raise CommandTimeout(
-                msg("{program} did not finish within {seconds} s", program=_shown(argv), seconds=round(timeout, 1)),
-            ) from None
-        except BaseException:
-            end_group(child)
-            raise
-        finally:
-            _running.discard(child)
+        started, piped = time.monotonic(), input is not None
+        with ExitStack() as closing:
+            said = None
+            if changes and self.on_child is not None:
+                said = _Said(closing)
+                child = _start_told(argv, env, cwd, self.on_child, said, piped=piped)
+            else:
+                child = _start(argv, env, cwd, piped=piped)
+            out, err = _wait(child, argv, input, timeout)
+            out, err = said.read() if said else (out, err)
         done = Completed(tuple(argv), child.returncode, _text(out), _text(err), time.monotonic() - started)
         if check and not done.ok:
             raise CommandError(_failure(done), done)
         return done
+
+
+def _wait(
+    child: subprocess.Popen[bytes], argv: Sequence[str], input: str | None, timeout: float
+) -> tuple[bytes | None, bytes | None]:
+    _running.add(child)
+    try:
+        return child.communicate(None if input is None else input.encode(), timeout=timeout)
+    except subprocess.TimeoutExpired:
+        end_group(child)
+        raise CommandTimeout(
+            msg("{program} did not finish within {seconds} s", program=_shown(argv), seconds=round(timeout, 1)),
+        ) from None
+    except BaseException:
+        end_group(child)
+        raise
+    finally:
+        _running.discard(child)
+
+
+class _Said:
+    """What a child says, in memory instead of a pipe.
+
+    At a pipe whose reader died, Compose dies at its next word, with a container stopped and none started.
+    """
+
+    def __init__(self, closing: ExitStack) -> None:
+        self.out, self.err = (closing.enter_context(os.fdopen(os.memfd_create(n), "w+b")) for n in ("out", "err"))
+
+    def read(self) -> tuple[bytes, bytes]:
+        """(stdout, stderr) of a child that has ended."""
+        self.out.seek(0)
+        self.err.seek(0)
+        return self.out.read(), self.err.read()
 
 
 _GATE = 'read -r go <"/proc/self/fd/$0" && exec "$@"'
@@ -140,6 +166,7 @@ def _start_told(
     env: Mapping[str, str] | None,
     cwd: str | None,
     on_child: Callable[[Child], None],
+    said: _Said,
     *,
     piped: bool,
 ) -> subprocess.Popen[bytes]:
@@ -148,7 +175,7 @@ def _start_told(
     mark = Child.new_mark()
     marked = {**(os.environ if env is None else env), MARK: mark}
     try:
-        child = _start(["sh", "-c", _GATE, str(gate), *argv], marked, cwd, piped=piped, keep=(gate,))
+        child = _start(["sh", "-c", _GATE, str(gate), *argv], marked, cwd, piped=piped, keep=(gate,), said=said)
         try:
             on_child(Child(ProcessId.of(child.pid), mark, _shown(argv)))
         except BaseException:
@@ -168,13 +195,14 @@ def _start(
     *,
     piped: bool,
     keep: tuple[int, ...] = (),
+    said: _Said | None = None,
 ) -> subprocess.Popen[bytes]:
     try:
         return subprocess.Popen(
             list(argv),
             stdin=subprocess.PIPE if piped else subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stdout=said.out if said else subprocess.PIPE,
+            stderr=said.err if said else subprocess.PIPE,
             env=None if env is None else dict(env),
             cwd=cwd,
             start_new_session=True,
