@@ -6,10 +6,11 @@ reads (engine.md 6).
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from nftui.engine.journal import Entry, Phase
 from nftui.model.errors import CutOffError
@@ -26,6 +27,10 @@ STOP_S = 180.0
 """How long a stop inside the engine is waited for: the longest grace that a recreate gives, and some."""
 _STOPS = frozenset({"2", "3", "9", "15"})
 """SIGINT, SIGQUIT, SIGKILL, SIGTERM: signals by which containers are stopped. HUP and USR1 are words to a server."""
+_REPLACE = "com.docker.compose.replace"
+"""Label of a container that Compose made in the place of another one: that one's id or name."""
+_TEMPORARY = re.compile(r"^[0-9a-f]{12}_")
+"""Prefix of its name until the other one is gone."""
 
 
 class Leftovers(Protocol):
@@ -39,6 +44,10 @@ class Leftovers(Protocol):
 
     def stopping(self) -> Sequence[str]:
         """Ids of the project's containers that were told to stop and have not ended."""
+        ...
+
+    def sweep(self) -> Sequence[str]:
+        """Put away containers that Compose had made and not started; what was done, in words."""
         ...
 
 
@@ -62,6 +71,43 @@ def in_flight(events: Iterable[Mapping[str, object]]) -> list[str]:
 
 
 @dataclass(frozen=True, slots=True)
+class HalfMade:
+    """A container that Compose made in the place of another one and never started."""
+
+    id: str
+    name: str
+    """The name that it was to get, where the other one is gone already; "" where it is in the way."""
+
+    @property
+    def words(self) -> str:
+        """What is done about it."""
+        done = f"was given its name {self.name}" if self.name else "was removed"
+        return f"the container {self.id[:12]}, made by Compose and never started, {done}"
+
+
+def half_made(summaries: Sequence[Mapping[str, Any]]) -> list[HalfMade]:
+    """What a `compose up` that was cut off in a recreate left, of all the project's containers.
+
+    The next `up` would take the new one for the service, stop and remove the old one that runs, and fail at its name
+    [X, Compose 2.26]: the service would be down. Where the old one is gone, the new one may be the only one that
+    names the service's anonymous volumes: it stays, under the name that it was to get.
+    """
+    there = {str(c["Id"]) for c in summaries} | {_name(c) for c in summaries}
+    found = []
+    for one in summaries:
+        replaced, name = (one.get("Labels") or {}).get(_REPLACE), _name(one)
+        if one.get("State") == "created" and replaced and _TEMPORARY.match(name):
+            final = _TEMPORARY.sub("", name)
+            gone = replaced not in there and final not in there
+            found.append(HalfMade(str(one["Id"]), final if gone else ""))
+    return found
+
+
+def _name(summary: Mapping[str, Any]) -> str:
+    return str((summary.get("Names") or [""])[0]).lstrip("/")
+
+
+@dataclass(frozen=True, slots=True)
 class Aftermath:
     """Of one run that was cut off."""
 
@@ -82,6 +128,8 @@ class Aftermath:
             self._finish(child, goes_on=goes_on)
         self._remove_helpers()
         self._await_stops()
+        for words in self.engine.sweep():
+            self.tell(words)
 
     def _children(self) -> list[Child]:
         found = [Child.from_json(e.data) for e in self.entries if e.phase is Phase.CHILD]

@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from nftui import catalog
-from nftui.engine.aftermath import RUN_LABEL, in_flight
+from nftui.engine.aftermath import RUN_LABEL, half_made, in_flight
 from nftui.model.errors import NftuiError
 from nftui.model.facts import FileFact, Live
 from nftui.model.message import Message
@@ -249,7 +249,19 @@ class EngineLeftovers:
     def remove(self, container_id: str) -> None:
         """Stop at once and remove."""
         if self.wiring.engine is not None:
-            self.wiring.engine.remove(container_id)
+            self.wiring.engine.remove(container_id, force=True, volumes=True)
+
+    def sweep(self) -> Sequence[str]:
+        """Put away what a `compose up` that was cut off had made and not started; its words, for the journal."""
+        engine = self.wiring.engine
+        found = half_made(engine.containers(f"{PROJECT}={self.wiring.stack.name}")) if engine else []
+        for one in found:
+            if engine and one.name:
+                engine.rename(one.id, one.name)
+            elif engine:
+                # Not with its volumes: it may name those of the container that it was to replace.
+                engine.remove(one.id)
+        return [one.words for one in found]
 
     def stopping(self) -> Sequence[str]:
         """Containers of the project that were told to stop and still run, by the engine's own events."""
@@ -294,4 +306,10 @@ class ProjectCompose:
         stack = self.wiring.stack
         now = replace(stack, services=tuple(self.wiring.service(s.name) for s in stack.services))
         beside = companions(now, service)
-        self._port().up(service, scale=scale, grace_s=grace_s, force=force, companions=beside)
+        leftovers = EngineLeftovers(self.wiring)
+        leftovers.sweep()
+        try:
+            self._port().up(service, scale=scale, grace_s=grace_s, force=force, companions=beside)
+        except NftuiError:
+            leftovers.sweep()
+            raise

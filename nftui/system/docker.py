@@ -154,9 +154,14 @@ class DockerEngine:
         """Stop (SIGKILL after `grace_s`) and start a container; returns when it has been started."""
         self.post(f"/containers/{quote(container, safe='')}/restart", {"t": str(grace_s)}, grace_s + 60)
 
-    def remove(self, container: str) -> None:
-        """Stop at once and remove a container with its anonymous volumes; only ever for helpers of nftui's own."""
-        self._act("DELETE", f"/containers/{quote(container, safe='')}", {"force": "1", "v": "1"}, 60)
+    def remove(self, container: str, *, force: bool = False, volumes: bool = False) -> None:
+        """Remove a container; `force` stops it at once, `volumes` takes its anonymous volumes with it."""
+        query = {"force": str(int(force)), "v": str(int(volumes))}
+        self._act("DELETE", f"/containers/{quote(container, safe='')}", query, 60)
+
+    def rename(self, container: str, name: str) -> None:
+        """Give it another name."""
+        self.post(f"/containers/{quote(container, safe='')}/rename", {"name": name})
 
     def events(self, label: str, since: float, until: float) -> list[Json]:
         """What happened to containers with that label between two moments of the wall clock, in seconds.

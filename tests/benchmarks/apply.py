@@ -21,7 +21,7 @@ from tests.e2e.command import Nftui
 from tests.stack.fixtures import copy_stack, tear_down
 from tests.stack.running import Stack
 
-VALUES = ("5MB", "6MB")
+VALUES = ("1MB", "2MB")
 UP = ("docker", "compose", "up", "-d", "--wait", "--no-deps", "postgres")
 
 

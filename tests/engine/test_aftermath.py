@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from nftui.engine.aftermath import Aftermath, in_flight
+from nftui.engine.aftermath import Aftermath, HalfMade, half_made, in_flight
 from nftui.engine.journal import Entry, Journal, Phase
 from nftui.model.errors import CutOffError
 from nftui.system.identity import MARK, Child, ProcessId
@@ -33,6 +33,10 @@ class Engine:
     def stopping(self) -> list[str]:
         self.log.append("stopping")
         return self.stops.pop(0) if self.stops else []
+
+    def sweep(self) -> list[str]:
+        self.log.append("sweep")
+        return ["swept"]
 
 
 @dataclass
@@ -90,7 +94,7 @@ def test_a_pid_that_is_used_again_is_left_alone(tmp_path: Path, started: list[St
     of_old_boot = Child(ProcessId(child.process.pid, child.process.start, "boot"), child.mark, "docker compose")
     notes: list[str] = []
     Aftermath("R1", entries(tmp_path / "j", other, of_old_boot), Engine(), notes.append).settle(goes_on=False)
-    assert child.living() and notes == []
+    assert child.living() and notes == ["swept"]
 
 
 def test_what_cannot_be_ended_stops_recovery(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -107,8 +111,8 @@ def test_helpers_are_removed_and_stops_are_waited_for(tmp_path: Path) -> None:
     slept: list[float] = []
     notes: list[str] = []
     Aftermath("R1", [], engine, notes.append, sleep=slept.append, now=lambda: 0.0).settle(goes_on=True)
-    assert engine.log == ["helpers of R1", "remove h1", "stopping", "stopping", "stopping"] and len(slept) == 2
-    assert len(notes) == 2
+    assert engine.log == ["helpers of R1", "remove h1", "stopping", "stopping", "stopping", "sweep"]
+    assert len(slept) == 2 and len(notes) == 3
 
 
 def test_a_stop_that_never_ends_is_not_waited_for_for_ever(tmp_path: Path) -> None:
@@ -137,3 +141,28 @@ def event(action: str, name: str, **attributes: str) -> dict[str, object]:
 )
 def test_stops_inside_the_engine_by_its_events(events: list[dict[str, object]], found: list[str]) -> None:
     assert in_flight(events) == found
+
+
+def container(name: str, state: str, replaces: str = "") -> dict[str, object]:
+    labels = {"com.docker.compose.replace": replaces} if replaces else {}
+    return {"Id": f"id of {name}", "Names": [f"/{name}"], "State": state, "Labels": labels}
+
+
+TEMPORARY = "0123456789ab_app-db-1"
+
+
+@pytest.mark.parametrize(
+    ("containers", "name"),
+    [
+        ([container("app-db-1", "running"), container(TEMPORARY, "created", "id of app-db-1")], ""),
+        ([container("app-db-1", "exited"), container(TEMPORARY, "created", "app-db-1")], ""),
+        ([container(TEMPORARY, "created", "id of app-db-1")], "app-db-1"),
+        ([container("app-db-1", "running"), container(TEMPORARY, "created", "gone")], ""),
+        ([container("app-db-1", "created", "gone")], None),
+        ([container(TEMPORARY, "running", "gone")], None),
+        ([container(TEMPORARY, "created")], None),
+    ],
+)
+def test_what_compose_made_and_did_not_start(containers: list[dict[str, object]], name: str | None) -> None:
+    wanted = [] if name is None else [HalfMade(f"id of {TEMPORARY}", name)]
+    assert half_made(containers) == wanted

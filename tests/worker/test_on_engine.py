@@ -14,9 +14,10 @@ import pytest
 from nftui.system.identity import Child
 from tests.e2e.command import Nftui, tree
 from tests.e2e.runs import journal, kill, lines, newest, process
-from tests.stack.running import Stack, wait_until
+from tests.stack.running import Stack, docker, wait_until
 
 pytestmark = [pytest.mark.engine, pytest.mark.slow, pytest.mark.timeout(600)]
+COMPOSE = "com.docker.compose"
 APPLY = ("apply", "--only", "postgres", "--yes", "--json", "--settle", "1")
 
 
@@ -111,3 +112,25 @@ def test_what_compose_still_does_is_over_before_recovery_acts(
     assert resumed.wait(170) == 0 and child.living() == []
     assert held.ups == 2, "what Compose was doing was asked for again"
     assert running_stack.show("work_mem") != "4MB" and nftui("status").code == 0
+
+
+def half_made(stack: Stack) -> str:
+    """What Compose leaves when it is cut off after it has made the new container; returns its id."""
+    old = stack.inspect("postgres")
+    labels = {**old["Config"]["Labels"], f"{COMPOSE}.replace": old["Id"], f"{COMPOSE}.config-hash": "0"}
+    arguments = [part for key, value in labels.items() for part in ("--label", f"{key}={value}")]
+    return docker("create", "--name", f"0123456789ab_{old['Name'].lstrip('/')}", *arguments, old["Image"])
+
+
+def test_what_compose_made_and_did_not_start_does_not_take_the_service_down(
+    nftui: Nftui, held: Held, running_stack: Stack
+) -> None:
+    """Left alone, the next `up` removes the container that runs, fails at its name, and nothing runs any more."""
+    name = running_stack.inspect("postgres")["Name"]
+    assert cut_off_in_compose(nftui).end(5)
+    made = half_made(running_stack)
+    held.gate.touch()
+    resumed = nftui("apply", "--resume", "--yes", "--json")
+    assert resumed.code == 0 and resumed.json["outcome"] == "applied", resumed.out + resumed.err
+    assert made not in docker("ps", "--all", "--quiet", "--no-trunc").split()
+    assert running_stack.inspect("postgres")["Name"] == name and running_stack.show("work_mem") != "4MB"
