@@ -10,18 +10,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nftui.engine import codec, records, space
-from nftui.engine.follow import run_status
-from nftui.engine.journal import Phase, read_journal
+from nftui.engine.follow import is_starting, run_status
+from nftui.engine.journal import Phase, RunView, read_journal
 from nftui.engine.records import must_be_whole, taken_back
+from nftui.engine.requests import new_request
 from nftui.engine.runner import BackItem
-from nftui.engine.state import ProjectLock, ProjectState, must_be_writable, owner_text, write_json
+from nftui.engine.state import ProjectState, must_be_writable, owner_text, write_json
 from nftui.model.errors import CutOffError, DriftError, LockedError, UsageError
-from nftui.model.message import msg
+from nftui.model.message import Message, msg
 from nftui.model.plan import Plan
 from nftui.model.run import ProjectStatus, RunStatus
 from nftui.model.stack import Problem
 from nftui.steps import load_kinds
 from nftui.steps.kind import Found
+from nftui.system.bootunit import REBOOT_HINT, unit_installed
+from nftui.system.clock import SystemClock
 from nftui.system.who import who
 
 if TYPE_CHECKING:
@@ -84,9 +87,18 @@ class Runs:
         if facts.engine is not None and not facts.engine.local:
             raise UsageError(msg("The engine is on another machine; apply there."))
 
+    def current(self) -> Path | None:
+        """The run that is starting, goes on, or was cut off; None where there is none."""
+        for path in reversed(self.state.runs()):
+            if (path / "journal.jsonl").exists():
+                break
+            if is_starting(path):
+                return path
+        return self.state.interrupted()
+
     def must_be_free(self) -> None:
         """Raises LockedError while a run goes on, CutOffError after one that was cut off."""
-        other = self.state.interrupted()
+        other = self.current()
         if other is None:
             return
         status = self.run_status(other.name)
@@ -102,10 +114,11 @@ class Runs:
         )
 
     def _start(self, order: Mapping[str, object]) -> str:
-        from nftui.worker import spawn
+        from nftui.guardian import claim, spawn
 
         self.state.prepare()
         directory = self.state.new_run()
+        claim(directory)
         project = {
             "request": asdict(self.session.gatherer.request),
             "state_dir": str(self.session.state_root),
@@ -126,10 +139,13 @@ class Runs:
         None where no run stands: the project is as it was before nftui already.
         """
         self.session.gatherer.must_be_ours(self.state)
-        cut_off = self.state.interrupted()
+        cut_off = self._cut_off()
+        if cut_off is not None and self._committed(cut_off):
+            # Nothing of it is left to do but to say so; then it is a run that stands, and is taken back as one.
+            for _status in self.follow(self._recover(cut_off, resume=True)):
+                pass
+            cut_off = self._cut_off()
         if cut_off is not None:
-            if self.run_status(cut_off.name).state in LIVE_STATES:
-                self.must_be_free()
             if snapshot is None or cut_off.name.startswith(snapshot):
                 return self._recover(cut_off, resume=False, force=force)
             self.must_be_free()
@@ -141,6 +157,16 @@ class Runs:
         if target not in names:
             raise UsageError(msg("The run {run} does not stand any more; nothing was touched.", run=target))
         return self._start_rollback(chain[names.index(target) :], force=force)
+
+    def _cut_off(self) -> Path | None:
+        """The run that was cut off; LockedError where one goes on."""
+        found = self.current()
+        if found is not None and self.run_status(found.name).state in LIVE_STATES:
+            self.must_be_free()
+        return found
+
+    def _committed(self, directory: Path) -> bool:
+        return RunView(read_journal(directory / "journal.jsonl")).find(Phase.COMMIT) is not None
 
     def _start_rollback(self, chain: Sequence[tuple[int, str]], *, force: bool) -> str:
         items = [item for _, name in reversed(chain) for item in taken_back(self.state, name)]
@@ -178,21 +204,17 @@ class Runs:
     def start_recover(self, *, resume: bool | None = None) -> str | None:
         """Finish or undo a run that was cut off; None where there is none."""
         self.session.gatherer.must_be_ours(self.state)
-        cut_off = self.state.interrupted()
-        if cut_off is None:
-            return None
-        if self.run_status(cut_off.name).state in LIVE_STATES:
-            self.must_be_free()
-        return self._recover(cut_off, resume=resume)
+        cut_off = self._cut_off()
+        return None if cut_off is None else self._recover(cut_off, resume=resume)
 
     def _recover(self, directory: Path, *, resume: bool | None, force: bool = False) -> str:
-        from nftui.worker import spawn
+        from nftui.guardian import spawn
 
         if resume is not True:
             must_be_whole(self.state, taken_back(self.state, directory.name), [directory.name])
-        write_json(directory / "recover.json", {"resume": resume, "force": force, "who": self._who()})
-        for name in ("refused.json", "worker.json"):
-            (directory / name).unlink(missing_ok=True)
+        order = {"resume": resume, "force": force, "asked": True, "who": self._who()}
+        write_json(directory / "recover.json", order)
+        (directory / "refused.json").unlink(missing_ok=True)
         spawn(directory, self.session.environ)
         return directory.name
 
@@ -211,34 +233,50 @@ class Runs:
 
     def run_status(self, run: str) -> RunStatus:
         """One look."""
-        return run_status(self.state.run(run), ProjectLock(self.session.directory).free, self.session.boot_time)
+        return run_status(self.state.run(run), self.session.boot_time)
 
     def request(self, run: str, what: str, *, timeout_s: float = 10.0) -> tuple[bool, str]:
         """Ask a live run: "confirm", "cancel", "rollback". Returns whether it accepted, and its words."""
         directory = self.state.run(run)
         known = len(read_journal(directory / "journal.jsonl"))
-        write_json(directory / "requests" / f"{time.time_ns()}.json", {"request": what, "who": self._who()})
+        asked = new_request(what, directory.name, self._who(), SystemClock())
+        write_json(directory / "requests" / f"{asked['id']}.json", asked)
         deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline:
             for entry in read_journal(directory / "journal.jsonl")[known:]:
-                if entry.phase is Phase.ANSWER and entry.data["request"] == what:
+                if entry.phase is Phase.ANSWER and entry.data.get("id") == asked["id"]:
                     return bool(entry.data["accepted"]), str(entry.data["text"])
                 if entry.phase is Phase.END:
                     return False, "the run has ended"
             time.sleep(0.05)
-        return False, "no answer yet; the run goes on"
+        return False, "no answer yet; the run takes it at its next pause"
 
     def status(self) -> ProjectStatus:
         """A run that goes on or was cut off, and drift."""
         self.session.gatherer.must_be_ours(self.state)
-        current, in_force = self.state.interrupted(), self.state.in_force()
+        current, in_force = self.current(), self.state.in_force()
         if current is not None:
-            status = self.run_status(current.name)
-            state = status.state if status.state in LIVE_STATES else "interrupted"
-            return ProjectStatus(state, current.name, in_force.generation, confirm_left_s=status.confirm_left_s)
+            return self._unfinished(current, in_force.generation)
         drifted, unknown = self.session.gatherer.drift(in_force)
         return ProjectStatus(
             "idle", in_force.run, in_force.generation, drifted, unknown, hint=self.session.gatherer.hint(drifted)
+        )
+
+    @property
+    def reboot_hint(self) -> Message | None:
+        """What a reboot inside the window of `--confirm-within` means; None where the unit at boot sees to it."""
+        return None if unit_installed(self.session.directory) else REBOOT_HINT
+
+    def _unfinished(self, current: Path, generation: int) -> ProjectStatus:
+        status = self.run_status(current.name)
+        live = status.state in LIVE_STATES
+        return ProjectStatus(
+            status.state if live else "interrupted",
+            current.name,
+            generation,
+            owner=owner_text(self.state.root / "lock.json").removeprefix(": ") if live else "",
+            hint=str(self.reboot_hint or "") if status.state == "awaiting-confirm" else "",
+            confirm_left_s=status.confirm_left_s,
         )
 
 

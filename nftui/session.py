@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from nftui.history import History
     from nftui.runs import Runs
     from nftui.steps.kind import Context
+    from nftui.system.identity import Child
 
 
 class Session:
@@ -154,9 +155,14 @@ class Session:
             return str(os.geteuid())
 
     # -- for the worker ------------------------------------------------------------------------------------
-    def context(self, options: Mapping[str, object], progress: Callable[[str, float | None], None]) -> Context:
-        """The ports that steps act through."""
-        return self.gatherer.context(self.state, options, progress)
+    def context(
+        self,
+        options: Mapping[str, object],
+        progress: Callable[[str, float | None], None],
+        on_child: Callable[[Child], None] | None = None,
+    ) -> Context:
+        """The ports that steps act through; `on_child` is told of each process before it can change anything."""
+        return self.gatherer.context(self.state, options, progress, on_child)
 
     @property
     def boot_id(self) -> str:

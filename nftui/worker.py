@@ -1,84 +1,57 @@
-"""The process in which a run lives: no terminal, logout or closed connection ends it (engine.md 8).
+"""The process in which a run lives: lock, preflight, the run loop, commit, audit. It is the journal's only writer.
 
-`spawn` starts it; `main` is its life: lock, preflight, the run loop, commit, audit. It is the journal's only writer.
+`nftui.guardian` starts it, and another one should it die.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import shutil
-import subprocess
-import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from nftui.engine import codec
-from nftui.engine.follow import load, worker_note
-from nftui.engine.journal import Journal, Phase
+from nftui.engine.aftermath import Aftermath
+from nftui.engine.follow import load
+from nftui.engine.journal import Entry, Journal, Phase
 from nftui.engine.records import read_record, record_sum, restored_bytes
+from nftui.engine.requests import FileRequests
 from nftui.engine.reserve import reserved
-from nftui.engine.runner import FileRequests, Options, Outcome, Runner, describe, resumable
+from nftui.engine.runner import Options, Outcome, Runner, describe, resumable
 from nftui.engine.state import InForce, ProjectLock, ProjectState, write_json
-from nftui.model.errors import CutOffError, ExitCode, NftuiError
+from nftui.guardian import ENVIRONMENT
+from nftui.model.errors import CutOffError, ExitCode, LockedError, NftuiError
 from nftui.model.message import msg
 from nftui.steps import load_kinds
+from nftui.system.identity import Child, ProcessId
 
 if TYPE_CHECKING:
     from nftui.session import Session
 
 
-def spawn(directory: Path, environ: Mapping[str, str]) -> None:
-    """Start the worker for the run in `directory`, detached from everything that could end it with us."""
-    argv = [sys.executable, "-P", "-m", "nftui.worker", str(directory)]
-    child_env = {**environ, "PYTHONSAFEPATH": "1", "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
-    # CI runners end what still carries their mark when a job ends; a run must not be half done by that.
-    child_env |= {"RUNNER_TRACKING_ID": "0", "JENKINS_NODE_COOKIE": "dontKillMe", "BUILD_ID": "dontKillMe"}
-    unit = systemd_unit(directory, child_env)
-    with (directory / "worker.log").open("ab") as log:
-        subprocess.run(
-            unit or argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=child_env, cwd="/",
-            start_new_session=True, check=True,
-        )  # fmt: skip
-
-
-def systemd_unit(directory: Path, environ: Mapping[str, str]) -> list[str] | None:
-    """The command that runs the worker as a transient unit where systemd is the init and we are root."""
-    if os.geteuid() != 0 or not Path("/run/systemd/system").is_dir() or not shutil.which("systemd-run"):
-        return None
-    names = [f"--setenv={name}" for name in sorted(environ) if "=" not in name and name.isidentifier()]
-    unit = f"--unit=nftui-{directory.name}"
-    return ["systemd-run", "--collect", "--quiet", "--no-ask-password", unit, "--property=KillMode=mixed", *names, "--",
-            sys.executable, "-P", "-m", "nftui.worker", "--foreground", str(directory)]  # fmt: skip
-
-
-def detach() -> None:
-    """The second fork: the worker's parent is init, and no terminal can become its controlling one."""
-    if os.fork():
-        os._exit(0)
-
-
-def main(argv: list[str]) -> int:
+def main(directory: Path) -> int:
     """Life of a worker; what it has to say goes to the journal or to refused.json."""
     os.umask(0o077)
-    foreground = "--foreground" in argv
-    directory = Path(argv[-1])
-    if not foreground:
-        detach()
-    write_json(directory / "worker.json", worker_note())
+    write_json(directory / "worker.json", ProcessId.here().as_json())
     try:
         return Worker(directory).run()
     except NftuiError as error:
-        write_json(directory / "refused.json", {"message": str(error.message), "code": int(error.code)})
+        if not isinstance(error, LockedError) or not _held_by_this_run(directory):
+            write_json(directory / "refused.json", {"message": str(error.message), "code": int(error.code)})
         return int(error.code)
     except Exception as error:
         if not (directory / "journal.jsonl").exists():
             write_json(directory / "refused.json", {"message": describe(error), "code": int(ExitCode.FAILED)})
         raise
+
+
+def _held_by_this_run(directory: Path) -> bool:
+    """Two recoveries of one run began at once: the other one has it, and there is nothing to refuse."""
+    return load(directory.parents[1] / "lock.json").get("run") == directory.name
 
 
 class Worker:
@@ -92,12 +65,14 @@ class Worker:
         self.session: Session = open_session(cast("Mapping[str, object]", self.order["project"]))
         self.state: ProjectState = self.session.state
         self.kinds = load_kinds()
+        self.recovery = load(directory / "recover.json")
+        """How this life was asked for where a former one was cut off."""
 
     def run(self) -> int:
         """Under the lock: preflight, then the loop."""
         lock = ProjectLock(self.session.directory)
-        owner = {**worker_note(), "user": self.session.user, "since": time.strftime("%Y-%m-%d %H:%M:%S %Z"),
-                 "boot": self.session.boot_id, "run": self.directory.name}  # fmt: skip
+        owner = {**ProcessId.here().as_json(), "user": self.session.user,
+                 "since": time.strftime("%Y-%m-%d %H:%M:%S %Z"), "run": self.directory.name}  # fmt: skip
         try:
             with lock.held(self.state.root / "lock.json", owner):
                 return self._locked()
@@ -137,37 +112,60 @@ class Worker:
         write_json(self.directory / "plan.json", data)
 
     def _journaled(self, journal: Journal) -> int:
-        plan = read_record(self.directory)
-        options = cast("Mapping[str, object]", self.order.get("options", {}))
-        if not journal.entries:
+        plan, former = read_record(self.directory), tuple(journal.entries)
+        if not former:
             journal.write(Phase.BEGIN, kind=plan["kind"], plan=plan.get("plan"), user=self.session.user,
                           record=record_sum(self.directory))  # fmt: skip
-        ctx = self.session.context({**options, "run": self.directory.name}, self._progress)
+        runner = self._runner(journal, plan)
+        if former:
+            self._take_over(runner, plan, former)
+        return self._end(journal, plan, self._drive(runner, plan))
+
+    def _runner(self, journal: Journal, plan: Mapping[str, object]) -> Runner:
+        options = {**cast("Mapping[str, object]", self.order.get("options", {})), "run": self.directory.name}
+        options["force"] = bool(options.get("force")) or bool(self.recovery.get("force"))
+        self._journal = journal
+        ctx = self.session.context(options, self._progress, self._on_child)
         seconds = options.get("confirm_within_s")
-        runner = Runner(
+        return Runner(
             journal, codec.stages_from(plan.get("stages", [])), self.kinds, ctx,
             FileRequests(self.directory / "requests", journal),
             Options(None if seconds is None else float(str(seconds)), self.session.boot_time, self.session.boot_id),
             self.session.redact_text,
         )  # fmt: skip
-        self._current = runner
-        outcome = self._drive(runner, plan)
-        return self._end(journal, plan, outcome)
+
+    def _take_over(self, runner: Runner, plan: Mapping[str, object], former: Sequence[Entry]) -> None:
+        """What the former worker left going comes to rest before the first step; then the way is decided."""
+        if why := self.recovery.get("why"):
+            self._note(str(why))
+        turn = plan["kind"] != "rollback" and self._must_turn(runner)
+        goes_on = plan["kind"] != "rollback" and not turn and not runner.view.turned
+        Aftermath(self.directory.name, former, self.session.gatherer.leftovers, self._note).settle(goes_on=goes_on)
+        if turn:
+            runner.journal.write(Phase.TURN, reason="the run was cut off; taken back")
+
+    def _note(self, text: str) -> None:
+        self._journal.write(Phase.NOTE, text=text)
+
+    def _on_child(self, child: Child) -> None:
+        """In the journal before it can do anything (engine.md 6)."""
+        self._journal.write(Phase.CHILD, self._step(), **child.as_json())
+
+    def _step(self) -> str | None:
+        """The step at work."""
+        return next((e.step for e in reversed(self._journal.entries) if e.step), None)
 
     def _drive(self, runner: Runner, plan: Mapping[str, object]) -> Outcome | None:
         if plan["kind"] == "rollback":
             outcome = runner.backward(codec.items_from(plan["items"]), "rolled back by request")
             return None if outcome.name == "rolled-back" else outcome
-        if self._must_turn(runner):
-            runner.journal.write(Phase.TURN, reason="the run was cut off; taken back")
         return runner.forward(cast("list[str]", plan.get("skip", [])))
 
     def _must_turn(self, runner: Runner) -> bool:
         """Recovery's decision: as asked, else by the steps' policy."""
-        recovery = load(self.directory / "recover.json")
-        if not recovery or runner.view.turned or runner.view.find(Phase.COMMIT):
+        if runner.view.turned or runner.view.find(Phase.COMMIT):
             return False
-        wish = recovery.get("resume")
+        wish = self.recovery.get("resume")
         return not (resumable(runner.stages, runner.view) if wish is None else bool(wish))
 
     def _progress(self, text: str, fraction: float | None) -> None:
@@ -176,12 +174,11 @@ class Worker:
         if now - getattr(self, "_told", 0.0) < 0.5:
             return
         self._told = now
-        step = next((e.step for e in reversed(self._current.journal.entries) if e.step), None)
         path = self.directory / "progress.json"
         temporary = path.with_name(".progress")
         # A full disk must not fail a step, least of all one that is being taken back.
         with suppress(OSError):
-            temporary.write_text(json.dumps({"step": step, "text": text, "fraction": fraction}))
+            temporary.write_text(json.dumps({"step": self._step(), "text": text, "fraction": fraction}))
             temporary.replace(path)
 
     def _end(self, journal: Journal, plan: Mapping[str, object], outcome: Outcome | None) -> int:
@@ -200,18 +197,19 @@ class Worker:
         self._audit(plan, outcome, int(code))
         journal.write(Phase.END, outcome=outcome.name, reason=self.session.redact_text(outcome.reason), code=int(code),
                       standing=outcome.standing)  # fmt: skip
+        if not outcome.standing:
+            (self.directory / ENVIRONMENT).unlink(missing_ok=True)
         return int(code)
 
     def _code(self, outcome: Outcome) -> ExitCode:
         """A run that was asked to be undone is done when it is; one that fell back has failed."""
         if outcome.standing:
             return ExitCode.CUT_OFF
-        recovery = load(self.directory / "recover.json")
-        asked = bool(recovery) and recovery.get("resume") is not True
+        asked = bool(self.recovery) and self.recovery.get("asked", True) and self.recovery.get("resume") is not True
         return ExitCode.DONE if asked else ExitCode.FAILED
 
     def _audit(self, plan: Mapping[str, object], outcome: Outcome, code: int) -> None:
-        again = cast("Mapping[str, object]", load(self.directory / "recover.json").get("who") or {})
+        again = cast("Mapping[str, object]", self.recovery.get("who") or {})
         who = cast("Mapping[str, object]", self.order.get("who", {}))
         self.state.audit(
             {
@@ -225,7 +223,3 @@ class Worker:
         """A run that was asked for and did not begin is told of as well."""
         if not (self.directory / "journal.jsonl").exists():
             self._audit(self.order, Outcome("refused", str(error.message)), int(error.code))
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

@@ -127,6 +127,19 @@ def absolute(request: ProjectRequest) -> ProjectRequest:
     )
 
 
+def project_arguments(request: ProjectRequest) -> list[str]:
+    """The command line that names that project."""
+    several = (("-f", request.files), ("--env-file", request.env_files), ("--profile", request.profiles))
+    one = (
+        ("-p", request.name),
+        ("--project-directory", request.project_directory),
+        ("--context", request.context),
+    )
+    found = [part for flag, values in several for value in values for part in (flag, value)]
+    found += [part for flag, value in one if value for part in (flag, value)]
+    return [*found, *([request.path] if request.path else [])]
+
+
 def ask(out: Output, question: str) -> bool:
     """Ask on stderr, read one line from stdin; anything but yes is no."""
     out.wipe()

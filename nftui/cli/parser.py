@@ -219,6 +219,12 @@ def _rollback(parser: Parser) -> None:
     parser.add_argument("--force", action="store_true", help=_("overwrite foreign edits and lose later writes"))
 
 
+def _recover(parser: Parser) -> None:
+    parser.add_argument(
+        "--print-unit", action="store_true", help=_("print a systemd unit that does it at boot; install it yourself")
+    )
+
+
 def _check(parser: Parser) -> None:
     add = parser.add_argument
     add("--fail-on", choices=("high", "medium", "low"), help=_("exit 11 where a finding is at least that bad"))
@@ -307,7 +313,7 @@ VERBS: dict[str, tuple[str, *tuple[Group, ...]]] = {
     "apply": ("snapshot, apply, verify; on failure roll back", project_options, plan_options, _apply),
     "confirm": ("keep what was applied with --confirm-within", project_options),
     "rollback": ("back to the state before a snapshot's run (default: the newest)", snapshot_words, _rollback),
-    "recover": ("finish or undo a run that was cut off", project_options),
+    "recover": ("finish or undo a run that was cut off", project_options, _recover),
     "status": ("a run that is going on or was cut off, and drift", project_options),
     "attach": ("follow a run that is going on", project_options),
     "log": ("who did what, when, from where", project_options, _log),

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Iterable
 
 from nftui.cli import documents, render
-from nftui.cli.context import Context, ask, make_registry
+from nftui.cli.context import Context, absolute, ask, make_registry, project_arguments
 from nftui.cli.following import Detached, Follower
 from nftui.cli.i18n import _, tr
 from nftui.cli.planfile import SavedPlan, load_plan, must_fit
@@ -15,6 +17,7 @@ from nftui.model.errors import ExitCode, UsageError
 from nftui.model.message import Message, msg
 from nftui.model.plan import Plan, Undo
 from nftui.model.run import RunStatus
+from nftui.system.bootunit import unit_text
 
 _NO_WAY_BACK = (Undo.LOSSY, Undo.IMPOSSIBLE)
 
@@ -28,19 +31,24 @@ def apply(ctx: Context) -> int:
         nothing = _("Nothing to recover: no run was cut off.")
         return _follow_or_nothing(ctx, ctx.session.runs.start_recover(resume=True), nothing)
     plan, warnings = _saved(ctx) if ctx.args.plan else _fresh(ctx)
-    told = documents.all_warnings(plan.draft, warnings)
+    told = documents.all_warnings(plan.draft, (*warnings, *_reboot_warning(ctx)))
     ctx.session.runs.must_reach_engine(files_only=ctx.args.files_only)
     if not plan.draft.changes:
         return _unchanged(ctx, plan, told)
     _judge_plan(ctx, plan)
     if not ctx.args.yes:
-        ctx.out.tell(*render.plan(plan, warnings, verbose=ctx.args.verbose))
+        ctx.out.tell(*render.plan(plan, (*warnings, *_reboot_warning(ctx)), verbose=ctx.args.verbose))
         if not ask(ctx.out, _("Apply?")):
             return _declined(ctx)
     else:
         ctx.out.tell(*((f"! {text}", "yellow") for text in told))
     status = _watch(ctx, _start(ctx, plan))
     return _end(ctx, status, _unused(ctx, plan, status), told) if status else ExitCode.INTERRUPTED
+
+
+def _reboot_warning(ctx: Context) -> tuple[Message, ...]:
+    hint = ctx.session.runs.reboot_hint if ctx.args.confirm_within is not None else None
+    return (hint,) if hint else ()
 
 
 def _judge_usage(ctx: Context) -> None:
@@ -139,7 +147,20 @@ def rollback(ctx: Context) -> int:
 
 def recover(ctx: Context) -> int:
     """Finish or undo a run that was cut off; for use at boot, so it never asks."""
+    if ctx.args.print_unit:
+        return _print_unit(ctx)
     return _follow_or_nothing(ctx, ctx.session.runs.start_recover(), _("Nothing to recover: no run was cut off."))
+
+
+def _print_unit(ctx: Context) -> int:
+    """The unit for this project, with the very nftui that runs now."""
+    project, state = absolute(ctx.request), str(ctx.session.state_root.absolute())
+    command = [sys.executable, "-I", "-m", "nftui", "recover", *project_arguments(project), "--state-dir", state]
+    directory, name = os.path.realpath(ctx.session.directory), ctx.session.facts(live=False).stack.name
+    text = unit_text(name, directory, command, (directory, state))
+    ctx.out.document({"unit": text, "name": f"nftui-recover-{name}.service"})
+    ctx.out.text(text.splitlines())
+    return ExitCode.DONE
 
 
 def _follow_or_nothing(ctx: Context, run: str | None, nothing: str) -> int:
@@ -153,6 +174,14 @@ def _follow_or_nothing(ctx: Context, run: str | None, nothing: str) -> int:
 def confirm(ctx: Context) -> int:
     """Keep what was applied with --confirm-within."""
     status = ctx.session.runs.status()
+    if status.state == "interrupted":
+        raise UsageError(
+            msg(
+                "The run {run} was cut off, so nothing can be confirmed. nftui recover goes on with it, or takes it "
+                "back where its time is over.",
+                run=status.run,
+            )
+        )
     if status.state != "awaiting-confirm" or status.run is None:
         raise UsageError(msg("Nothing waits to be confirmed."))
     accepted, words = ctx.session.runs.request(status.run, "confirm")

@@ -8,7 +8,7 @@ from typing import cast
 from nftui.engine.runner import BackItem
 from nftui.model.errors import UsageError
 from nftui.model.message import Message, msg
-from nftui.model.plan import FileChange, Resume, Stage, StepSpec, Undo, digest
+from nftui.model.plan import Cancel, FileChange, Resume, Stage, StepSpec, Undo, digest
 from nftui.system.blobs import BlobStore
 
 RUN_SCHEMA = 1
@@ -22,6 +22,7 @@ def step_json(step: StepSpec) -> dict[str, object]:
         "params": dict(step.params), "summary": step.summary.as_json(), "service": step.service,
         "optimization": step.optimization, "downtime_s": step.downtime_s, "undo": str(step.undo),
         "undo_after_write": str(step.undo_after_write), "resume": str(step.resume), "stall_s": step.stall_s,
+        "cancel": str(step.cancel),
     }  # fmt: skip
 
 
@@ -31,6 +32,8 @@ def step_from(data: Json) -> StepSpec:
     values["summary"] = Message.from_json(cast("Json", data["summary"]))
     values |= {"undo": Undo(str(data["undo"])), "undo_after_write": Undo(str(data["undo_after_write"]))}
     values["resume"] = Resume(str(data["resume"]))
+    # Runs of the first version say nothing about it.
+    values["cancel"] = Cancel(str(data.get("cancel", Cancel.AT_ONCE)))
     return StepSpec(**values)  # type: ignore[arg-type]
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -14,6 +13,7 @@ from nftui.engine.journal import Entry, Phase, RunView, read_journal
 from nftui.engine.records import RECORD, read_record
 from nftui.model.plan import StepSpec
 from nftui.model.run import RunStatus, StepState
+from nftui.system.identity import ProcessId
 
 _STATE = {
     Phase.INTENT: "running", Phase.ISSUED: "running", Phase.DONE: "running", Phase.VERIFIED: "verified",
@@ -30,7 +30,7 @@ def load(path: Path) -> Mapping[str, object]:
         return {}
 
 
-def run_status(directory: Path, lock_free: Callable[[], bool], boot_now: Callable[[], float]) -> RunStatus:
+def run_status(directory: Path, boot_now: Callable[[], float]) -> RunStatus:
     """One look at the run in `directory`."""
     refused = load(directory / "refused.json")
     if refused:
@@ -39,7 +39,8 @@ def run_status(directory: Path, lock_free: Callable[[], bool], boot_now: Callabl
     plan = read_record(directory, view.entries) if (directory / RECORD).exists() or view.entries else {}
     steps = _steps(plan, view, load(directory / "progress.json"))
     end, begin = view.find(Phase.END), view.find(Phase.BEGIN)
-    if not view.ended:
+    state = _state(directory, view)
+    if state != "ended":
         end = None
     turn = view.find(Phase.TURN)
     reason = str((end.data if end else turn.data if turn else {}).get("reason", ""))
@@ -48,7 +49,7 @@ def run_status(directory: Path, lock_free: Callable[[], bool], boot_now: Callabl
         kind=str(begin.data.get("kind", "apply")) if begin else str(plan.get("kind", "apply")),
         plan=cast("str | None", plan.get("plan")),
         steps=steps,
-        state=_state(directory, view, lock_free),
+        state=state,
         outcome=str(end.data["outcome"]) if end else None,
         reason=reason,
         turned=view.turned,
@@ -66,32 +67,26 @@ def _refused(directory: Path, plan: Mapping[str, object], refused: Mapping[str, 
     )  # fmt: skip
 
 
-def _state(directory: Path, view: RunView, lock_free: Callable[[], bool]) -> str:
-    if view.ended:
+def _state(directory: Path, view: RunView) -> str:
+    live = is_live(directory)
+    # A way back that could not finish is tried again in the same journal: its former end is not the end.
+    if view.ended and not (live and view.entries[-1].data.get("standing")):
         return "ended"
-    alive = _alive(load(directory / "worker.json")) if not view.entries else not lock_free()
-    if not alive and not (directory / "worker.json").exists() and not view.entries:
-        return "running"
-    if not alive:
+    if not live:
         return "interrupted"
     waiting = view.find(Phase.AWAITING) and not view.find(Phase.CONFIRMED) and not view.turned
     return "awaiting-confirm" if waiting else "running"
 
 
-def _alive(worker: Mapping[str, object]) -> bool:
-    """A process counts only with its start time: process ids are used again."""
-    pid = worker.get("pid")
-    return pid is not None and start_time(int(str(pid))) == worker.get("start")
+def is_live(directory: Path) -> bool:
+    """Whether someone works on the run: its guardian, its worker, or who is about to start them."""
+    notes = (ProcessId.from_json(load(directory / name)) for name in ("guardian.json", "worker.json"))
+    return any(note is not None and note.alive for note in notes)
 
 
-def start_time(pid: int) -> str | None:
-    """Field 22 of /proc/PID/stat: start time in clock ticks since boot; None where there is no such process."""
-    try:
-        text = Path(f"/proc/{pid}/stat").read_text()
-    except OSError:
-        return None
-    fields = text.rpartition(")")[2].split()
-    return None if fields[0] == "Z" else fields[19]
+def is_starting(directory: Path) -> bool:
+    """Whether the run has not begun its journal yet, and will."""
+    return not (directory / "refused.json").exists() and is_live(directory)
 
 
 def _left(view: RunView, boot_now: Callable[[], float]) -> float | None:
@@ -132,8 +127,3 @@ def _seconds(own: list[Entry]) -> float | None:
         return None
     first, last = (datetime.fromisoformat(e.time) for e in (own[0], own[-1]))
     return max(0.0, (last - first).total_seconds())
-
-
-def worker_note() -> dict[str, object]:
-    """What a worker leaves in worker.json."""
-    return {"pid": os.getpid(), "start": start_time(os.getpid())}

@@ -16,7 +16,7 @@ from nftui.engine.place import not_ours
 from nftui.engine.planner import Standing
 from nftui.engine.prove import prove
 from nftui.engine.state import InForce, ProjectState
-from nftui.engine.wiring import FileWriter, ProjectCompose, ProjectEngine, Wiring
+from nftui.engine.wiring import EngineLeftovers, FileWriter, ProjectCompose, ProjectEngine, Wiring
 from nftui.model.advice import Assertion
 from nftui.model.errors import UsageError
 from nftui.model.facts import Facts, FileFact
@@ -30,6 +30,7 @@ from nftui.steps.kind import Context
 if TYPE_CHECKING:
     from nftui.engine.protocols import Registry
     from nftui.model.stack import Invocation, ProjectRequest
+    from nftui.system.identity import Child
     from nftui.system.redaction import Redactor
 
 StateFor = Callable[[str, str, str], ProjectState]
@@ -116,11 +117,21 @@ class Gatherer:
         declared = {s.name: s.config for s in self.wiring.stack.services if s.active}
         return prove(draft, self.wiring.prover, declared)
 
+    @property
+    def leftovers(self) -> EngineLeftovers:
+        """What a former worker may have left going in the engine."""
+        return EngineLeftovers(self.wiring)
+
     def context(
-        self, state: ProjectState, options: Mapping[str, object], progress: Callable[[str, float | None], None]
+        self,
+        state: ProjectState,
+        options: Mapping[str, object],
+        progress: Callable[[str, float | None], None],
+        on_child: Callable[[Child], None] | None = None,
     ) -> Context:
-        """The ports that steps act through."""
+        """The ports that steps act through; `on_child` is told of each process before it can change anything."""
         wiring = self.wiring
+        wiring.commands.on_child = on_child
         return Context(
             compose=ProjectCompose(wiring, self._keep(str(Path(self.invocation.directory) / ".env")).override),
             engine=ProjectEngine(wiring),

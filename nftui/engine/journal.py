@@ -28,6 +28,8 @@ class Phase(StrEnum):
     ISSUED = "issued"
     DONE = "done"
     VERIFIED = "verified"
+    CHILD = "child"
+    """A process that changes something is about to begin, by pid, start time, boot and mark."""
     SKIPPED = "skipped"
     FAILED = "failed"
     TURN = "turn"
@@ -165,8 +167,9 @@ class RunView:
     entries: list[Entry]
 
     def last(self, step: str) -> Phase | None:
-        """The step's newest phase (answers and notes do not count)."""
-        found = [e.phase for e in self.entries if e.step == step and e.phase not in (Phase.NOTE, Phase.ANSWER)]
+        """The step's newest phase (children, answers and notes do not count)."""
+        beside = (Phase.NOTE, Phase.ANSWER, Phase.CHILD)
+        found = [e.phase for e in self.entries if e.step == step and e.phase not in beside]
         return found[-1] if found else None
 
     def intent(self, step: str) -> Mapping[str, object] | None:
@@ -184,6 +187,13 @@ class RunView:
     def turned(self) -> bool:
         """True once the run goes backwards."""
         return self.find(Phase.TURN) is not None
+
+    @property
+    def cancelled(self) -> bool:
+        """True once the operator's wish to have everything taken back was accepted."""
+        asked = ("cancel", "rollback")
+        answers = [e.data for e in self.entries if e.phase is Phase.ANSWER]
+        return any(data.get("accepted") and data.get("request") in asked for data in answers)
 
     @property
     def ended(self) -> bool:

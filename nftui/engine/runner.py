@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from nftui.engine.journal import Journal, Phase, RunView
 from nftui.model.errors import NftuiError
 from nftui.model.message import msg
-from nftui.model.plan import Resume, Stage, StepSpec
+from nftui.model.plan import Cancel, Resume, Stage, StepSpec
 from nftui.steps.kind import Context, Data, ForeignState, Found, Kinds
 
 
@@ -54,6 +52,11 @@ class Outcome:
     skipped: list[str] = field(default_factory=list)
 
 
+LISTEN_S = 0.2
+"""How long a request waits at most while a step only waits."""
+_CANCELLED = "cancelled by request"
+
+
 class Turned(Exception):
     """The run goes back, for `reason`."""
 
@@ -80,9 +83,16 @@ class Runner:
         options: Options,
         redact: Callable[[str], str] = str,
     ) -> None:
-        self.journal, self.stages, self.kinds, self.ctx = journal, stages, kinds, ctx
+        self.journal, self.stages, self.kinds = journal, stages, kinds
         self.requests, self.options, self.redact = requests, options, redact
         self.view = RunView(journal.entries)
+        self._doing: StepSpec | None = None
+        """The step at work on the way forward."""
+        self._backward = False
+        self._cancelled = self.view.cancelled
+        """True once a cancel was accepted, also in a former life of the worker."""
+        self._sleep = ctx.sleep
+        self.ctx = replace(ctx, sleep=self._pause, issued=self._issued)
 
     def forward(self, skip: Iterable[str] = ()) -> Outcome | None:
         """All steps, then confirmation. None: everything stands and is to be committed; else how it ended."""
@@ -107,37 +117,78 @@ class Runner:
                     if self.journal.strained:
                         raise Turned("the disk of the state directory is full")
                     self._listen()
+                    self._turn_if_cancelled()
                     self._step(step)
 
     def _step(self, step: StepSpec) -> None:
-        kind = self.kinds.of(step)
+        self._doing = step
         try:
-            before = self.view.intent(step.id)
-            if before is None:
-                before = kind.read(step, self.ctx)
-                self.journal.write(Phase.INTENT, step.id, **before)
-            found = kind.classify(step, before, self.ctx)
-            if found is Found.FOREIGN:
-                raise ForeignState(msg("{target} was changed by someone else meanwhile.", target=step.target))
-            if found is not Found.AFTER:
-                kind.do(step, before, self.ctx)
-            self.journal.write(Phase.DONE, step.id)
-            self.journal.write(Phase.VERIFIED, step.id, **kind.verify(step, before, self.ctx))
+            self._forward(step)
+        except Turned:
+            raise
         except Exception as error:
             text = self.redact(describe(error))
             self.journal.write(Phase.FAILED, step.id, error=text)
             raise Turned(text) from error
+        finally:
+            self._doing = None
+        self._turn_if_cancelled()
+
+    def _turn_if_cancelled(self) -> None:
+        if self._cancelled:
+            raise Turned(_CANCELLED)
+
+    def _forward(self, step: StepSpec) -> None:
+        kind = self.kinds.of(step)
+        before = self.view.intent(step.id)
+        if before is None:
+            before = kind.read(step, self.ctx)
+            self.journal.write(Phase.INTENT, step.id, **before)
+        found = kind.classify(step, before, self.ctx)
+        if found is Found.FOREIGN:
+            raise ForeignState(msg("{target} was changed by someone else meanwhile.", target=step.target))
+        # What the outside has accepted is waited for and not asked again; that nothing has come of it is another case.
+        accepted = found is Found.PARTIAL and self.view.last(step.id) is Phase.ISSUED
+        if found is not Found.AFTER and not accepted:
+            kind.do(step, before, self.ctx)
+        self.journal.write(Phase.DONE, step.id)
+        self.journal.write(Phase.VERIFIED, step.id, **kind.verify(step, before, self.ctx))
+
+    def _issued(self, work: str) -> None:
+        if self._doing is not None:
+            self.journal.write(Phase.ISSUED, self._doing.id, work=work)
+
+    def _pause(self, seconds: float) -> None:
+        """The one way in which a step waits: requests are heard meanwhile, so that none waits for a long one to end."""
+        end = self.ctx.now() + seconds
+        while True:
+            self._listen()
+            left = end - self.ctx.now()
+            if left <= 0:
+                return
+            self._sleep(min(left, LISTEN_S))
 
     def _listen(self) -> None:
+        """Answer what was asked; a cancel turns the run, at once or after the step, as the step says."""
         request = self.requests.take()
-        if request in ("cancel", "rollback"):
-            self.requests.answer(request, True, "taking everything back")
-            raise Turned("cancelled by request")
-        if request is not None:
+        if request is None:
+            return
+        if self._backward:
+            self.requests.answer(request, self.view.turned and request != "confirm", "the run is on its way back")
+        elif request == "confirm":
             self.requests.answer(request, False, "nothing is waiting to be confirmed yet")
+        elif self._doing is not None and self._doing.cancel is Cancel.AFTER_STEP:
+            self._cancelled = True
+            self.requests.answer(request, True, "everything is taken back once this step has ended")
+        else:
+            self.requests.answer(request, True, "taking everything back")
+            raise Turned(_CANCELLED)
 
     def _confirm(self) -> None:
-        """Wait for `nftui confirm`; the window opens after verify and settle, and lives in one boot only."""
+        """Wait for `nftui confirm`; the window opens after verify and settle, and lives in one boot only.
+
+        It counts once its line is on the disk. The deadline is the boot clock's, which nobody can set.
+        """
         seconds = self.options.confirm_within_s
         if seconds is None or self.view.find(Phase.CONFIRMED):
             return
@@ -150,7 +201,7 @@ class Runner:
         while self.options.boot_time() < float(str(entry.data["deadline"])):
             if self._take_confirmation():
                 return
-            self.ctx.sleep(0.2)
+            self._sleep(LISTEN_S)
         raise Turned("not confirmed in time")
 
     def _take_confirmation(self) -> bool:
@@ -178,9 +229,11 @@ class Runner:
         """Take `items` back; stops at the first one that cannot be, and says what still stands."""
         if self.journal.reserve:
             self.journal.reserve.give_project()
+        self._backward = True
         for index, item in enumerate(items):
             if self.view.last(item.key) is Phase.UNDONE:
                 continue
+            self._listen()
             self.journal.write(Phase.UNDOING, item.key)
             try:
                 self.kinds.of(item.step).undo(item.step, item.before, self.ctx)
@@ -208,26 +261,3 @@ def describe(error: Exception) -> str:
     if isinstance(error, NftuiError):
         return str(error.message)
     return f"{type(error).__name__}: {error}"
-
-
-class FileRequests:
-    """Requests as files renamed into `requests/`, answered by a journal line (engine.md 8)."""
-
-    def __init__(self, directory: Path, journal: Journal) -> None:
-        self.directory, self.journal = directory, journal
-
-    def take(self) -> str | None:
-        """Oldest first; a file that is no request is removed."""
-        for path in sorted(self.directory.glob("*.json")):
-            try:
-                name = str(json.loads(path.read_text())["request"])
-            except (ValueError, KeyError, TypeError):
-                name = ""
-            path.unlink(missing_ok=True)
-            if name in ("confirm", "cancel", "rollback"):
-                return name
-        return None
-
-    def answer(self, request: str, accepted: bool, text: str) -> None:
-        """The asker waits for this line."""
-        self.journal.write(Phase.ANSWER, request=request, accepted=accepted, text=text)

@@ -24,6 +24,7 @@ from nftui.model.plan import canonical, digest
 from nftui.system.blobs import BlobStore
 from nftui.system.durable import make_directory, sync_directory
 from nftui.system.durable import write_json as write_json
+from nftui.system.identity import ProcessId
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,7 +247,7 @@ class ProjectLock:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                raise LockedError(msg("Another run holds this project{owner}.", owner=owner_text(info))) from None
+                raise LockedError(msg("Another run holds this project{owner}.", owner=_living_owner(info))) from None
             write_json(info, owner)
             yield
         finally:
@@ -262,6 +263,19 @@ class ProjectLock:
         finally:
             os.close(handle)
         return True
+
+
+def _living_owner(info: Path) -> str:
+    """The owner's text; a note of a former owner is not believed: the present one is about to write its own."""
+    for _ in range(20):
+        try:
+            owner = ProcessId.from_json(json.loads(info.read_text()))
+        except (OSError, ValueError):
+            owner = None
+        if owner is not None and owner.alive:
+            return owner_text(info)
+        time.sleep(0.05)
+    return ""
 
 
 def must_be_writable(path: str) -> None:

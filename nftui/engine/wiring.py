@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from nftui import catalog
+from nftui.engine.aftermath import RUN_LABEL, half_made, in_flight
 from nftui.model.errors import NftuiError
 from nftui.model.facts import FileFact, Live
 from nftui.model.message import Message
 from nftui.model.stack import Container, Engine, Invocation, ProjectRequest, Service, Stack
 from nftui.probes import health, live
 from nftui.probes.containers import companions, pending_changes, project_containers, stale_services
+from nftui.probes.inspected import PROJECT
 from nftui.probes.project import find_project
 from nftui.probes.reader import read_project
 from nftui.probes.resolve import Background
@@ -30,6 +33,10 @@ from nftui.system.redaction import Redactor
 
 if TYPE_CHECKING:
     from nftui.model.host import Host
+
+
+_LOOK_BACK_S = 900
+"""How far back a stop can have begun that still goes on: the longest that Compose is given."""
 
 
 class Wiring:
@@ -241,6 +248,44 @@ class ProjectEngine:
         self.wiring.engine.restart(container_id, grace_s)
 
 
+class EngineLeftovers:
+    """What may still go on in the engine after a worker died (`aftermath.Leftovers`)."""
+
+    def __init__(self, wiring: Wiring) -> None:
+        self.wiring = wiring
+
+    def helpers(self, run: str) -> Sequence[str]:
+        """Ids of containers with the label of that run, also stopped ones."""
+        found = self.wiring.engine.containers(f"{RUN_LABEL}={run}") if self.wiring.engine else []
+        return [str(c["Id"]) for c in found]
+
+    def remove(self, container_id: str) -> None:
+        """Stop at once and remove."""
+        if self.wiring.engine is not None:
+            self.wiring.engine.remove(container_id, force=True, volumes=True)
+
+    def sweep(self) -> Sequence[str]:
+        """Put away what a `compose up` that was cut off had made and not started; its words, for the journal."""
+        engine = self.wiring.engine
+        found = half_made(engine.containers(f"{PROJECT}={self.wiring.stack.name}")) if engine else []
+        for one in found:
+            if engine and one.name:
+                engine.rename(one.id, one.name)
+            elif engine:
+                # Not with its volumes: it may name those of the container that it was to replace.
+                engine.remove(one.id)
+        return [one.words for one in found]
+
+    def stopping(self) -> Sequence[str]:
+        """Containers of the project that were told to stop and still run, by the engine's own events."""
+        if self.wiring.engine is None:
+            return []
+        now = time.time()
+        events = self.wiring.engine.events(f"{PROJECT}={self.wiring.stack.name}", now - _LOOK_BACK_S, now)
+        told = set(in_flight(events))
+        return [c.id for c in self.wiring.containers() if c.id in told and c.running]
+
+
 class ProjectCompose:
     """Compose as steps use it: nftui's file takes part whenever it is on disk."""
 
@@ -274,4 +319,10 @@ class ProjectCompose:
         stack = self.wiring.stack
         now = replace(stack, services=tuple(self.wiring.service(s.name) for s in stack.services))
         beside = companions(now, service)
-        self._port().up(service, scale=scale, grace_s=grace_s, force=force, companions=beside)
+        leftovers = EngineLeftovers(self.wiring)
+        leftovers.sweep()
+        try:
+            self._port().up(service, scale=scale, grace_s=grace_s, force=force, companions=beside)
+        except NftuiError:
+            leftovers.sweep()
+            raise

@@ -33,6 +33,15 @@ class Resume(StrEnum):
     UNDO_ONLY = "undo-only"
 
 
+class Cancel(StrEnum):
+    """What a request to cancel does to a step that is at work."""
+
+    AT_ONCE = "at-once"
+    """It is left at its next pause, and taken back from wherever it stands."""
+    AFTER_STEP = "after-step"
+    """It is finished first: leaving it half-way would cost more than its end."""
+
+
 @dataclass(frozen=True, slots=True)
 class StepSpec:
     """Smallest reversible unit, as data: looked up by `kind`, so that an old journal can still be undone."""
@@ -50,6 +59,7 @@ class StepSpec:
     undo_after_write: Undo = Undo.EXACT
     resume: Resume = Resume.REDO
     stall_s: float = 120.0
+    cancel: Cancel = Cancel.AT_ONCE
 
     def core(self) -> dict[str, object]:
         """Its part of the plan's core: no texts, no predictions."""
@@ -62,6 +72,7 @@ class StepSpec:
             "params": self.params,
             "undo": [str(self.undo), str(self.undo_after_write)],
             "resume": str(self.resume),
+            "cancel": str(self.cancel),
         }
 
 

@@ -102,10 +102,14 @@ class Context:
     """What eases the stop (a CHECKPOINT); never fails the step."""
     progress: Callable[[str, float | None], None]
     sleep: Callable[[float], None]
+    """Every wait of a step goes through it: the run listens to its operator meanwhile."""
     now: Callable[[], float]
     """Monotonic seconds."""
     run: str = ""
     """The run's id: what artefacts and labelled helpers are recorded under."""
+    issued: Callable[[str], None] = lambda work: None
+    """Told by a kind once the outside has accepted the work and goes on by itself: from then on resume waits for it
+    and does not ask again."""
     force: bool = False
     wait_quiet_s: float = 60.0
     settle_s: float = 10.0

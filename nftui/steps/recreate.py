@@ -61,6 +61,7 @@ class RecreateKind:
         _wait_quiet(step.target, ctx)
         ctx.before_stop(step.target)
         self._up(step, before, ctx)
+        ctx.issued(f"compose up {step.target}")
 
     def _up(self, step: StepSpec, before: Data, ctx: Context) -> None:
         ctx.compose.up(

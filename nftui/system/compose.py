@@ -225,7 +225,7 @@ class ComposeCli:
         arguments += ["--force-recreate"] if force else []
         arguments += [*_scales({service: scale, **beside}), service, *beside]
         # Stopping may take the whole grace of each container, and they are stopped one after the other at worst.
-        self._run(arguments, with_override=with_override, timeout=grace_s * max(1, scale) + 600)
+        self._run(arguments, with_override=with_override, timeout=grace_s * max(1, scale) + 600, changes=True)
 
     def _untouched(self, service: str, scale: int, beside: Mapping[str, int], with_override: bool) -> bool:
         arguments = ["--dry-run", "up", "-d", "--no-deps", "--no-build", "--pull", "never"]
@@ -236,7 +236,8 @@ class ComposeCli:
 
     def stop(self, service: str, grace_s: int, *, with_override: bool = True) -> None:
         """Stop the containers of `service`; SIGKILL after `grace_s` seconds."""
-        self._run(["stop", "-t", str(grace_s), service], with_override=with_override, timeout=grace_s + 120)
+        arguments = ["stop", "-t", str(grace_s), service]
+        self._run(arguments, with_override=with_override, timeout=grace_s + 120, changes=True)
 
     # -- the call ------------------------------------------------------------------------------------------
     def _run(
@@ -247,11 +248,13 @@ class ComposeCli:
         profiles: Sequence[str] | None = None,
         input: str | None = None,
         timeout: float = READ_TIMEOUT_S,
+        changes: bool = False,
     ) -> Completed:
         program, _ = self._program()
         done = self._call(
-            program, arguments, with_override=with_override, profiles=profiles, input=input, timeout=timeout
-        )
+            program, arguments, with_override=with_override, profiles=profiles, input=input, timeout=timeout,
+            changes=changes,
+        )  # fmt: skip
         if not done.ok:
             raise self._refused(done)
         return done
@@ -265,6 +268,7 @@ class ComposeCli:
         profiles: Sequence[str] | None = None,
         input: str | None = None,
         timeout: float = READ_TIMEOUT_S,
+        changes: bool = False,
     ) -> Completed:
         chosen = self.invocation.profiles if profiles is None else tuple(profiles)
         files = [*self.invocation.files, *([self.override] if with_override and self.override else [])]
@@ -274,7 +278,7 @@ class ComposeCli:
         argv += [] if input is not None else _repeat("--env-file", self.invocation.env_files)
         argv += [*_repeat("--profile", chosen), *arguments]
         return self.commands.run(
-            argv, env=self._environment(chosen), cwd=self._directory(), input=input, timeout=timeout
+            argv, env=self._environment(chosen), cwd=self._directory(), input=input, timeout=timeout, changes=changes
         )
 
     def _project(self) -> list[str]:

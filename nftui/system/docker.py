@@ -11,8 +11,6 @@ import http.client
 import json
 import os
 import shutil
-import socket
-import ssl
 import threading
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,7 +20,8 @@ from urllib.parse import quote, urlencode
 from nftui.model.errors import NftuiError
 from nftui.model.message import Message, msg
 from nftui.model.stack import Engine, Problem
-from nftui.system.endpoint import DEFAULT_HOST, Endpoint, Tls
+from nftui.system.connection import connect
+from nftui.system.endpoint import DEFAULT_HOST, Endpoint
 
 if TYPE_CHECKING:
     import docker
@@ -131,13 +130,14 @@ class DockerEngine:
             self._sdk = _sdk_client(self.endpoint)
         return self._sdk
 
-    def post(
-        self, path: str, query: Mapping[str, str] | None = None, timeout: float = TIMEOUT_S, *, method: str = "POST"
-    ) -> None:
+    def post(self, path: str, query: Mapping[str, str] | None = None, timeout: float = TIMEOUT_S) -> None:
         """Ask the engine to do something. Never asked twice: an answer that got lost is an EngineError."""
+        self._act("POST", path, query, timeout)
+
+    def _act(self, method: str, path: str, query: Mapping[str, str] | None, timeout: float) -> None:
         if self.endpoint.scheme == "ssh":
             raise EngineError("engine-refused", msg("An engine on another machine is only read."))
-        connection = _connect(self.endpoint, timeout)
+        connection = connect(self.endpoint, timeout)
         try:
             connection.request(method, path + ("?" + urlencode(query) if query else ""), headers={"Host": "docker"})
             response = connection.getresponse()
@@ -155,11 +155,33 @@ class DockerEngine:
 
     def remove_volume(self, name: str) -> None:
         """Refused while a container, also a stopped one, names it."""
-        self.post(f"/volumes/{quote(name, safe='')}", method="DELETE")
+        self._act("DELETE", f"/volumes/{quote(name, safe='')}", None, TIMEOUT_S)
 
     def remove_image(self, tag: str) -> None:
         """Take the tag away, and the image with its last tag; refused while a container uses it."""
-        self.post(f"/images/{quote(tag, safe='/:@')}", method="DELETE")
+        self._act("DELETE", f"/images/{quote(tag, safe='/:@')}", None, TIMEOUT_S)
+
+    def remove(self, container: str, *, force: bool = False, volumes: bool = False) -> None:
+        """Remove a container; `force` stops it at once, `volumes` takes its anonymous volumes with it."""
+        query = {"force": str(int(force)), "v": str(int(volumes))}
+        self._act("DELETE", f"/containers/{quote(container, safe='')}", query, 60)
+
+    def rename(self, container: str, name: str) -> None:
+        """Give it another name."""
+        self.post(f"/containers/{quote(container, safe='')}/rename", {"name": name})
+
+    def events(self, label: str, since: float, until: float) -> list[Json]:
+        """What happened to containers with that label between two moments of the wall clock, in seconds.
+
+        Oldest first. The engine keeps its last 256 events (moby, daemon/events), so what is long ago may be missing.
+        """
+        filters = json.dumps({"type": ["container"], "label": [label]})
+        query = {"since": f"{since:.6f}", "until": f"{until:.6f}", "filters": filters}
+        with self._lock:
+            status, body = self._ask(f"/events?{urlencode(query)}", TIMEOUT_S)
+        if status >= 400:
+            raise EngineError("engine-refused", _said(body, status), status)
+        return [json.loads(line) for line in body.splitlines() if line.strip()]
 
     def logs(self, container: str, lines: int) -> str:
         """The last `lines` lines of its stdout and stderr. Not redacted."""
@@ -200,7 +222,7 @@ class DockerEngine:
 
     def _exchange(self, target: str, timeout: float) -> tuple[int, bytes]:
         if self._connection is None:
-            self._connection = _connect(self.endpoint, timeout)
+            self._connection = connect(self.endpoint, timeout)
         elif self._connection.sock is not None:
             self._connection.sock.settimeout(timeout)
         self._connection.request("GET", target, headers={"Host": "docker"})
@@ -243,40 +265,6 @@ def _demultiplexed(body: bytes) -> bytes:
         parts.append(body[at + 8 : at + 8 + length])
         at += 8 + length
     return b"".join(parts) if parts else body
-
-
-class _UnixConnection(http.client.HTTPConnection):
-    """HTTP over a unix socket."""
-
-    def __init__(self, path: str, timeout: float) -> None:
-        super().__init__("docker", timeout=timeout)
-        self._path = path
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(self._path)
-
-
-def _connect(endpoint: Endpoint, timeout: float) -> http.client.HTTPConnection:
-    if endpoint.scheme == "unix":
-        return _UnixConnection(endpoint.path, timeout)
-    if endpoint.scheme not in ("tcp", "http", "https"):
-        raise OSError(f"{endpoint.scheme}:// is not supported here")
-    place = endpoint.path.rstrip("/")
-    if endpoint.tls is not None or endpoint.scheme == "https":
-        return http.client.HTTPSConnection(place, timeout=timeout, context=_tls_context(endpoint.tls))
-    return http.client.HTTPConnection(place, timeout=timeout)
-
-
-def _tls_context(tls: Tls | None) -> ssl.SSLContext:
-    context = ssl.create_default_context(cafile=tls.ca if tls else None)
-    if tls and not tls.verify:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    if tls and tls.cert:
-        context.load_cert_chain(tls.cert, tls.key)
-    return context
 
 
 def _sdk_client(endpoint: Endpoint) -> docker.DockerClient:

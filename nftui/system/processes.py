@@ -11,14 +11,15 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 from nftui.model.errors import NftuiError
 from nftui.model.message import Message, msg
+from nftui.system.identity import MARK, Child, ProcessId
 
 TERMINATE_S = 3.0
 """Seconds that a child's group gets between SIGTERM and SIGKILL."""
@@ -68,11 +69,12 @@ class Commands(Protocol):
         cwd: str | None = None,
         timeout: float,
         check: bool = False,
+        changes: bool = False,
     ) -> Completed:
         """Run `argv` to its end and return what it said; `timeout` in seconds.
 
-        `input` is its stdin, else /dev/null; `env` replaces the whole environment.
-        Raises CommandMissing, CommandTimeout, and with `check` CommandError.
+        `input` is its stdin, else /dev/null; `env` replaces the whole environment; `changes` says that it acts and
+        does not only look. Raises CommandMissing, CommandTimeout, and with `check` CommandError.
         """
         ...
 
@@ -84,6 +86,14 @@ class LocalCommands:
     nftui interrupts nftui, which ends its children itself.
     """
 
+    def __init__(self) -> None:
+        self.on_child: Callable[[Child], None] | None = None
+        """Told of each child that changes something, before it can: what it raises keeps the child from beginning.
+
+        A run writes the child to its journal here, so that recovery finds it (engine.md 6: children outlive a
+        killed parent).
+        """
+
     def run(
         self,
         argv: Sequence[str],
@@ -93,41 +103,110 @@ class LocalCommands:
         cwd: str | None = None,
         timeout: float,
         check: bool = False,
+        changes: bool = False,
     ) -> Completed:
         """See Commands.run."""
-        started = time.monotonic()
-        child = _start(argv, env, cwd, piped=input is not None)
-        _running.add(child)
-        try:
-            out, err = child.communicate(None if input is None else input.encode(), timeout=timeout)
-        except subprocess.TimeoutExpired:
-            end_group(child)
-            raise CommandTimeout(
-                msg("{program} did not finish within {seconds} s", program=_shown(argv), seconds=round(timeout, 1)),
-            ) from None
-        except BaseException:
-            end_group(child)
-            raise
-        finally:
-            _running.discard(child)
+        started, piped = time.monotonic(), input is not None
+        with ExitStack() as closing:
+            said = None
+            if changes and self.on_child is not None:
+                said = _Said(closing)
+                child = _start_told(argv, env, cwd, self.on_child, said, piped=piped)
+            else:
+                child = _start(argv, env, cwd, piped=piped)
+            out, err = _wait(child, argv, input, timeout)
+            out, err = said.read() if said else (out, err)
         done = Completed(tuple(argv), child.returncode, _text(out), _text(err), time.monotonic() - started)
         if check and not done.ok:
             raise CommandError(_failure(done), done)
         return done
 
 
+def _wait(
+    child: subprocess.Popen[bytes], argv: Sequence[str], input: str | None, timeout: float
+) -> tuple[bytes | None, bytes | None]:
+    _running.add(child)
+    try:
+        return child.communicate(None if input is None else input.encode(), timeout=timeout)
+    except subprocess.TimeoutExpired:
+        end_group(child)
+        raise CommandTimeout(
+            msg("{program} did not finish within {seconds} s", program=_shown(argv), seconds=round(timeout, 1)),
+        ) from None
+    except BaseException:
+        end_group(child)
+        raise
+    finally:
+        _running.discard(child)
+
+
+class _Said:
+    """What a child says, in memory instead of a pipe.
+
+    At a pipe whose reader died, Compose dies at its next word, with a container stopped and none started.
+    """
+
+    def __init__(self, closing: ExitStack) -> None:
+        self.out, self.err = (closing.enter_context(os.fdopen(os.memfd_create(n), "w+b")) for n in ("out", "err"))
+
+    def read(self) -> tuple[bytes, bytes]:
+        """(stdout, stderr) of a child that has ended."""
+        self.out.seek(0)
+        self.err.seek(0)
+        return self.out.read(), self.err.read()
+
+
+_GATE = 'read -r go <"/proc/self/fd/$0" && exec "$@"'
+"""Wait for a line on the pipe whose number is $0, then become the command. The parent's death closes the pipe, and
+the command never begins."""
+
+
+def _start_told(
+    argv: Sequence[str],
+    env: Mapping[str, str] | None,
+    cwd: str | None,
+    on_child: Callable[[Child], None],
+    said: _Said,
+    *,
+    piped: bool,
+) -> subprocess.Popen[bytes]:
+    """A marked child that begins only after `on_child` has returned."""
+    gate, key = os.pipe()
+    mark = Child.new_mark()
+    marked = {**(os.environ if env is None else env), MARK: mark}
+    try:
+        child = _start(["sh", "-c", _GATE, str(gate), *argv], marked, cwd, piped=piped, keep=(gate,), said=said)
+        try:
+            on_child(Child(ProcessId.of(child.pid), mark, _shown(argv)))
+        except BaseException:
+            end_group(child)
+            raise
+        os.write(key, b"\n")
+        return child
+    finally:
+        os.close(gate)
+        os.close(key)
+
+
 def _start(
-    argv: Sequence[str], env: Mapping[str, str] | None, cwd: str | None, *, piped: bool
+    argv: Sequence[str],
+    env: Mapping[str, str] | None,
+    cwd: str | None,
+    *,
+    piped: bool,
+    keep: tuple[int, ...] = (),
+    said: _Said | None = None,
 ) -> subprocess.Popen[bytes]:
     try:
         return subprocess.Popen(
             list(argv),
             stdin=subprocess.PIPE if piped else subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stdout=said.out if said else subprocess.PIPE,
+            stderr=said.err if said else subprocess.PIPE,
             env=None if env is None else dict(env),
             cwd=cwd,
             start_new_session=True,
+            pass_fds=keep,
         )
     except FileNotFoundError as error:
         if cwd is not None and not Path(cwd).is_dir():
@@ -231,6 +310,7 @@ class FakeCommands:
         cwd: str | None = None,
         timeout: float,
         check: bool = False,
+        changes: bool = False,
     ) -> Completed:
         """See Commands.run."""
         self.log.append(tuple(argv))

@@ -168,6 +168,9 @@ class FakeSession:
     on_follow: list[Callable[[], None]] = field(default_factory=list)
     asked: list[tuple[str, object]] = field(default_factory=list)
     request_: ProjectRequest | None = None
+    reboot_hint: Message | None = None
+    state_root: Path = Path("/nonexistent")
+    directory: str = "/srv/app"
 
     def _ask(self, what: str, detail: object = None) -> None:
         self.asked.append((what, detail))

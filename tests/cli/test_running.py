@@ -347,6 +347,29 @@ def test_confirm(nftui: Nftui, session: FakeSession, answer: tuple[bool, str], c
     assert (result.code, result.json["accepted"], result.json["run"]) == (code, answer[0], RUN)
 
 
+def test_a_run_that_was_cut_off_cannot_be_confirmed(nftui: Nftui, session: FakeSession) -> None:
+    session.project = ProjectStatus("interrupted", RUN, 1)
+    result = nftui("confirm")
+    assert result.code == 2 and "nftui recover" in result.err and "request" not in session.names
+
+
+def test_what_a_reboot_in_the_window_means_is_said_before(nftui: Nftui, session: FakeSession) -> None:
+    session.reboot_hint = msg("a reboot takes it back")
+    assert "a reboot takes it back" in nftui("apply", "--yes", "--confirm-within", "60", "--json").json["warnings"]
+    assert "a reboot" not in nftui("apply", "--yes").err
+
+
+def test_the_unit_for_recovery_at_boot_is_printed_and_nothing_else_is_done(
+    nftui: Nftui, session: FakeSession, tmp_path: Path
+) -> None:
+    result = nftui("recover", "-f", str(tmp_path / "a b.yaml"), "--profile", "x", "--print-unit")
+    line = next(ln for ln in result.out.splitlines() if ln.startswith("ExecStart="))
+    for part in (f"{sys.executable} -I -m nftui recover", f'-f "{tmp_path}/a b.yaml"', "--profile x", "--state-dir "):
+        assert part in line, line
+    assert result.code == 0 and "start_recover" not in session.names
+    assert nftui("recover", "--print-unit", "--json").json["name"] == "nftui-recover-app.service"
+
+
 def test_attach(nftui: Nftui, session: FakeSession) -> None:
     assert nftui("attach").code == 2
     session.project = ProjectStatus("running", RUN, 1)

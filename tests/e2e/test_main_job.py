@@ -6,13 +6,13 @@ import json
 import os
 import signal
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.e2e.command import Nftui, everything_written, tree
+from tests.e2e.runs import journal, kill_all
 from tests.stack.running import Stack, docker, wait_until
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(400)]
@@ -162,17 +162,14 @@ def test_the_run_outlives_its_follower_and_a_second_one_is_refused(nftui: Nftui,
     assert nftui("status", "--json").json["generation"] == 1
 
 
-def test_a_worker_killed_in_the_middle_is_recovered(nftui: Nftui, running_stack: Stack) -> None:
+def test_worker_and_guardian_killed_in_the_middle_are_recovered_by_rollback(nftui: Nftui, running_stack: Stack) -> None:
     before = tree(running_stack.directory)
     child = subprocess.Popen(
         nftui.command("apply", *ONLY, "--yes", "--settle", "30"), cwd=nftui.directory, env=nftui.environment(),
         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
-    wait_until(lambda: _worker(nftui) is not None and nftui("status").code == 4, seconds=60, what="the worker")
-    time.sleep(2)
-    pid = _worker(nftui)
-    assert pid is not None
-    os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: "intent" in journal(nftui), seconds=60, what="the worker")
+    kill_all(nftui)
     assert child.wait(30) != 0
     wait_until(lambda: nftui("status").code == 5, seconds=20, what="the cut-off run")
     assert nftui("apply", *ONLY, "--yes", *FAST).code == 5
@@ -180,11 +177,6 @@ def test_a_worker_killed_in_the_middle_is_recovered(nftui: Nftui, running_stack:
     assert rolled.code == 0 and rolled.json["outcome"] == "rolled-back", rolled.out + rolled.err
     assert tree(running_stack.directory) == before and running_stack.show("work_mem") == "4MB"
     assert nftui("status").code == 0
-
-
-def _worker(nftui: Nftui) -> int | None:
-    notes = sorted(nftui.state.glob("*/runs/*/worker.json"))
-    return int(json.loads(notes[-1].read_text())["pid"]) if notes else None
 
 
 def test_drift_is_seen_and_a_foreign_edit_needs_force(nftui: Nftui, running_stack: Stack) -> None:

@@ -28,6 +28,17 @@ class Quiet:
         self.answers.append((request, accepted))
 
 
+class WhenAwaited(Quiet):
+    """Confirms once the window is open."""
+
+    def __init__(self, journal: Journal) -> None:
+        super().__init__()
+        self.journal = journal
+
+    def take(self) -> str | None:
+        return "confirm" if RunView(self.journal.entries).find(Phase.AWAITING) else None
+
+
 class MortalJournal(Journal):
     """Dies before or after the n-th line is on the disk."""
 
@@ -174,10 +185,12 @@ def test_unconfirmed_in_time_is_taken_back(tmp_path: Path) -> None:
 
 def test_confirmed_in_time_stays(tmp_path: Path) -> None:
     world = new_world(tmp_path)
-    silent = [None] * len(stages(world)[0].steps)
-    outcome = run(world, tmp_path / "j", Journal, *silent, "confirm", confirm_within_s=5.0,
-                  boot_time=lambda: world.clock, boot_id="b")  # fmt: skip
-    assert outcome is None and world.running_value == "512MB"
+    journal = Journal(tmp_path / "j")
+    options = Options(confirm_within_s=5.0, boot_time=lambda: world.clock, boot_id="b")
+    asked = WhenAwaited(journal)
+    assert Runner(journal, stages(world), load_kinds(), world.context(), asked, options).forward() is None
+    journal.close()
+    assert world.running_value == "512MB" and asked.answers == [("confirm", True)]
 
 
 def test_a_confirmation_of_another_boot_does_not_count(tmp_path: Path) -> None:

@@ -304,6 +304,8 @@ class FakeSession(Session):
         self.rollbacks += 1
         return "0008-rollback"
 
+    reboot_hint: Message | None = None
+
     def start_recover(self, *, resume: bool | None = None) -> str | None:
         """Counts."""
         self.recovers += 1

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
     from nftui.model.plan import Plan, StepSpec
 
+_REBOOT = msg("    a reboot before that is taken back only when nftui next runs")
+
 
 class ReviewScreen(Page[Move | Apply]):
     """Proves the plan on arrival; returns Apply with it, or BACK."""
@@ -157,7 +159,9 @@ class ReviewScreen(Page[Move | Apply]):
         on = msg("[x] goes back by itself unless you keep it within {time}   c  changes it", time=window)
         off = msg("[ ] no time limit   c  goes back by itself unless you keep it within {time}", time=window)
         limit = on if self.limit else off
-        self.query_one("#confirm", Static).update(f" {self.say(limit)}" if changes else "")
+        rows = [limit, _REBOOT] if self.limit and self.desk.session.runs.reboot_hint else [limit]
+        text = "\n".join(f" {self.say(row)}" for row in rows)
+        self.query_one("#confirm", Static).update(text if changes else "")
         self._show_button()
 
     def _show_button(self) -> None:
