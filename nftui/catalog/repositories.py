@@ -1,4 +1,4 @@
-"""What is known of repositories beside roles: their end, their tools, what their images ignore. data/README.md explains it."""
+"""What is known of repositories beside roles: their end, their tools, what their images ignore (data/README.md)."""
 
 from __future__ import annotations
 
