@@ -70,13 +70,13 @@ def _source(service: Service) -> str:
 
 def _shared_places(facts: Facts) -> dict[tuple[str, int | None], int]:
     """Line to the number of services that have a variable from it: a template hands the same to all."""
-    count: dict[tuple[str, int | None], int] = {}
+    users: dict[tuple[str, int | None], set[str]] = {}
     for service in facts.stack.services:
         for name in service.environment:
             place = service.places.get(f"environment.{name}")
             if place:
-                count[place.file, place.line] = count.get((place.file, place.line), 0) + 1
-    return count
+                users.setdefault((place.file, place.line), set()).add(service.name)
+    return {place: len(names) for place, names in users.items()}
 
 
 def _is_own(service: Service, name: str, shared: dict[tuple[str, int | None], int]) -> bool:

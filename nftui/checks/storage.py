@@ -106,8 +106,9 @@ def ephemeral(facts: Facts) -> Iterable[Finding]:
             break
 
 
-def _is_volatile(path: str) -> bool:
-    return any(path == d or path.startswith(d + "/") for d in _VOLATILE)
+def _volatile(path: str) -> str | None:
+    """The directory above that is emptied at a reboot."""
+    return next((d for d in _VOLATILE if path == d or path.startswith(d + "/")), None)
 
 
 def _lost(facts: Facts, service: Service) -> Iterator[tuple[int, MountSpec, str]]:
@@ -115,7 +116,7 @@ def _lost(facts: Facts, service: Service) -> Iterator[tuple[int, MountSpec, str]
     here = facts.stack.invocation.directory
     for number, mount in _data(service) if service.role in KEEPERS - {Role.OLLAMA} else ():
         source = mount.source or ""
-        if mount.type == "bind" and _is_volatile(source) and not _is_volatile(here):
+        if mount.type == "bind" and _volatile(source) and _volatile(source) != _volatile(here):
             yield number, mount, source
     home = facts.host.mount_for(here)
     for number, mount, place in _placed(facts, service):
