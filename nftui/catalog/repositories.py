@@ -123,10 +123,16 @@ def repositories_of(image: str) -> tuple[Repository, ...]:
 def _fits(pattern: str, reference: Reference) -> bool:
     """`mongo` is the official image, `acme/*` is on Docker Hub or a registry of the makers', `ghcr.io/…` is there."""
     if "/" not in pattern:
-        return reference.official and fnmatchcase(reference.repository, pattern)
+        return reference.official and reference.repository == pattern
     if "." in pattern.partition("/")[0]:
-        return fnmatchcase(f"{reference.registry}/{reference.repository}", pattern)
-    return reference.registry in _HUB and fnmatchcase(reference.repository, pattern)
+        return _matches(f"{reference.registry}/{reference.repository}", pattern)
+    return reference.registry in _HUB and _matches(reference.repository, pattern)
+
+
+def _matches(name: str, pattern: str) -> bool:
+    """A glob; most patterns are plain, and compiling each to a regular expression would cost more than the rest."""
+    head, star, tail = pattern.partition("*")
+    return name == pattern if not star else name.startswith(head) and (not tail or fnmatchcase(name, pattern))
 
 
 def deprecation(image: str) -> Repository | None:

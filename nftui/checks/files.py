@@ -6,7 +6,7 @@ import re
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
-from nftui.catalog import is_inert, repositories_of
+from nftui.catalog import EnvNames, env_names, is_inert, repositories_of
 from nftui.checks._common import COMPOSE, mapping, sequence
 from nftui.engine.evidence import at
 from nftui.model.findings import Evidence, Finding, Level
@@ -37,11 +37,14 @@ def env_inert(facts: Facts) -> Iterable[Finding]:
     """env-inert: a variable that this image, or the mode that it runs in, does not read."""
     shared = _shared_places(facts)
     directory = facts.stack.invocation.directory
+    lists: dict[tuple[Role, str], EnvNames] = {}
     for service in facts.stack.services:
         if service.role in _OWN_ID or not service.image:
             continue
+        key = service.role, service.image
+        names = lists[key] if key in lists else lists.setdefault(key, env_names(*key))
         set_ = [name for name, value in service.environment.items() if value]
-        why = {name: reason for name in set_ if (reason := _ignored(service, name, directory))}
+        why = {name: reason for name in set_ if (reason := _ignored(service, name, names, directory))}
         own = {n: w for n, w in why.items() if _is_own(service, n, shared)}
         if own:
             reasons = "; ".join(f"{n}: {w}" if w != "-" else n for n, w in own.items())
@@ -52,7 +55,7 @@ def env_inert(facts: Facts) -> Iterable[Finding]:
             )  # fmt: skip
 
 
-def _ignored(service: Service, name: str, directory: str) -> str:
+def _ignored(service: Service, name: str, names: EnvNames, directory: str) -> str:
     """Why nothing reads the variable, "-" where the image's list says so, "" where something may read it."""
     for repository in repositories_of(service.image or ""):
         for inert in repository.inert:
@@ -60,7 +63,7 @@ def _ignored(service: Service, name: str, directory: str) -> str:
             if meets and all(service.environment.get(k) != v for k, v in inert.unless.items()):
                 words = " ".join((*(service.command or ()), *(service.entrypoint or ())))
                 return "" if name in words or service.config.get("build") else inert.why
-    return "-" if is_inert(service.config, name, directory) else ""
+    return "-" if names.ignores(name) and is_inert(service.config, name, directory) else ""
 
 
 def _source(service: Service) -> str:

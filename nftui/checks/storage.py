@@ -156,8 +156,7 @@ def backup_same_disk(facts: Facts) -> Iterable[Finding]:
     sources = {m.source for _, m in protected}
     for service in facts.stack.services if protected else ():
         words = " ".join((service.name, service.image or "", *(service.command or ())))
-        remote = any(_REMOTE.search(n) and v for n, v in service.environment.items()) or _REMOTE.search(words)
-        if service.role in (Role.POSTGRES, Role.MYSQL) or not _BACKUP.search(words) or remote:
+        if service.role in (Role.POSTGRES, Role.MYSQL) or not _BACKUP.search(words) or _is_sent_away(service, words):
             continue
         for number, mount in enumerate(service.mounts):
             is_target = (
@@ -172,6 +171,12 @@ def backup_same_disk(facts: Facts) -> Iterable[Finding]:
                     (at(service, mount.target, f"volumes.{number}", mount.source),), "storage reference 3",
                 )  # fmt: skip
                 break
+
+
+def _is_sent_away(service: Service, words: str) -> bool:
+    return bool(_REMOTE.search(words)) or any(
+        value and _REMOTE.search(name) for name, value in service.environment.items()
+    )
 
 
 def _same_disk(facts: Facts, one: Service, mount: MountSpec, other: Service, data: MountSpec) -> bool:
