@@ -60,10 +60,15 @@ def _ignored(service: Service, name: str, names: EnvNames, directory: str) -> st
     for repository in repositories_of(service.image or ""):
         for inert in repository.inert:
             meets = any(fnmatchcase(name, pattern) for pattern in inert.names)
-            if meets and all(service.environment.get(k) != v for k, v in inert.unless.items()):
+            if meets and not any(_may_be(service, k, v) for k, v in inert.unless.items()):
                 words = " ".join((*(service.command or ()), *(service.entrypoint or ())))
                 return "" if name in words or service.config.get("build") else inert.why
     return "-" if names.ignores(name) and is_inert(service.config, name, directory) else ""
+
+
+def _may_be(service: Service, name: str, value: str) -> bool:
+    """Whether the variable has that value, or is there and blank: then it is set where the stack is deployed."""
+    return name in service.environment and service.environment[name] in (value, "", None)
 
 
 def _source(service: Service) -> str:
@@ -152,7 +157,8 @@ def _names(text: str, unset: frozenset[str]) -> list[str]:
 def _is_shells(service: Service, name: str, text: str) -> bool:
     """The script or the container has a variable of that name."""
     assigned = re.search(rf"(?:^|[\s;&|(])(?:for|read(?: -\w+)*|local|export)\s+{name}\b|(?<![\w$]){name}=", text)
-    known = name in service.environment and service.environment[name] is not None
+    # A blank one was made of the same unset variable: then Compose was meant.
+    known = bool(service.environment.get(name))
     return bool(assigned) or known or name in _SHELL_OWN or name.islower()
 
 

@@ -40,7 +40,7 @@ def _images(facts: Facts) -> Iterator[tuple[Service, str]]:
         image = service.image or ""
         policy = service.config.get("pull_policy")
         local = image in built or policy == "build" or (policy == "never" and "/" not in image)
-        if image and not image.endswith((":", "/")) and "@" not in image and not local:
+        if image and not image.startswith("/") and not image.endswith((":", "/")) and "@" not in image and not local:
             yield service, image
 
 

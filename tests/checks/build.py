@@ -27,6 +27,11 @@ def read(directory: Path, compose: str, files: Mapping[str, str] | None = None, 
         path = directory / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
+    return read_directory(directory, host)
+
+
+def read_directory(directory: Path, host: Host | None = None) -> Facts:
+    """The facts of a project that is there, without an engine."""
     invocation = find_project(ProjectRequest(path=str(directory)), NO_ENGINE)
     stack = read_stack(invocation, None, None, read_project, catalog.classify, NO_ENGINE)
     return Facts(host or detect_host(), stack, beside=read_beside(stack, None, root=str(directory / "no-root")))
