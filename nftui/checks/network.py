@@ -227,7 +227,7 @@ def _undefined(facts: Facts, service: Service) -> Iterator[Evidence]:
     if not places:
         return
     for name in mapping(raw.get("networks")):
-        if name != "default" and f"networks.{name}" not in places:
+        if f"networks.{name}" not in places:
             yield at(service, f"networks.{name}", f"networks.{name}", name)
     for number, mount in enumerate(service.mounts):
         if mount.type == "volume" and mount.source and f"volumes.{mount.source}" not in places:
