@@ -79,8 +79,8 @@ _KEYS = {"include-missing": "include", "include-unreadable": "include", "extends
 
 
 def notes(problems: Iterable[Problem]) -> tuple[Problem, ...]:
-    """What limits nftui on this machine: to be told, but no finding about the stack."""
-    return tuple(p for p in problems if p.id.startswith(_SURROUNDINGS))
+    """What limits nftui on this machine, and which profiles do resolve: to be told, but no finding about the stack."""
+    return tuple(p for p in problems if p.id.startswith(_SURROUNDINGS) or p.id in _SUMMARIES)
 
 
 def _of_problems(problems: Iterable[Problem], found: Iterable[Finding]) -> list[Finding]:
