@@ -6,6 +6,7 @@ from nftui.catalog.classify import Classification, classify
 from nftui.catalog.environment import EnvNames, env_names, is_inert
 from nftui.catalog.loader import catalog, configuration_directories, load_catalog
 from nftui.catalog.lookup import data_paths, default_ports, healthchecks
+from nftui.catalog.repositories import Repository, deprecation, end_of_support, lacking, repositories_of
 from nftui.catalog.schema import Catalog, CatalogError, Family, Healthcheck
 
 __all__ = [
@@ -15,13 +16,18 @@ __all__ = [
     "EnvNames",
     "Family",
     "Healthcheck",
+    "Repository",
     "catalog",
     "classify",
     "configuration_directories",
     "data_paths",
     "default_ports",
+    "deprecation",
+    "end_of_support",
     "env_names",
     "healthchecks",
     "is_inert",
+    "lacking",
     "load_catalog",
+    "repositories_of",
 ]

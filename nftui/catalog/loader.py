@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from nftui.catalog.repositories import Repository, read_repository
 from nftui.catalog.schema import Catalog, CatalogError, Family, Reader, read_family, to_role
 from nftui.model.stack import Role
 
@@ -60,6 +61,7 @@ class _Building:
     """The catalog while its files are read; families of a later directory stand first."""
 
     groups: list[dict[str, Family]] = field(default_factory=list)
+    repositories: list[Repository] = field(default_factory=list)
     servers: dict[str, Role] = field(default_factory=dict)
     clients: set[str] = field(default_factory=set)
     idle: set[str] = field(default_factory=set)
@@ -71,12 +73,14 @@ class _Building:
 
     def add(self, file: str, document: object) -> None:
         root = Reader(file, "", document if document is not None else {})
-        root.only("families", "programs", "evidence")
+        root.only("families", "programs", "evidence", "repositories")
         for number, value in enumerate(root.items("families")):
             family = read_family(file, number, value)
             if family.id in self.groups[0]:
                 raise CatalogError(file, f"families[{number}].id", f"{family.id} is already taken")
             self.groups[0][family.id] = family
+        found = [read_repository(file, n, value) for n, value in enumerate(root.items("repositories"))]
+        self.repositories[:0] = found
         self._programs(root.part("programs"))
         self._evidence(root.part("evidence"))
 
@@ -104,5 +108,5 @@ class _Building:
                 families.setdefault(id, family)
         return Catalog(
             tuple(families.values()), self.servers, frozenset(self.clients), frozenset(self.idle), self.ports,
-            self.evidence["data"], self.evidence["env"], self.evidence["health"],
+            self.evidence["data"], self.evidence["env"], self.evidence["health"], tuple(self.repositories),
         )  # fmt: skip

@@ -5,10 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from nftui.model.errors import UsageError
 from nftui.model.message import msg
 from nftui.model.stack import Role
+
+if TYPE_CHECKING:
+    from nftui.catalog.repositories import Repository
 
 
 class CatalogError(UsageError):
@@ -82,6 +86,8 @@ class Catalog:
     data: Mapping[str, Role] = field(default_factory=dict)
     env: Mapping[str, Role] = field(default_factory=dict)
     health: Mapping[str, Role] = field(default_factory=dict)
+    repositories: tuple[Repository, ...] = ()
+    """What is known of repositories beside roles; those of the operator first."""
 
 
 class Reader:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 
 from nftui.cli import documents, render
 from nftui.cli.context import Context
-from nftui.cli.i18n import _
+from nftui.cli.i18n import _, tr
 from nftui.cli.output import Line
 from nftui.model.errors import ExitCode, UsageError
 from nftui.model.findings import Finding, Level
@@ -30,7 +30,7 @@ def detect(ctx: Context) -> int:
 
 def check(ctx: Context) -> int:
     """Findings, worst first."""
-    from nftui.engine.check import Ignore, apply_ignores, at_least
+    from nftui.engine.check import Ignore, apply_ignores, at_least, notes
 
     args, sarif = ctx.args, ctx.args.format == "sarif"
     if sarif and args.json:
@@ -43,6 +43,8 @@ def check(ctx: Context) -> int:
     findings, ignored = apply_ignores(ctx.session.findings(), ignores)
     unread = ctx.session.facts().unread()
     ctx.out.tell(*((render.unread(live), "yellow") for live in unread))
+    for note in notes(ctx.session.facts().stack.problems):
+        ctx.out.tell(note.text if note.message is None else tr(note.message))
     if sarif:
         _sarif(ctx, findings)
     else:

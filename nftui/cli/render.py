@@ -69,8 +69,8 @@ def check(findings: Sequence[Finding], ignored: int, *, verbose: bool) -> Iterat
         group = [f for f in findings if f.level is level]
         if group:
             yield (f"{str(level).upper()} ({len(group)})", _STYLE[level])
-        for found in group:
-            yield from _finding(found, verbose)
+        for alike in _alike(group) if not verbose else [[f] for f in group]:
+            yield from _finding(alike, verbose)
     counts = ", ".join(f"{sum(f.level is v for f in findings)} {v}" for v in Level)
     total = plural("{count} finding", "{count} findings", len(findings))
     yield f"{total}: {counts}."
@@ -83,8 +83,17 @@ def unread(live: Live) -> str:
     return _("! {service} could not be asked: {why}").format(service=live.service, why=live.error)
 
 
-def _finding(found: Finding, verbose: bool) -> Iterator[Line]:
-    yield f"  {found.service or '-'}: {tr(found.title)}  [{found.id}]"
+def _alike(group: Iterable[Finding]) -> list[list[Finding]]:
+    """The same said of several services is one line."""
+    found: dict[tuple[str, str], list[Finding]] = {}
+    for finding in group:
+        found.setdefault((finding.id, tr(finding.title)), []).append(finding)
+    return list(found.values())
+
+
+def _finding(alike: Sequence[Finding], verbose: bool) -> Iterator[Line]:
+    found = alike[0]
+    yield f"  {', '.join(f.service or '-' for f in alike)}: {tr(found.title)}  [{found.id}]"
     if verbose:
         yield f"      {tr(found.detail)}"
         yield from (f"      {_evidence(e)}" for e in found.evidence)

@@ -30,11 +30,12 @@ class Ignore:
 
 def collect(facts: Facts, registry: Registry, extra: Iterable[Checker] = ()) -> tuple[Finding, ...]:
     """All findings, worst first, one per service and id with the evidence of all that found it."""
-    found = [_of_problem(p) for p in facts.stack.problems]
+    found: list[Finding] = []
     for optimization in registry.values():
         found += optimization.findings(facts)
     for checker in extra:
         found += checker(facts)
+    found += _of_problems(facts.stack.problems, found)
     merged: dict[tuple[str | None, str], Finding] = {}
     for finding in found:
         key = (finding.service, finding.id)
@@ -64,6 +65,34 @@ def _merge(first: Finding, second: Finding) -> Finding:
     return replace(min(first, second, key=lambda f: f.level.rank), evidence=evidence)
 
 
+_SURROUNDINGS = (
+    *("engine-", "compose-missing", "compose-old", "compose-v1", "compose-failed", "manager-", "started-from-"),
+    *("labels-disagree", "stack-swarm"),
+)
+"""Ids of problems that say what nftui cannot do here, and nothing about the stack: `notes`."""
+_SUMMARIES = ("project-unresolved", "profile-unresolved", "profiles-together-unresolved")
+"""Compose's refusal as a whole; where its cause is known, the cause is the finding."""
+
+
+_KEYS = {"include-missing": "include", "include-unreadable": "include", "extends-missing": "extends"}
+"""Id of a problem to the Compose key that it is about."""
+
+
+def notes(problems: Iterable[Problem]) -> tuple[Problem, ...]:
+    """What limits nftui on this machine, and which profiles do resolve: to be told, but no finding about the stack."""
+    return tuple(p for p in problems if p.id.startswith(_SURROUNDINGS) or p.id in _SUMMARIES)
+
+
+def _of_problems(problems: Iterable[Problem], found: Iterable[Finding]) -> list[Finding]:
+    """Problems as findings: each cause once, also where a check has found it with its service."""
+    told = {(f.id, e.file, e.line) for f in found for e in f.evidence} | {(f.id, None, None) for f in found}
+    about = [p for p in problems if not p.id.startswith(_SURROUNDINGS)]
+    places = {(p.id, p.place.file if p.place else None, p.place.line if p.place else None): p for p in about}
+    causes = [p for key, p in places.items() if p.id not in _SUMMARIES and key not in told]
+    known = causes or any(f.id in ("network-undefined", "container-name-conflict") for f in found)
+    return [_of_problem(p) for p in (causes if known else about)]
+
+
 def _of_problem(problem: Problem) -> Finding:
     """What Compose refuses is a finding: high where it keeps nftui from planning."""
     place = problem.place
@@ -75,6 +104,13 @@ def _of_problem(problem: Problem) -> Finding:
         detail=msg("Impossible because of it: {verbs}.", verbs=", ".join(problem.blocks))
         if problem.blocks
         else msg("Planning and applying are possible all the same."),
-        evidence=(Evidence(problem.id, problem.text, place.file if place else None, place.line if place else None),),
+        evidence=(
+            Evidence(
+                _KEYS.get(problem.id, problem.id),
+                problem.text,
+                place.file if place else None,
+                place.line if place else None,
+            ),
+        ),
         source="docker compose",
     )

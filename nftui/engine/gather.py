@@ -19,10 +19,11 @@ from nftui.engine.state import InForce, ProjectState
 from nftui.engine.wiring import EngineLeftovers, FileWriter, ProjectCompose, ProjectEngine, Wiring
 from nftui.model.advice import Assertion
 from nftui.model.errors import UsageError
-from nftui.model.facts import Facts, FileFact
+from nftui.model.facts import Beside, Facts, FileFact
 from nftui.model.plan import Draft, digest
 from nftui.model.run import Drift
 from nftui.model.stack import Service
+from nftui.probes.beside import read_beside
 from nftui.steps.comparators import COMPARATORS, Comparator, ReadLive, name_of, service_of
 from nftui.steps.envkeys import get_key
 from nftui.steps.kind import Context
@@ -72,11 +73,18 @@ class Gatherer:
         if live:
             needs = {need for optimization in self._registry().values() for need in optimization.needs}
             usage, others = wiring.usage()
-            facts = replace(facts, live=wiring.probe_live(needs), usage=usage, others_bytes=others)
+            facts = replace(
+                facts, live=wiring.probe_live(needs), usage=usage, others_bytes=others, beside=self._beside()
+            )
             self.live_read = True
         self.facts = facts
         self.__dict__.pop("standing", None)
         return facts
+
+    def _beside(self) -> Beside:
+        stack, engine = self.wiring.stack, self.wiring.engine_facts
+        state = self._state_for(engine.id if engine else "", stack.name, stack.invocation.directory)
+        return read_beside(stack, engine, state.root)
 
     def _files(self) -> dict[str, FileFact]:
         stack = self.wiring.stack

@@ -34,6 +34,21 @@ class Live:
 
 
 @dataclass(frozen=True, slots=True)
+class Beside:
+    """What lies on the machine beside the project and bears on it; empty where it was not read."""
+
+    schedules: tuple[str, ...] = ()
+    """Lines of crontabs and timers' services that run something: a backup may be among them."""
+    daemon: Mapping[str, object] | None = None
+    """The engine's daemon.json; {} where there is none, None where it is unknown."""
+    words: frozenset[str] = frozenset()
+    """Keys of `.env` that a script or a configuration beside the Compose files names."""
+    kept_bytes: int = 0
+    """Size of what nftui keeps of this project in its state directory."""
+    kept_path: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Facts:
     """The input of check, advice and planning: immutable, gathered once."""
 
@@ -48,6 +63,8 @@ class Facts:
     """Service to its present working set in bytes (cgroup usage without inactive file cache)."""
     others_bytes: int = 0
     """Promised to (limits) or used by containers of other projects on this host."""
+    beside: Beside = Beside()
+    """What lies beside the project."""
 
     def live_value(self, service: str, probe: str) -> object | None:
         """The probe's value for that service, None where it is unknown."""

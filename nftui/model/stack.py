@@ -222,6 +222,24 @@ class Invocation:
 
 
 @dataclass(frozen=True, slots=True)
+class Written:
+    """What only the project's files tell, beside its services: which names they use, and where things stand."""
+
+    files: tuple[str, ...] = ()
+    """Every Compose file that was read, included and extended ones too."""
+    places: Mapping[str, Place] = field(default_factory=dict)
+    """Dotted key outside `services` ("version", "volumes.data") to where it is written."""
+    version: str | None = None
+    """The top-level `version:`, None where there is none."""
+    env_places: Mapping[str, Place] = field(default_factory=dict)
+    """Key of `.env` to its line."""
+    referenced: frozenset[str] = frozenset()
+    """Variables that are interpolated, passed through, or handed on by env_file."""
+    unset: frozenset[str] = frozenset()
+    """Variables that are interpolated without a value and without a default: Compose makes them blank."""
+
+
+@dataclass(frozen=True, slots=True)
 class Stack:
     """One Compose project: files, profiles, services, volumes, networks, plus what runs."""
 
@@ -239,6 +257,8 @@ class Stack:
     """Top level of the resolved project."""
     managers: tuple[str, ...] = ()
     """Stack managers seen (portainer, coolify, dokploy, casaos, watchtower, swarm)."""
+    written: Written = Written()
+    """What only the files tell."""
 
     @property
     def files(self) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from nftui.model.errors import NftuiError
 from nftui.model.message import msg
-from nftui.model.stack import Container, Invocation, Place, Problem, Service, Stack
+from nftui.model.stack import Container, Invocation, Place, Problem, Service, Stack, Written
 from nftui.probes import surroundings
 from nftui.probes.containers import inspected
 from nftui.probes.resolve import Background, Resolved, Resolver, problem_of
@@ -43,6 +43,14 @@ class ReadProject(Protocol):
     def name(self) -> str: ...
     @property
     def active(self) -> tuple[str, ...]: ...
+    @property
+    def files(self) -> tuple[str, ...]: ...
+    @property
+    def env_places(self) -> Mapping[str, Place]: ...
+    @property
+    def referenced(self) -> Mapping[str, tuple[Place, ...]]: ...
+    @property
+    def unset(self) -> Mapping[str, tuple[Place, ...]]: ...
 
 
 Reader = Callable[[Invocation, Mapping[str, str]], ReadProject]
@@ -115,6 +123,19 @@ def _read(
         environment=read.environment,
         document=document,
         managers=names,
+        written=_written(read),
+    )
+
+
+def _written(read: ReadProject) -> Written:
+    version = read.raw.get("version")
+    return Written(
+        files=read.files,
+        places={key: place for key, place in read.places.items() if not key.startswith("services.")},
+        version=None if version is None else str(version),
+        env_places=read.env_places,
+        referenced=frozenset(read.referenced),
+        unset=frozenset(read.unset),
     )
 
 

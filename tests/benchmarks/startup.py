@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 from tests.benchmarks.stacks import write_stack
@@ -28,6 +29,7 @@ def main() -> None:
         env["NFTUI_STATE_DIR"] = str(base / "state")
         _version(env)
         _small(write_stack(base / "s26", 26), env)
+        _checks(base)
         _linear(base, env)
 
 
@@ -47,6 +49,23 @@ def _small(stack: Path, env: dict[str, str]) -> None:
         "nftui plan --json": lambda: seconds([*NFTUI, "plan", "--json"], str(stack), env),
     }
     report("26 services", interleave(peers, 9), "docker compose config", "<= 3x")
+
+
+def _checks(base: Path) -> None:
+    """All checks alone, in this process, after the catalog was read."""
+    from nftui.checks import load_checks
+    from tests.checks.build import read_directory
+
+    every = load_checks()
+    found: dict[str, list[float]] = {}
+    for size in (26, 200, 1000):
+        facts = read_directory(write_stack(base / f"c{size}", size))
+        for _ in range(3):
+            start = time.perf_counter()
+            for check in every:
+                list(check(facts))
+            found.setdefault(f"all checks, {size} services", []).append(time.perf_counter() - start)
+    report("checks", found, "all checks, 26 services", "26 services: 20 ms; linear")
 
 
 def _linear(base: Path, env: dict[str, str]) -> None:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 
+from nftui import catalog
 from nftui.checks import load_checks
 from nftui.engine.check import collect
 from nftui.model.facts import Facts
 from nftui.model.findings import Finding
 from nftui.model.host import Host
 from nftui.model.stack import ProjectRequest
-from nftui.session import Session
+from nftui.probes.beside import read_beside
+from nftui.probes.host import detect_host
+from nftui.probes.project import find_project
+from nftui.probes.reader import read_project
+from nftui.probes.stack import read_stack
 
 NO_ENGINE = {"PATH": "/nonexistent", "DOCKER_HOST": "unix:///nonexistent.sock"}
 
@@ -23,8 +27,14 @@ def read(directory: Path, compose: str, files: Mapping[str, str] | None = None, 
         path = directory / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
-    found = Session(ProjectRequest(path=str(directory)), state_dir=directory / ".state", environ=NO_ENGINE).facts()
-    return replace(found, host=host) if host else found
+    return read_directory(directory, host)
+
+
+def read_directory(directory: Path, host: Host | None = None) -> Facts:
+    """The facts of a project that is there, without an engine."""
+    invocation = find_project(ProjectRequest(path=str(directory)), NO_ENGINE)
+    stack = read_stack(invocation, None, None, read_project, catalog.classify, NO_ENGINE)
+    return Facts(host or detect_host(), stack, beside=read_beside(stack, None, root=str(directory / "no-root")))
 
 
 def check(facts: Facts) -> dict[tuple[str | None, str], Finding]:

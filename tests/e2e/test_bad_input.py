@@ -184,7 +184,8 @@ def test_a_rollback_with_nothing_that_stands_is_done(project: Project) -> None:
 @pytest.mark.usefixtures("engine")
 def test_profiles_that_do_not_resolve(project: Project) -> None:
     found = project("check", "--profile", "mail", "--json")
-    assert found.code == 0 and "project-unresolved" in [f["id"] for f in found.json["findings"]]
+    assert found.code == 0 and "no profile" in found.err
+    assert ("network-undefined", "mail") in [(f["id"], f["service"]) for f in found.json["findings"]]
     assert project("detect", "--profile", "mail").code == 0
     says = ('service "mail"', "nowhere", "no profile")
     project.refuses("plan", "--profile", "mail", says=says)
@@ -197,7 +198,7 @@ def test_a_wrong_docker_host(project: Project, host: str) -> None:
     before = tree(project.directory)
     for verb in READING:
         assert project(verb).code == 0
-    assert "DOCKER_HOST" in project("check").out
+    assert "DOCKER_HOST" in project("check").err
     project.refuses("apply", "--yes", says=("DOCKER_HOST", host, "--files-only"))
     assert tree(project.directory) == before and not project.state.exists()
 
@@ -220,7 +221,7 @@ def test_no_permission_on_the_socket() -> None:
         project.directory.chmod(0o755)
         for verb in LOOKING:
             done = nobody(verb)
-            assert done.code == 0 and "No permission on" in done.out, done.err
+            assert done.code == 0 and "No permission on" in done.out + done.err, done.err
         nobody.refuses("apply", "--yes", says=("No permission on", "group docker"))
         # Files alone need no engine, but the directory is another user's.
         refused = nobody("apply", "--yes", "--files-only")

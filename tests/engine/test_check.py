@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from nftui.engine.check import Ignore, apply_ignores, at_least, collect
+from dataclasses import replace
+
+from nftui.engine.check import Ignore, apply_ignores, at_least, collect, notes
 from nftui.engine.compare import differences
-from nftui.model.findings import Level
+from nftui.model.findings import Evidence, Level
 from nftui.model.stack import Place, Problem
 from tests.cli.fakes import FakeOptimization, facts, finding
 
@@ -29,6 +31,22 @@ def test_what_compose_refuses_is_a_finding() -> None:
     assert (high.id, high.level, high.evidence[0].line) == ("network-undefined", "high", 7)
     assert medium.level == "medium"
     assert str(high.title) == "network x is undefined"
+
+
+def test_a_cause_is_told_once_and_what_the_machine_lacks_is_a_note() -> None:
+    place = Place("/srv/a.yaml", 7)
+    problems = (
+        Problem("network-undefined", "web uses the network x", place, ("plan",)),
+        Problem("project-unresolved", "Compose refuses the project", None, ("plan",)),
+        Problem("engine-missing", "no engine", None, ("apply",)),
+    )
+    of_check = replace(finding("network-undefined", Level.HIGH, "web", line=7), evidence=())
+    of_check = replace(of_check, evidence=(Evidence("networks.x", "x", place.file, place.line),))
+    assert [f.id for f in collect(facts(problems=problems), {})] == ["network-undefined"]
+    found = collect(facts(problems=problems), {}, [lambda _facts: [of_check]])
+    assert [(f.id, f.service) for f in found] == [("network-undefined", "web")]
+    assert [f.id for f in collect(facts(problems=problems[1:]), {})] == ["project-unresolved"]
+    assert [p.id for p in notes(problems)] == ["project-unresolved", "engine-missing"]
 
 
 def test_ignores() -> None:

@@ -135,6 +135,10 @@ class Read:
     environment: Mapping[str, str] = field(default_factory=dict)
     name: str = "app"
     active: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
+    env_places: Mapping[str, Place] = field(default_factory=dict)
+    referenced: Mapping[str, tuple[Place, ...]] = field(default_factory=dict)
+    unset: Mapping[str, tuple[Place, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

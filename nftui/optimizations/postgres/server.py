@@ -216,6 +216,6 @@ def is_host_in(host: str, key: str, value: str) -> bool:
 
     The scheme `postgres://` is not the host `postgres`, and POSTGRES_USER=postgres names nobody's host.
     """
-    if not _HOST_KEY.search(key) and "@" not in value:
+    if host not in value or ("@" not in value and not _HOST_KEY.search(key)):
         return False
     return re.search(rf"(?:^|@|//){re.escape(host)}(?!://)(?=[:/?,]|$)", value) is not None

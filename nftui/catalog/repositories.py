@@ -1,0 +1,163 @@
+"""What is known of repositories beside roles: their end, their tools, what their images ignore (data/README.md)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from fnmatch import fnmatchcase
+from functools import cache
+
+from nftui.catalog.references import Reference, leading_version, parse_reference, version_key
+from nftui.catalog.schema import Reader
+
+_HUB = ("", "docker.io", "index.docker.io", "registry-1.docker.io")
+_KEYS = (
+    "images", "source", "deprecated", "instead", "support", "lacks", "lacks_unless", "no_paths", "own_healthcheck",
+    "store", "least_memory", "inert", "unused_mount",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Inert:
+    """Names that the image's program does not read, unless a variable has one of some values."""
+
+    names: tuple[str, ...]
+    unless: Mapping[str, str] = field(default_factory=dict)
+    """Variable to the value that makes the program read the names."""
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class UnusedMount:
+    """A path that the program writes only if a variable is set."""
+
+    path: str
+    unless: str
+
+
+@dataclass(frozen=True, slots=True)
+class Repository:
+    """Facts about the images of some repositories; every one but `images` and `source` may be absent."""
+
+    images: tuple[str, ...]
+    source: str
+    deprecated: str = ""
+    """Why nothing new comes from it."""
+    instead: str = ""
+    support: Mapping[str, date] = field(default_factory=dict)
+    """Line of versions ("6", "7.0") to the last day of its support."""
+    lacks: tuple[str, ...] = ()
+    """Programs that are not in the image: curl, wget, sh."""
+    lacks_unless: tuple[str, ...] = ()
+    """Parts of a tag that bring them all the same."""
+    no_paths: tuple[str, ...] = ()
+    """HTTP paths that people ask for health and that the server has not."""
+    own_healthcheck: bool = False
+    """The image's own Dockerfile has a HEALTHCHECK."""
+    store: bool = False
+    """Holds data that no network should reach unasked."""
+    least_memory: int = 0
+    """Bytes below which the program does not start or does not work, by its makers' word."""
+    inert: tuple[Inert, ...] = ()
+    unused_mount: UnusedMount | None = None
+
+
+def read_repository(file: str, number: int, value: object) -> Repository:
+    """One entry of `repositories`. Raises CatalogError."""
+    entry = Reader(file, f"repositories[{number}]", value)
+    entry.only(*_KEYS)
+    if not entry.texts("images"):
+        raise entry.fail("images", "an image is needed")
+    memory = entry.value.get("least_memory", 0)
+    if not isinstance(memory, int):
+        raise entry.fail("least_memory", "must be a number of bytes")
+    return Repository(
+        images=entry.texts("images"),
+        source=entry.text("source"),
+        deprecated=entry.text("deprecated", ""),
+        instead=entry.text("instead", ""),
+        support=_support(entry),
+        lacks=entry.texts("lacks"),
+        lacks_unless=entry.texts("lacks_unless"),
+        no_paths=entry.texts("no_paths"),
+        own_healthcheck=entry.flag("own_healthcheck"),
+        store=entry.flag("store"),
+        least_memory=memory,
+        inert=tuple(_inert(entry, n, item) for n, item in enumerate(entry.items("inert"))),
+        unused_mount=_unused(entry),
+    )
+
+
+def _support(entry: Reader) -> dict[str, date]:
+    lines = entry.part("support").value
+    if not all(isinstance(k, str) and isinstance(v, date) for k, v in lines.items()):
+        raise entry.fail("support", "must map versions in quotes to dates (2025-11-13)")
+    return {str(line): day for line, day in lines.items() if isinstance(day, date)}
+
+
+def _inert(entry: Reader, number: int, value: object) -> Inert:
+    item = Reader(entry.file, f"{entry.where}.inert[{number}]", value)
+    item.only("names", "unless", "why")
+    unless = item.part("unless").value
+    return Inert(item.texts("names"), {str(k): str(v) for k, v in unless.items()}, item.text("why", ""))
+
+
+def _unused(entry: Reader) -> UnusedMount | None:
+    if "unused_mount" not in entry.value:
+        return None
+    item = entry.part("unused_mount")
+    item.only("path", "unless")
+    return UnusedMount(item.text("path"), item.text("unless"))
+
+
+@cache
+def repositories_of(image: str) -> tuple[Repository, ...]:
+    """Every entry that speaks of that image."""
+    from nftui.catalog.loader import catalog
+
+    reference = parse_reference(image)
+    return tuple(r for r in catalog().repositories if any(_fits(p, reference) for p in r.images))
+
+
+def _fits(pattern: str, reference: Reference) -> bool:
+    """`mongo` is the official image, `acme/*` is on Docker Hub or a registry of the makers', `ghcr.io/…` is there."""
+    if "/" not in pattern:
+        return reference.official and reference.repository == pattern
+    if "." in pattern.partition("/")[0]:
+        return _matches(f"{reference.registry}/{reference.repository}", pattern)
+    return reference.registry in _HUB and _matches(reference.repository, pattern)
+
+
+def _matches(name: str, pattern: str) -> bool:
+    """A glob; most patterns are plain, and compiling each to a regular expression would cost more than the rest."""
+    head, star, tail = pattern.partition("*")
+    return name == pattern if not star else name.startswith(head) and (not tail or fnmatchcase(name, pattern))
+
+
+def deprecation(image: str) -> Repository | None:
+    """The entry that says that the repository has ended."""
+    return next((r for r in repositories_of(image) if r.deprecated), None)
+
+
+def end_of_support(image: str) -> tuple[str, date, Repository] | None:
+    """The line of versions that the tag belongs to and its last day, None where either is unknown."""
+    version = leading_version(parse_reference(image).tag)
+    if version is None:
+        return None
+    key = version_key(version)
+    found = [
+        (line, day, repository)
+        for repository in repositories_of(image)
+        for line, day in repository.support.items()
+        if key[: len(version_key(line))] == version_key(line)
+    ]
+    return max(found, key=lambda entry: len(entry[0]), default=None)
+
+
+def lacking(image: str) -> Iterator[tuple[str, Repository]]:
+    """Programs that the image does not hold."""
+    tag = parse_reference(image).tag or ""
+    for repository in repositories_of(image):
+        if not any(part in tag for part in repository.lacks_unless):
+            yield from ((name, repository) for name in repository.lacks)

@@ -1,0 +1,113 @@
+"""What several checks ask of a stack; no check itself."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from nftui.catalog import repositories_of
+from nftui.model.stack import Role
+
+if TYPE_CHECKING:
+    from nftui.model.facts import Facts
+    from nftui.model.stack import Port, Service
+
+COMPOSE = "compose specification"
+STORES = frozenset({
+    Role.POSTGRES, Role.PGBOUNCER, Role.POOLER, Role.REDIS, Role.KEYDB, Role.DRAGONFLY, Role.MEMCACHED, Role.QDRANT,
+    Role.MYSQL, Role.CLICKHOUSE,
+})  # fmt: skip
+"""Roles that hold data, or lead straight to it."""
+KEEPERS = frozenset({Role.POSTGRES, Role.REDIS, Role.KEYDB, Role.QDRANT, Role.OLLAMA, Role.MYSQL, Role.CLICKHOUSE})
+"""Roles whose data lies on disk and is read all the time."""
+_TASK = re.compile(
+    r"(?<![a-z])(init|migrat\w*|setup|seed\w*|bootstrap|install|create[-_]?\w*|provision\w*|import|export|pull|preload|"
+    r"wait|backup|restore|dump|test|tests|e2e|upgrade|fix[-_]perm\w*|chown|permissions|prepare|one[-_]?shot|job)(?![a-z])"
+)
+
+
+def mapping(value: object) -> Mapping[str, object]:
+    """The value where it is a mapping, else an empty one."""
+    return value if isinstance(value, Mapping) else {}
+
+
+def sequence(value: object) -> Sequence[object]:
+    """The value where it is a list, else an empty one."""
+    return value if isinstance(value, (list, tuple)) else ()
+
+
+def is_store(service: Service) -> bool:
+    """A database, a cache, a queue or a pooler before one."""
+    if service.role in STORES:
+        return True
+    known = service.role in (Role.APP, Role.UNKNOWN) and service.image
+    return bool(known) and any(r.store for r in repositories_of(service.image or ""))
+
+
+def dependents(facts: Facts) -> dict[str, list[tuple[Service, str]]]:
+    """Service to those that wait for it, each with the condition."""
+    found: dict[str, list[tuple[Service, str]]] = {}
+    for service in facts.stack.services:
+        depends = service.config.get("depends_on")
+        for name, wanted in mapping(depends).items():
+            condition = str(mapping(wanted).get("condition") or "service_started")
+            found.setdefault(name, []).append((service, condition))
+        for listed in sequence(depends):
+            found.setdefault(str(listed), []).append((service, "service_started"))
+    return found
+
+
+def lasting(facts: Facts) -> Iterator[Service]:
+    """Services that are there to stay: no clients, no tasks that end, none that is scaled to zero."""
+    ending = {
+        name
+        for name, others in dependents(facts).items()
+        if any(condition == "service_completed_successfully" for _, condition in others)
+    }
+    for service in facts.stack.services:
+        gone = service.role in (Role.CLIENT, Role.UNKNOWN) or service.name in ending or service.scale == 0
+        if not gone and not (service.role is Role.APP and _is_task(service)):
+            yield service
+
+
+def _is_task(service: Service) -> bool:
+    """A program that does one thing and ends, or that people start by hand, by all that the service says."""
+    config = service.config
+    if service.restart in ("no", "on-failure", "false") or config.get("stdin_open") or config.get("tty"):
+        return True
+    if service.ports or mapping(config.get("healthcheck")).get("test"):
+        return False
+    words = (*(service.entrypoint or ()), *(service.command or ()))
+    # The first word is the program; a later one with a slash is a path: `server /export` serves.
+    named = [service.name, *(w.rpartition("/")[2] for w in words[:1]), *(w for w in words[1:] if "/" not in w)]
+    return bool(_TASK.search(" ".join(named).lower())) or bool(service.profiles and not service.restart)
+
+
+def is_everywhere(port: Port) -> bool:
+    """Published on every interface, by IPv4 or IPv6."""
+    return (port.host_ip or "").strip("[]") in ("", "0.0.0.0", "::", "0:0:0:0:0:0:0:0")  # noqa: S104
+
+
+def health_test(service: Service) -> tuple[str, ...]:
+    """The declared check as words, ("CMD-SHELL", …) or ("CMD", …); () where there is none or it is switched off."""
+    check = mapping(service.config.get("healthcheck"))
+    test = check.get("test")
+    if check.get("disable") or not test:
+        return ()
+    words = ("CMD-SHELL", test) if isinstance(test, str) else tuple(str(w) for w in sequence(test))
+    return () if not words or words[0] == "NONE" else words
+
+
+def has_healthcheck(service: Service) -> bool:
+    """Whether it can say that it is ready, by its own check or by the image's; True where that is not known."""
+    if health_test(service):
+        return True
+    check = mapping(service.config.get("healthcheck"))
+    if check.get("disable") or check.get("test"):
+        return False
+    running = service.running
+    if running is not None:
+        return running.health is not None
+    unknown = bool(service.config.get("build")) or service.role in (Role.APP, Role.UNKNOWN)
+    return (unknown and not is_store(service)) or any(r.own_healthcheck for r in repositories_of(service.image or ""))

@@ -1,0 +1,107 @@
+"""Findings about healthchecks: one that is missing, one that can never be green."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from nftui.catalog import lacking, repositories_of
+from nftui.catalog.programs import script_programs, started
+from nftui.checks._common import COMPOSE, dependents, has_healthcheck, health_test, is_store
+from nftui.engine.evidence import at
+from nftui.model.findings import Evidence, Finding, Level
+from nftui.model.message import msg
+from nftui.model.stack import Role
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from nftui.model.facts import Facts
+    from nftui.model.message import Message
+    from nftui.model.stack import Service
+
+_READY_LATE = frozenset({Role.POSTGRES, Role.MYSQL, Role.CLICKHOUSE, Role.REDIS, Role.KEYDB, Role.QDRANT, Role.OLLAMA})
+"""Servers that are started some time before they answer."""
+_FETCHERS = ("curl", "wget", "nc", "python", "python3", "node", "bash")
+_PATH = re.compile(r"https?://[\w.\[\]:-]+?(/[\w./-]*)?(?=[\s\"'?|;&)]|$)")
+
+
+def missing(facts: Facts) -> Iterable[Finding]:
+    """healthcheck-missing: others wait for a service that cannot say that it is ready."""
+    waiting = dependents(facts)
+    for service in facts.stack.services:
+        others = [(o, c) for o, c in waiting.get(service.name, ()) if c != "service_completed_successfully"]
+        strict = [o for o, c in others if c == "service_healthy"]
+        late = service.role in _READY_LATE or (is_store(service) and service.role is Role.APP)
+        if not others or not (late or strict) or has_healthcheck(service):
+            continue
+        names = ", ".join(o.name for o, _ in others)
+        detail = msg("{others} start as soon as its process exists, before it answers.", others=names)
+        if strict:
+            detail = msg("{others} wait until it is healthy, which it never says: they do not start.", others=names)
+        yield Finding(
+            "healthcheck-missing", Level.HIGH if strict else Level.MEDIUM, service.name,
+            msg("Others wait for it, and it cannot say that it is ready"), detail,
+            tuple(_waits(service, others)), f"{COMPOSE}, depends_on",
+        )  # fmt: skip
+
+
+def _waits(service: Service, others: Iterable[tuple[Service, str]]) -> Iterator[Evidence]:
+    yield at(service, "healthcheck", "healthcheck")
+    for other, condition in others:
+        yield at(other, f"{other.name}.depends_on.{service.name}", f"depends_on.{service.name}", condition)
+
+
+def tool_missing(facts: Facts) -> Iterable[Finding]:
+    """healthcheck-tool-missing: the check calls what the image has not, or asks for a path that the server has not."""
+    waiting = dependents(facts)
+    for service in facts.stack.services:
+        test = health_test(service)
+        if not test or not service.image or _is_adapted(service):
+            continue
+        detail = _absent(service, test) or _no_path(service, test)
+        if detail is None:
+            continue
+        strict = any(c == "service_healthy" for _, c in waiting.get(service.name, ()))
+        yield Finding(
+            "healthcheck-tool-missing", Level.HIGH if strict else Level.MEDIUM, service.name,
+            msg("The healthcheck can never be green"), detail,
+            (at(service, "healthcheck.test", "healthcheck.test", " ".join(test)),),
+            repositories_of(service.image)[0].source,
+        )  # fmt: skip
+
+
+def _is_adapted(service: Service) -> bool:
+    """Built here, or something is installed or mounted that may bring the tool."""
+    words = " ".join((*(service.command or ()), *(service.entrypoint or ())))
+    mounted = any(m.target.startswith(("/usr/bin/", "/usr/local/bin", "/bin/")) for m in service.mounts)
+    return (
+        bool(service.config.get("build")) or mounted or bool(re.search(r"apt(-get)?\s|apk\s|microdnf|install", words))
+    )
+
+
+def _programs(test: tuple[str, ...]) -> list[str]:
+    found = script_programs(test[1]) if test[0] == "CMD-SHELL" and len(test) > 1 else started(test[1:])
+    return [program[0] for program in found]
+
+
+def _absent(service: Service, test: tuple[str, ...]) -> Message | None:
+    """A program that the image lacks, where the check has no other one to fall back to."""
+    absent = {name for name, _ in lacking(service.image or "")}
+    if test[0] == "CMD-SHELL" and "sh" in absent:
+        return msg("The image has no shell, and the check needs one.")
+    programs = _programs(test)
+    gone = [p for p in programs if p in absent]
+    if not gone or any(p in _FETCHERS and p not in absent for p in programs):
+        return None
+    return msg("{tool} is not in the image.", tool=gone[0])
+
+
+def _no_path(service: Service, test: tuple[str, ...]) -> Message | None:
+    unknown = {path for r in repositories_of(service.image or "") for path in r.no_paths}
+    asked = [found.group(1) or "/" for found in _PATH.finditer(" ".join(test))]
+    wrong = [path for path in asked if path.rstrip("/") in unknown]
+    return msg("The server has no {path}: it answers 404.", path=wrong[0]) if wrong else None
+
+
+CHECKS = (missing, tool_missing)

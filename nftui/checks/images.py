@@ -1,0 +1,112 @@
+"""Findings about images: tags that move, repositories that ended, versions out of support."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from nftui.catalog import deprecation, end_of_support
+from nftui.catalog.references import parse_reference
+from nftui.checks._common import is_store
+from nftui.engine.evidence import at
+from nftui.model.findings import Evidence, Finding, Level
+from nftui.model.message import msg
+from nftui.model.stack import Role
+from nftui.system.clock import SystemClock
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from nftui.model.facts import Facts
+    from nftui.model.stack import Service
+
+_MOVING = re.compile(
+    r"latest|stable|main|master|edge|nightly|dev|develop|development|beta|alpha|rolling|next|lts|current|release|canary|"
+    r"unstable|testing|prod|production|snapshot|head|trunk|preview|experimental|mainline|community|rocm|cuda|gpu|cpu|"
+    r"ollama|all|aio|management|fpm|apache|oss|ee|ce|full"
+)
+"""Words of a tag that name no version."""
+_VARIANT = re.compile(
+    r"(alpine|slim|ubi|ubuntu|debian|bookworm|bullseye|buster|trixie|jammy|noble|focal|scratch|distroless|linux|amd64|"
+    r"arm64|arm64v8|armv7|x86|windows|cuda|rocm|py|python|jdk|jre|php|node)[\d.]*"
+)
+_HASH = re.compile(r"(sha-?)?[0-9a-f]{7,64}")
+
+
+def _images(facts: Facts) -> Iterator[tuple[Service, str]]:
+    """Services that take their image from a registry, by tag."""
+    built = {s.image for s in facts.stack.services if s.config.get("build") and s.image}
+    for service in facts.stack.services:
+        image = service.image or ""
+        policy = service.config.get("pull_policy")
+        local = image in built or policy == "build" or (policy == "never" and "/" not in image)
+        if image and not image.startswith("/") and not image.endswith((":", "/")) and "@" not in image and not local:
+            yield service, image
+
+
+def floating_tag(facts: Facts) -> Iterable[Finding]:
+    """image-floating-tag: a tag that names no version; a digest, a build and a version tag are silent."""
+    for service, image in _images(facts):
+        tag = parse_reference(image).tag
+        if not _moves(tag):
+            continue
+        store = is_store(service)
+        detail = msg(
+            "The next pull may bring another major version, which may not read the data that is there."
+            if store else "What the tag `{tag}` means changes with every release: two machines, or today and tomorrow, "
+            "may run different programs.", tag=tag or "latest",
+        )  # fmt: skip
+        yield Finding(
+            "image-floating-tag", Level.MEDIUM if store else Level.LOW, service.name,
+            msg("The image's tag moves: what runs tomorrow is not what runs today"), detail,
+            (_evidence(service, image),), "docker documentation, pin base image versions",
+        )  # fmt: skip
+
+
+def _moves(tag: str | None) -> bool:
+    if tag is None:
+        return True
+    parts = [p for p in re.split(r"[-_+]", tag.lower()) if p]
+    if any(_HASH.fullmatch(p) and re.search(r"\d", p) for p in parts) or _HASH.fullmatch(tag):
+        return False
+    named = [p for p in parts if not _VARIANT.fullmatch(p)]
+    if any(re.search(r"\d", p) for p in named):
+        return False
+    return all(_MOVING.fullmatch(p) for p in named) or any(p in ("latest", "nightly", "edge") for p in named)
+
+
+def deprecated(facts: Facts) -> Iterable[Finding]:
+    """image-deprecated: nothing new comes from the repository."""
+    for service, image in _images(facts):
+        found = deprecation(image)
+        if found is None:
+            continue
+        detail = msg("{why}. Its place was taken by {instead}.", why=found.deprecated, instead=found.instead)
+        yield Finding(
+            "image-deprecated", Level.MEDIUM, service.name, msg("The image's repository is frozen or abandoned"),
+            detail if found.instead else msg("{why}.", why=found.deprecated), (_evidence(service, image),),
+            found.source,
+        )  # fmt: skip
+
+
+def outdated(facts: Facts) -> Iterable[Finding]:
+    """image-outdated: support of the tag's line of versions has ended. PostgreSQL has an id of its own."""
+    today = SystemClock().now().date()
+    for service in facts.stack.services:
+        image = service.image or ""
+        found = end_of_support(image) if service.role is not Role.POSTGRES and image else None
+        if found is None or found[1] >= today or service.config.get("build"):
+            continue
+        line, day, source = found
+        yield Finding(
+            "image-outdated", Level.MEDIUM, service.name, msg("Version {line} is out of support", line=line),
+            msg("No fixes since {day}, security holes included; newer lines are supported.", day=day.isoformat()),
+            (_evidence(service, image),), source.source,
+        )  # fmt: skip
+
+
+def _evidence(service: Service, image: str) -> Evidence:
+    return at(service, "image", "image", image)
+
+
+CHECKS = (floating_tag, deprecated, outdated)

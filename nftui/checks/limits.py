@@ -1,0 +1,138 @@
+"""Findings about memory and CPU limits."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from nftui.catalog import repositories_of
+from nftui.checks._common import COMPOSE, lasting, mapping
+from nftui.engine.evidence import at
+from nftui.model.findings import Evidence, Finding, Level
+from nftui.model.message import msg
+from nftui.model.stack import Role
+from nftui.model.units import human_size, parse_size
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from nftui.model.facts import Facts
+    from nftui.model.stack import Service
+
+_HUNGRY = frozenset({Role.POSTGRES, Role.MYSQL, Role.CLICKHOUSE, Role.QDRANT, Role.OLLAMA, Role.REDIS, Role.KEYDB})
+_NEAR_FULL = 0.95
+_JAVA = re.compile(r"-Xmx(\d+[kKmMgG])")
+_NODE = re.compile(r"--max[-_]old[-_]space[-_]size[= ](\d+)")
+_BUFFER_POOL = re.compile(r"innodb[-_]buffer[-_]pool[-_]size[= ](\d+[kKmMgG]?)")
+
+
+def limits_missing(facts: Facts) -> Iterable[Finding]:
+    """limits-missing: a lasting service that may take all memory of the host."""
+    for service in lasting(facts):
+        running = service.running
+        if service.memory_limit_bytes or (running and running.memory_limit_bytes):
+            continue
+        yield Finding(
+            "limits-missing", Level.MEDIUM if service.role in _HUNGRY else Level.LOW, service.name,
+            msg("Nothing bounds its memory"),
+            msg("When memory runs out the kernel picks a victim on the whole host, and it may be another service."),
+            (at(service, "deploy.resources.limits.memory", "deploy.resources.limits"),), f"{COMPOSE}, resources",
+            "limits",
+        )  # fmt: skip
+
+
+def exceed_host(facts: Facts) -> Iterable[Finding]:
+    """limits-exceed-host: what the active services may take together is more than there is."""
+    total = (facts.engine.memory_bytes if facts.engine else None) or facts.host.memory_bytes
+    limited = [s for s in facts.stack.services if s.active and s.memory_limit_bytes]
+    sum_ = sum((s.memory_limit_bytes or 0) * s.scale for s in limited)
+    if not total or sum_ <= total:
+        return
+    limited.sort(key=lambda s: -(s.memory_limit_bytes or 0))
+    yield Finding(
+        "limits-exceed-host", Level.MEDIUM, None, msg("The memory limits together do not fit the host"),
+        msg("They add up to {sum}; the host has {total}.", sum=human_size(sum_), total=human_size(total)),
+        tuple(_limit(s, s.memory_limit_bytes or 0) for s in limited), f"{COMPOSE}, resources", "limits",
+    )  # fmt: skip
+
+
+def _limit(service: Service, size: int) -> Evidence:
+    key = "mem_limit" if service.config.get("mem_limit") else "deploy.resources.limits.memory"
+    return at(service, f"{service.name}.{key}", key, human_size(size))
+
+
+def too_small(facts: Facts) -> Iterable[Finding]:
+    """limit-too-small: below what the service was told to use, needs by its makers' word, or uses now."""
+    for service in facts.stack.services:
+        limit = service.memory_limit_bytes
+        reasons = list(_reasons(facts, service, limit)) if limit else []
+        if limit and reasons:
+            needs = "; ".join(f"{e.key} {e.value}" for e in reasons)
+            yield Finding(
+                "limit-too-small", Level.HIGH, service.name, msg("Its memory limit is below what it needs"),
+                msg("The limit is {limit}: {needs}.", limit=human_size(limit), needs=needs),
+                (_limit(service, limit), *reasons), f"{COMPOSE}, resources", "limits",
+            )  # fmt: skip
+
+
+def _reasons(facts: Facts, service: Service, limit: int) -> Iterator[Evidence]:
+    reserved = service.memory_reservation_bytes
+    if reserved and reserved > limit:
+        yield at(service, "reservations.memory", "deploy.resources.reservations.memory", human_size(reserved))
+    for key, place, told in _told(service):
+        if told >= limit:
+            yield at(service, key, place, human_size(told))
+    for repository in repositories_of(service.image or ""):
+        if repository.least_memory > limit:
+            yield Evidence("needs at least", human_size(repository.least_memory))
+    used = facts.usage.get(service.name, 0)
+    if used > limit * _NEAR_FULL * service.scale:
+        yield Evidence("in use", human_size(used))
+    if any(c.oom_killed for c in service.containers):
+        yield Evidence("State.OOMKilled", "true")
+
+
+def _told(service: Service) -> Iterator[tuple[str, str, int]]:
+    """Memory that the service is told to take for itself: name, place, bytes."""
+    for name, value in service.environment.items():
+        yield from ((f"{name} -Xmx", f"environment.{name}", parse_size(x) or 0) for x in _JAVA.findall(value or ""))
+        yield from (
+            (f"{name} max-old-space-size", f"environment.{name}", int(x) * 2**20) for x in _NODE.findall(value or "")
+        )
+    words = " ".join((*(service.entrypoint or ()), *(service.command or ())))
+    yield from (("-Xmx", "command", parse_size(x) or 0) for x in _JAVA.findall(words))
+    yield from (("innodb_buffer_pool_size", "command", parse_size(x) or 0) for x in _BUFFER_POOL.findall(words))
+
+
+def cpu_exceeds_host(facts: Facts) -> Iterable[Finding]:
+    """cpu-limit-exceeds-host: the engine refuses to create the container."""
+    count = (facts.engine.cpus if facts.engine else None) or facts.host.cpu.logical
+    for service in facts.stack.services:
+        if not count or not service.cpus or service.cpus <= count:
+            continue
+        key = "cpus" if service.config.get("cpus") else "deploy.resources.limits.cpus"
+        yield Finding(
+            "cpu-limit-exceeds-host", Level.HIGH if service.active else Level.MEDIUM, service.name,
+            msg("The container cannot be created here: it asks for more CPUs than there are"),
+            msg("It may use {cpus} CPUs, the host has {count}; the engine refuses that.",
+                cpus=f"{service.cpus:g}", count=count),
+            (at(service, key, key, f"{service.cpus:g}"),), "nextflow reference, experiment 7", "limits",
+        )  # fmt: skip
+
+
+def reservation_ignored(facts: Facts) -> Iterable[Finding]:
+    """reservation-cpus-ignored: Compose honours it in Swarm only."""
+    for service in facts.stack.services:
+        reserved = mapping(mapping(mapping(service.config.get("deploy")).get("resources")).get("reservations"))
+        value = str(reserved.get("cpus") or "")
+        if not value or re.fullmatch(r"0*\.?0*", value):
+            continue
+        key = "deploy.resources.reservations.cpus"
+        yield Finding(
+            "reservation-cpus-ignored", Level.INFO, service.name, msg("A CPU reservation that Compose ignores"),
+            msg("Outside Swarm nothing is reserved: `cpu_shares` gives weight, `cpuset` gives CPUs."),
+            (at(service, key, key, value),), "docker compose, create.go; nextflow reference, experiment 11",
+        )  # fmt: skip
+
+
+CHECKS = (limits_missing, exceed_host, too_small, cpu_exceeds_host, reservation_ignored)

@@ -1,0 +1,164 @@
+"""default-password: a password that everyone can read in the file, or that everyone knows."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from nftui.checks._common import STORES, is_everywhere, mapping
+from nftui.engine.evidence import at
+from nftui.model.findings import Evidence, Finding, Level
+from nftui.model.message import msg
+from nftui.system.redaction import MASK, is_secret_name
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from nftui.model.facts import Facts
+    from nftui.model.stack import Service
+
+_HIDDEN = "\0"
+"""Stands for a value that the file does not show."""
+_VARIABLE = re.compile(r"\$\$|\$\{(\w+)(?:(:?[-?+])((?:[^{}]|\{[^{}]*\})*))?\}|\$(\w+)")
+_URL = re.compile(r"\b[a-z][a-z0-9+.-]*://[^\s:/@\"'<>]*:((?:(?!://)[^\s\"'<>@/])+)@", re.IGNORECASE)
+_FLAG = re.compile(r"--(?:requirepass|masterauth|password|default-password|root-password|pass)[ =]+(\S+)")
+_ASSIGNED = re.compile(r"\w*pass(?:word|wd)\w*['\"]?\]?\s*[=:]>?\s*['\"]([^'\"\n]+)['\"]", re.IGNORECASE)
+_PASSWORD = re.compile(r"pass(word|wd|phrase)?(?![a-z])|(?<![a-z])pwd(?![a-z])|requirepass", re.IGNORECASE)
+_NO_PASSWORD = re.compile(
+    r"(^|_)(allow|enable|enabled|disable|disabled|random|min|max|reset|require|required|policy|forgot|hash|hashing|expiry|"
+    r"strength|login|auth_method|age|ttl|attempts|rounds|iterations)(_|$)",
+    re.IGNORECASE,
+)
+_SWITCH = re.compile(r"(true|false|yes|no|on|off|none|null|0|1|md5|scram-sha-256|trust|auto)?", re.IGNORECASE)
+_ELSEWHERE = re.compile(r"^(/|\./|file:|__|vault:|op://|aws-sm:|\{\{|<|\$\()")
+_TELLING = 6
+"""Characters from which on an equal value is no chance."""
+_OWN_PREFIXES = ("POSTGRES", "PG", "MYSQL", "MARIADB", "REDIS", "VALKEY", "CLICKHOUSE", "QDRANT")
+_KNOWN = frozenset(
+    ("postgres", "postgresql", "password", "passwd", "passw0rd", "p@ssw0rd", "pass", "changeme", "changethis", "secret",
+     "admin", "admin123", "root", "toor", "test", "testing", "example", "guest", "user", "default", "letmein", "qwerty",
+     "123", "1234", "12345", "123456", "12345678", "123456789", "1234567890", "111111", "abc123", "password1",
+     "password123", "mysecretpassword", "my-secret-pw", "supersecret", "secretpassword", "minioadmin", "minio123",
+     "miniosecret", "redis", "mysql", "mariadb", "mongo", "rabbitmq", "clickhouse", "grafana", "neo4j", "elastic",
+     "langfuse", "langflow", "flowise", "n8n", "dify", "difyai123456", "nextcloud", "wordpress", "keycloak", "zammad",
+     "paperless", "immich", "netbox", "outline", "plane", "supabase", "mysecret", "mysalt", "myredissecret", "docker",
+     "foobar", "demo", "dev", "development", "s3cret", "secret123", "adminadmin", "superuser", "pgadmin",
+     "j5brhraxflqsif0k", "h733kdjndks81", "t4ph722qj5qheq1qfu36")
+)  # fmt: skip
+"""Values that stand in documentation and example files everywhere."""
+_EXAMPLE = re.compile(
+    r"change[-_ ]?(me|this|it|in|password)|replace[-_ ]?(me|this|with)|^your[-_ ]|yourpassword|yoursecret|"
+    r"super[-_]?secret|^insert[-_ ]|placeholder|^(.)\2{5,}$|example[-_]?(password|secret)|^my[-_]?(secret|password)|"
+    r"dummy|secret[-_]?key[-_]?here|password[-_]?here",
+    re.IGNORECASE,
+)
+
+
+def default_password(facts: Facts) -> Iterable[Finding]:
+    """default-password: literal, an interpolation's default, in a URL or a flag; or a well-known one of `.env`."""
+    public = frozenset(p for s in facts.stack.services for p in _given_away(facts, s))
+    for service in facts.stack.services:
+        found = tuple(dict.fromkeys(_found(facts, service, public)))
+        if not found:
+            continue
+        open_ = any(is_everywhere(port) for port in service.ports)
+        detail = msg(
+            "Whoever reads the files, or knows the product's example, knows it. It belongs in `.env` (not in version "
+            "control) or in a secret, and must be one of your own."
+        )
+        yield Finding(
+            "default-password", Level.HIGH if open_ else Level.MEDIUM, service.name,
+            msg("A password that is in the file for all to read, or that everyone knows"), detail, found,
+            "OWASP, use of hard-coded and default credentials",
+        )  # fmt: skip
+
+
+def _found(facts: Facts, service: Service, public: frozenset[str]) -> Iterator[Evidence]:
+    raw = _raw_environment(service)
+    for name, value in _secrets(service, raw):
+        shown = _shown(raw[name], facts.stack.environment) if name in raw else ""
+        known = _is_candidate(name, value) and (_is_known(value) or (value in public and _PASSWORD.search(name)))
+        urls = any(_is_known(p) or p in public for p in _URL.findall(value))
+        if known or urls or any(_literals(name, value, shown)):
+            yield at(service, name, f"environment.{name}", MASK)
+    yield from (at(service, flag, key, MASK) for flag, key, _ in _in_commands(facts, service))
+
+
+def _given_away(facts: Facts, service: Service) -> Iterator[str]:
+    """Passwords that the Compose files show; the same value out of `.env` is no secret any more."""
+    raw = _raw_environment(service)
+    for name, value in _secrets(service, raw):
+        if name in raw:
+            shown = _shown(raw[name], facts.stack.environment)
+            yield from (p for p in _literals(name, value, shown) if len(p) >= _TELLING)
+    yield from (p for _, _, p in _in_commands(facts, service) if len(p) >= _TELLING)
+
+
+def _secrets(service: Service, raw: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Variables that may hold a password of this service."""
+    waits = bool(service.config.get("depends_on"))
+    for name, value in service.environment.items():
+        if not value or _NO_PASSWORD.search(name) or (service.role in STORES and not _PASSWORD.search(name)):
+            continue
+        # A shared env_file hands everything to everyone: it counts where the service can have a use for it.
+        if name in raw or (name.startswith(_OWN_PREFIXES) if service.role in STORES else waits):
+            yield name, value
+
+
+def _literals(name: str, value: str, shown: str) -> Iterator[str]:
+    """Passwords of one variable that the file itself shows: `value` is in force, `shown` what the file gives away."""
+    written = _URL.findall(shown)
+    yield from (p for p in _URL.findall(value) if p in written)
+    if "\n" in value:
+        yield from (p for p in _ASSIGNED.findall(shown) if _HIDDEN not in p and p in value)
+    elif shown == value and _PASSWORD.search(name) and _is_candidate(name, value):
+        yield value
+
+
+def _is_candidate(name: str, value: str) -> bool:
+    if not is_secret_name(name) or name.upper().endswith("_FILE"):
+        return False
+    return not (_SWITCH.fullmatch(value) or _ELSEWHERE.match(value) or "://" in value)
+
+
+def _is_known(value: str) -> bool:
+    return value.lower() in _KNOWN or bool(_EXAMPLE.search(value))
+
+
+def _raw_environment(service: Service) -> Mapping[str, str]:
+    """Variables as written; those that come from an env_file are not in it."""
+    raw = service.raw.get("environment")
+    if isinstance(raw, (list, tuple)):
+        return {k: v for k, sign, v in (str(entry).partition("=") for entry in raw) if sign}
+    return {name: str(value) for name, value in mapping(raw).items() if value is not None}
+
+
+def _shown(raw: str, environment: Mapping[str, str]) -> str:
+    """What the file gives away: defaults that are in force stay, what comes from `.env` is hidden."""
+
+    def replaced(found: re.Match[str]) -> str:
+        if found[0] == "$$":
+            return "$"
+        name, operator, other = found[1] or found[4], found[2] or "", found[3] or ""
+        value = environment.get(name)
+        if "-" not in operator:
+            return _HIDDEN
+        default = _shown(other, environment)
+        return default if value is None or value == default or (value == "" and ":" in operator) else _HIDDEN
+
+    return _VARIABLE.sub(replaced, raw)
+
+
+def _in_commands(facts: Facts, service: Service) -> Iterator[tuple[str, str, str]]:
+    """Passwords among the arguments: flag, Compose key, password."""
+    for key in ("command", "entrypoint"):
+        raw = service.raw.get(key)
+        text = " ".join(map(str, raw)) if isinstance(raw, (list, tuple)) else str(raw or "")
+        in_force = " ".join((service.command if key == "command" else service.entrypoint) or ())
+        for found in _FLAG.finditer(_shown(text, facts.stack.environment)):
+            password = found.group(1).strip("\"'")
+            if password and _HIDDEN not in password and "$" not in password and password in in_force:
+                yield found.group(0).split("=")[0].split()[0], key, password
+
+
+CHECKS = (default_password,)

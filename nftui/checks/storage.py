@@ -1,0 +1,199 @@
+"""Findings about where data lies, and whether there is a copy of it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
+
+from nftui.catalog import data_paths
+from nftui.checks._common import KEEPERS, mapping
+from nftui.engine.evidence import at
+from nftui.model.findings import Evidence, Finding, Level
+from nftui.model.host import Medium
+from nftui.model.message import msg
+from nftui.model.stack import Role
+from nftui.model.units import GIB, human_size
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from nftui.model.facts import Facts
+    from nftui.model.host import Mount
+    from nftui.model.stack import MountSpec, Service
+
+_VOLATILE = ("/dev/shm", "/run", "/var/run", "/tmp")  # noqa: S108
+"""Directories of the host that do not survive a reboot."""
+_ROOM = 20 * GIB
+"""Bytes free on the faster disk before it is worth a word."""
+_BACKUP = re.compile(
+    r"backup|pg_?dump|pg_basebackup|mysqldump|mariadb-dump|mariabackup|xtrabackup|mongodump|restic|borg|duplicati|kopia|"
+    r"duplicacy|wal-?g|pgbackrest|barman|velero|rsnapshot|\brsync\b|\bautorestic\b",
+    re.IGNORECASE,
+)
+_REMOTE = re.compile(
+    r"S3_|AWS_|RCLONE|RESTIC_REPOSITORY|B2_|AZURE|GCS_|GOOGLE_|WEBDAV|SSH_|SFTP|DROPBOX|BORG_REPO|NEXTCLOUD|MINIO",
+    re.IGNORECASE,
+)
+_TARGET = re.compile(r"backup|dump|archive|borg|restic|snapshots?$", re.IGNORECASE)
+
+
+def _data(service: Service) -> Iterator[tuple[int, MountSpec]]:
+    """Mounts that hold the service's data."""
+    roots = data_paths(service.role, service.image, service.version)
+    for number, mount in enumerate(service.mounts):
+        target = PurePosixPath(mount.target)
+        if mount.type in ("bind", "volume") and any(
+            target == PurePosixPath(r) or PurePosixPath(r) in target.parents or target in PurePosixPath(r).parents
+            for r in roots
+        ):
+            yield number, mount
+
+
+def _host_path(facts: Facts, service: Service, mount: MountSpec) -> str | None:
+    """Where the data lies on this machine; None where that is not known, or it is another machine."""
+    if facts.engine is not None and not facts.engine.local:
+        return None
+    live = service.running
+    for actual in live.mounts if live else ():
+        if actual.target == mount.target and actual.host_path:
+            return actual.host_path
+    if mount.type == "bind":
+        return mount.source
+    root = facts.engine.data_root if facts.engine else ""
+    volume = mapping(facts.stack.volumes.get(mount.source or ""))
+    device = mapping(volume.get("driver_opts")).get("device")
+    if volume.get("driver") not in (None, "local") or device:
+        return str(device) if device and str(device).startswith("/") else None
+    return f"{root.rstrip('/')}/volumes/{volume.get('name') or mount.source}/_data" if root and mount.source else None
+
+
+def slow_medium(facts: Facts) -> Iterable[Finding]:
+    """storage-slow-medium: a database on a rotating disk while a faster one has room."""
+    fast = [m for m in facts.host.mounts if m.medium in (Medium.NVME, Medium.SSD) and not m.ephemeral
+            and (m.free_bytes or 0) > _ROOM and m.filesystem not in ("vfat", "tmpfs", "squashfs")]  # fmt: skip
+    for service in facts.stack.services if fast else ():
+        for number, mount, place in _placed(facts, service):
+            if place.medium is Medium.HDD:
+                best = max(fast, key=lambda m: (m.medium is Medium.NVME, m.free_bytes or 0))
+                yield Finding(
+                    "storage-slow-medium", Level.MEDIUM, service.name, msg("Hot data on a slow disk"),
+                    msg("{path} is on a rotating disk; {fast} ({medium}) has {free} free.", path=place.path,
+                        fast=best.path, medium=str(best.medium), free=human_size(best.free_bytes)),
+                    (at(service, mount.target, f"volumes.{number}", mount.source),
+                     Evidence(place.path, f"{place.disk or '?'}: {place.medium}")), "storage reference 3.1", "storage",
+                )  # fmt: skip
+                break
+
+
+def _placed(facts: Facts, service: Service) -> Iterator[tuple[int, MountSpec, Mount]]:
+    for number, mount in _data(service) if service.role in KEEPERS else ():
+        path = _host_path(facts, service, mount)
+        place = facts.host.mount_for(path) if path else None
+        if place is not None:
+            yield number, mount, place
+
+
+def ephemeral(facts: Facts) -> Iterable[Finding]:
+    """storage-ephemeral: a database on a disk, or in a directory, that does not survive."""
+    for service in facts.stack.services:
+        for number, mount, why in _lost(facts, service):
+            yield Finding(
+                "storage-ephemeral", Level.HIGH, service.name, msg("A database on storage that does not survive"),
+                msg("{why}: the data is gone after a reboot or a stop of the machine.", why=why),
+                (at(service, mount.target, f"volumes.{number}", mount.source),), "storage reference 3.1", "storage",
+            )  # fmt: skip
+            break
+
+
+def _volatile(path: str) -> str | None:
+    """The directory above that is emptied at a reboot."""
+    return next((d for d in _VOLATILE if path == d or path.startswith(d + "/")), None)
+
+
+def _lost(facts: Facts, service: Service) -> Iterator[tuple[int, MountSpec, str]]:
+    # A whole project on such storage is a trial, and known to be one.
+    here = facts.stack.invocation.directory
+    for number, mount in _data(service) if service.role in KEEPERS - {Role.OLLAMA} else ():
+        source = mount.source or ""
+        if mount.type == "bind" and _volatile(source) and _volatile(source) != _volatile(here):
+            yield number, mount, source
+    home = facts.host.mount_for(here)
+    for number, mount, place in _placed(facts, service):
+        if place.ephemeral and place != home and service.role is not Role.OLLAMA:
+            yield number, mount, f"{place.path} ({place.disk or place.filesystem})"
+
+
+# -- backups -------------------------------------------------------------------------------------------------
+def backup_missing(facts: Facts) -> Iterable[Finding]:
+    """backup-missing: nothing in the stack, its labels or the host's schedules makes copies of a database."""
+    scheduled = any(_BACKUP.search(line) for line in facts.beside.schedules)
+    if scheduled or any(_makes_backups(s) for s in facts.stack.services):
+        return
+    for service in facts.stack.services:
+        kept = [(n, m) for n, m in _data(service)] if service.role in (Role.POSTGRES, Role.MYSQL) else []
+        if not kept or service.scale == 0 or "archive_command" in " ".join(service.command or ()):
+            continue
+        number, mount = kept[0]
+        yield Finding(
+            "backup-missing", Level.MEDIUM, service.name, msg("No backup of this database can be found"),
+            msg("No service of the stack, no label, no crontab and no timer of this host makes one. If another machine "
+                "does, put this finding on the ignore list with that reason."),
+            (at(service, mount.target, f"volumes.{number}", mount.source),), "issue 4; engine.md 7",
+        )  # fmt: skip
+
+
+def _makes_backups(service: Service) -> bool:
+    """A backup program, a dump in its command, or labels and variables of a backup tool."""
+    words = " ".join((service.name, service.image or "", *(service.command or ()), *(service.entrypoint or ())))
+    labels = " ".join(mapping(service.config.get("labels")))
+    return bool(_BACKUP.search(words) or re.search(r"backup|borg|restic|archive-pre", labels, re.IGNORECASE))
+
+
+def backup_same_disk(facts: Facts) -> Iterable[Finding]:
+    """backup-same-disk: the copies lie on the disk that they protect."""
+    protected = [(s, m) for s in facts.stack.services if s.role in (Role.POSTGRES, Role.MYSQL) for _, m in _data(s)]
+    sources = {m.source for _, m in protected}
+    for service in facts.stack.services if protected else ():
+        words = " ".join((service.name, service.image or "", *(service.command or ())))
+        if service.role in (Role.POSTGRES, Role.MYSQL) or not _BACKUP.search(words) or _is_sent_away(service, words):
+            continue
+        for number, mount in enumerate(service.mounts):
+            is_target = (
+                _TARGET.search(f"{mount.source} {mount.target}") and not mount.read_only and mount.source not in sources
+            )
+            same = is_target and next((m for s, m in protected if _same_disk(facts, service, mount, s, m)), None)
+            if same:
+                yield Finding(
+                    "backup-same-disk", Level.MEDIUM, service.name, msg("The backup lies on the disk that it protects"),
+                    msg("{backup} and {data} are on one disk: when it fails, both are gone.",
+                        backup=mount.source or "?", data=same.source or "?"),
+                    (at(service, mount.target, f"volumes.{number}", mount.source),), "storage reference 3",
+                )  # fmt: skip
+                break
+
+
+def _is_sent_away(service: Service, words: str) -> bool:
+    return bool(_REMOTE.search(words)) or any(
+        value and _REMOTE.search(name) for name, value in service.environment.items()
+    )
+
+
+def _same_disk(facts: Facts, one: Service, mount: MountSpec, other: Service, data: MountSpec) -> bool:
+    if mount.type == data.type == "volume" and _is_local(facts, mount) and _is_local(facts, data):
+        return True
+    paths = [_host_path(facts, one, mount), _host_path(facts, other, data)]
+    places = [facts.host.mount_for(p) if p else None for p in paths]
+    first, second = places
+    if first is None or second is None:
+        return False
+    return first.path == second.path or (first.disk is not None and first.disk == second.disk)
+
+
+def _is_local(facts: Facts, mount: MountSpec) -> bool:
+    volume = mapping(facts.stack.volumes.get(mount.source or ""))
+    plain = volume.get("driver") in (None, "local") and not volume.get("driver_opts") and not volume.get("external")
+    return bool(mount.source) and plain
+
+
+CHECKS = (slow_medium, ephemeral, backup_missing, backup_same_disk)

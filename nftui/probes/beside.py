@@ -1,0 +1,146 @@
+"""What lies on the machine beside a project and bears on it: schedules, the engine's configuration, scripts.
+
+Everything is bounded and nothing is raised: what cannot be read is not there, or unknown where that matters.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nftui.model.facts import Beside
+
+if TYPE_CHECKING:
+    from nftui.model.stack import Engine, Stack
+
+MAX_FILES = 400
+MAX_BYTES = 256 * 1024
+MAX_DEPTH = 3
+_CRONTABS = ("etc/crontab", "etc/anacrontab")
+_CRON_FOLDERS = (
+    *("etc/cron.d", "etc/cron.hourly", "etc/cron.daily", "etc/cron.weekly", "etc/cron.monthly"),
+    *("var/spool/cron/crontabs", "var/spool/cron", "etc/periodic/daily", "etc/periodic/weekly"),
+)
+_UNITS = "etc/systemd/system"
+_OF_THE_SYSTEM = (
+    "dpkg",
+    "passwd",
+    "apt-compat",
+    "logrotate",
+    "man-db",
+    "e2scrub_all",
+    "popularity-contest",
+    "etckeeper",
+)
+"""Jobs of the distribution, which copy package lists and the like."""
+_PROGRAMS = ("/usr/bin/", "/bin/", "/usr/sbin/", "/sbin/")
+_SCRIPT = re.compile(
+    r"(?i).*\.(sh|bash|zsh|py|js|mjs|cjs|ts|rb|pl|php|go|mk|ya?ml|toml|conf|cfg|ini|tmpl|tpl|template|j2|service|timer|"
+    r"json|sql|ps1|bat|cnf|properties|xml|lua)|(make|docker|just|task|jenkins|proc)file.*|caddyfile|justfile|[^.]+"
+)
+_SKIPPED = frozenset({".git", "node_modules", ".venv", "venv", "__pycache__", "data", "docs", "volumes", "nftui"})
+
+
+def read_beside(stack: Stack, engine: Engine | None, state: Path | None = None, root: str = "/") -> Beside:
+    """Everything about that project's surroundings; `root` is / but in tests."""
+    candidates = [k for k in stack.written.env_places if k not in stack.written.referenced]
+    kept = _size(state) if state is not None else 0
+    return Beside(
+        schedules=tuple(_schedules(Path(root))) if engine is None or engine.local else (),
+        daemon=_daemon(engine, Path(root)),
+        words=_words(stack, candidates) if candidates else frozenset(),
+        kept_bytes=kept,
+        kept_path=str(state or ""),
+    )
+
+
+def _daemon(engine: Engine | None, root: Path) -> dict[str, object] | None:
+    if engine is not None and (not engine.local or engine.product != "docker" or engine.rootless):
+        return None
+    try:
+        data = json.loads((root / "etc/docker/daemon.json").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError):
+        return None
+    return data if isinstance(data, dict) else None
+
+
+def _schedules(root: Path) -> Iterator[str]:
+    """Lines of crontabs and of the services of timers, and of the scripts that they start."""
+    for path in _schedule_files(root):
+        for line in _lines(path):
+            yield line
+            for word in re.findall(r"(?<![\w.])/[\w./-]+", line):
+                if not word.startswith(_PROGRAMS):
+                    yield from _lines(root / word.lstrip("/"))
+
+
+def _schedule_files(root: Path) -> Iterator[Path]:
+    yield from (root / name for name in _CRONTABS)
+    for folder in _CRON_FOLDERS:
+        yield from (p for p in _entries(root / folder) if p.name not in _OF_THE_SYSTEM and not p.name.startswith("."))
+    units = _entries(root / _UNITS)
+    timers = {p.stem for p in units if p.suffix == ".timer"}
+    yield from (p for p in units if p.suffix == ".service" and p.stem in timers)
+
+
+def _entries(folder: Path) -> list[Path]:
+    try:
+        return sorted(folder.iterdir())[:MAX_FILES]
+    except OSError:
+        return []
+
+
+def _lines(path: Path) -> list[str]:
+    return [line for line in _text(path).splitlines() if line.strip() and not line.lstrip().startswith("#")]
+
+
+def _text(path: Path) -> str:
+    """The file's text, "" where it is none or too large to be a script."""
+    try:
+        if not path.is_file() or path.stat().st_size > MAX_BYTES:
+            return ""
+        data = path.read_bytes()
+    except OSError:
+        return ""
+    return "" if b"\0" in data else data.decode("utf-8", errors="replace")
+
+
+def _words(stack: Stack, candidates: Iterable[str]) -> frozenset[str]:
+    """Those of the candidates that a script or a configuration in the project's directory names."""
+    left = set(candidates)
+    found: set[str] = set()
+    for number, path in enumerate(_scripts(Path(stack.invocation.directory), set(stack.written.files))):
+        if number >= MAX_FILES or not left:
+            break
+        here = left.intersection(re.findall(r"\w+", _text(path)))
+        found |= here
+        left -= here
+    return frozenset(found)
+
+
+def _scripts(directory: Path, compose_files: set[str]) -> Iterator[Path]:
+    base = len(directory.parts)
+    for folder, folders, names in os.walk(directory):
+        deep = len(Path(folder).parts) - base >= MAX_DEPTH
+        folders[:] = [] if deep else sorted(f for f in folders if f not in _SKIPPED)
+        for name in sorted(names):
+            path = os.path.join(folder, name)
+            if _SCRIPT.fullmatch(name) and path not in compose_files:
+                yield Path(path)
+
+
+def _size(folder: Path) -> int:
+    total = 0
+    for place, _, names in os.walk(folder):
+        for name in names:
+            try:
+                total += Path(place, name).lstat().st_size
+            except OSError:
+                continue
+    return total
