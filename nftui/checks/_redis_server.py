@@ -74,7 +74,7 @@ class Server:
         if written is None:
             shown = effective if effective is not None else _DEFAULTS.get(name)
             return Evidence(name, shown) if effective is not None else at(self.service, name, "command", shown)
-        if effective is None or effective == written.text or redis_size(effective) == redis_size(written.text):
+        if effective is None or _same(effective, written.text):
             return written.evidence
         shown = f"{written.evidence.value} (in force: {effective})"
         return Evidence(written.evidence.key, shown, written.evidence.file, written.evidence.line)
@@ -118,6 +118,11 @@ def redis_size(text: str) -> int | None:
     if text[-1:] in ("k", "m", "g") and text[:-1].isdigit():
         return int(text[:-1]) * {"k": 1000, "m": 1000**2, "g": 1000**3}[text[-1]]
     return parse_size(text)
+
+
+def _same(one: str, other: str) -> bool:
+    size = redis_size(one)
+    return one == other or (size is not None and size == redis_size(other))
 
 
 def apps_of(users: Sequence[Connection]) -> str:
