@@ -1,4 +1,4 @@
-"""A Redis service: over its address with redis-py, else redis-cli inside the container. Read-only, bounded.
+"""A Redis service: over its address, else redis-cli inside the container. Read-only, bounded.
 
 The password is the one that the running container's command or environment gives; it never stands on a command line.
 """
@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from nftui.clients.pglogin import Exec, file_content
+from nftui.clients.resp import RespClient
 from nftui.clients.routes import routes
 from nftui.model.errors import NftuiError
 from nftui.model.message import msg
@@ -93,47 +94,11 @@ def _port(container: Container) -> int:
     return int(match[1]) if match else 6379
 
 
-class NetworkClient:
-    """redis-py over TCP."""
-
-    def __init__(self, connection: Any, via: str) -> None:
-        self._connection, self.via = connection, via
-
-    def ask(self, *words: str) -> Any:
-        """See RedisClient."""
-        import redis
-
-        try:
-            self._connection.send_command(*words)
-            return self._connection.read_response()
-        except redis.ResponseError:
-            return None
-
-    def close(self) -> None:
-        """See RedisClient."""
-        self._connection.disconnect()
-
-
 def _network(host: str, port: int, via: str, passwords: Sequence[str]) -> RedisClient:
-    """One raw connection: no pool, no retries, no command that only redis-py wants."""
-    import redis
-
-    make: Any = redis.Connection
-    connection = make(
-        host=host, port=port, socket_timeout=TIMEOUT_S, socket_connect_timeout=TIMEOUT_S, decode_responses=True,
-        encoding_errors="replace", protocol=2, lib_name=None, lib_version=None,
-    )  # fmt: skip
-    try:
-        connection.connect()
-    except redis.ConnectionError as error:
-        raise OSError(str(error)) from None
-    client = NetworkClient(connection, via)
+    client = RespClient(host, port, via, TIMEOUT_S)
     try:
         return _login(client, passwords)
-    except redis.RedisError as error:
-        client.close()
-        raise OSError(str(error)) from None
-    except RedisUnreachable:
+    except BaseException:
         client.close()
         raise
 

@@ -37,6 +37,8 @@ def probe_redis(service: Service, exec_port: Exec | None, environ: Mapping[str, 
         return Live(PROBE, service.name, None, str(error))
     try:
         return Live(PROBE, service.name, read_facts(client), via=client.via)
+    except OSError as error:
+        return Live(PROBE, service.name, None, f"{client.via}: {error or type(error).__name__}", client.via)
     finally:
         client.close()
 

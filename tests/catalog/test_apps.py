@@ -71,7 +71,7 @@ def test_every_way_in_is_sourced_found_and_rewritten(app: App, use: Use) -> None
         default = 5432 if use.server is Role.POSTGRES else 6379
         changed = rewrite(link, source, "pooler", 6432 if use.text is None else default)
         assert changed.refused is None
-        after = source | changed.values
+        after = {**source, **changed.values}
         assert links(app, use, {**shown, **changed.values}) == []  # it points elsewhere now
         assert all(SECRET in after[k] for k, v in source.items() if SECRET in v)
         assert "pooler" in after[link.key]
@@ -79,7 +79,7 @@ def test_every_way_in_is_sourced_found_and_rewritten(app: App, use: Use) -> None
             assert "6432" in " ".join(changed.values.values())
 
 
-@pytest.mark.parametrize(("app", "use"), [c for c in CASES if c.values[1].when])  # type: ignore[attr-defined]
+@pytest.mark.parametrize(("app", "use"), [(a, u) for a in APPS for u in a.uses if u.when])
 def test_what_is_not_switched_on_is_no_connection(app: App, use: Use) -> None:
     for environment in environments(use, "store", "secret"):
         for name in use.when:
