@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from nftui.catalog.addresses import DEFAULT_PORTS, Address, find_address, replace_address, shape
 from nftui.catalog.apps import App, Purpose, Use, app_of
@@ -59,7 +60,7 @@ def _may_connect(service: Service) -> bool:
 
 
 def _of_service(service: Service, names: Names) -> Iterator[Connection]:
-    app = app_of(service.image, catalog().apps)
+    app = _app(service.image)
     environment = {k: v for k, v in service.environment.items() if v}
     done: set[str] = set()
     for use in app.uses if app else ():
@@ -73,6 +74,11 @@ def _of_service(service: Service, names: Names) -> Iterator[Connection]:
     generic = tuple(_generic(service, names, environment, done, app))
     yield from generic
     yield from _worker(service, names, environment, app)
+
+
+@lru_cache(maxsize=1024)
+def _app(image: str | None) -> App | None:
+    return app_of(image, catalog().apps)
 
 
 def _kind(role: Role) -> str:

@@ -24,6 +24,11 @@ SEVERAL = 3
 """Services with connections of their own from which a pooler pays; two small pools are no matter."""
 _SAFE = (1, 25, 2)
 _PREPARED = (1, 21)
+_NO_CLIENT = re.compile(
+    r"nginx|proxy|caddy|traefik|frontend|minio|backup|dump|migrat|(?:^|[-_/])(?:init|setup|seed|wait|cron|beat|flower)"
+    r"|housekeep|bucket|(?:^|[-_])mq$|rabbit"
+)
+"""Services that are often handed the whole environment of an application and open no connection of their own."""
 _DIRECTORY = "/etc/pgbouncer"
 _ENTRY = re.compile(r'(?m)^\s*"(?P<user>(?:[^"]|"")*)"\s+"(?P<secret>(?:[^"]|"")*)"')
 _HASHED = re.compile(r"md5[0-9a-f]{32}|SCRAM-SHA-256\$.*")
@@ -51,8 +56,11 @@ def missing(facts: Facts) -> Iterable[Finding]:
 
 
 def _holds(connection: Connection) -> bool:
-    """An application that stays connected, not a job, an exporter or a viewer."""
+    """An application that stays connected: no job, exporter or viewer, nor a proxy that is handed the environment."""
     client = connection.client
+    words = [client.name, parse_reference(client.image or "").name, *(client.command or ())[:2]]
+    if any(_NO_CLIENT.search(word) for word in words):
+        return False
     return client.active and client.role in (Role.APP, Role.UNKNOWN, Role.GRAFANA) and client.restart not in (
         "no", "on-failure"
     )  # fmt: skip

@@ -71,8 +71,12 @@ def _shown(name: str, value: str | None) -> str | None:
 def _near(name: str, known: tuple[str, ...]) -> str | None:
     """The shortest known name that ends with the same words."""
     words = [w for w in re.split(r"_+", name.upper()) if w not in ("QDRANT", "MB", "KB")]
-    found = [k for k in known if re.split(r"_+", re.sub(r"_(KB|MB)$", "", k))[-len(words) :] == words] if words else []
+    found = [k for k in known if _words(k)[-len(words) :] == words] if words else []
     return min(found, key=len, default=None)
+
+
+def _words(name: str) -> list[str]:
+    return [w for w in name.removesuffix("_KB").removesuffix("_MB").split("_") if w]
 
 
 def _config_shadowed(facts: Facts, service: Service) -> Finding | None:
