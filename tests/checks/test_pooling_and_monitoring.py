@@ -49,6 +49,8 @@ NEAR = [
     ("db", "pgbouncer-missing", services(DATABASE, app("a"), app("b")), {}),
     ("db", "pgbouncer-missing", services(DATABASE, app("a"), app("b"), app("c", "    restart: 'no'\n")), {}),
     ("db", "pgbouncer-missing", services(DATABASE, app("a"), app("b"), app("c", "    profiles: [x]\n")), {}),
+    # Handed the application's whole environment, they open no connection of their own.
+    ("db", "pgbouncer-missing", services(DATABASE, app("a"), app("b"), app("shop-nginx"), app("web-frontend")), {}),
     ("db", "pgbouncer-missing", THREE + POOLER.format(image="edoburu/pgbouncer", environment="{}", more=""), {}),
     ("db", "pgbouncer-missing", THREE.replace("@db:", "@db.example.org:"), {}),
     ("pool", "pgbouncer-auth-plaintext", pooler(environment=PLAIN.replace("scram-sha-256", "md5")), {}),

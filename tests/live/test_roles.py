@@ -6,6 +6,7 @@ import json
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import pytest
 
@@ -17,7 +18,9 @@ from nftui.probes.live import PROBES
 from nftui.probes.ollama import probe_ollama
 from nftui.probes.qdrant import probe_qdrant
 from nftui.probes.redis import probe_redis
+from tests.e2e.command import Nftui
 from tests.live.conftest import DockerExec, docker, until
+from tests.stack.running import Stack
 from tests.stack.standins import OLLAMA, QDRANT, serve
 
 PASSWORD = "not a 'real\" secret$"
@@ -199,3 +202,18 @@ def test_the_checks_ask_for_probes_that_there_are() -> None:
     from nftui.checks import load_needs
 
     assert set(load_needs()) == {"redis", "qdrant", "ollama"} <= set(PROBES)
+
+
+@pytest.mark.engine
+def test_check_tells_what_is_in_force_on_the_running_stack(running_stack: Stack, tmp_path: Path) -> None:
+    nftui = Nftui(running_stack.directory, tmp_path / "state")
+
+    def found() -> dict[str, dict[str, object]]:
+        return {f["id"]: f for f in nftui("check", "--json").json["findings"] if f["service"] == "redis"}
+
+    assert not {"redis-maxmemory-unset", "redis-policy-inert"} & set(found())
+    running_stack.exec("redis", "redis-cli", "config", "set", "maxmemory", "0")
+    running_stack.exec("redis", "redis-cli", "config", "set", "maxmemory-policy", "allkeys-lru")
+    evidence = found()["redis-policy-inert"]["evidence"]
+    assert isinstance(evidence, list)
+    assert [e["value"] for e in evidence] == ["allkeys-lru", "64mb (in force: 0)"]
