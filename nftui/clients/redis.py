@@ -9,12 +9,13 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from nftui.clients.pglogin import Exec, file_content
+from nftui.clients.pglogin import file_content
 from nftui.clients.resp import RespClient
 from nftui.clients.routes import routes
 from nftui.model.errors import NftuiError
 from nftui.model.message import msg
 from nftui.model.stack import Container, Service
+from nftui.system.exec import Exec
 
 TIMEOUT_S = 3.0
 EXEC_TIMEOUT_S = 10.0

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from nftui.clients.http import HttpClient, HttpUnreachable
-from nftui.clients.postgres import Exec
 from nftui.model.ai import Model, OllamaFacts
 from nftui.model.errors import NftuiError
 from nftui.model.facts import Live
 from nftui.model.stack import Service
+from nftui.system.exec import Exec
 
 PROBE = "ollama"
 

@@ -7,11 +7,11 @@ from typing import Any
 from urllib.parse import quote
 
 from nftui.clients.http import HttpClient
-from nftui.clients.postgres import Exec
 from nftui.model.ai import Collection, QdrantFacts
 from nftui.model.errors import NftuiError
 from nftui.model.facts import Live
 from nftui.model.stack import Service
+from nftui.system.exec import Exec
 
 PROBE = "qdrant"
 _MAX_COLLECTIONS = 100

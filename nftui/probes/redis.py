@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
-from nftui.clients.postgres import Exec
 from nftui.clients.redis import RedisClient, connect
 from nftui.model.errors import NftuiError
 from nftui.model.facts import Live
 from nftui.model.redis import RedisFacts
 from nftui.model.stack import Service
+from nftui.system.exec import Exec
 
 PROBE = "redis"
 
