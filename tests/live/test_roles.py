@@ -55,8 +55,10 @@ def redis(request: pytest.FixtureRequest) -> Iterator[Redis]:
         pytest.skip(f"no engine, or no image {image}")
     command = ("redis-server", "--requirepass", PASSWORD, "--maxmemory", "64mb", "--maxmemory-policy", "allkeys-lru")
     one = Redis(f"nftui-t-{secrets.token_hex(4)}", command)
-    docker("run", "-d", "--name", one.name, image, *command)
+    # A network of its own: the default bridge belongs to whoever set the engine up, who may have none.
+    docker("network", "create", one.name)
     try:
+        docker("run", "-d", "--name", one.name, "--network", one.name, image, *command)
         until(lambda: one.cli("ping") == "PONG")
         one.cli("hset", "bull:mail:meta", "opts", "1")
         one.cli("set", "plain", "x")
@@ -64,6 +66,7 @@ def redis(request: pytest.FixtureRequest) -> Iterator[Redis]:
         yield one
     finally:
         docker("rm", "-fv", one.name, check=False)
+        docker("network", "rm", one.name, check=False)
 
 
 def without_network(service: Service) -> Service:
