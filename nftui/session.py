@@ -43,7 +43,7 @@ class Session:
     ) -> None:
         self.environ = dict(os.environ if environ is None else environ)
         self.state_root = state_dir or default_state_root(self.environ)
-        self.gatherer = Gatherer(request, self.environ, lambda: self.registry, self._state_for)
+        self.gatherer = Gatherer(request, self.environ, lambda: self.registry, self._state_for, _check_needs)
         self._facts: Facts | None = None
 
     # -- facts ---------------------------------------------------------------------------------------------
@@ -172,6 +172,12 @@ class Session:
     def boot_time(self) -> float:
         """Seconds since boot, sleep included; cannot be set by anyone."""
         return SystemClock().boot_seconds()
+
+
+def _check_needs() -> tuple[str, ...]:
+    from nftui.checks import load_needs
+
+    return load_needs()
 
 
 __all__ = ["NftuiError", "Session"]

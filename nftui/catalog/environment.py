@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from pathlib import Path
 
 from nftui.catalog.classify import classify
@@ -50,6 +51,7 @@ class EnvNames:
         return self.known and shown.startswith(self.prefixes) and not self.reads(name)
 
 
+@lru_cache(maxsize=1024)
 def env_names(role: Role, image: str | None = None, version: str | None = None) -> EnvNames:
     """The names that such an image reads, for that version (read from the tag where not given)."""
     family = family_for(role, image)

@@ -7,11 +7,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+from nftui.catalog.apps import App, read_app
 from nftui.catalog.repositories import Repository, read_repository
 from nftui.catalog.schema import Catalog, CatalogError, Family, Reader, read_family, to_role
 from nftui.model.stack import Role
+
+T = TypeVar("T")
 
 SHIPPED = Path(__file__).parent / "data"
 MAX_BYTES = 1024 * 1024
@@ -62,6 +65,7 @@ class _Building:
 
     groups: list[dict[str, Family]] = field(default_factory=list)
     repositories: list[Repository] = field(default_factory=list)
+    app_groups: list[dict[str, App]] = field(default_factory=list)
     servers: dict[str, Role] = field(default_factory=dict)
     clients: set[str] = field(default_factory=set)
     idle: set[str] = field(default_factory=set)
@@ -70,10 +74,11 @@ class _Building:
 
     def start_directory(self) -> None:
         self.groups.insert(0, {})
+        self.app_groups.insert(0, {})
 
     def add(self, file: str, document: object) -> None:
         root = Reader(file, "", document if document is not None else {})
-        root.only("families", "programs", "evidence", "repositories")
+        root.only("families", "programs", "evidence", "repositories", "apps")
         for number, value in enumerate(root.items("families")):
             family = read_family(file, number, value)
             if family.id in self.groups[0]:
@@ -81,6 +86,11 @@ class _Building:
             self.groups[0][family.id] = family
         found = [read_repository(file, n, value) for n, value in enumerate(root.items("repositories"))]
         self.repositories[:0] = found
+        for number, value in enumerate(root.items("apps")):
+            app = read_app(root.child("apps", number, value))
+            if app.id in self.app_groups[0]:
+                raise CatalogError(file, f"apps[{number}].id", f"{app.id} is already taken")
+            self.app_groups[0][app.id] = app
         self._programs(root.part("programs"))
         self._evidence(root.part("evidence"))
 
@@ -102,11 +112,17 @@ class _Building:
                 known[str(name)] = to_role(part.file, f"evidence.{kind}.{name}", role)
 
     def finished(self) -> Catalog:
-        families: dict[str, Family] = {}
-        for group in self.groups:
-            for id, family in group.items():
-                families.setdefault(id, family)
         return Catalog(
-            tuple(families.values()), self.servers, frozenset(self.clients), frozenset(self.idle), self.ports,
-            self.evidence["data"], self.evidence["env"], self.evidence["health"], tuple(self.repositories),
+            _first(self.groups), self.servers, frozenset(self.clients), frozenset(self.idle), self.ports,
+            self.evidence["data"], self.evidence["env"], self.evidence["health"],
+            tuple(self.repositories), _first(self.app_groups),
         )  # fmt: skip
+
+
+def _first(groups: list[dict[str, T]]) -> tuple[T, ...]:
+    """Every id once, as the first group that has it says."""
+    found: dict[str, T] = {}
+    for group in groups:
+        for id, entry in group.items():
+            found.setdefault(id, entry)
+    return tuple(found.values())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
+from functools import lru_cache
 
 from nftui.catalog.loader import catalog
 from nftui.catalog.references import Reference, leading_version, parse_reference, within
@@ -11,10 +12,13 @@ from nftui.catalog.schema import Family, Healthcheck
 from nftui.model.stack import Role
 
 
-def families_of(reference: Reference) -> Iterator[Family]:
+@lru_cache(maxsize=1024)
+def families_of(reference: Reference) -> tuple[Family, ...]:
     """Every family that fits, the best first: whole repositories before mere names."""
-    if not reference.repository:
-        return
+    return tuple(_fitting(reference)) if reference.repository else ()
+
+
+def _fitting(reference: Reference) -> Iterator[Family]:
     for family in catalog().families:
         if _fits_repository(family, reference):
             yield family

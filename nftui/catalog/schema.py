@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from nftui.catalog.apps import App
 from nftui.model.errors import UsageError
 from nftui.model.message import msg
 from nftui.model.stack import Role
@@ -88,6 +89,7 @@ class Catalog:
     health: Mapping[str, Role] = field(default_factory=dict)
     repositories: tuple[Repository, ...] = ()
     """What is known of repositories beside roles; those of the operator first."""
+    apps: tuple[App, ...] = ()
 
 
 class Reader:
@@ -148,6 +150,14 @@ class Reader:
     def role(self, key: str) -> Role:
         """A role of cli.md."""
         return to_role(self.file, f"{self.where}.{key}", self.value.get(key))
+
+    def choice(self, key: str) -> bool | None:
+        """True, false, or None where absent."""
+        return self.flag(key) if key in self.value else None
+
+    def child(self, key: str, number: int, value: object) -> Reader:
+        """A mapping in the list under `key`."""
+        return Reader(self.file, f"{self.where}.{key}[{number}]".strip("."), value)
 
     def part(self, key: str) -> Reader:
         """A mapping below; empty where absent."""

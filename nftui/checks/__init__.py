@@ -12,12 +12,21 @@ from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from types import ModuleType
 
     from nftui.engine.check import Checker
 
 
 def load_checks() -> tuple[Checker, ...]:
     """Every check of every module here, in module order."""
+    return tuple(c for m in _modules() for c in cast("Sequence[Checker]", getattr(m, "CHECKS", ())))
+
+
+def load_needs() -> tuple[str, ...]:
+    """Names of the live probes whose facts the checks read: the modules' `NEEDS`."""
+    return tuple(sorted({n for m in _modules() for n in cast("Sequence[str]", getattr(m, "NEEDS", ()))}))
+
+
+def _modules() -> list[ModuleType]:
     names = sorted(i.name for i in pkgutil.iter_modules(__path__) if not i.name.startswith("_"))
-    modules = [importlib.import_module(f"{__name__}.{name}") for name in names]
-    return tuple(c for m in modules for c in cast("Sequence[Checker]", getattr(m, "CHECKS", ())))
+    return [importlib.import_module(f"{__name__}.{name}") for name in names]

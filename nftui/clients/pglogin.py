@@ -65,21 +65,8 @@ class _Environment:
 
     def _from_file(self, name: str) -> tuple[str, str] | None:
         found = self.plain(name)
-        if not found or not self._container:
-            return None
-        text = _read_bind(self._container, found[0])
-        if text is None:
-            text = self._cat(found[0])
+        text = file_content(self._container, self._exec, found[0]) if found and self._container else None
         return (text, f"file of {name}") if text else None
-
-    def _cat(self, path: str) -> str | None:
-        if not self._exec or not self._container:
-            return None
-        try:
-            code, out, _ = self._exec.exec(self._container.id, ["cat", path], timeout=5.0)
-        except (OSError, NftuiError):
-            return None
-        return _content(out) if code == 0 else None
 
 
 def read_login(service: Service, exec_port: Exec | None = None, environ: Mapping[str, str] | None = None) -> Login:
@@ -107,6 +94,22 @@ def _port(service: Service, env: _Environment) -> int:
         return int(match[1])
     found = env.plain("PGPORT") or env.plain("POSTGRESQL_PORT_NUMBER")
     return int(found[0]) if found and found[0].isdecimal() else 5432
+
+
+def file_content(container: Container, exec_port: Exec | None, path: str | None) -> str | None:
+    """Text of a container's file (a secret), from the host where it is bound, else by exec; None where unknown."""
+    text = _read_bind(container, path) if path else None
+    return _cat(container, exec_port, path) if path and text is None else text
+
+
+def _cat(container: Container, exec_port: Exec | None, path: str) -> str | None:
+    if exec_port is None:
+        return None
+    try:
+        code, out, _ = exec_port.exec(container.id, ["cat", path], timeout=5.0)
+    except (OSError, NftuiError):
+        return None
+    return _content(out) if code == 0 else None
 
 
 def _read_bind(container: Container, path: str) -> str | None:

@@ -8,6 +8,7 @@ from functools import partial
 from nftui.clients.libpq import connect_network
 from nftui.clients.pglogin import Login, read_login
 from nftui.clients.psql import VIA, connect_exec
+from nftui.clients.routes import routes
 from nftui.clients.sql import (
     ConnectError,
     Failure,
@@ -28,8 +29,6 @@ __all__ = [
     "Row", "connect", "read_login",
 ]  # fmt: skip
 
-# What is published for all is reached on loopback.
-_ANY_HOST = ("", "0.0.0.0", "::", "[::]")  # noqa: S104 (read, not bound)
 _FINAL = (Failure.STARTING, Failure.STOPPING)
 _TELLING = (Failure.STARTING, Failure.STOPPING, Failure.PASSWORD, Failure.FULL)
 
@@ -72,23 +71,10 @@ def _pointless(via: str, failures: list[ConnectError]) -> bool:
 
 
 def _ways(container: Container, login: Login, exec_port: Exec | None) -> Iterator[Way]:
-    for host, port, via in _routes(container, login.port):
+    for host, port, via in routes(container, login.port):
         yield via, partial(connect_network, address=host, port=port, via=via)
     if exec_port is not None:
         yield VIA, partial(_exec_as_someone, exec_port, container.id)
-
-
-def _routes(container: Container, port: int) -> Iterator[tuple[str, int, str]]:
-    """(address, port, via) in the order in which they are tried."""
-    addresses = [a for a in container.addresses.values() if a]
-    if container.network_mode == "host":
-        addresses = ["127.0.0.1"]
-    for address in addresses:
-        yield address, port, f"address {address}:{port}"
-    host, published = container.published.get(f"{port}/tcp", ("", 0))
-    if published:
-        host = "127.0.0.1" if host in _ANY_HOST else host
-        yield host, published, f"published {host}:{published}"
 
 
 def _on_any_database(way: Callable[[Login], PostgresClient], login: Login) -> PostgresClient:

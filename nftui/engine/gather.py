@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -41,10 +41,16 @@ class Gatherer:
     """Facts of one project, and what the planner must know beside them."""
 
     def __init__(
-        self, request: ProjectRequest, environ: Mapping[str, str], registry: Callable[[], Registry], state_for: StateFor
+        self,
+        request: ProjectRequest,
+        environ: Mapping[str, str],
+        registry: Callable[[], Registry],
+        state_for: StateFor,
+        more_needs: Callable[[], Iterable[str]] = tuple,
     ) -> None:
         self.request, self.environ = request, environ
         self._registry, self._state_for = registry, state_for
+        self._more_needs = more_needs
         self.wiring = Wiring(request, environ)
         self.live_read = False
 
@@ -74,7 +80,11 @@ class Gatherer:
             needs = {need for optimization in self._registry().values() for need in optimization.needs}
             usage, others = wiring.usage()
             facts = replace(
-                facts, live=wiring.probe_live(needs), usage=usage, others_bytes=others, beside=self._beside()
+                facts,
+                live=wiring.probe_live(needs.union(self._more_needs())),
+                usage=usage,
+                others_bytes=others,
+                beside=self._beside(),
             )
             self.live_read = True
         self.facts = facts

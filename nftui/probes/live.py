@@ -8,7 +8,10 @@ from typing import NamedTuple
 
 from nftui.model.facts import Live
 from nftui.model.stack import Role, Service, Stack
+from nftui.probes.ollama import probe_ollama
 from nftui.probes.postgres import probe_postgres
+from nftui.probes.qdrant import probe_qdrant
+from nftui.probes.redis import probe_redis
 from nftui.system.exec import Exec
 
 ProbeFunction = Callable[[Service, Exec | None, Mapping[str, str]], Live]
@@ -17,13 +20,18 @@ _AT_ONCE = 4
 
 
 class Probe(NamedTuple):
-    """A probe and the role of the services that it can read."""
+    """A probe and the roles of the services that it can read."""
 
-    role: Role
+    roles: tuple[Role, ...]
     read: ProbeFunction
 
 
-PROBES: Mapping[str, Probe] = {"postgres": Probe(Role.POSTGRES, probe_postgres)}
+PROBES: Mapping[str, Probe] = {
+    "postgres": Probe((Role.POSTGRES,), probe_postgres),
+    "redis": Probe((Role.REDIS, Role.KEYDB), probe_redis),
+    "qdrant": Probe((Role.QDRANT,), probe_qdrant),
+    "ollama": Probe((Role.OLLAMA,), probe_ollama),
+}
 
 
 def probe_live(
@@ -39,7 +47,8 @@ def probe_live(
     jobs = [
         (name, service)
         for name in sorted(set(needs) & set(probes))
-        for service in stack.with_role(probes[name].role)
+        for role in probes[name].roles
+        for service in stack.with_role(role)
     ]  # fmt: skip
 
     def run(job: tuple[str, Service]) -> Live:

@@ -8,8 +8,9 @@ import pytest
 
 from nftui.clients.libpq import connect_network
 from nftui.clients.pglogin import Login, read_login
-from nftui.clients.postgres import _routes, connect
+from nftui.clients.postgres import connect
 from nftui.clients.psql import PsqlClient, _outcomes, connect_exec
+from nftui.clients.routes import routes
 from nftui.clients.sql import ConnectError, Failure, PostgresUnreachable, QueryError, bind, classify, literal, one_line
 from nftui.model.stack import MountSpec
 from tests.live.fakes import FakeExec, container, service
@@ -108,8 +109,8 @@ def test_bitnami_admin_password_wins() -> None:
 
 def test_routes_in_order() -> None:
     one = container(addresses={"a": "172.18.0.2", "b": ""}, published={"5432/tcp": ("0.0.0.0", 6432)})  # noqa: S104
-    assert [via for _, _, via in _routes(one, 5432)] == ["address 172.18.0.2:5432", "published 127.0.0.1:6432"]
-    assert list(_routes(container(network_mode="host"), 5433)) == [("127.0.0.1", 5433, "address 127.0.0.1:5433")]
+    assert [via for _, _, via in routes(one, 5432)] == ["address 172.18.0.2:5432", "published 127.0.0.1:6432"]
+    assert list(routes(container(network_mode="host"), 5433)) == [("127.0.0.1", 5433, "address 127.0.0.1:5433")]
 
 
 def test_psql_output_is_cut_at_the_marks() -> None:

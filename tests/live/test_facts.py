@@ -119,7 +119,7 @@ def test_probe_live_reads_active_services_of_the_role_and_survives_one_that_brea
     services = (make("a"), make("bad"), make("off", active=False), service(name="down", role=Role.POSTGRES),
                 service(container(), name="web", role=Role.APP))  # fmt: skip
     stack = Stack("crm", Invocation("/srv", ()), services)
-    live = probe_live(stack, {"postgres", "redis"}, None, {"postgres": Probe(Role.POSTGRES, read)})
+    live = probe_live(stack, {"postgres", "redis"}, None, {"postgres": Probe((Role.POSTGRES,), read)})
     assert set(live) == {("a", "postgres"), ("bad", "postgres"), ("down", "postgres")}
     assert live["a", "postgres"].value == 1
     assert live["bad", "postgres"].error == "the probe failed (RuntimeError)"

@@ -5,15 +5,14 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from nftui.catalog.connections import Connection, connections
 from nftui.engine.evidence import at
 from nftui.model.findings import Evidence, Finding, Level
 from nftui.model.message import msg
 from nftui.optimizations.postgres.findings.evidence import amount, finding, setting_evidence
-from nftui.optimizations.postgres.server import is_host_in
 
 if TYPE_CHECKING:
     from nftui.model.facts import Facts
-    from nftui.model.stack import Service
     from nftui.optimizations.postgres.server import Server
 
 _SIZES = {
@@ -21,7 +20,7 @@ _SIZES = {
     "DATABASE_POOL_SIZE": "DATABASE_POOL_MAX_OVERFLOW",
     "SQLALCHEMY_POOL_SIZE": "SQLALCHEMY_MAX_OVERFLOW",
 }
-"""Variables of known apps that are a pool's size per process, and its overflow."""
+"""Variables that are a pool's size per process, and its overflow, where the catalog does not know the image."""
 
 _LIMIT = re.compile(r"[?&](?:connection_limit|pool_size|max_pool_size)=(\d+)")
 _RESERVED = 3
@@ -30,11 +29,11 @@ _RESERVED = 3
 
 def pools(facts: Facts, server: Server) -> Finding | None:
     """postgres-connections-vs-pools: only sizes that are written down count, and only of apps that connect directly."""
+    links = {c.client.name: c for c in connections(facts.stack) if _is_direct(c, server)}
     found = [
-        (other, evidence, size * max(1, other.scale))
-        for other in facts.stack.services
-        if other.active and server.service.active and other.name != server.name
-        for evidence, size in _pool(other, server.name)
+        (link.client, evidence, size * max(1, link.client.scale))
+        for link in links.values()
+        for evidence, size in _pool(link)
     ]
     total, most = sum(size for _, _, size in found), int(amount(server, "max_connections"))
     if total <= most - _RESERVED:
@@ -49,18 +48,21 @@ def pools(facts: Facts, server: Server) -> Finding | None:
     )  # fmt: skip
 
 
-def _pool(other: Service, host: str) -> list[tuple[Evidence, int]]:
-    """Evidence and size of that service's pool on the server: from a URL to it, or a known app's variable."""
-    environment = {k: v for k, v in other.environment.items() if v}
-    names = [key for key, value in environment.items() if is_host_in(host, key, value)]
-    for key in names:
-        match = _LIMIT.search(environment[key])
-        if match:
-            return [(at(other, f"{other.name}: {key}", f"environment.{key}", f"…{match[0][1:]}"), int(match[1]))]
-    for key, overflow in _SIZES.items() if names else ():
-        size = environment.get(key, "")
+def _is_direct(link: Connection, server: Server) -> bool:
+    both = link.client.active and server.service.active
+    return both and link.kind == "postgres" and link.server.name == server.name
+
+
+def _pool(link: Connection) -> list[tuple[Evidence, int]]:
+    """Evidence and size of the client's pool: from its URL, or the variables that its app or any app has for it."""
+    other, environment = link.client, {k: v for k, v in link.client.environment.items() if v}
+    match = _LIMIT.search(environment.get(link.key, ""))
+    if match:
+        return [(at(other, f"{other.name}: {link.key}", f"environment.{link.key}", f"…{match[0][1:]}"), int(match[1]))]
+    known = {link.use.pool_size: link.use.pool_overflow or ""} if link.use and link.use.pool_size else _SIZES
+    for key, overflow in known.items():
+        size, more = environment.get(key, ""), environment.get(overflow, "0")
         if size.isdigit():
-            more = environment.get(overflow, "0")
             total = int(size) + (int(more) if more.isdigit() else 0)
             return [(at(other, f"{other.name}: {key}", f"environment.{key}", size), total)]
     return []

@@ -1,0 +1,251 @@
+"""Which services reach which database or Redis, by which variables; and those variables rewritten to another host.
+
+Known applications are read by their catalog entry; of the others, URLs and the usual split keys are understood.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+
+from nftui.catalog.addresses import DEFAULT_PORTS, Address, find_address, replace_address, shape
+from nftui.catalog.apps import App, Purpose, Use, app_of
+from nftui.catalog.loader import catalog
+from nftui.catalog.names import Names
+from nftui.catalog.programs import argv_of, started
+from nftui.model.stack import Role, Service, Stack
+
+REDIS_LIKE = (Role.REDIS, Role.KEYDB, Role.DRAGONFLY)
+POSTGRES_LIKE = (Role.POSTGRES, Role.PGBOUNCER, Role.POOLER)
+
+_HOST_KEY = re.compile(r"(?:^|_)(?:HOST|HOSTNAME|SERVER|ADDR|ADDRESS|ENDPOINT|SEEDS)$|DB_?HOST$|DB_?HOSTNAME$|^PGHOST$")
+_PORT_ENDS = ("HOST", "HOSTNAME", "SERVER", "ADDR", "ADDRESS", "ENDPOINT")
+_QUEUE_KEY = re.compile(r"BROKER|QUEUE|BULL|SIDEKIQ|RESQUE|CELERY(?!.*RESULT)|JOBS?_|WORKER|(?:^|_)RQ_")
+_CACHE_KEY = re.compile(r"CACHE")
+_SESSION_KEY = re.compile(r"SESSION")
+_WORKERS = {"sidekiq", "celery", "rq", "rqworker", "resque", "huey_consumer", "dramatiq", "arq"}
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """`client` reaches `server` by `keys` (the first is the one that names the host)."""
+
+    client: Service
+    server: Service
+    kind: str
+    """postgres or redis."""
+    keys: tuple[str, ...]
+    purposes: tuple[Purpose, ...] = ()
+    """What the server is to the client; empty where it is not known."""
+    app: App | None = None
+    use: Use | None = None
+    port: str | None = None
+
+    @property
+    def key(self) -> str:
+        """The variable that names the host, "depends_on" or "command" where none does."""
+        return self.keys[0]
+
+
+def connections(stack: Stack) -> tuple[Connection, ...]:
+    """Every connection of every service of the files, active or not; each variable once."""
+    names = Names(stack)
+    return tuple(c for service in stack.services if _may_connect(service) for c in _of_service(service, names))
+
+
+def _may_connect(service: Service) -> bool:
+    return service.role in (Role.APP, Role.UNKNOWN, Role.GRAFANA, Role.EXPORTER, Role.CLIENT, *POSTGRES_LIKE[1:])
+
+
+def _of_service(service: Service, names: Names) -> Iterator[Connection]:
+    app = _app(service.image)
+    environment = {k: v for k, v in service.environment.items() if v}
+    done: set[str] = set()
+    for use in app.uses if app else ():
+        done.update(use.urls, use.keys.values())
+        if use.applies(service.environment):
+            found = _known(service, names, use, environment)
+            if found is not None:
+                server, keys, port = found
+                kind = _kind(use.server)
+                yield Connection(service, server, kind, keys, use.purposes, app, use, port)
+    generic = tuple(_generic(service, names, environment, done, app))
+    yield from generic
+    yield from _worker(service, names, environment, app)
+
+
+@lru_cache(maxsize=1024)
+def _app(image: str | None) -> App | None:
+    return app_of(image, catalog().apps)
+
+
+def _kind(role: Role) -> str:
+    return "redis" if role in REDIS_LIKE else "postgres"
+
+
+def _fits(kind: str, server: Service | None) -> bool:
+    return server is not None and server.role in (REDIS_LIKE if kind == "redis" else POSTGRES_LIKE)
+
+
+def _known(
+    service: Service, names: Names, use: Use, environment: Mapping[str, str]
+) -> tuple[Service, tuple[str, ...], str | None] | None:
+    """Server, variables and port of one use; None where it does not point to a service of the stack."""
+    kind = _kind(use.server)
+    port_key = use.keys.get("port", "")
+    for key in use.urls:
+        address = find_address(environment.get(key, ""))
+        if key in environment:
+            found = _server(service, names, kind, address)
+            return (found, (key,), address.port if address else None) if found else None
+    address = find_address(environment.get(use.keys.get("host", ""), ""))
+    keys = tuple(k for k in (use.keys.get("host"), port_key) if k and k in environment)
+    if use.text and use.host_pattern:
+        match = use.host_pattern.search(environment.get(use.text, ""))
+        address, keys = (Address(match[1]), (use.text,)) if match else (None, ())
+    elif address is None and use.default_host and not _may_come_elsewhere(service, use):
+        address, keys = Address(use.default_host), ("image",)
+    if address is None or not keys:
+        return None
+    port = address.port or environment.get(port_key)
+    found = _server(service, names, kind, Address(address.host, port))
+    return (found, keys, port) if found else None
+
+
+def _may_come_elsewhere(service: Service, use: Use) -> bool:
+    """A file that was not read, or a variable that is passed through, may name another host."""
+    names = (*use.urls, use.keys.get("host", ""))
+    return bool(service.config.get("env_file")) or any(n in service.environment for n in names)
+
+
+def _server(service: Service, names: Names, kind: str, address: Address | None) -> Service | None:
+    if address is None:
+        return None
+    found = names.resolve(service, address.host, address.port or DEFAULT_PORTS[kind])
+    return found if _fits(kind, found) and found is not service else None
+
+
+def _generic(
+    service: Service, names: Names, environment: Mapping[str, str], done: set[str], app: App | None
+) -> Iterator[Connection]:
+    """URLs of any variable, and host variables that name a database or a Redis of the stack."""
+    for key, value in environment.items():
+        if key in done or len(value) > 4096:
+            continue
+        url = "://" in value
+        if not url and not _HOST_KEY.search(key.upper()) and "=" not in value:
+            continue
+        address = find_address(value)
+        if address is None or (url and address.kind is None):
+            continue
+        for kind in (address.kind,) if url else ("postgres", "redis"):
+            port_key = None if url else _port_key(key, environment)
+            port = address.port or (environment.get(port_key) if port_key else None)
+            server = _server(service, names, str(kind), Address(address.host, port, address.scheme))
+            if server is not None:
+                # A catalog entry knows what the app uses; what else it is given says nothing.
+                purposes = _purposes(key) if kind == "redis" and app is None else ()
+                yield Connection(
+                    service, server, str(kind), (key, port_key) if port_key else (key,), purposes, app, None, port
+                )
+
+
+def _port_key(key: str, environment: Mapping[str, str]) -> str | None:
+    for end in _PORT_ENDS:
+        if key.upper().endswith(end):
+            stem = key[: len(key) - len(end)]
+            for candidate in (f"{stem}PORT", f"{key}_PORT", f"{stem}port"):
+                if environment.get(candidate, "").isdigit():
+                    return candidate
+    return None
+
+
+def _purposes(key: str) -> tuple[Purpose, ...]:
+    """What a variable's own name says: `CELERY_BROKER_URL` is a queue, `CACHE_URL` a cache."""
+    found = (
+        (_QUEUE_KEY, Purpose.QUEUE),
+        (_SESSION_KEY, Purpose.SESSION),
+        (_CACHE_KEY, Purpose.CACHE),
+    )
+    name = key.upper()
+    matched = tuple(purpose for pattern, purpose in found if pattern.search(name))
+    return (Purpose.CACHE,) if Purpose.CACHE in matched else matched[:1]
+
+
+def _worker(service: Service, names: Names, environment: Mapping[str, str], app: App | None) -> Iterator[Connection]:
+    """A worker of a job queue that depends on exactly one Redis and on no other broker."""
+    if (app and any(u.server is Role.REDIS for u in app.uses if u.purposes)) or not _is_worker(service):
+        return
+    if any(value.startswith(("amqp://", "amqps://", "pyamqp://", "sqs://")) for value in environment.values()):
+        return
+    depends = service.config.get("depends_on")
+    wanted = [str(name) for name in depends] if isinstance(depends, (list, tuple, Mapping)) else []
+    servers = [s for s in (names.resolve(service, name) for name in wanted) if s is not None]
+    stores = [s for s in servers if s.role in REDIS_LIKE]
+    if len(stores) == 1 and not any("rabbitmq" in (s.image or "") for s in servers):
+        yield Connection(service, stores[0], "redis", ("command",), (Purpose.QUEUE,), app)
+
+
+def _is_worker(service: Service) -> bool:
+    entrypoint, command = argv_of(service.config)
+    for program in started([*entrypoint, *command]):
+        words = [word.rpartition("/")[2] for word in program]
+        if words[:1] == ["flower"] or "flower" in words:
+            return False
+        words = words[2:] if words[:2] == ["bundle", "exec"] else words
+        if words and words[0] in _WORKERS:
+            return True
+        if words[:1] == ["php"] and any(w in ("queue:work", "queue:listen", "horizon") for w in words):
+            return True
+    return False
+
+
+@dataclass(frozen=True, slots=True)
+class Rewrite:
+    """New source texts of variables; `refused` names the variable whose text does not show its host."""
+
+    values: Mapping[str, str]
+    refused: str | None = None
+
+
+def rewrite(connection: Connection, source: Mapping[str, str], host: str, port: int) -> Rewrite:
+    """The client's variables, pointed to another host and port.
+
+    `source` are the variables as they are written (before interpolation): what they interpolate stays so, and no
+    secret is copied. A port that stands in a variable of its own, or that must be added, is part of the result.
+    """
+    key, use = connection.key, connection.use
+    text = source.get(key)
+    if text is None:
+        return Rewrite({}, key)
+    default = int(DEFAULT_PORTS[connection.kind])
+    split = (use.keys.get("port") if use and key == use.keys.get("host") else None) or (
+        connection.keys[1] if len(connection.keys) > 1 else None
+    )
+    if use and key == use.text and use.host_pattern:
+        return _rewrite_text(use, key, text, host, port == default)
+    if shape(text) != shape(connection.client.environment.get(key) or text):
+        # The whole URL is one `${…}`: where its host stands is not in this text.
+        return Rewrite({}, key)
+    new = replace_address(text, host, port, default_port=default, with_port=split is None)
+    if new is None:
+        return Rewrite({}, key)
+    values = {key: new}
+    if split and (split in source or port != default) and not _has_port(text):
+        values[split] = str(port)
+    return Rewrite(values)
+
+
+def _has_port(text: str) -> bool:
+    address = find_address(text)
+    return address is not None and address.port is not None
+
+
+def _rewrite_text(use: Use, key: str, text: str, host: str, same_port: bool) -> Rewrite:
+    """A host inside a longer text; another port would need a line that may not be there."""
+    match = use.host_pattern.search(text) if use.host_pattern else None
+    if match is None or not same_port:
+        return Rewrite({}, key)
+    return Rewrite({key: text[: match.start(1)] + host + text[match.end(1) :]})

@@ -1,0 +1,96 @@
+"""Findings about a Redis's healthcheck."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from nftui.catalog.programs import split_words
+from nftui.checks._redis_server import Server
+from nftui.engine.evidence import at
+from nftui.model.findings import Finding, Level
+from nftui.model.message import msg
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_CALL = re.compile(r"(?:redis|valkey|keydb)-cli\b[^|&;\n]*")
+_JUDGED = re.compile(r"\|\s*(?:e?grep|tr|awk|wc|xargs|sed)\b|\bgrep\b|PONG|\[\s|\btest\s|\$\(|`")
+_WRITES = {
+    *("set", "setex", "psetex", "setnx", "mset", "incr", "incrby", "decr", "append", "lpush", "rpush", "sadd", "zadd"),
+    *("hset", "hmset", "del", "unlink", "getset", "getdel", "xadd", "publish", "flushall", "flushdb", "expire"),
+} - {"publish"}
+_WITH_VALUE = ("-h", "-p", "-a", "--pass", "--user", "-n", "-u", "-r", "-i", "-s", "-t", "--cacert", "--cert", "--key")
+
+
+def health_text(config: Mapping[str, object]) -> str | None:
+    """The healthcheck's command as one text; None where there is none or it is disabled."""
+    check = config.get("healthcheck")
+    if not isinstance(check, dict) or check.get("disable"):
+        return None
+    test = check.get("test")
+    if isinstance(test, str):
+        return test
+    words = [str(word) for word in test] if isinstance(test, (list, tuple)) else []
+    if not words or words[0] == "NONE":
+        return None
+    if words[0] == "CMD-SHELL":
+        return " ".join(words[1:])
+    return " ".join(f"'{w}'" if " " in w else w for w in words[1:])
+
+
+def _command(call: str) -> list[str]:
+    """The Redis command of one redis-cli call: what follows its options."""
+    words = split_words(call)[1:]
+    while words and words[0].startswith("-"):
+        words = words[2:] if words[0] in _WITH_VALUE else words[1:]
+    return words
+
+
+def _noauth(server: Server) -> Finding | None:
+    """redis-healthcheck-noauth: redis-cli exits 0 also when it is refused."""
+    text = health_text(server.service.config)
+    if not text or not server.value("requirepass") or _authenticates(server, text):
+        return None
+    calls = _CALL.findall(text)
+    if not calls or _JUDGED.search(text) or any(re.search(r"\s-e\b", c) for c in calls):
+        return None
+    detail = msg(
+        "The server asks for a password and the check gives none: redis-cli prints NOAUTH and exits 0, so the "
+        "container counts as healthy whatever happens to the data. Give it the password and look at the answer.",
+    )
+    return server.finding(
+        "redis-healthcheck-noauth", Level.MEDIUM, msg("A healthcheck that is green whatever happens"), detail,
+        "measured: redis-cli ping against requirepass prints NOAUTH, exit 0",
+        at(server.service, "healthcheck", "healthcheck.test", text.strip()), server.evidence("requirepass"),
+    )  # fmt: skip
+
+
+def _authenticates(server: Server, text: str) -> bool:
+    if re.search(
+        r"(?:^|\s|'|\")(?:-a|--pass|--askpass|-u|--user)(?:\s|=|'|\"|$)|\s-a\S|REDISCLI_AUTH|\bAUTH\b|auth ", text
+    ):
+        return True
+    given = server.service.environment
+    if any(given.get(name) or name in given for name in ("REDISCLI_AUTH", "VALKEYCLI_AUTH")):
+        return True
+    # A default user without a password, or a file of users, may let the check in.
+    return "aclfile" in server.settings.values or "user" in server.settings.values
+
+
+def _writes(server: Server) -> Finding | None:
+    """redis-healthcheck-writes: each run changes data, fills the log and triggers saves."""
+    text = health_text(server.service.config)
+    commands = [_command(call) for call in _CALL.findall(text or "")]
+    words = [c[0].lower() for c in commands if c and c[0].lower() in _WRITES]
+    if not words:
+        return None
+    detail = msg("It runs {command} every time: the data set changes, and saves and the log follow.",
+                 command=words[0].upper())  # fmt: skip
+    return server.finding(
+        "redis-healthcheck-writes", Level.LOW, msg("A healthcheck that writes"), detail, "redis.io, commands",
+        at(server.service, "healthcheck", "healthcheck.test", (text or "").strip()),
+    )  # fmt: skip
+
+
+CHECKS = (_noauth, _writes)

@@ -1,0 +1,57 @@
+"""Where a value of the files may still come from: the shell, an `.env` that is not there yet, a file not read."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nftui.checks._files import read
+
+if TYPE_CHECKING:
+    from nftui.model.stack import Service, Stack
+
+_VARIABLE = re.compile(r"\$\{(\w+)|\$(\w+)")
+_EXAMPLES = (
+    ".env.example", ".env.sample", ".env.template", ".env.dist", ".env.tmpl", "env.example", "env.sample",
+    "example.env", "sample.env", "template.env", "default.env", ".env.default", ".env.production.sample",
+    ".env-example", "env-example", ".env_example", "stack.env", ".env.prod", ".env.local",
+)  # fmt: skip
+
+
+def variables(text: str) -> tuple[str, ...]:
+    """Names that a text interpolates; `$$` is none."""
+    return tuple(a or b for a, b in _VARIABLE.findall(text.replace("$$", "")))
+
+
+def raw_value(service: Service, name: str) -> str:
+    """A variable as it is written, before interpolation; "" where it is not known."""
+    raw = service.raw.get("environment")
+    if isinstance(raw, Mapping):
+        return str(raw.get(name) or "")
+    lines = raw if isinstance(raw, (list, tuple)) else ()
+    return next((str(line).partition("=")[2] for line in lines if str(line).startswith(f"{name}=")), "")
+
+
+def may_be_set(stack: Stack, service: Service, name: str) -> bool:
+    """True where a variable that is empty or absent here may have a value where the stack is deployed."""
+    if name in service.environment and service.environment[name] is None:
+        return True
+    if name not in service.environment and service.config.get("env_file"):
+        return stack.resolved_by != "compose"
+    return may_be_given(stack, raw_value(service, name))
+
+
+def may_be_given(stack: Stack, source: str) -> bool:
+    """Whether what a source text interpolates may have a value elsewhere: not where `.env` says that it is empty."""
+    return any(stack.environment.get(name) != "" for name in variables(source))
+
+
+def example_gives(stack: Stack, names: tuple[str, ...]) -> bool:
+    """True where a template of an `.env` beside the project has a value for one of them, or asks for one."""
+    for example in _EXAMPLES:
+        text = read(Path(stack.invocation.directory, example)) or ""
+        if any(re.search(rf"(?m)^\s*(?:export\s+)?{re.escape(name)}\s*=", text) for name in names):
+            return True
+    return False

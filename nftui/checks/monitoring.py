@@ -1,0 +1,182 @@
+"""Findings about monitoring: what Prometheus scrapes in vain, and what nobody measures."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from nftui.catalog.connections import POSTGRES_LIKE, REDIS_LIKE
+from nftui.catalog.names import Names
+from nftui.catalog.programs import argv_of
+from nftui.catalog.references import parse_reference
+from nftui.checks._files import mounted
+from nftui.engine.evidence import at
+from nftui.model.findings import Evidence, Finding, Level
+from nftui.model.message import msg
+from nftui.model.stack import Role
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from nftui.checks._files import Mounted
+    from nftui.model.facts import Facts
+    from nftui.model.stack import Service
+
+_DATA_PORTS = {
+    Role.POSTGRES: ("5432",), Role.PGBOUNCER: ("5432", "6432"), Role.POOLER: ("5432", "6432"),
+    Role.REDIS: ("6379",), Role.KEYDB: ("6379",), Role.MEMCACHED: ("11211",), Role.MYSQL: ("3306",),
+    Role.OLLAMA: ("11434",), Role.CLICKHOUSE: ("9000", "8123"),
+}  # fmt: skip
+"""Ports that speak the server's own protocol, or have no metrics (Ollama). Dragonfly and Qdrant serve them."""
+
+_EXPORTERS = {
+    "PostgreSQL": (POSTGRES_LIKE[:1], re.compile(r"postgres|pg[-_]?exporter|pgwatch|pganalyze")),
+    "Redis": (REDIS_LIKE[:2], re.compile(r"redis|valkey|keydb")),
+}
+_AGENTS = re.compile(
+    r"netdata|datadog|telegraf|zabbix|otel|opentelemetry|grafana/(agent|alloy)|victoriametrics|vmagent|newrelic|"
+    r"signoz|uptrace|beszel|checkmk|nagios|dynatrace|elastic-agent|metricbeat|pgwatch|pganalyze|prometheus"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One static target of a scrape job."""
+
+    job: str
+    host: str
+    port: str
+    evidence: Evidence
+
+
+def find(facts: Facts) -> Iterable[Finding]:
+    """Every finding about monitoring."""
+    servers = [s for s in facts.stack.services if s.role is Role.PROMETHEUS]
+    for service in servers:
+        found = _configuration(facts, service)
+        if found is None or found.text is None:
+            continue
+        document = _document(found.text)
+        yield from _not_exporters(facts, service, document, found)
+        yield from _no_rules(service, document, found)
+    if not any(s.active for s in servers):
+        yield from _nothing(facts)
+    elif all(_readable(facts, s) for s in servers if s.active):
+        yield from _without_exporter(facts)
+
+
+def _configuration(facts: Facts, service: Service) -> Mounted | None:
+    _, command = argv_of(service.config)
+    named = re.search(r"--config\.file[= ](\S+)", " ".join(command))
+    return mounted(facts.stack, service, named[1] if named else "/etc/prometheus/prometheus.yml")
+
+
+def _readable(facts: Facts, service: Service) -> bool:
+    found = _configuration(facts, service)
+    return found is not None and bool(found.text) and bool(_document(found.text or ""))
+
+
+def _document(text: str) -> Mapping[str, Any]:
+    import yaml
+
+    try:
+        found = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 - safe in both cases
+    except (yaml.YAMLError, RecursionError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _not_exporters(facts: Facts, service: Service, document: Mapping[str, Any], found: Mounted) -> Iterable[Finding]:
+    """prometheus-target-not-exporter: a port that speaks another protocol, or has no metrics."""
+    names = Names(facts.stack)
+    wrong = []
+    for target in _targets(document, found):
+        other = names.resolve(service, target.host, target.port)
+        if other is not None and _is_wrong(other, target.port):
+            wrong.append(target)
+    if wrong:
+        yield Finding(
+            "prometheus-target-not-exporter", Level.MEDIUM, service.name,
+            msg("It scrapes ports that serve no metrics"),
+            msg("{targets}: these answer no scrape, so the targets are always down.",
+                targets=", ".join(f"{t.host}:{t.port}" for t in wrong)),
+            tuple(t.evidence for t in wrong), "nextflow-stack, monitoring; exporters have ports of their own",
+        )  # fmt: skip
+
+
+def _is_wrong(other: Service, port: str) -> bool:
+    if port in _DATA_PORTS.get(other.role, ()):
+        return True
+    n8n = parse_reference(other.image or "").repository in ("n8nio/n8n", "n8n-io/n8n")
+    return n8n and port == "5678" and (other.environment.get("N8N_METRICS") or "").lower() not in ("true", "1", "yes")
+
+
+def _targets(document: Mapping[str, Any], found: Mounted) -> Iterable[Target]:
+    jobs = document.get("scrape_configs")
+    for job in jobs if isinstance(jobs, list) else []:
+        if not isinstance(job, dict) or _is_indirect(job):
+            continue
+        for group in job.get("static_configs") or []:
+            for text in (group.get("targets") if isinstance(group, dict) else None) or []:
+                match = re.fullmatch(r"([\w.-]+):(\d+)", str(text))
+                if match:
+                    evidence = Evidence(str(text), str(job.get("job_name", "")), found.path, _line(found, str(text)))
+                    yield Target(str(job.get("job_name", "")), match[1], match[2], evidence)
+
+
+def _is_indirect(job: Mapping[str, Any]) -> bool:
+    """An exporter is asked about the target (blackbox, redis_exporter's /scrape): the address is rewritten."""
+    rules = job.get("relabel_configs") or []
+    return any(isinstance(r, dict) and r.get("target_label") in ("__address__", "__param_target") for r in rules)
+
+
+def _line(found: Mounted, text: str) -> int | None:
+    lines = (found.text or "").splitlines()
+    pattern = re.compile(rf"(?<![\w.:/-]){re.escape(text)}(?![\w.:/-])")
+    return next((n for n, line in enumerate(lines, 1) if pattern.search(line.partition(" #")[0])
+                 and not line.lstrip().startswith("#")), None) if found.path else None  # fmt: skip
+
+
+def _no_rules(service: Service, document: Mapping[str, Any], found: Mounted) -> Iterable[Finding]:
+    """monitoring-missing: it collects, and nobody is told."""
+    if not document.get("scrape_configs") or document.get("rule_files"):
+        return
+    yield Finding(
+        "monitoring-missing", Level.LOW, service.name, msg("No alert rule: nobody is told when something breaks"),
+        msg("The configuration names no rule_files."),
+        (Evidence("rule_files", None, found.path, 1 if found.path else None),), "design.md, targets",
+    )  # fmt: skip
+
+
+def _nothing(facts: Facts) -> Iterable[Finding]:
+    """monitoring-missing: databases, and nothing that would measure them."""
+    if any(_AGENTS.search((s.image or "").lower()) or s.role is Role.EXPORTER for s in facts.stack.services):
+        return
+    data = [s for s in facts.stack.services if s.active and s.role in _DATA_PORTS]
+    if not data:
+        return
+    yield Finding(
+        "monitoring-missing", Level.INFO, None, msg("Nothing measures this stack"),
+        msg("No service collects metrics of {names}.", names=", ".join(s.name for s in data)),
+        tuple(at(s, f"{s.name}: {s.role}", "image", s.image) for s in data), "design.md, targets",
+    )  # fmt: skip
+
+
+def _without_exporter(facts: Facts) -> Iterable[Finding]:
+    """monitoring-missing: Prometheus runs, a database has no exporter."""
+    images = [(s.image or "").lower() for s in facts.stack.services if s.active and s.role is not Role.POSTGRES]
+    agents = [i for i in images if re.search(r"exporter|telegraf|otel|opentelemetry|alloy|agent|netdata|pgwatch", i)]
+    for label, (roles, pattern) in _EXPORTERS.items():
+        covered = any(pattern.search(i) or "exporter" not in i for i in agents)
+        for service in facts.stack.services:
+            if service.active and service.role in roles and not covered:
+                yield Finding(
+                    "monitoring-missing", Level.LOW, service.name, msg("{kind} without metrics", kind=label),
+                    msg("Prometheus runs in this stack, but no exporter reads this server."),
+                    (at(service, "image", "image", service.image),), "monitoring reference 5.1",
+                )  # fmt: skip
+
+
+CHECKS = (find,)

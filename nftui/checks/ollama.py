@@ -1,0 +1,160 @@
+"""Findings about Ollama: names it does not read, models that unload, models that do not fit."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from nftui.catalog import is_inert
+from nftui.catalog.programs import argv_of
+from nftui.checks._reach import limit_key
+from nftui.engine.evidence import at
+from nftui.model.ai import OllamaFacts
+from nftui.model.findings import Evidence, Finding, Level
+from nftui.model.message import Message, msg
+from nftui.model.stack import Role
+from nftui.model.units import human_size, parse_duration
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from nftui.model.facts import Facts
+    from nftui.model.stack import Service
+
+_KEEP = "OLLAMA_KEEP_ALIVE"
+_DEFAULT_KEEP_S = 300.0
+_CLIENT_SIDE = ("OLLAMA_API_KEY",)
+_SIZED = re.compile(r"\bollama\s+(?:pull|run)\s+(?:--?\S+\s+)*['\"]?([\w./-]+:(?:[\w.]+-)?(\d+(?:\.\d+)?)b[\w.-]*)")
+_BYTES_PER_PARAMETER = 0.5
+"""Four bits: the smallest quantization that is common; real files are larger."""
+
+
+def find(facts: Facts) -> Iterable[Finding]:
+    """Every finding of every Ollama server of the files."""
+    for service in facts.stack.services:
+        if service.role is Role.OLLAMA:
+            for check in _CHECKS:
+                found = check(facts, service)
+                if found is not None:
+                    yield found
+
+
+def _env_unknown(facts: Facts, service: Service) -> Finding | None:
+    """ollama-env-unknown: what the server (of that version) does not read."""
+    directory = facts.stack.invocation.directory
+    dead = [n for n in sorted(service.environment)
+            if n not in _CLIENT_SIDE and is_inert(service.config, n, directory)]  # fmt: skip
+    if not dead:
+        return None
+    return Finding(
+        "ollama-env-unknown", Level.MEDIUM, service.name, msg("Variables that Ollama does not read"),
+        msg("Set here, but nothing reads them: {names}. Options such as num_ctx, num_gpu and num_thread belong to the "
+            "request or the Modelfile.", names=", ".join(dead)),
+        tuple(at(service, n, f"environment.{n}", service.environment[n]) for n in dead),
+        "ollama envconfig/config.go (AI reference 1.1)",
+    )  # fmt: skip
+
+
+def keep_alive_s(text: str | None) -> float:
+    """Seconds a model stays loaded: negative is for ever, a bare number seconds, what cannot be read five minutes."""
+    text = (text or "").strip().strip("\"'")
+    if text.startswith("-"):
+        return float("inf")
+    seconds = parse_duration(text) if text else None
+    return _DEFAULT_KEEP_S if seconds is None else seconds
+
+
+def _cold(facts: Facts, service: Service) -> Finding | None:
+    """ollama-cold: models leave memory between requests."""
+    if _KEEP in service.environment and service.environment[_KEEP] is None:
+        return None
+    if _KEEP not in service.environment and service.config.get("env_file") and facts.stack.resolved_by != "compose":
+        return None
+    value = service.environment.get(_KEEP)
+    seconds = keep_alive_s(value)
+    if seconds > _DEFAULT_KEEP_S:
+        return None
+    live = facts.live_value(service.name, "ollama")
+    evidence = [at(service, _KEEP, f"environment.{_KEEP}" if value else "environment", value)]
+    if isinstance(live, OllamaFacts) and live.stored:
+        evidence.append(Evidence("/api/ps", f"{len(live.loaded)} of {len(live.stored)} models loaded"))
+    detail = msg(
+        "A model leaves memory {seconds} s after its last request, and the next one waits for it to load from disk.",
+        seconds=int(seconds),
+    )
+    return Finding(
+        "ollama-cold", Level.MEDIUM if seconds == 0 else Level.LOW, service.name,
+        msg("Models unload between requests"), detail, tuple(evidence), "ollama envconfig, OLLAMA_KEEP_ALIVE (5m)",
+    )  # fmt: skip
+
+
+def _memory_exceeds(facts: Facts, service: Service) -> Finding | None:
+    """ollama-memory-exceeds-limit: the models that shall stay loaded, against the container's memory."""
+    limit = service.memory_limit_bytes
+    if not limit:
+        return None
+    live = facts.live_value(service.name, "ollama")
+    if isinstance(live, OllamaFacts):
+        return _live_exceeds(service, live, limit)
+    if _has_gpu(service):
+        return None
+    large = [item for other in facts.stack.services for item in _pulled(other, service)]
+    large = [(need, evidence) for need, evidence in large if need > limit]
+    if not large:
+        return None
+    need, evidence = max(large, key=lambda item: item[0])
+    return _exceeds(service, limit, msg(
+        "{model} needs at least {need} for its weights alone; the limit is {limit}, and no GPU takes part.",
+        model=evidence.value, need=human_size(need), limit=human_size(limit)), (evidence,))  # fmt: skip
+
+
+def _live_exceeds(service: Service, live: OllamaFacts, limit: int) -> Finding | None:
+    """The loaded models, or those that would be loaded together; what lies on a GPU does not count."""
+    held = sum(m.size - m.vram for m in live.loaded)
+    on_gpu = any(m.vram for m in live.loaded) or _has_gpu(service)
+    count = service.environment.get("OLLAMA_MAX_LOADED_MODELS") or "3"
+    together = sorted((m.size for m in live.stored), reverse=True)[: int(count) if count.isdigit() else 3]
+    forever = keep_alive_s(service.environment.get(_KEEP)) == float("inf")
+    need = held if on_gpu or not forever else max(held, sum(together))
+    if need <= limit:
+        return None
+    names = live.loaded if need == held else sorted(live.stored, key=lambda m: -m.size)[: len(together)]
+    evidence = tuple(Evidence(f"model {m.name}", human_size(m.size)) for m in names)
+    return _exceeds(service, limit, msg("They need {need}; the limit is {limit}.",
+                    need=human_size(need), limit=human_size(limit)), evidence)  # fmt: skip
+
+
+def _exceeds(service: Service, limit: int, detail: Message, evidence: tuple[Evidence, ...]) -> Finding:
+    shown = at(service, "memory limit", limit_key(service), human_size(limit))
+    return Finding(
+        "ollama-memory-exceeds-limit", Level.HIGH, service.name, msg("The models kept loaded do not fit"), detail,
+        (shown, *evidence), "AI reference 1.4",
+    )  # fmt: skip
+
+
+def _has_gpu(service: Service) -> bool:
+    if service.config.get("runtime") == "nvidia" or service.config.get("gpus") or service.config.get("devices"):
+        return True
+    deploy = service.config.get("deploy")
+    resources = deploy.get("resources") if isinstance(deploy, Mapping) else None
+    reserved = resources.get("reservations") if isinstance(resources, Mapping) else None
+    return bool(isinstance(reserved, Mapping) and reserved.get("devices"))
+
+
+def _pulled(other: Service, server: Service) -> list[tuple[int, Evidence]]:
+    """Models that a command loads into this server, with the bytes that their name's parameters need at least."""
+    host = other.environment.get("OLLAMA_HOST") or ""
+    if other is not server and not re.search(rf"(?:^|//){re.escape(server.name)}(?::|/|$)", host):
+        return []
+    text = " ".join(w for part in argv_of(other.config) for w in part)
+    return [
+        (int(float(size) * 1e9 * _BYTES_PER_PARAMETER), at(other, f"{other.name}: command", "command", model))
+        for model, size in _SIZED.findall(text)
+    ]
+
+
+_CHECKS = (_env_unknown, _cold, _memory_exceeds)
+
+CHECKS = (find,)
+NEEDS = ("ollama",)

@@ -1,0 +1,141 @@
+"""Findings about connection pooling: none where it would pay, passwords in clear, an old version."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from nftui.catalog.connections import POSTGRES_LIKE, connections
+from nftui.catalog.references import parse_reference, version_key
+from nftui.checks._files import mounted
+from nftui.engine.evidence import at
+from nftui.model.findings import Evidence, Finding, Level
+from nftui.model.message import msg
+from nftui.model.stack import Role
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from nftui.catalog.connections import Connection
+    from nftui.model.facts import Facts
+    from nftui.model.stack import Service
+
+SEVERAL = 3
+"""Services with connections of their own from which a pooler pays; two small pools are no matter."""
+_SAFE = (1, 25, 2)
+_PREPARED = (1, 21)
+_NO_CLIENT = re.compile(
+    r"nginx|proxy|caddy|traefik|frontend|minio|backup|dump|migrat|(?:^|[-_/])(?:init|setup|seed|wait|cron|beat|flower)"
+    r"|housekeep|bucket|(?:^|[-_])mq$|rabbit"
+)
+"""Services that are often handed the whole environment of an application and open no connection of their own."""
+_DIRECTORY = "/etc/pgbouncer"
+_ENTRY = re.compile(r'(?m)^\s*"(?P<user>(?:[^"]|"")*)"\s+"(?P<secret>(?:[^"]|"")*)"')
+_HASHED = re.compile(r"md5[0-9a-f]{32}|SCRAM-SHA-256\$.*")
+_INI_PASSWORD = re.compile(r"(?m)^[^;#\n]*\bpassword\s*=\s*(?!\s|$)(\S+)")
+
+
+def missing(facts: Facts) -> Iterable[Finding]:
+    """pgbouncer-missing: several services hold direct connections to one server, and nothing pools them."""
+    stack = facts.stack
+    if any(s.active and s.role in POSTGRES_LIKE[1:] for s in stack.services):
+        return
+    links = [c for c in connections(stack) if c.kind == "postgres"]
+    for server in stack.with_role(Role.POSTGRES):
+        direct = {c.client.name: c for c in links if c.server.name == server.name and _holds(c)}
+        if len(direct) < SEVERAL:
+            continue
+        names = ", ".join(sorted(direct))
+        yield Finding(
+            "pgbouncer-missing", Level.LOW, server.name, msg("Several services hold direct connections"),
+            msg("{names} each keep a pool of their own on it; every connection is a process of the server.",
+                names=names),
+            tuple(at(c.client, f"{name}: {c.key}", f"environment.{c.key}") for name, c in sorted(direct.items())),
+            "databases reference 2.4",
+        )  # fmt: skip
+
+
+def _holds(connection: Connection) -> bool:
+    """An application that stays connected: no job, exporter or viewer, nor a proxy that is handed the environment."""
+    client = connection.client
+    words = [client.name, parse_reference(client.image or "").name, *(client.command or ())[:2]]
+    if any(_NO_CLIENT.search(word) for word in words):
+        return False
+    return client.active and client.role in (Role.APP, Role.UNKNOWN, Role.GRAFANA) and client.restart not in (
+        "no", "on-failure"
+    )  # fmt: skip
+
+
+def auth_plaintext(facts: Facts) -> Iterable[Finding]:
+    """pgbouncer-auth-plaintext: a userlist or an ini with passwords that anyone who reads it can use."""
+    for service in facts.stack.services:
+        if service.role is not Role.PGBOUNCER:
+            continue
+        evidence = [*_in_userlist(facts, service), *_in_ini(facts, service), *_written_by_image(facts, service)]
+        if evidence:
+            yield Finding(
+                "pgbouncer-auth-plaintext", Level.MEDIUM, service.name, msg("Passwords in clear in PgBouncer's files"),
+                msg("Whoever reads the file can log in. SCRAM secrets of pg_authid work in their place, "
+                    "without a password in any file."),
+                tuple(evidence), "databases reference 2.2",
+            )  # fmt: skip
+
+
+def _in_userlist(facts: Facts, service: Service) -> Iterable[Evidence]:
+    name = service.environment.get("AUTH_FILE") or f"{_DIRECTORY}/userlist.txt"
+    for target in dict.fromkeys((name, "/bitnami/pgbouncer/conf/userlist.txt")):
+        found = mounted(facts.stack, service, target)
+        for match in _ENTRY.finditer(found.text if found and found.text else ""):
+            if match["secret"] and not _HASHED.fullmatch(match["secret"]):
+                assert found is not None and found.text is not None
+                line = found.text.count("\n", 0, match.start("user")) + 1
+                yield Evidence(f'"{match["user"]}"', "••••••", found.path, line)
+
+
+def _in_ini(facts: Facts, service: Service) -> Iterable[Evidence]:
+    found = mounted(facts.stack, service, f"{_DIRECTORY}/pgbouncer.ini")
+    for match in _INI_PASSWORD.finditer(found.text if found and found.text else ""):
+        if found is None or found.text is None or match[1].startswith("$"):
+            continue
+        line = found.text.count("\n", 0, match.start(1)) + 1
+        yield Evidence("password", "••••••", found.path, line)
+
+
+def _written_by_image(facts: Facts, service: Service) -> Iterable[Evidence]:
+    """edoburu's entrypoint writes the password as it is for scram-sha-256 and plain, else its md5."""
+    if parse_reference(service.image or "").repository != "edoburu/pgbouncer" or service.entrypoint:
+        return
+    kind = service.environment.get("AUTH_TYPE") or ""
+    given = service.environment.get("DB_PASSWORD") or _password_of(service.environment.get("DATABASE_URL") or "")
+    own = mounted(facts.stack, service, f"{_DIRECTORY}/userlist.txt")
+    if kind in ("plain", "scram-sha-256") and given and own is None:
+        yield at(service, "AUTH_TYPE", "environment.AUTH_TYPE", kind)
+
+
+def _password_of(url: str) -> str:
+    match = re.match(r"\w+://[^:/@]*:(.*)@", url)
+    return match[1] if match else ""
+
+
+def outdated(facts: Facts) -> Iterable[Finding]:
+    """pgbouncer-outdated: a version with known holes, or without prepared statements in transaction mode."""
+    for service in facts.stack.services:
+        version = version_key(service.version) if service.role is Role.PGBOUNCER and service.version else ()
+        # At the precision that the tag gives: "1.25" may be any of them.
+        if len(version) < 2 or version >= _SAFE[: len(version)]:
+            continue
+        old = version[:2] < _PREPARED
+        detail = (
+            msg("Before 1.21 it cannot keep prepared statements apart in transaction mode, and it has known holes "
+                "(CVE-2025-2291, CVE-2025-12819 and later); 1.25.2 has the fixes.")
+            if old
+            else msg("It has known holes (CVE-2025-2291 until 1.24.0, CVE-2025-12819 until 1.25.0, and crashes without "
+                     "a login until 1.25.1); 1.25.2 has the fixes.")
+        )  # fmt: skip
+        yield Finding(
+            "pgbouncer-outdated", Level.MEDIUM, service.name, msg("PgBouncer {v} is outdated", v=service.version),
+            detail, (at(service, "image", "image", service.image),), "databases reference 2.2; pgbouncer NEWS",
+        )  # fmt: skip
+
+
+CHECKS = (missing, auth_plaintext, outdated)

@@ -1,0 +1,173 @@
+"""A Redis service: over its address, else redis-cli inside the container. Read-only, bounded.
+
+The password is the one that the running container's command or environment gives; it never stands on a command line.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+from nftui.clients.pglogin import file_content
+from nftui.clients.resp import RespClient
+from nftui.clients.routes import routes
+from nftui.model.errors import NftuiError
+from nftui.model.message import msg
+from nftui.model.stack import Container, Service
+from nftui.system.exec import Exec
+
+TIMEOUT_S = 3.0
+EXEC_TIMEOUT_S = 10.0
+_PASSWORD_VARIABLES = ("REDISCLI_AUTH", "REDIS_PASSWORD", "VALKEY_PASSWORD", "REDIS_PASS", "REDIS_AUTH",
+                       "REDIS_HOST_PASSWORD", "KEYDB_PASSWORD", "VALKEYCLI_AUTH")  # fmt: skip
+_FILE_VARIABLES = ("REDIS_PASSWORD_FILE", "VALKEY_PASSWORD_FILE")
+_CLIENTS = ("redis-cli", "valkey-cli", "keydb-cli")
+
+
+class RedisUnreachable(NftuiError):
+    """No way to the server: one line, without any secret."""
+
+
+class RedisClient(Protocol):
+    """Commands, one by one; None where the server refuses one."""
+
+    via: str
+
+    def ask(self, *words: str) -> Any:
+        """The answer: text, or a flat list of texts; None for an error or no value."""
+        ...
+
+    def close(self) -> None:
+        """End the session."""
+        ...
+
+
+def connect(service: Service, exec_port: Exec | None, environ: Mapping[str, str] | None = None) -> RedisClient:
+    """A session on the first running container. Raises RedisUnreachable."""
+    container = service.running
+    if container is None:
+        raise RedisUnreachable(msg("{service} is not running", service=service.name))
+    passwords = candidates(service, container, exec_port, environ or {})
+    reasons: list[str] = []
+    for host, port, via in routes(container, _port(container)):
+        try:
+            return _network(host, port, via, passwords)
+        except (OSError, RedisUnreachable) as error:
+            reasons.append(f"{via}: {_line(error, passwords)}")
+    if exec_port is not None:
+        try:
+            return _exec(exec_port, container, passwords)
+        except (OSError, NftuiError) as error:
+            reasons.append(f"exec: {_line(error, passwords)}")
+    raise RedisUnreachable(msg("{service}: {reasons}", service=service.name, reasons="; ".join(reasons) or "no way in"))
+
+
+def _line(error: Exception, passwords: Sequence[str]) -> str:
+    text = " ".join(str(error).split())[:200] or type(error).__name__
+    for password in passwords:
+        text = text.replace(password, "••••••") if password else text
+    return text
+
+
+def candidates(
+    service: Service, container: Container, exec_port: Exec | None, environ: Mapping[str, str]
+) -> tuple[str, ...]:
+    """Passwords to try, the likeliest first; "" (none) first where the command asks for none."""
+    found: list[str] = []
+    argv = [*container.command, *(service.command or ())]
+    for index, word in enumerate(argv):
+        if word == "--requirepass" and index + 1 < len(argv):
+            found.append(argv[index + 1])
+    match = re.search(r"--requirepass[= ]+[\"']?([^\s\"']+)", " ".join(argv))
+    if match and not match[1].startswith("$"):
+        found.append(match[1])
+    layers: tuple[Mapping[str, str | None], ...] = (container.environment, service.environment)
+    for layer in layers:
+        found += [v for n in _PASSWORD_VARIABLES if n in layer and (v := layer[n] or environ.get(n))]
+        found += [v for n in _FILE_VARIABLES if (v := file_content(container, exec_port, layer.get(n)))]
+    asked = "requirepass" in " ".join(argv)
+    return tuple(dict.fromkeys([*found, ""] if asked else ["", *found]))
+
+
+def _port(container: Container) -> int:
+    match = re.search(r"--port[= ](\d{1,5})\b", " ".join(container.command))
+    return int(match[1]) if match else 6379
+
+
+def _network(host: str, port: int, via: str, passwords: Sequence[str]) -> RedisClient:
+    client = RespClient(host, port, via, TIMEOUT_S)
+    try:
+        return _login(client, passwords)
+    except BaseException:
+        client.close()
+        raise
+
+
+def _login(client: RedisClient, passwords: Sequence[str]) -> RedisClient:
+    for password in passwords:
+        if password and client.ask("AUTH", password) != "OK":
+            continue
+        if client.ask("PING") == "PONG":
+            return client
+    raise RedisUnreachable(msg("the server wants a password, and none that is known fits"))
+
+
+class ExecClient:
+    """redis-cli in the container; the password travels in its environment."""
+
+    def __init__(self, exec_port: Exec, container_id: str, program: str, password: str) -> None:
+        self._exec, self._id, self._program = exec_port, container_id, program
+        self._environment = {"REDISCLI_AUTH": password} if password else {}
+        self.via = f"exec {program}"
+
+    def ask(self, *words: str) -> Any:
+        """See RedisClient. Raises OSError."""
+        argv = [self._program, "--no-raw", *words]
+        raw = words[:1] in (("INFO",), ("CLIENT",), ("PING",))
+        if raw:
+            argv = [self._program, "--raw", *words]
+        code, out, _ = self._exec.exec(self._id, argv, env=self._environment, timeout=EXEC_TIMEOUT_S)
+        text = out.decode("utf-8", "replace").replace("\r\n", "\n")
+        if code or text.startswith(("(error)", "NOAUTH", "ERR ", "NOPERM", "WRONGPASS")):
+            return None
+        return text.rstrip("\n") if raw else parse_reply(text)
+
+    def close(self) -> None:
+        """Nothing stays open."""
+
+
+_ITEM = re.compile(r'(\d+)\) "((?:[^"\\]|\\.)*)"')
+_ESCAPE = re.compile(r"\\(x[0-9a-f]{2}|.)")
+
+
+def parse_reply(text: str) -> Any:
+    """redis-cli's own notation: (integer), quoted strings, numbered lists; nested lists are made flat."""
+    text = text.strip()
+    if text.startswith("(integer)"):
+        return int(text.split()[1])
+    items = [_plain(value) for _, value in _ITEM.findall(text)]
+    if items or text.startswith(("(empty", "1) ")):
+        return items
+    return _plain(text[1:-1]) if text.startswith('"') else None if text == "(nil)" else text
+
+
+def _plain(value: str) -> str:
+    def one(match: re.Match[str]) -> str:
+        code = match[1]
+        return chr(int(code[1:], 16)) if len(code) == 3 else {"n": "\n", "r": "\r", "t": "\t"}.get(code, code)
+
+    return _ESCAPE.sub(one, value)
+
+
+def _exec(exec_port: Exec, container: Container, passwords: Sequence[str]) -> RedisClient:
+    for program in _CLIENTS:
+        code, _, _ = exec_port.exec(container.id, [program, "--version"], timeout=EXEC_TIMEOUT_S)
+        if code:
+            continue
+        for password in passwords:
+            client = ExecClient(exec_port, container.id, program, password)
+            if client.ask("PING") == "PONG":
+                return client
+        raise RedisUnreachable(msg("the server wants a password, and none that is known fits"))
+    raise RedisUnreachable(msg("the container has no redis-cli"))

@@ -1,0 +1,34 @@
+"""What a running Redis (or Valkey, KeyDB) says of itself: INFO, CONFIG GET, CLIENT LIST, key names of a sample."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class RedisFacts:
+    """One server's live facts; sizes in bytes, None where it could not be read."""
+
+    version: str
+    mode: str = "standalone"
+    """standalone, cluster or sentinel."""
+    role: str = "master"
+    config: Mapping[str, str] = field(default_factory=dict)
+    """CONFIG GET of the settings that nftui knows; empty where the login may not read them. No secrets."""
+    used_memory: int | None = None
+    used_memory_rss: int | None = None
+    keys: int | None = None
+    """Over all databases."""
+    databases: Mapping[int, int] = field(default_factory=dict)
+    """Database number to its keys (INFO keyspace)."""
+    loading: bool = False
+    aof_enabled: bool | None = None
+    last_save_ok: bool | None = None
+    evicted_keys: int | None = None
+    errors: Mapping[str, int] = field(default_factory=dict)
+    """Error's name to how often it was given (INFO errorstats, since 6.2)."""
+    clients: tuple[str, ...] = ()
+    """Addresses of connected clients without nftui's own."""
+    queue_keys: tuple[str, ...] = ()
+    """Names of keys of a known job queue, from a bounded sample: at most one per kind."""

@@ -1,0 +1,131 @@
+"""The `redis` probe: a running server's INFO, settings and a bounded sample of key names. Read-only; never KEYS."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+
+from nftui.clients.redis import RedisClient, connect
+from nftui.model.errors import NftuiError
+from nftui.model.facts import Live
+from nftui.model.redis import RedisFacts
+from nftui.model.stack import Service
+from nftui.system.exec import Exec
+
+PROBE = "redis"
+
+_SETTINGS = ("maxmemory", "maxmemory-policy", "appendonly", "appendfsync", "save", "stop-writes-on-bgsave-error")
+_SAMPLE_ROUNDS = 5
+_SAMPLE_COUNT = "200"
+_DATABASES = 4
+_QUEUE_KEYS = (
+    re.compile(r"^\{?bull\}?:[^:]+:(?:meta|wait|active|id|completed|failed|delayed|events)"),
+    re.compile(r"^_kombu\.binding\."),
+    re.compile(r"^rq:(?:queue|queues|job|workers)"),
+    re.compile(r"^(?:[\w-]+:)?(?:resque:queues?|queues|queue:default)$"),
+)
+"""BullMQ, Celery, RQ, Resque and Sidekiq; their own key names."""
+
+
+def probe_redis(service: Service, exec_port: Exec | None, environ: Mapping[str, str] | None = None) -> Live:
+    """Read RedisFacts from the first running container. Never raises for a server that will not answer."""
+    if service.running is None:
+        return Live(PROBE, service.name, None, "not running")
+    try:
+        client = connect(service, exec_port, environ)
+    except NftuiError as error:
+        return Live(PROBE, service.name, None, str(error))
+    try:
+        return Live(PROBE, service.name, read_facts(client), via=client.via)
+    except OSError as error:
+        return Live(PROBE, service.name, None, f"{client.via}: {error or type(error).__name__}", client.via)
+    finally:
+        client.close()
+
+
+def read_facts(client: RedisClient) -> RedisFacts:
+    """Facts over an open session; what the login may not see is left None or empty."""
+    info = _info(client.ask("INFO", "everything") or client.ask("INFO") or "")
+    databases = {int(k[2:]): _keys(v) for k, v in info.items() if re.fullmatch(r"db\d+", k)}
+    loading = info.get("loading") == "1"
+    return RedisFacts(
+        version=info.get("valkey_version") or info.get("redis_version") or "",
+        mode=info.get("redis_mode", "standalone"),
+        role=info.get("role", "master"),
+        config={name: value for name in _SETTINGS if (value := _setting(client, name)) is not None},
+        used_memory=_int(info.get("used_memory")),
+        used_memory_rss=_int(info.get("used_memory_rss")),
+        keys=None if loading or not info else sum(databases.values()),
+        databases=databases,
+        loading=loading,
+        aof_enabled={"0": False, "1": True}.get(info.get("aof_enabled", "")),
+        last_save_ok={"ok": True, "err": False}.get(info.get("rdb_last_bgsave_status", "")),
+        evicted_keys=_int(info.get("evicted_keys")),
+        errors={k[10:]: _count(v) for k, v in info.items() if k.startswith("errorstat_")},
+        clients=tuple(_clients(client)),
+        queue_keys=() if loading else tuple(_queue_keys(client, databases)),
+    )
+
+
+def _info(text: str) -> dict[str, str]:
+    lines = (line.partition(":") for line in str(text).splitlines() if ":" in line and not line.startswith("#"))
+    return {name: value.strip() for name, _, value in lines}
+
+
+def _setting(client: RedisClient, name: str) -> str | None:
+    answer = client.ask("CONFIG", "GET", name)
+    return str(answer[1]) if isinstance(answer, list) and len(answer) == 2 else None
+
+
+def _keys(text: str) -> int:
+    match = re.search(r"keys=(\d+)", text)
+    return int(match[1]) if match else 0
+
+
+def _count(text: str) -> int:
+    match = re.search(r"count=(\d+)", text)
+    return int(match[1]) if match else 0
+
+
+def _int(text: str | None) -> int | None:
+    return int(text) if text and text.isdigit() else None
+
+
+def _clients(client: RedisClient) -> Iterator[str]:
+    """Addresses of normal clients; nftui's own session is the one that runs CLIENT LIST."""
+    for line in str(client.ask("CLIENT", "LIST") or "").splitlines():
+        fields = dict(part.partition("=")[::2] for part in line.split(" "))
+        if fields.get("addr") and not fields.get("cmd", "").startswith("client") and "S" not in fields.get("flags", ""):
+            yield fields["addr"]
+
+
+def _queue_keys(client: RedisClient, databases: Mapping[int, int]) -> Iterator[str]:
+    """One key name per kind of queue, from a few SCAN calls per database; the session's database is put back."""
+    if not client.via.startswith("exec"):
+        for number in sorted(databases)[:_DATABASES]:
+            if client.ask("SELECT", str(number)) == "OK":
+                yield from _of_kinds(_sample(client))
+        client.ask("SELECT", "0")
+    elif 0 in databases:
+        yield from _of_kinds(_sample(client))
+
+
+def _of_kinds(names: list[str]) -> Iterator[str]:
+    for pattern in _QUEUE_KEYS:
+        found = next((name for name in names if pattern.search(name)), None)
+        if found is not None:
+            yield found
+
+
+def _sample(client: RedisClient) -> list[str]:
+    cursor, names = "0", list[str]()
+    for _ in range(_SAMPLE_ROUNDS):
+        answer = client.ask("SCAN", cursor, "COUNT", _SAMPLE_COUNT)
+        if not isinstance(answer, list) or not answer:
+            break
+        cursor = str(answer[0])
+        rest = answer[1] if len(answer) > 1 and isinstance(answer[1], list) else answer[1:]
+        names += [str(name) for name in rest]
+        if cursor == "0":
+            break
+    return names
