@@ -61,9 +61,9 @@ def find(facts: Facts) -> Iterable[Finding]:
         document = _document(found.text)
         yield from _not_exporters(facts, service, document, found)
         yield from _no_rules(service, document, found)
-    if not any(s.active for s in servers):
-        yield from _nothing(facts)
-    elif all(_readable(facts, s) for s in servers if s.active):
+    active = [s for s in servers if s.active]
+    # A stack without any monitoring may be watched from outside: only a Prometheus of its own tells what it misses.
+    if active and all(_readable(facts, s) for s in active):
         yield from _without_exporter(facts)
 
 
@@ -147,20 +147,6 @@ def _no_rules(service: Service, document: Mapping[str, Any], found: Mounted) -> 
         "monitoring-missing", Level.LOW, service.name, msg("No alert rule: nobody is told when something breaks"),
         msg("The configuration names no rule_files."),
         (Evidence("rule_files", None, found.path, 1 if found.path else None),), "design.md, targets",
-    )  # fmt: skip
-
-
-def _nothing(facts: Facts) -> Iterable[Finding]:
-    """monitoring-missing: databases, and nothing that would measure them."""
-    if any(_AGENTS.search((s.image or "").lower()) or s.role is Role.EXPORTER for s in facts.stack.services):
-        return
-    data = [s for s in facts.stack.services if s.active and s.role in _DATA_PORTS]
-    if not data:
-        return
-    yield Finding(
-        "monitoring-missing", Level.INFO, None, msg("Nothing measures this stack"),
-        msg("No service collects metrics of {names}.", names=", ".join(s.name for s in data)),
-        tuple(at(s, f"{s.name}: {s.role}", "image", s.image) for s in data), "design.md, targets",
     )  # fmt: skip
 
 

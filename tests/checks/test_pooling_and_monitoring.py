@@ -124,10 +124,3 @@ def test_the_evidence_is_the_target_and_its_line(tmp_path: Path) -> None:
     found = check(read(tmp_path, services(DATABASE, PROMETHEUS), scrape("localhost:9090", "db:5432")))
     evidence = found[("prom", "prometheus-target-not-exporter")].evidence
     assert [(e.key, Path(e.file or "").name, e.line) for e in evidence] == [("db:5432", "prometheus.yml", 7)]
-
-
-def test_a_stack_that_nothing_measures(tmp_path: Path) -> None:
-    assert check(read(tmp_path / "a", services(DATABASE)))[(None, "monitoring-missing")].level == "info"
-    for number, other in enumerate((EXPORTERS, "  n: {image: netdata/netdata}\n")):
-        assert (None, "monitoring-missing") not in check(read(tmp_path / str(number), services(DATABASE, other)))
-    assert (None, "monitoring-missing") not in check(read(tmp_path / "c", services("  a: {image: example/a}\n")))
