@@ -24,6 +24,7 @@ from nftui.model.plan import Draft, digest
 from nftui.model.run import Drift
 from nftui.model.stack import Service
 from nftui.probes.beside import read_beside
+from nftui.probes.usage import oom_kills
 from nftui.steps.comparators import COMPARATORS, Comparator, ReadLive, name_of, service_of
 from nftui.steps.envkeys import get_key
 from nftui.steps.kind import Context
@@ -165,6 +166,7 @@ class Gatherer:
             sleep=time.sleep,
             now=time.monotonic,
             run=str(options.get("run") or ""),
+            oom_kills=oom_kills,
             force=bool(options.get("force")),
             wait_quiet_s=float(str(options.get("wait_quiet_s") or 0)),
             settle_s=float(str(options.get("settle_s") or 0)),

@@ -79,9 +79,45 @@ def _without_cache(usage: int, detail: Mapping[str, object]) -> int:
 
 
 def _from_cgroup(pid: int | None, container: str, root: str) -> int | None:
-    """From the files of the process's memory cgroup, v2 or v1: a tenth of the time of a stats call.
+    """From the files of the process's memory cgroup, v2 or v1: a tenth of the time of a stats call."""
+    found = _memory_folder(pid, container, root)
+    if found is None:
+        return None
+    version, folder = found
+    name = "memory.usage_in_bytes" if version == 1 else "memory.current"
+    try:
+        usage = int((folder / name).read_text())
+        return _without_cache(usage, _counters(folder / "memory.stat"))
+    except (OSError, ValueError):
+        return None
 
-    The cgroup must carry the container's id: the pid of an engine on another machine is somebody else's here.
+
+def oom_kills(container: Container, root: str = "/") -> int | None:
+    """Processes of a running container that the kernel killed for lack of memory since it was started.
+
+    None where its cgroup is not on this machine or the kernel does not count (v1: since Linux 4.13). Docker's own
+    flag is set for the main process alone. Source: cgroup-v2.rst memory.events oom_kill, mm/memcontrol-v1.c
+    mem_cgroup_oom_control_read.
+    """
+    found = _memory_folder(container.pid, container.id, root) if container.pid else None
+    if found is None:
+        return None
+    version, folder = found
+    try:
+        return _counters(folder / ("memory.oom_control" if version == 1 else "memory.events")).get("oom_kill")
+    except (OSError, ValueError):
+        return None
+
+
+def _counters(path: Path) -> dict[str, int]:
+    pairs = (line.split() for line in path.read_text().splitlines())
+    return {pair[0]: int(pair[1]) for pair in pairs if len(pair) == 2}
+
+
+def _memory_folder(pid: int | None, container: str, root: str) -> tuple[int, Path] | None:
+    """(cgroup version, folder) of the process's memory cgroup.
+
+    It must carry the container's id: the pid of an engine on another machine is somebody else's here.
     """
     base = Path(root)
     try:
@@ -92,14 +128,7 @@ def _from_cgroup(pid: int | None, container: str, root: str) -> int | None:
     if path is None or container not in path[1]:
         return None
     version, place = path
-    folder = base / "sys/fs/cgroup" / ("memory" if version == 1 else "") / place.lstrip("/")
-    name = "memory.usage_in_bytes" if version == 1 else "memory.current"
-    try:
-        usage = int((folder / name).read_text())
-        pairs = (line.split() for line in (folder / "memory.stat").read_text().splitlines())
-        return _without_cache(usage, {pair[0]: int(pair[1]) for pair in pairs if len(pair) == 2})
-    except (OSError, ValueError):
-        return None
+    return version, base / "sys/fs/cgroup" / ("memory" if version == 1 else "") / place.lstrip("/")
 
 
 def _memory_path(entries: Sequence[Sequence[str]]) -> tuple[int, str] | None:

@@ -58,11 +58,11 @@ class Disk:
 
     def install(self) -> None:
         """From here on `os.fsync` tells this disk as well."""
-        os.fsync = self.fsync
+        os.fsync = self.fsync  # type: ignore[assignment]
 
     def remove(self) -> None:
         """Undo `install`."""
-        os.fsync = self._fsync
+        os.fsync = self._fsync  # type: ignore[assignment]
 
     def fsync(self, handle: Any) -> None:
         """As `os.fsync`, and remembered."""

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import ast
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.command import ROOT, Nftui, tree
+from tests.e2e.command import ROOT, Copy, copy_package, tree
 from tests.stack.running import Stack
 
 DROPPED = Path(__file__).parent / "dropped" / "grace.py"
@@ -51,29 +49,10 @@ asyncio.run(main())
 """
 
 
-@dataclass(frozen=True)
-class Copy(Nftui):
-    """nftui from a copy of its package."""
-
-    package: Path = ROOT
-
-    def environment(self) -> dict[str, str]:
-        """With the copy in the checkout's place."""
-        return {**super().environment(), "PYTHONPATH": str(self.package)}
-
-
-def copy_package(target: Path) -> Path:
-    """nftui and its data, with one file more."""
-    for name in ("nftui", "assets", "presets"):
-        shutil.copytree(ROOT / name, target / name, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy2(DROPPED, target / "nftui" / "optimizations" / DROPPED.name)
-    return target
-
-
 @pytest.fixture
 def nftui(running_stack: Stack, tmp_path: Path) -> Copy:
     """The command with a second optimization."""
-    return Copy(running_stack.directory, tmp_path / "state", copy_package(tmp_path / "copy"))
+    return Copy(running_stack.directory, tmp_path / "state", copy_package(tmp_path / "copy", DROPPED))
 
 
 def of_grace(plan: dict) -> dict:  # type: ignore[type-arg]

@@ -6,7 +6,7 @@ import pytest
 
 from nftui.model.stack import Invocation, Service, Stack
 from nftui.probes.inspected import container_of
-from nftui.probes.usage import memory_usage, working_set
+from nftui.probes.usage import memory_usage, oom_kills, working_set
 from tests.stack_probe.fakes import FakeEngine, container
 
 MIB = 1 << 20
@@ -51,3 +51,20 @@ def test_the_project_and_the_others(tmp_path: Path) -> None:
     services = (Service("db", containers=tuple(container_of(c) for c in inspected[:2])), Service("none"))
     stack = Stack("app", Invocation("/x", ()), services)
     assert memory_usage(stack, engine, str(tmp_path)) == ({"db": 3 * MIB}, 13 * MIB)
+
+
+@pytest.mark.parametrize(("version", "expected"), [(1, 2), (2, 2)])
+def test_processes_that_the_kernel_killed_are_counted(tmp_path: Path, version: int, expected: int) -> None:
+    if version == 1:
+        cgroup(tmp_path, 77, "4:memory:/docker/app-db-1-id\n0::/\n", "memory/docker/app-db-1-id",
+               memory__oom_control="oom_kill_disable 0\nunder_oom 0\noom_kill 2\n")  # fmt: skip
+    else:
+        cgroup(tmp_path, 77, "0::/docker-app-db-1-id.scope\n", "docker-app-db-1-id.scope",
+               memory__events="low 0\nmax 9\noom 3\noom_kill 2\n")  # fmt: skip
+    assert oom_kills(container_of(container("db")), str(tmp_path)) == expected
+
+
+def test_an_old_kernel_does_not_count(tmp_path: Path) -> None:
+    cgroup(tmp_path, 77, "4:memory:/docker/app-db-1-id\n0::/\n", "memory/docker/app-db-1-id",
+           memory__oom_control="oom_kill_disable 0\nunder_oom 0\n")  # fmt: skip
+    assert oom_kills(container_of(container("db")), str(tmp_path)) is None

@@ -1,0 +1,135 @@
+"""Health gates: a touched service must be as well as before, by its own check and by its role's, and stay so.
+
+What counts as worse (engine.md 8): it does not run, restarts, is red where it was green, does not do its role's work,
+or the kernel killed a process of it for lack of memory. Docker's own OOM flag is not enough: it tells of the main
+process only, while a server whose child was killed stays up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from nftui.model.message import Message, msg
+from nftui.model.plan import StepSpec
+from nftui.model.stack import Container
+from nftui.model.units import format_size
+from nftui.steps.kind import Context, Data, StepFailed
+
+POLL_S = 0.25
+LOG_LINES = 5
+"""Lines of the service's log that a failure shows."""
+
+
+def containers_of(service: str, ctx: Context) -> list[Container]:
+    """The service's containers now, by number."""
+    return sorted((c for c in ctx.engine.containers() if c.service == service), key=lambda c: c.number)
+
+
+def scale_of(before: Data) -> int:
+    """How many containers ran before."""
+    return int(str(before["scale"]))
+
+
+def oom_kills(containers: Sequence[Container], ctx: Context) -> int:
+    """Processes that the kernel killed in them since each was started; what cannot be counted counts as the flag."""
+    counts = (ctx.oom_kills(c) for c in containers)
+    return sum(int(c.oom_killed) if n is None else n for c, n in zip(containers, counts, strict=True))
+
+
+def wait_serving(step: StepSpec, before: Data, ctx: Context) -> None:
+    """Until every container of the service is healthy and does its role's work; at once where it is worse than before.
+
+    Its own healthcheck counts only if it passed before (engine.md 8). Progress in the log or a start period
+    extends the wait: `stall_s` counts from the last sign of progress.
+    """
+    _wait(step, lambda: _sound(step.target, before, ctx) or ctx.serving(step.target), ctx)
+
+
+def wait_restored(step: StepSpec, before: Data, ctx: Context) -> None:
+    """The same on the way back: it need not do what it did not do before, and what it went through is forgiven."""
+    served = bool(before.get("served", True))
+    _wait(step, lambda: _why_not(step.target, before, ctx) or (ctx.serving(step.target) if served else None), ctx)
+
+
+def _wait(step: StepSpec, why_not: Callable[[], str | None], ctx: Context) -> None:
+    last_sign, deadline = "", ctx.now() + step.stall_s
+    while (reason := why_not()) is not None:
+        sign = _sign(step.target, ctx)
+        if sign != last_sign:
+            last_sign, deadline = sign, ctx.now() + step.stall_s
+        if ctx.now() >= deadline:
+            raise StepFailed(_failed(step.target, reason, ctx))
+        ctx.progress(reason, None)
+        ctx.sleep(POLL_S)
+
+
+def _sound(service: str, before: Data, ctx: Context) -> str | None:
+    """As `_why_not`; StepFailed where it is worse than before."""
+    if reason := _worse(containers_of(service, ctx), before, ctx):
+        raise StepFailed(_failed(service, reason, ctx))
+    return _why_not(service, before, ctx)
+
+
+def _why_not(service: str, before: Data, ctx: Context) -> str | None:
+    found = containers_of(service, ctx)
+    running = [c for c in found if c.running]
+    if len(running) < scale_of(before):
+        states = ", ".join(sorted({c.state for c in found})) or "absent"
+        if any(c.state in ("exited", "dead", "restarting") for c in found):
+            raise StepFailed(_failed(service, f"its container is {states}", ctx))
+        return f"{service} is {states}"
+    if before.get("healthy") and not all(c.health == "healthy" for c in running):
+        return f"waiting for the health of {service}"
+    return None
+
+
+def _worse(found: Sequence[Container], before: Data, ctx: Context) -> str | None:
+    """What no waiting makes good, None where there is nothing of the kind."""
+    killed = oom_kills(found, ctx)
+    if killed and not before.get("oom_kills"):
+        limits = [c.memory_limit_bytes for c in found if c.memory_limit_bytes]
+        limit = f" (limit {format_size(min(limits))})" if limits else ""
+        return f"the kernel killed {killed} of its processes for lack of memory{limit}"
+    if any(c.restart_count > _restarts(c, before) for c in found):
+        return "it crashed and was restarted"
+    if before.get("healthy") and any(c.running and c.health == "unhealthy" for c in found):
+        return "its healthcheck fails"
+    return None
+
+
+def _restarts(container: Container, before: Data) -> int:
+    """Restarts that it had already, where it is a container from before; a new one has none."""
+    known = before.get("containers")
+    records = known if isinstance(known, list) else []
+    return next((int(r.get("restarts") or 0) for r in records if r.get("id") == container.id), 0)
+
+
+def _sign(service: str, ctx: Context) -> str:
+    """What changes while a start makes progress: states, restarts, the last log line."""
+    found = containers_of(service, ctx)
+    tail = ctx.engine.logs(found[-1].id, 1) if found else ""
+    return repr([(c.id, c.state) for c in found]) + tail
+
+
+def _failed(service: str, reason: str, ctx: Context) -> Message:
+    found = containers_of(service, ctx)
+    tail = ctx.engine.logs(found[-1].id, LOG_LINES).strip() if found else ""
+    return msg(
+        "{service} did not come back: {reason}. Its log ends with: {log}",
+        service=service,
+        reason=reason,
+        log=tail or "(nothing)",
+    )
+
+
+def settle(step: StepSpec, before: Data, ctx: Context) -> None:
+    """It must stay up, green and serving for the settling time."""
+    end = ctx.now() + ctx.settle_s
+    while True:
+        reason = _sound(step.target, before, ctx) or ctx.serving(step.target)
+        if reason:
+            raise StepFailed(_failed(step.target, f"while it settled: {reason}", ctx))
+        if ctx.now() >= end:
+            return
+        ctx.progress(f"settling, {end - ctx.now():.0f} s", None)
+        ctx.sleep(min(1.0, max(0.05, end - ctx.now())))

@@ -1,0 +1,50 @@
+"""One small stack for all crashes, the seed of what is picked, and the table at the end."""
+
+from __future__ import annotations
+
+import os
+import random
+import secrets
+from collections.abc import Iterator
+
+import pytest
+
+from tests.crash.bed import Bed, make_bed
+from tests.crash.figures import FIGURES
+from tests.stack.fixtures import tear_down
+
+SEED = os.environ.get("NFTUI_TEST_SEED") or secrets.token_hex(4)
+ALL = os.environ.get("NFTUI_TEST_ALL") == "1"
+
+
+@pytest.fixture(scope="session")
+def seed() -> str:
+    """What the share of this run is picked by; NFTUI_TEST_SEED repeats it."""
+    FIGURES.seed = SEED
+    return SEED
+
+
+@pytest.fixture
+def chance(seed: str, request: pytest.FixtureRequest) -> random.Random:
+    """The same picks for the same seed and test."""
+    return random.Random(f"{seed}{request.node.name}")  # noqa: S311 - which tests to run is no secret
+
+
+@pytest.fixture(scope="module")
+def bed(engine: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bed]:
+    """The stack, up and healthy, as it was before nftui."""
+    bed = make_bed(tmp_path_factory.mktemp("bed"))
+    try:
+        bed.stack.up()
+        yield bed
+    finally:
+        problems = tear_down(bed.stack)
+    assert not problems, "a stack was not removed whole"
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """The figures of this run, where it had any."""
+    if FIGURES.rows or FIGURES.seed:
+        terminalreporter.section("crashes and faults")
+        for line in FIGURES.lines():
+            terminalreporter.write_line(line)

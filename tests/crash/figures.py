@@ -1,0 +1,34 @@
+"""What the crash tests count, told at the end of the run."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+
+@dataclass
+class Figures:
+    """One row for each sort of fault: how often it was tried, and how it ended."""
+
+    seed: str = ""
+    rows: dict[str, Counter[str]] = field(default_factory=dict)
+    left_out: dict[str, int] = field(default_factory=dict)
+    differing_bytes: int = 0
+
+    def count(self, row: str, outcome: str, number: int = 1) -> None:
+        """One more of that outcome."""
+        self.rows.setdefault(row, Counter())[outcome] += number
+
+    def lines(self) -> list[str]:
+        """The table."""
+        found = [f"seed {self.seed or '-'} (NFTUI_TEST_SEED repeats it)"]
+        for row, outcomes in sorted(self.rows.items()):
+            told = ", ".join(f"{name} {n}" for name, n in sorted(outcomes.items()))
+            found.append(f"{row:<44} tried {outcomes.total():>4}: {told}")
+        for row, number in sorted(self.left_out.items()):
+            found.append(f"{row:<44} left out {number} (all of them: ./nftui.sh test --all tests/crash)")
+        found.append(f"bytes that differ after recovery: {self.differing_bytes}")
+        return found
+
+
+FIGURES = Figures()

@@ -1,0 +1,12 @@
+"""Python imports this at its start where this folder is on its path: the worker's faults are planted from outside.
+
+Nothing in nftui knows of it: what is tested is the program that ships.
+"""
+
+import os
+import sys
+
+if os.environ.get("NFTUI_TEST_FAULT") and "nftui.worker" in sys.orig_argv:
+    from tests.crash.injector import plant
+
+    plant(os.environ["NFTUI_TEST_FAULT"])
