@@ -219,7 +219,22 @@ class Runs:
         return directory.name
 
     def follow(self, run: str, *, interval_s: float = 0.1) -> Iterator[RunStatus]:
-        """Status whenever it changes, until the run has ended; the wizard and the command line share it."""
+        """Status whenever it changes, until the run has ended; the wizard and the command line share it.
+
+        CutOffError where it cannot be read any more: nobody can say then that nothing is changed.
+        """
+        try:
+            yield from self._changes(run, interval_s)
+        except OSError as error:
+            raise CutOffError(
+                msg(
+                    "The run {run} cannot be followed any more: {why}. See to its state directory, then: nftui status",
+                    run=run,
+                    why=error.strerror or str(error),
+                )
+            ) from error
+
+    def _changes(self, run: str, interval_s: float) -> Iterator[RunStatus]:
         last, quiet_since = None, time.monotonic()
         while True:
             status = self.run_status(run)

@@ -1,0 +1,77 @@
+"""Small file systems of the tests' own: to be filled, to turn read-only, to fail."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+_SHUT_DOWN = """
+import fcntl, os, struct, sys
+handle = os.open(sys.argv[1], os.O_RDONLY)
+# EXT4_IOC_SHUTDOWN with NOLOGFLUSH: what is in memory only is lost, and every access fails from now on.
+fcntl.ioctl(handle, 0x8004587D, struct.pack("I", 2))
+"""
+
+
+@dataclass(frozen=True)
+class Small:
+    """An ext4 file system in a file."""
+
+    image: Path
+    place: Path
+
+    @property
+    def ballast(self) -> Path:
+        """What fills it."""
+        return self.place / "ballast"
+
+    @property
+    def fill(self) -> list[str]:
+        """The command that leaves no byte free."""
+        return ["dd", "if=/dev/zero", f"of={self.ballast}", "bs=1k", "status=none", "conv=fsync"]
+
+    @property
+    def freeze(self) -> list[str]:
+        """The command that turns it read-only."""
+        return ["mount", "-o", "remount,ro", str(self.place)]
+
+    @property
+    def fail(self) -> list[str]:
+        """The command after which the disk is gone."""
+        return [sys.executable, "-c", _SHUT_DOWN, str(self.place)]
+
+    def empty(self) -> None:
+        """Room again."""
+        self.ballast.unlink(missing_ok=True)
+
+    def thaw(self) -> None:
+        """Writable again."""
+        _run("mount", "-o", "remount,rw", str(self.place))
+
+    def plug_in_again(self) -> None:
+        """The disk is back, with what its journal holds."""
+        _run("umount", str(self.place))
+        _run("mount", "-o", "loop", str(self.image), str(self.place))
+
+
+@contextmanager
+def small_disk(image: Path, place: Path, megabytes: int = 8) -> Iterator[Small]:
+    """Mounted at `place`, unmounted afterwards."""
+    place.mkdir(parents=True, exist_ok=True)
+    with image.open("wb") as file:
+        file.truncate(megabytes << 20)
+    _run("mkfs.ext4", "-q", "-F", str(image))
+    _run("mount", "-o", "loop", str(image), str(place))
+    try:
+        (place / "lost+found").rmdir()
+        yield Small(image, place)
+    finally:
+        _run("umount", str(place))
+
+
+def _run(*command: str) -> None:
+    subprocess.run(command, check=True, stdin=subprocess.DEVNULL, capture_output=True)
