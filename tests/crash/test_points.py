@@ -1,0 +1,249 @@
+"""Cut off at every transition on the real engine: what `status` says, and that the way back or forth is exact."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from nftui.engine.journal import Phase
+from nftui.steps import load_kinds
+from tests.crash.bed import APPLY, RECOVER, RESUME, ROLLBACK, Bed, Point
+from tests.crash.conftest import ALL
+from tests.crash.figures import FIGURES
+from tests.crash.injector import MOMENTS
+from tests.e2e.command import Done
+
+pytestmark = [pytest.mark.engine, pytest.mark.slow, pytest.mark.timeout(5400)]
+
+KINDS = {"file", "env", "project-check", "recreate", "postgres-settings"}
+"""Step kinds that the plan of `APPLY` on the crash stack consists of: a new kind needs a plan here that has it."""
+UNCONFIRMED = (*APPLY, "--confirm-within", "1")
+BEGUN = "journal intent override:compose.nftui.yaml"
+SHARE = 6
+"""Points of a plain run: one for each step kind, and one of the run's own."""
+
+
+def test_no_step_kind_is_without_crash_points() -> None:
+    assert {name for name, _ in load_kinds()} == KINDS
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One crash and what is done about it."""
+
+    scenario: str
+    point: Point
+    death: str
+    then: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"{self.scenario}, {self.death} dies {self.point}, then {' '.join(self.then[:2])}"
+
+
+def points(events: Iterable[tuple[str, int]]) -> Iterator[Point]:
+    """The moments of each event."""
+    for name, number in events:
+        extra = ("during",) if name.startswith("journal") else MOMENTS if name.startswith("up ") else ()
+        # Before a journal line is after the event that came before it.
+        first = () if name.startswith("journal") else ("before",)
+        for when in (*first, *extra, "after"):
+            yield Point(name, number, when)
+
+
+def deaths(point: Point) -> tuple[str, ...]:
+    """The ways to die that make a difference there."""
+    if point.when in MOMENTS:
+        return ("worker", "children", "power")
+    return {"after": ("worker", "power"), "during": ("torn",), "before": ("worker", "power")}[point.when]
+
+
+def step_kind(point: Point) -> str:
+    """The kind whose journal lines or effects the point is about; "" for the run's own."""
+    prefixes = {"override:": "file", "env:": "env", "check:": "project-check", "recreate:": "recreate",
+                "postgres-settings:": "postgres-settings"}  # fmt: skip
+    return next((kind for prefix, kind in prefixes.items() if f" {prefix}" in point.event), "")
+
+
+class Matrix:
+    """All trials on one bed; what goes wrong is collected, so that one run shows everything."""
+
+    def __init__(self, bed: Bed) -> None:
+        self.bed = bed
+        self.old = bed.picture()
+        self.events = bed.events(*APPLY)
+        self.new = bed.picture()
+        self.back_events = bed.events(*ROLLBACK)
+        assert not bed.judge(self.old), bed.judge(self.old)
+        bed.new_life()
+        self.unconfirmed_events = after(bed.events(*UNCONFIRMED, code=1), "journal awaiting-confirm")
+        self.problems: list[str] = []
+
+    def try_apply(self, trial: Trial) -> None:
+        """Cut an apply off, then do what the trial says."""
+        self.bed.new_life()
+        if not self.bed.crash(trial.point, trial.death, *APPLY):
+            self._note(trial, ["the point was not reached"])
+            return
+        began, ended = self._begun(), self._ended()
+        found = self._status(open_=began and not ended)
+        done = self.bed.nftui(*trial.then)
+        new = began and trial.then in (RESUME, RECOVER)
+        found += self._judge(done, new)
+        self._note(trial, found)
+        self._back_to_old(found)
+
+    def try_unconfirmed(self, trial: Trial) -> None:
+        """Cut the way back of an unconfirmed apply off: from there on there is only the old state."""
+        self.bed.new_life()
+        if not self.bed.crash(trial.point, trial.death, *UNCONFIRMED):
+            self._note(trial, ["the point was not reached"])
+            return
+        ended = self._ended()
+        found = self._status(open_=not ended)
+        found += self._judge(self.bed.nftui(*trial.then), new=False)
+        self._note(trial, found)
+        self._back_to_old(found)
+
+    def try_twice(self, trial: Trial, second: Trial) -> None:
+        """Cut an apply off, then what brings it back as well."""
+        self.bed.new_life()
+        found = [] if self.bed.crash(trial.point, trial.death, *APPLY) else ["the point was not reached"]
+        self.bed.crash(second.point, second.death, *trial.then)
+        done = self.bed.nftui(*second.then)
+        journal = self.bed.journal()
+        outcome = journal[-1].data.get("outcome") if journal else None
+        found += self._judge(done, new=outcome == "applied")
+        self._note(trial, [f"{problem} (then {second})" for problem in found])
+        self._back_to_old(found)
+
+    def try_rollback(self, trial: Trial) -> None:
+        """Cut a rollback of a finished run off; the run stands already."""
+        if not self.bed.crash(trial.point, trial.death, *ROLLBACK):
+            self._note(trial, ["the point was not reached"])
+            return
+        began, ended = self._begun(), self._ended()
+        found = self._status(open_=began and not ended)
+        again = trial.then if began and not ended else ROLLBACK
+        found += self._judge(self.bed.nftui(*again), new=False)
+        self._note(trial, found)
+        self._back_to_old(found)
+
+    def _begun(self) -> bool:
+        return bool(self.bed.journal())
+
+    def _ended(self) -> bool:
+        journal = self.bed.journal()
+        return bool(journal) and journal[-1].phase is Phase.END
+
+    def _status(self, *, open_: bool) -> list[str]:
+        said = self.bed.nftui("status", "--json")
+        expected = (5, "interrupted") if open_ else (0, "idle")
+        if said.code not in (0, 5) or (said.code, said.json["state"]) != expected:
+            return [f"status: {said.code} {said.out}{said.err}, expected {expected}"]
+        return []
+
+    def _judge(self, done: Done, new: bool) -> list[str]:
+        if done.code != 0:
+            return [f"ended with {done.code}: {done.out}{done.err}"]
+        wrong = self.bed.judge(self.new if new else self.old)
+        FIGURES.differing_bytes += differing(self.new if new else self.old, wrong, self.bed)
+        return wrong + self.bed.invariants(1 if new else 0)
+
+    def _note(self, trial: Trial, found: list[str]) -> None:
+        FIGURES.count(f"crash in {trial.scenario}, {trial.death}", "NOT recovered" if found else "recovered")
+        self.problems += [f"{trial}: {problem[:1500]}" for problem in found]
+
+    def _back_to_old(self, found: list[str]) -> None:
+        """After a trial that left something, a clean stack: the next one must be judged for itself."""
+        if self.bed.picture() == self.old:
+            return
+        if not found and self.bed.nftui(*ROLLBACK).code == 0 and not self.bed.judge(self.old):
+            return
+        self.bed.reset()
+
+    def stand(self) -> bool:
+        """Apply whole, for the trials of a rollback."""
+        self.bed.new_life()
+        return self.bed.nftui(*APPLY).code == 0
+
+
+def after(events: list[tuple[str, int]], name: str) -> list[tuple[str, int]]:
+    """The events from `name` on."""
+    return events[[event for event, _ in events].index(name) :]
+
+
+def differing(expected: Mapping[str, Any], wrong: list[str], bed: Bed) -> int:
+    """Bytes of the project's files that are not what they should be."""
+    if not any(line.startswith("files") for line in wrong):
+        return 0
+    now = bed.picture()["files"]
+    names = {n for n in {*now, *expected["files"]} if now.get(n) != expected["files"].get(n)}
+    paths = [bed.stack.directory / n for n in names]
+    return sum(p.stat().st_size if p.exists() else 1 for p in paths)
+
+
+def trials(scenario: str, events: Iterable[tuple[str, int]], ways: tuple[tuple[str, ...], ...]) -> list[Trial]:
+    """Every point with every death; what is done then takes turns, so that each way meets each sort of point."""
+    found = [(p, d) for p in points(events) for d in deaths(p)]
+    return [Trial(scenario, p, d, ways[n % len(ways)]) for n, (p, d) in enumerate(found)]
+
+
+def share(chance: random.Random, found: list[Trial], number: int) -> list[Trial]:
+    """All of them, or a few that meet every step kind."""
+    if ALL:
+        return found
+    by_kind: dict[str, list[Trial]] = {}
+    for trial in found:
+        by_kind.setdefault(step_kind(trial.point), []).append(trial)
+    picked = [chance.choice(group) for _, group in sorted(by_kind.items())][:number]
+    picked += chance.sample([t for t in found if t not in picked], max(0, number - len(picked)))
+    FIGURES.left_out[f"crash in {found[0].scenario}"] = len(found) - len(picked)
+    return picked
+
+
+@pytest.fixture(scope="module")
+def matrix(bed: Bed) -> Matrix:
+    """The old and the new picture, and all that a whole run does."""
+    return Matrix(bed)
+
+
+def check(matrix: Matrix, found: list[Trial], act: Callable[[Trial], None]) -> None:
+    """Run them all, then tell what went wrong."""
+    before = len(matrix.problems)
+    for trial in found:
+        act(trial)
+    assert len(matrix.problems) == before, "\n".join(matrix.problems[before:])
+
+
+def test_an_apply_that_is_cut_off_ends_old_or_new(matrix: Matrix, chance: random.Random) -> None:
+    found = trials("apply", matrix.events, (ROLLBACK, RESUME, RECOVER))
+    check(matrix, share(chance, found, SHARE), matrix.try_apply)
+
+
+def test_a_rollback_that_is_cut_off_ends_old(matrix: Matrix, chance: random.Random) -> None:
+    def act(trial: Trial) -> None:
+        assert matrix.stand()
+        matrix.try_rollback(trial)
+
+    found = trials("rollback", matrix.back_events, (RECOVER, ROLLBACK))
+    check(matrix, share(chance, found, 2), act)
+
+
+def test_the_way_back_of_an_unconfirmed_apply_that_is_cut_off_ends_old(matrix: Matrix, chance: random.Random) -> None:
+    found = trials("unconfirmed apply", matrix.unconfirmed_events, (ROLLBACK, RECOVER))
+    check(matrix, share(chance, found, 1), matrix.try_unconfirmed)
+
+
+def test_a_recovery_that_is_cut_off_as_well_ends_old_or_new(matrix: Matrix, chance: random.Random) -> None:
+    """Pairs by chance: of all of them there are some ten thousand."""
+    first = trials("apply, then in its recovery", matrix.events, (ROLLBACK, RESUME, RECOVER))
+    second = trials("recovery", [*after(matrix.events, BEGUN), *after(matrix.back_events, "journal begin")], (RECOVER,))
+    pairs = [(chance.choice(first), chance.choice(second)) for _ in range(16 if ALL else 1)]
+    before = len(matrix.problems)
+    for one, two in pairs:
+        matrix.try_twice(one, two)
+    assert len(matrix.problems) == before, "\n".join(matrix.problems[before:])
