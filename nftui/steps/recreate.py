@@ -86,7 +86,26 @@ class RecreateKind:
             ctx.before_stop(step.target)
             self._up(step, before, ctx)
         gate.wait_restored(step, before, ctx)
+        _must_run_former_image(step.target, before, ctx)
         bring_back_clients(step, before, ctx)
+
+
+def _must_run_former_image(service: str, before: Data, ctx: Context) -> None:
+    """A tag that was pulled meanwhile gives another image to a container that is made again."""
+    records = before["containers"]
+    assert isinstance(records, list)
+    former = {str(r["image"]) for r in records}
+    now = {c.image_id for c in containers_of(service, ctx) if c.running}
+    if former and not now <= former:
+        raise StepFailed(
+            msg(
+                "{service} runs image {now}, and ran {former} before: its tag names another one now. Tag the former "
+                "one again, then run the rollback again.",
+                service=service,
+                now=", ".join(sorted(now - former)),
+                former=", ".join(sorted(former)),
+            )
+        )
 
 
 def _ids(before: Data) -> set[str]:

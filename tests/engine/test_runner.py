@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -125,6 +126,40 @@ def test_an_undo_that_fails_says_what_stands_and_can_be_run_again(tmp_path: Path
     world.write = original  # type: ignore[method-assign]
     again = run(world, tmp_path / "j")
     assert again is not None and again.name == "rolled-back" and world.state() == OLD
+
+
+def test_another_image_under_the_same_tag_is_not_called_rolled_back(tmp_path: Path) -> None:
+    world = new_world(tmp_path)
+    assert run(world, tmp_path / "j") is None
+    original = world._new
+    world._new = lambda: replace(original(), image_id="another")  # type: ignore[method-assign]
+    journal = Journal(tmp_path / "j")
+    runner = Runner(journal, stages(world), load_kinds(), world.context(), Quiet(), Options())
+    outcome = runner.backward(runner.own_items(), "test")
+    assert outcome.name == "failed" and "another" in outcome.reason and "db" in outcome.standing
+    world._new = original  # type: ignore[method-assign]
+    world.container = original()
+    assert runner.backward(runner.own_items(), "test").name == "rolled-back" and world.state() == OLD
+
+
+def test_a_child_killed_for_lack_of_memory_takes_the_run_back(tmp_path: Path) -> None:
+    world = new_world(tmp_path)
+
+    def kills(container: Container) -> int:
+        return 1 if world.running_value == "512MB" and world.clock > 0.5 else 0
+
+    journal = Journal(tmp_path / "j")
+    ctx = world.context(oom_kills=kills)
+    outcome = Runner(journal, stages(world), load_kinds(), ctx, Quiet(), Options()).forward()
+    assert outcome is not None and outcome.name == "rolled-back" and "lack of memory" in outcome.reason
+    assert world.state() == OLD
+
+
+def test_what_did_not_serve_before_need_not_serve_after_the_way_back(tmp_path: Path) -> None:
+    world = new_world(tmp_path)
+    world.serving_reason = "no answer"
+    outcome = run(world, tmp_path / "j")
+    assert outcome is not None and outcome.name == "rolled-back" and world.state() == OLD
 
 
 def count_points(tmp_path: Path) -> tuple[int, int]:
