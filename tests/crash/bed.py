@@ -155,7 +155,11 @@ class Bed:
     # -- comparing
     def picture(self) -> dict[str, Any]:
         """Everything that must be exactly old or exactly new: files, containers, settings, rows."""
-        return {"files": tree(self.stack.directory), **containers(self.stack), **database(self.stack)}
+        return {"files": self.picture_of_files(), **containers(self.stack), **database(self.stack)}
+
+    def picture_of_files(self) -> dict[str, tuple[str, int, int]]:
+        """The project's part of it."""
+        return tree(self.stack.directory)
 
     def judge(self, expected: Mapping[str, Any]) -> list[str]:
         """What is not as expected."""

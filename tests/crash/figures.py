@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 class Figures:
     """One row for each sort of fault: how often it was tried, and how it ended."""
 
-    seed: str = ""
     rows: dict[str, Counter[str]] = field(default_factory=dict)
     left_out: dict[str, int] = field(default_factory=dict)
     differing_bytes: int = 0
@@ -19,14 +18,21 @@ class Figures:
         """One more of that outcome."""
         self.rows.setdefault(row, Counter())[outcome] += number
 
-    def lines(self) -> list[str]:
+    def recovered(self) -> tuple[int, int]:
+        """Crash points tried, and of those recovered."""
+        crashes = [outcomes for row, outcomes in self.rows.items() if row.startswith("crash in")]
+        return sum(c.total() for c in crashes), sum(c["recovered"] for c in crashes)
+
+    def lines(self, seed: str) -> list[str]:
         """The table."""
-        found = [f"seed {self.seed or '-'} (NFTUI_TEST_SEED repeats it)"]
+        found = [f"seed {seed} (NFTUI_TEST_SEED repeats it)"]
         for row, outcomes in sorted(self.rows.items()):
             told = ", ".join(f"{name} {n}" for name, n in sorted(outcomes.items()))
             found.append(f"{row:<44} tried {outcomes.total():>4}: {told}")
         for row, number in sorted(self.left_out.items()):
             found.append(f"{row:<44} left out {number} (all of them: ./nftui.sh test --all tests/crash)")
+        tried, recovered = self.recovered()
+        found.append(f"crash points tried {tried}, recovered {recovered}")
         found.append(f"bytes that differ after recovery: {self.differing_bytes}")
         return found
 

@@ -86,7 +86,7 @@ class Judge:
 
     def _said(self, done: Done) -> str:
         """How it ended, by its code; a code that does not fit the outcome is a lie."""
-        unchanged = self.bed.picture()["files"] == self.old["files"]
+        unchanged = self.bed.picture_of_files() == self.old["files"]
         honest = {0: ("applied", not unchanged), 1: ("rolled back", unchanged), 5: ("cut off", True)}
         name, true = honest.get(done.code, (f"code {done.code}", False))
         if not true:

@@ -1,0 +1,98 @@
+"""A second Docker Engine, to be stopped and started at will: the one that all share is left alone.
+
+`python -m tests.crash.engines stop|start|restart DIRECTORY` does it from within a run.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+POOL = "base=10.231.0.0/16,size=24"
+"""Addresses that the shared engine does not give to its networks."""
+
+
+@dataclass(frozen=True)
+class OwnEngine:
+    """An engine with all its files below one directory, short: a socket's path has 107 characters at most."""
+
+    directory: Path
+
+    @property
+    def host(self) -> str:
+        """For DOCKER_HOST."""
+        return f"unix://{self.directory}/socket"
+
+    @property
+    def _pid(self) -> int | None:
+        try:
+            return int((self.directory / "pid").read_text())
+        except (OSError, ValueError):
+            return None
+
+    def command(self, what: str) -> list[str]:
+        """What does it from within a run."""
+        return [sys.executable, "-P", "-m", "tests.crash.engines", what, str(self.directory)]
+
+    def start(self) -> None:
+        """Start it and wait until it answers."""
+        place = self.directory
+        arguments = [
+            "setsid", "--fork", "dockerd",
+            f"--data-root={place}/data", f"--exec-root={place}/exec", f"--pidfile={place}/pid",
+            f"--host={self.host}", "--bridge=none", "--iptables=false", "--ip6tables=false",
+            f"--default-address-pool={POOL}", "--storage-driver=overlay2",
+        ]  # fmt: skip
+        with (place / "log").open("ab") as log:
+            subprocess.run(arguments, stdin=subprocess.DEVNULL, stdout=log, stderr=log, check=True)
+        self._wait(lambda: self._docker("info").returncode == 0, "its answer")
+
+    def stop(self) -> None:
+        """As its init system would: containers are stopped, then it ends."""
+        pid = self._pid
+        if pid is None:
+            return
+        os.kill(pid, signal.SIGTERM)
+        self._wait(lambda: self._pid is None or not Path(f"/proc/{pid}").exists(), "its end")
+
+    def load(self, image: str) -> None:
+        """Copy an image from the shared engine."""
+        with subprocess.Popen(["docker", "save", image], stdout=subprocess.PIPE) as source:
+            load = ["docker", "-H", self.host, "load", "-q"]
+            subprocess.run(load, stdin=source.stdout, stdout=subprocess.DEVNULL, check=True)
+
+    def _docker(self, *arguments: str) -> subprocess.CompletedProcess[bytes]:
+        return subprocess.run(["docker", "-H", self.host, *arguments], capture_output=True, check=False)
+
+    def _wait(self, condition: object, what: str) -> None:
+        deadline = time.monotonic() + 60
+        while not (callable(condition) and condition()):
+            if time.monotonic() > deadline:
+                raise AssertionError(f"{what}: not within 60 s\n{(self.directory / 'log').read_text()[-2000:]}")
+            time.sleep(0.1)
+
+
+@contextmanager
+def own_engine(directory: Path) -> Iterator[OwnEngine]:
+    """Started, and stopped at the end."""
+    engine = OwnEngine(directory)
+    engine.start()
+    try:
+        yield engine
+    finally:
+        engine.stop()
+
+
+if __name__ == "__main__":
+    found = OwnEngine(Path(sys.argv[2]))
+    if sys.argv[1] in ("stop", "restart"):
+        found.stop()
+    if sys.argv[1] in ("start", "restart"):
+        found.start()
