@@ -132,6 +132,7 @@ class LocalFiles:
         target = resolve_target(path)
         with _explained(target), _directory(target) as folder:
             name = os.path.basename(target)
+            _sweep(folder, name)
             temp = f"{TEMP_PREFIX}{name.lstrip('.')}.{secrets.token_hex(4)}.tmp"
             try:
                 _write_temp(folder, name, temp, content, _wanted(folder, name, attributes))
@@ -144,9 +145,10 @@ class LocalFiles:
 
     def delete(self, path: str) -> bool:
         """See Files.delete."""
-        if not os.path.lexists(path):
+        if not os.path.isdir(os.path.dirname(os.path.abspath(path))):
             return False
         with _explained(path), _directory(path) as folder:
+            _sweep(folder, os.path.basename(path))
             try:
                 os.unlink(os.path.basename(path), dir_fd=folder)
             except FileNotFoundError:
@@ -195,6 +197,15 @@ def _wanted(folder: int, name: str, attributes: Attributes | None) -> Attributes
     if not stat.S_ISREG(found.st_mode):
         raise FileError(msg("{path} is not a regular file", path=name))
     return Attributes(stat.S_IMODE(found.st_mode), found.st_uid, found.st_gid)
+
+
+def _sweep(folder: int, name: str) -> None:
+    """Remove what a write of `name` left that was cut off: its random part has eight digits."""
+    begin = f"{TEMP_PREFIX}{name.lstrip('.')}."
+    for left in os.listdir(folder):
+        if left.startswith(begin) and left.endswith(".tmp") and len(left) == len(begin) + 12:
+            with suppress(OSError):
+                os.unlink(left, dir_fd=folder)
 
 
 def _write_temp(folder: int, name: str, temp: str, content: bytes, wanted: Attributes) -> None:

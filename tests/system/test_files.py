@@ -114,3 +114,18 @@ def test_errors_say_what_is_wrong(tmp_path: Path) -> None:
     with pytest.raises(FileError, match="not a regular file"):
         FILES.write(str(tmp_path / "d"), b"")
     assert FILES.delete(str(tmp_path / "absent")) is False
+
+
+@pytest.mark.parametrize("act", ["write", "delete", "delete what is not there"])
+def test_what_a_cut_off_write_left_goes_with_the_next_one(tmp_path: Path, act: str) -> None:
+    left, other = tmp_path / ".nftui-env.0123abcd.tmp", tmp_path / ".nftui-env.mine.tmp"
+    for path in (left, other):
+        path.write_text("half")
+    target = tmp_path / ".env"
+    if act != "delete what is not there":
+        target.write_text("A=1")
+    if act == "write":
+        LocalFiles().write(str(target), b"A=2")
+    else:
+        LocalFiles().delete(str(target))
+    assert not left.exists() and other.exists()
