@@ -212,7 +212,8 @@ def containers(stack: Stack) -> dict[str, Any]:
         # Compose passes variables in the order of a hash table, and lists mounts so.
         variables = sorted(item["Config"]["Env"])
         config = {**item["Config"], "Hostname": None, "Labels": labels, "Env": variables}
-        host = {k: v for k, v in item["HostConfig"].items() if k != "ContainerIDFile"}
+        # An engine that was restarted writes an empty list where there was none.
+        host = {k: v for k, v in item["HostConfig"].items() if v and k != "ContainerIDFile"}
         for key in ("Mounts", "Binds"):
             host[key] = sorted(map(str, host.get(key) or []))
         found.append({"name": item["Name"], "image": item["Image"], "config": config, "host": host,

@@ -60,7 +60,11 @@ class OwnEngine:
         if pid is None:
             return
         os.kill(pid, signal.SIGTERM)
-        self._wait(lambda: self._pid is None or not Path(f"/proc/{pid}").exists(), "its end")
+        # Its containerd is a child that ends by itself, a little later: the next one needs the same socket.
+        self._wait(lambda: not Path(f"/proc/{pid}").exists(), "its end")
+        note = self.directory / "exec" / "containerd" / "containerd.pid"
+        child = note.read_text().strip() if note.exists() else ""
+        self._wait(lambda: not child or not Path(f"/proc/{child}").exists(), "the end of its containerd")
 
     def load(self, image: str) -> None:
         """Copy an image from the shared engine."""
@@ -88,6 +92,8 @@ def own_engine(directory: Path) -> Iterator[OwnEngine]:
         yield engine
     finally:
         engine.stop()
+        # Its data directory is a mount of its own, which the engine leaves behind.
+        subprocess.run(["umount", "--recursive", f"{directory}/data"], capture_output=True, check=False)
 
 
 if __name__ == "__main__":

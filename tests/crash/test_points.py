@@ -89,7 +89,7 @@ class Matrix:
         """Cut an apply off, then do what the trial says."""
         self.bed.new_life()
         if not self.bed.crash(trial.point, trial.death, *APPLY):
-            self._note(trial, ["the point was not reached"])
+            self._missed(trial)
             return
         began, ended = self._begun(), self._ended()
         found = self._status(open_=began and not ended)
@@ -103,7 +103,7 @@ class Matrix:
         """Cut the way back of an unconfirmed apply off: from there on there is only the old state."""
         self.bed.new_life()
         if not self.bed.crash(trial.point, trial.death, *UNCONFIRMED):
-            self._note(trial, ["the point was not reached"])
+            self._missed(trial)
             return
         ended = self._ended()
         found = self._status(open_=not ended)
@@ -126,7 +126,7 @@ class Matrix:
     def try_rollback(self, trial: Trial) -> None:
         """Cut a rollback of a finished run off; the run stands already."""
         if not self.bed.crash(trial.point, trial.death, *ROLLBACK):
-            self._note(trial, ["the point was not reached"])
+            self._missed(trial)
             return
         began, ended = self._begun(), self._ended()
         found = self._status(open_=began and not ended)
@@ -134,6 +134,11 @@ class Matrix:
         found += self._judge(self.bed.nftui(*again), new=False)
         self._note(trial, found)
         self._back_to_old(found)
+
+    def _missed(self, trial: Trial) -> None:
+        """Whatever kept the run from its point must not keep the next one from its own."""
+        self._note(trial, ["the point was not reached"])
+        self.bed.reset()
 
     def _begun(self) -> bool:
         return bool(self.bed.journal())
