@@ -13,6 +13,7 @@ from typing import Any
 
 from nftui.engine.follow import start_time
 from nftui.engine.journal import Entry, read_journal
+from nftui.engine.place import read_identity
 from nftui.engine.state import ProjectState
 from tests.crash.injector import Fault
 from tests.e2e.command import ROOT, Done, Nftui, tree
@@ -181,7 +182,8 @@ class Bed:
 
     def project_states(self) -> list[ProjectState]:
         """One, or none where nothing was written yet."""
-        return [ProjectState(self.state, p.name) for p in self.state.iterdir() if p.is_dir()]
+        found = (read_identity(p) for p in self.state.iterdir())
+        return [ProjectState(self.state, project) for project in found if project is not None]
 
     def journal(self) -> list[Entry]:
         """The newest run's."""

@@ -10,9 +10,12 @@ from pathlib import Path
 import pytest
 
 from nftui.engine.journal import Journal, Phase, read_journal
+from nftui.engine.place import Identity
 from nftui.engine.state import InForce, ProjectState, write_json
 from nftui.system.files import Attributes, LocalFiles
 from tests.crash.disk import Disk
+
+PROJECT = Identity("p", "/p", "")
 
 
 @contextmanager
@@ -54,7 +57,7 @@ def journal(root: Path) -> Callable[[], None]:
 
 
 def blobs(root: Path) -> Callable[[], None]:
-    store = ProjectState(root, "p").blobs
+    store = ProjectState(root, PROJECT).blobs
     digest = store.put(b"the old bytes")
 
     def check() -> None:
@@ -64,7 +67,7 @@ def blobs(root: Path) -> Callable[[], None]:
 
 
 def run_directory(root: Path) -> Callable[[], None]:
-    state = ProjectState(root, "p")
+    state = ProjectState(root, PROJECT)
     directory = state.new_run()
     write_json(directory / "request.json", {"kind": "apply"})
 
@@ -76,7 +79,7 @@ def run_directory(root: Path) -> Callable[[], None]:
 
 
 def commit(root: Path) -> Callable[[], None]:
-    state = ProjectState(root, "p")
+    state = ProjectState(root, PROJECT)
     state.commit(InForce(generation=1, run="r"))
 
     def check() -> None:
@@ -86,7 +89,7 @@ def commit(root: Path) -> Callable[[], None]:
 
 
 def audit(root: Path) -> Callable[[], None]:
-    state = ProjectState(root, "p")
+    state = ProjectState(root, PROJECT)
     state.audit({"run": "r"})
 
     def check() -> None:
@@ -115,9 +118,9 @@ def test_what_is_done_survives_a_power_failure(
     (tmp_path / "old").write_bytes(b"old")
     (tmp_path / "gone").write_bytes(b"gone")
     if act is not blobs:
-        ProjectState(tmp_path, "p").prepare("p", "/p")
+        ProjectState(tmp_path, PROJECT).prepare()
     else:
-        (tmp_path / "p").mkdir()
+        ProjectState(tmp_path, PROJECT).root.mkdir(mode=0o700)
     with power(tmp_path, keep_names=keep_names):
         check = act(tmp_path)
     check()
@@ -126,8 +129,8 @@ def test_what_is_done_survives_a_power_failure(
 @pytest.mark.parametrize("keep_names", [False, True])
 def test_a_new_state_directory_survives_a_power_failure(tmp_path: Path, keep_names: bool) -> None:
     with power(tmp_path, keep_names=keep_names):
-        state = ProjectState(tmp_path / "new" / "state", "p")
-        state.prepare("p", "/p")
+        state = ProjectState(tmp_path / "new" / "state", PROJECT)
+        state.prepare()
         directory = state.new_run()
         write_json(directory / "request.json", {})
     assert (directory / "request.json").is_file() and (state.root / "project.json").is_file()
