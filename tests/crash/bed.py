@@ -11,10 +11,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from nftui.engine.follow import start_time
+from nftui.engine.follow import load
 from nftui.engine.journal import Entry, read_journal
 from nftui.engine.place import read_identity
 from nftui.engine.state import ProjectState
+from nftui.system.identity import ProcessId
 from tests.crash.injector import Fault
 from tests.e2e.command import ROOT, Done, Nftui, tree
 from tests.stack.fixtures import copy_stack, remove_by_label
@@ -133,8 +134,9 @@ class Bed:
 
     def worker_lives(self) -> bool:
         """Whether a worker of this life still runs."""
-        notes = [json.loads(p.read_text() or "{}") for p in self.state.glob("*/runs/*/worker.json")]
-        return any(start_time(int(n["pid"])) == n["start"] for n in notes if "pid" in n)
+        notes = [p for name in ("worker", "guardian") for p in self.state.glob(f"*/runs/*/{name}.json")]
+        found = (ProcessId.from_json(load(path)) for path in notes)
+        return any(process.alive for process in found if process is not None)
 
     def restart_machine(self) -> None:
         """What ran dies where it stands, and the engine starts it again, as after a power failure."""

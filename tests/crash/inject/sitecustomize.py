@@ -6,7 +6,7 @@ Nothing in nftui knows of it: what is tested is the program that ships.
 import os
 import sys
 
-if os.environ.get("NFTUI_TEST_FAULT") and "nftui.worker" in sys.orig_argv:
+if os.environ.get("NFTUI_TEST_FAULT") and "nftui.guardian" in sys.orig_argv:
     from tests.crash.injector import plant
 
     plant(os.environ["NFTUI_TEST_FAULT"])
