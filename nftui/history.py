@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from nftui.engine import prune, removal, verify
-from nftui.engine.records import read_record
+from nftui.engine.records import must_be_whole, read_record, taken_back, unfinished
+from nftui.engine.runner import BackItem
 from nftui.engine.state import ProjectLock, ProjectState
 from nftui.model.artefact import Artefact
 from nftui.model.errors import NftuiError, UsageError
 from nftui.model.message import msg
-from nftui.model.run import Damage, Pruning, RunStatus, SnapshotInfo
+from nftui.model.plan import FileChange, Undo
+from nftui.model.run import Damage, Pruning, RunStatus, SnapshotInfo, WayBack
+from nftui.probes.project import OVERRIDE_NAME
+from nftui.steps import load_kinds
+from nftui.steps.files import EnvKind
+from nftui.steps.kind import RestoresFile
 from nftui.system.who import who
 
 if TYPE_CHECKING:
@@ -101,6 +107,58 @@ class History:
             self._audit("prune", ", ".join(found.going))
         return found
 
+    # -- the way back ----------------------------------------------------------------------------------------
+    def way_back(self, snapshot: str | None = None) -> WayBack | None:
+        """What `rollback` to that snapshot would do; None where nothing of nftui stands. Changes nothing."""
+        self.session.gatherer.must_be_ours(self.state)
+        runs = self.session.runs
+        cut_off = runs.cut_off(snapshot)
+        if cut_off is not None:
+            number = self.state.in_force().generation
+            return self._preview([cut_off.name], number, unfinished(self.state, cut_off.name))
+        chain = runs.to_take_back(snapshot)
+        if not chain:
+            return None
+        names = [name for _, name in reversed(chain)]
+        items = [item for name in names for item in taken_back(self.state, name)]
+        return self._preview(names, chain[0][0] - 1, items)
+
+    def _preview(self, names: Sequence[str], generation: int, items: Sequence[BackItem]) -> WayBack:
+        must_be_whole(self.state, items, names)
+        self.session.facts(live=False)
+        files, merged = self._restored(items)
+        down = [i.step for i in items if i.step.downtime_s and i.step.service]
+        services = tuple(dict.fromkeys(str(step.service) for step in down))
+        gone = self.session.gatherer.wiring.layer_losses(services)
+        lossy = [
+            msg("{step}: cannot be taken back whole", step=str(i.step.summary))
+            for i in items
+            if i.step.undo_after_write in (Undo.LOSSY, Undo.IMPOSSIBLE)
+        ]
+        return WayBack(
+            runs=tuple(names), generation=generation, files=files, services=services,
+            downtime_s=sum(step.downtime_s for step in down), steps=tuple(i.step.summary for i in items),
+            foreign=tuple(self.session.runs.foreign(items)), merged=merged,
+            losses=(*lossy, *(message for name in services for message in gone.get(name, ()))),
+        )  # fmt: skip
+
+    def _restored(self, items: Sequence[BackItem]) -> tuple[tuple[FileChange, ...], tuple[str, ...]]:
+        """Every file as it is and as it would be; and those that somebody edited and that keep the edit."""
+        kinds, now, after = load_kinds(), dict[str, bytes | None](), dict[str, bytes | None]()
+        roles, merged = dict[str, BackItem](), []
+        for item in items:
+            kind, path = kinds.of(item.step), item.step.target
+            if not isinstance(kind, RestoresFile):
+                continue
+            if path not in now:
+                now[path] = after[path] = self.session.gatherer.wiring.file_fact(path).content
+                roles[path] = item
+                if isinstance(kind, EnvKind) and kind.is_edited(item.step, item.before, now[path]):
+                    merged.append(path)
+            after[path] = kind.restored(item.step, item.before, after[path], self.state.blobs)
+        changes = tuple(_change(path, now[path], after[path], roles[path]) for path in now if now[path] != after[path])
+        return changes, tuple(merged)
+
     # -- artefacts -----------------------------------------------------------------------------------------
     def artefacts(self) -> tuple[Artefact, ...]:
         """All that may be there, oldest first, each with the runs whose rollback needs it."""
@@ -133,6 +191,14 @@ def _record(path: Path) -> Mapping[str, object]:
         return read_record(path, ())
     except UsageError:
         return {}
+
+
+def _change(path: str, now: bytes | None, after: bytes | None, item: BackItem) -> FileChange:
+    action = "delete" if after is None else "create" if now is None else "update"
+    keys = item.step.params.get("keys")
+    mode = int(str(item.before.get("mode") or 0o600))
+    role = "env" if isinstance(keys, Mapping) else "override" if path.endswith(OVERRIDE_NAME) else "mounted"
+    return FileChange(path, action, now, after, mode, role, tuple(keys) if isinstance(keys, Mapping) else ())
 
 
 def _created(name: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,15 +22,42 @@ from nftui.model.plan import Plan
 from nftui.model.run import ProjectStatus, RunStatus
 from nftui.model.stack import Problem
 from nftui.steps import load_kinds
-from nftui.steps.kind import Found
+from nftui.steps.kind import FileCalls, Found, RestoresFile
 from nftui.system.bootunit import REBOOT_HINT, unit_installed
 from nftui.system.clock import SystemClock
+from nftui.system.files import Attributes
 from nftui.system.who import who
 
 if TYPE_CHECKING:
     from nftui.session import Session
 
 LIVE_STATES = ("running", "awaiting-confirm")
+
+
+class FilesAhead:
+    """Files as they will be after the steps that were looked at; what is on disk stays as it is."""
+
+    def __init__(self, files: FileCalls) -> None:
+        self.files = files
+        self.contents: dict[str, bytes | None] = {}
+
+    def read(self, path: str) -> bytes | None:
+        """Bytes, None where there will be no such file."""
+        return self.contents[path] if path in self.contents else self.files.read(path)
+
+    def attributes(self, path: str) -> Attributes | None:
+        """As on disk: only bytes are looked at ahead."""
+        return self.files.attributes(path)
+
+    def write(
+        self, path: str, content: bytes, *, mode: int, like: str | None = None, attributes: Attributes | None = None
+    ) -> None:
+        """In memory."""
+        self.contents[path] = content
+
+    def delete(self, path: str) -> None:
+        """In memory."""
+        self.contents[path] = None
 
 
 class Runs:
@@ -139,24 +166,37 @@ class Runs:
         None where no run stands: the project is as it was before nftui already.
         """
         self.session.gatherer.must_be_ours(self.state)
-        cut_off = self._cut_off()
-        if cut_off is not None and self._committed(cut_off):
-            # Nothing of it is left to do but to say so; then it is a run that stands, and is taken back as one.
-            for _status in self.follow(self._recover(cut_off, resume=True)):
-                pass
-            cut_off = self._cut_off()
+        self._finish_committed()
+        cut_off = self.cut_off(snapshot)
         if cut_off is not None:
-            if snapshot is None or cut_off.name.startswith(snapshot):
-                return self._recover(cut_off, resume=False, force=force)
+            return self._recover(cut_off, resume=False, force=force)
+        chain = self.to_take_back(snapshot)
+        return self._start_rollback(chain, force=force) if chain else None
+
+    def _finish_committed(self) -> None:
+        """Nothing of a committed run is left to do but to say so; then it stands, and is taken back as one."""
+        found = self._cut_off()
+        if found is not None and self._committed(found):
+            for _status in self.follow(self._recover(found, resume=True)):
+                pass
+
+    def cut_off(self, snapshot: str | None = None) -> Path | None:
+        """The cut-off run that a rollback to `snapshot` finishes first; raises while a run is in the way."""
+        found = self._cut_off()
+        if found is not None and snapshot is not None and not found.name.startswith(snapshot):
             self.must_be_free()
+        return found
+
+    def to_take_back(self, snapshot: str | None = None) -> list[tuple[int, str]]:
+        """(generation, run) that a rollback to `snapshot` undoes, oldest first; [] where none stands."""
         chain = self.state.standing()
         target = self.state.run(snapshot).name if snapshot else chain[-1][1] if chain else None
         if not chain or target is None:
-            return None
+            return []
         names = [name for _, name in chain]
         if target not in names:
             raise UsageError(msg("The run {run} does not stand any more; nothing was touched.", run=target))
-        return self._start_rollback(chain[names.index(target) :], force=force)
+        return chain[names.index(target) :]
 
     def _cut_off(self) -> Path | None:
         """The run that was cut off; LockedError where one goes on."""
@@ -172,12 +212,20 @@ class Runs:
         items = [item for _, name in reversed(chain) for item in taken_back(self.state, name)]
         names = [name for _, name in chain]
         must_be_whole(self.state, items, names)
-        self._check_foreign(items, force=force)
+        edited = self.foreign(items)
+        if edited and not force:
+            raise DriftError(
+                msg(
+                    "{path} was edited since nftui wrote it. Look at it; --force overwrites that edit.",
+                    path=", ".join(edited),
+                )
+            )
         self._must_have_room(items)
+        notes = [self._kept_edit(path, content) for path, content in edited.items()]
         record = {
             "schema": codec.RUN_SCHEMA, "kind": "rollback", "plan": None, "items": codec.items_json(items),
             "commit": self.state.generation(chain[0][0] - 1).as_json(), "targets": names,
-            "summaries": [str(i.step.summary) for i in items],
+            "summaries": [str(i.step.summary) for i in items], "notes": notes,
         }  # fmt: skip
         return self._start({"kind": "rollback", "options": {"force": force, "settle_s": 0}, "record": record})
 
@@ -186,20 +234,30 @@ class Runs:
         back = [space.of_restored(i.step.target, blobs.size(d)) for i in items for d in records.blobs_of(i, kinds)]
         space.must_fit([space.of_state(self.state.root, (), len(items)), *back])
 
-    def _check_foreign(self, items: Sequence[BackItem], *, force: bool) -> None:
-        """A foreign edit of a file that would be restored is shown, and needs --force; nothing is touched."""
-        ctx, kinds, seen = self.session.context({}, lambda text, fraction: None), load_kinds(), set()
+    def _kept_edit(self, path: str, content: bytes | None) -> str:
+        """The overwritten bytes stay in the blob store: consent is no reason to lose them."""
+        if content is None:
+            return str(msg("{path} was removed by someone else; it is as it was before nftui again.", path=path))
+        kept = self.state.blobs.put(content)
+        text = "The edit of {path} was overwritten (--force); it is kept in {directory} as {name}."
+        return str(msg(text, path=path, directory=str(self.state.blobs.root), name=f"{kept[:2]}/{kept}"))
+
+    def foreign(self, items: Sequence[BackItem]) -> dict[str, bytes | None]:
+        """Files that `items` would find edited by somebody else, each with the bytes of that edit.
+
+        An edit may also come up on the way: a run that overwrote one puts it back first. Changes nothing.
+        """
+        ctx, kinds = self.session.context({}, lambda text, fraction: None), load_kinds()
+        ahead = FilesAhead(ctx.files)
+        found: dict[str, bytes | None] = {}
         for item in items:
-            if kinds.of(item.step).reads_files or item.step.target in seen:
+            kind, path = kinds.of(item.step), item.step.target
+            if not isinstance(kind, RestoresFile):
                 continue
-            seen.add(item.step.target)
-            if not force and kinds.of(item.step).classify(item.step, item.before, ctx) is Found.FOREIGN:
-                raise DriftError(
-                    msg(
-                        "{path} was edited since nftui wrote it. Look at it; --force overwrites that edit.",
-                        path=item.step.target,
-                    )
-                )
+            if kinds.of(item.step).classify(item.step, item.before, replace(ctx, files=ahead)) is Found.FOREIGN:
+                found.setdefault(path, ahead.read(path))
+            ahead.contents[path] = kind.restored(item.step, item.before, ahead.read(path), self.state.blobs)
+        return found
 
     def start_recover(self, *, resume: bool | None = None) -> str | None:
         """Finish or undo a run that was cut off; None where there is none."""
@@ -273,9 +331,8 @@ class Runs:
         if current is not None:
             return self._unfinished(current, in_force.generation)
         drifted, unknown = self.session.gatherer.drift(in_force)
-        return ProjectStatus(
-            "idle", in_force.run, in_force.generation, drifted, unknown, hint=self.session.gatherer.hint(drifted)
-        )
+        hint = "Take everything back with 'nftui rollback', or repair what is named." if drifted else ""
+        return ProjectStatus("idle", in_force.run, in_force.generation, drifted, unknown, hint=hint)
 
     @property
     def reboot_hint(self) -> Message | None:

@@ -14,7 +14,7 @@ from nftui.model.facts import Facts, Live
 from nftui.model.findings import Finding
 from nftui.model.message import Message
 from nftui.model.plan import Draft, FileChange, OptimizationPlan, Plan, Stage, StepSpec
-from nftui.model.run import Damage, Drift, ProjectStatus, Pruning, RunStatus, SnapshotInfo, StepState
+from nftui.model.run import Damage, Drift, ProjectStatus, Pruning, RunStatus, SnapshotInfo, StepState, WayBack
 from nftui.model.stack import Service
 
 Json = dict[str, object]
@@ -83,7 +83,7 @@ def plan(found: Plan, warnings: Iterable[Message]) -> Json:
 
 def all_warnings(draft: Draft, warnings: Iterable[Message]) -> list[str]:
     """What the choices, the draft and its refusals have to say, each once."""
-    return list(dict.fromkeys(tr(m) for m in (*warnings, *draft.warnings, *draft.refusals)))
+    return list(dict.fromkeys(tr(m) for m in (*warnings, *draft.warnings, *draft.losses, *draft.refusals)))
 
 
 def _days(effort: Effort) -> Json:
@@ -159,11 +159,23 @@ def unchanged(plan_id: str | None, warnings: Iterable[str] = ()) -> Json:
     }  # fmt: skip
 
 
+def way_back(found: WayBack) -> Json:
+    """What a rollback would do."""
+    return {
+        "runs": list(found.runs), "generation": found.generation, "files": files(found.files),
+        "services": list(found.services), "downtime_seconds": found.downtime_s,
+        "steps": [tr(step) for step in found.steps], "foreign": list(found.foreign), "merged": list(found.merged),
+        "losses": [tr(loss) for loss in found.losses],
+    }  # fmt: skip
+
+
 def status(found: ProjectStatus) -> Json:
     """A run that goes on or was cut off, and drift."""
     return {
         "state": found.state, "run": found.run, "generation": found.generation,
-        "drift": [_drift(d) for d in found.drift], "unknown": [_drift(d) for d in found.unknown],
+        "drift": [_drift(d) for d in found.drift],
+        "repairs": [{"target": d.target, "command": d.repair} for d in found.drift if d.repair],
+        "unknown": [_drift(d) for d in found.unknown],
         "owner": found.owner, "hint": found.hint, "confirm_left_seconds": found.confirm_left_s,
     }  # fmt: skip
 

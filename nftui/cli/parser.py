@@ -191,6 +191,7 @@ def plan_options(parser: Parser) -> None:
     add("--off", action="append", default=[], metavar="ID,…", help=_("take these out again"))
     add("--set", action="append", default=[], metavar="ID.KNOB=VALUE", dest="sets",
         help=_("set a knob, also ID@SERVICE.KNOB=VALUE; repeatable"))  # fmt: skip
+    add("--repair", action="store_true", help=_("put back what is in force, change nothing else"))
 
 
 def _plan(parser: Parser) -> None:
@@ -216,6 +217,7 @@ def _apply(parser: Parser) -> None:
 
 def _rollback(parser: Parser) -> None:
     parser.add_argument("--yes", action="store_true", help=_("do not ask"))
+    parser.add_argument("--dry-run", action="store_true", help=_("show what it would take back, and stop"))
     parser.add_argument("--force", action="store_true", help=_("overwrite foreign edits and lose later writes"))
 
 

@@ -40,6 +40,8 @@ class SavedPlan:
     choices: Choices
     core: Mapping[str, object]
     request: ProjectRequest
+    project: str | None = None
+    """Id of the project that it was made for; None in the file of an older nftui."""
 
 
 def save_plan(path: str, plan: Plan, request: ProjectRequest, redact: Redact) -> None:
@@ -48,6 +50,7 @@ def save_plan(path: str, plan: Plan, request: ProjectRequest, redact: Redact) ->
         "schema": PLAN_SCHEMA,
         "nftui": __version__,
         "id": plan.id,
+        "project": plan.project,
         "choices": plan.draft.choices.as_json(),
         "core": _core(plan, redact),
         "request": asdict(absolute(request)),
@@ -80,7 +83,11 @@ def load_plan(path: str, registry: Registry) -> SavedPlan:
     core, choices, request = (p for p in parts if isinstance(p, dict))
     if data.get("seal") != seal(data) or core.get("choices") != choices:
         raise UsageError(msg("{path} was edited since nftui saved it. Plan again.", path=path))
-    return SavedPlan(path, str(data["id"]), _choices(path, choices, registry), core, _request(path, request))
+    project = data.get("project")
+    return SavedPlan(
+        path, str(data["id"]), _choices(path, choices, registry), core, _request(path, request),
+        project if isinstance(project, str) else None,
+    )  # fmt: skip
 
 
 def _read(path: str) -> Json:
@@ -138,8 +145,22 @@ def _request(path: str, data: Json) -> ProjectRequest:
     return ProjectRequest(**words, **{n: tuple(v) for n, v in many.items() if isinstance(v, list)})  # type: ignore[arg-type]
 
 
+def must_be_here(saved: SavedPlan) -> None:
+    """Raises UsageError where the project that the plan was made for is not on this machine."""
+    place = saved.request.path
+    if place is not None and not Path(place).exists():
+        text = "The plan {path} was made for the project at {place}, which is not on this machine; nothing was touched."
+        raise UsageError(msg(text, path=saved.path, place=place))
+
+
 def must_fit(saved: SavedPlan, fresh: Plan, redact: Redact) -> None:
-    """Raises DriftError with the differences where the fresh plan would do something else than the saved one."""
+    """Raises DriftError with the differences where the fresh plan would do something else than the saved one.
+
+    A plan of another project (another directory, name or engine) is no plan for this one: UsageError.
+    """
+    if saved.project is not None and saved.project != fresh.project:
+        text = "The plan {path} was made for another project or another Docker engine; nothing was touched. Plan here."
+        raise UsageError(msg(text, path=saved.path))
     core = json.loads(json.dumps(_core(fresh, redact)))
     lines = differences(saved.core, core)
     if lines:

@@ -30,6 +30,11 @@ def plan(ctx: Context) -> int:
 def read_choices(ctx: Context) -> tuple[Choices, tuple[Message, ...]]:
     """The options of plan, all judged before the stack is read."""
     args = ctx.args
+    if args.repair:
+        others = [name for name in given_plan_options(args) if name != "--repair"]
+        if others:
+            raise UsageError(msg("--repair excludes {options}: it changes nothing.", options=", ".join(others)))
+        return Choices(), ()
     return ctx.session.choices(
         preset=args.preset,
         only=ids("--only", args.only),
@@ -49,5 +54,6 @@ def ids(option: str, values: Sequence[str]) -> tuple[str, ...]:
 
 def given_plan_options(args: argparse.Namespace) -> list[str]:
     """The options of plan that were used: apply --plan excludes them."""
-    used = {"--preset": args.preset, "--only": args.only, "--skip": args.skip, "--off": args.off, "--set": args.sets}
+    used = {"--preset": args.preset, "--only": args.only, "--skip": args.skip, "--off": args.off, "--set": args.sets,
+            "--repair": args.repair}  # fmt: skip
     return [name for name, value in used.items() if value]

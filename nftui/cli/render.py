@@ -16,7 +16,7 @@ from nftui.model.findings import Evidence, Finding, Level
 from nftui.model.host import Host
 from nftui.model.message import Message
 from nftui.model.plan import Draft, OptimizationPlan, Plan
-from nftui.model.run import Damage, Drift, ProjectStatus, Pruning, RunStatus, SnapshotInfo
+from nftui.model.run import Damage, Drift, ProjectStatus, Pruning, RunStatus, SnapshotInfo, WayBack
 from nftui.model.stack import Service
 from nftui.model.units import human_days, human_seconds, human_size
 
@@ -178,6 +178,25 @@ def summary(draft: Draft, warnings: Iterable[str]) -> Iterator[Line]:
     )  # fmt: skip
 
 
+def way_back(found: WayBack) -> Iterator[Line]:
+    """What a rollback takes back: runs, files, services, and what is lost with it."""
+    yield (_("Takes back, newest first: {runs}").format(runs=", ".join(found.runs)), "bold")
+    for diff in diff_files(found.files):
+        yield (f"{diff.action} {diff.path}", "bold")
+        yield from (_diff_line(line) for line in diff.lines)
+    for path in found.merged:
+        yield _("{path} was edited since: only nftui's keys are taken out, the edit stays.").format(path=path)
+    for path in found.foreign:
+        text = _("{path} was edited since nftui wrote it: --force overwrites that edit.")
+        yield ("! " + text.format(path=path), "yellow")
+    yield from ((f"! {tr(loss)}", "yellow") for loss in found.losses)
+    yield _("{steps} steps, {files} files; {down} of downtime ({services}). In force afterwards: {after}.").format(
+        steps=len(found.steps), files=len(found.files), down=human_seconds(found.downtime_s),
+        services=", ".join(found.services) or _("no service"),
+        after=_("generation {number}").format(number=found.generation) if found.generation else _("nothing of nftui"),
+    )  # fmt: skip
+
+
 def run(status: RunStatus) -> Iterator[Line]:
     """How a run ended."""
     good = status.outcome in ("applied", "unchanged") or (status.kind, status.outcome) == ("rollback", "rolled-back")
@@ -207,17 +226,19 @@ def status(found: ProjectStatus) -> Iterator[Line]:
         if found.generation
         else _("Nothing of nftui is in force.")
     )
-    yield from (_drift(d) for d in found.drift)
+    yield from (line for d in found.drift for line in _drift(d))
     yield from ((_("cannot be read now: {target}").format(target=d.target), "dim") for d in found.unknown)
     if found.hint:
         yield found.hint
 
 
-def _drift(drift: Drift) -> Line:
+def _drift(drift: Drift) -> Iterator[Line]:
     text = _("drift ({level}): {target} should be {expected}, is {actual}").format(
         level=drift.level, target=drift.target, expected=drift.expected, actual=drift.actual
     )
-    return text, "red" if drift.level == "high" else "yellow"
+    yield text, "red" if drift.level == "high" else "yellow"
+    if drift.repair:
+        yield ("  " + _("repair: {command}").format(command=drift.repair), "dim")
 
 
 def snapshots(found: Sequence[SnapshotInfo]) -> Iterator[Line]:

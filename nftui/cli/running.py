@@ -10,7 +10,7 @@ from nftui.cli import documents, render
 from nftui.cli.context import Context, absolute, ask, make_registry, project_arguments
 from nftui.cli.following import Detached, Follower
 from nftui.cli.i18n import _, tr
-from nftui.cli.planfile import SavedPlan, load_plan, must_fit
+from nftui.cli.planfile import SavedPlan, load_plan, must_be_here, must_fit
 from nftui.cli.planning import given_plan_options, read_choices
 from nftui.model.choices import Selection
 from nftui.model.errors import ExitCode, UsageError
@@ -81,6 +81,7 @@ def _saved(ctx: Context) -> tuple[Plan, tuple[Message, ...]]:
     """The saved plan, planned again: it must be the same one. Where no project is named, it is the plan's own."""
     saved: SavedPlan = load_plan(ctx.args.plan, make_registry())
     if not ctx.names_project:
+        must_be_here(saved)
         ctx.request = saved.request
     ctx.session.runs.must_be_free()
     plan = ctx.session.prove(saved.choices)
@@ -100,9 +101,10 @@ def _judge_plan(ctx: Context, plan: Plan) -> None:
     if plan.draft.refusals:
         raise UsageError(plan.draft.refusals[0])
     lossy = [s for s in plan.draft.steps if s.undo in _NO_WAY_BACK or s.undo_after_write in _NO_WAY_BACK]
-    if lossy and not ctx.args.accept_irreversible:
-        names = ", ".join(f"{s.id} ({tr(s.summary)})" for s in lossy)
-        raise UsageError(msg("Without an exact way back: {steps}. Consent with --accept-irreversible.", steps=names))
+    named = [*(f"{s.id} ({tr(s.summary)})" for s in lossy), *(tr(loss) for loss in plan.draft.losses)]
+    if named and not ctx.args.accept_irreversible:
+        steps = "; ".join(named)
+        raise UsageError(msg("Without an exact way back: {steps}. Consent with --accept-irreversible.", steps=steps))
 
 
 def _declined(ctx: Context) -> int:
@@ -134,15 +136,24 @@ def _unused(ctx: Context, plan: Plan, status: RunStatus) -> list[tuple[str, str]
 
 # -- rollback, recover, confirm, attach -------------------------------------------------------------------------
 def rollback(ctx: Context) -> int:
-    """Back to the state before a snapshot's run."""
-    _must_consent(ctx)
-    session, name = ctx.session, ctx.snapshot
+    """Back to the state before a snapshot's run; what that takes back is shown before it is asked."""
+    if not ctx.args.dry_run:
+        _must_consent(ctx)
+    way = ctx.session.history.way_back(ctx.snapshot)
+    if way is None:
+        return _follow_or_nothing(ctx, None, _("Nothing to roll back: no run of nftui stands in this project."))
+    if ctx.args.dry_run:
+        ctx.out.document({**documents.unchanged(None), "way_back": documents.way_back(way)})
+        ctx.out.text(render.way_back(way))
+        return ExitCode.DONE
     if not ctx.args.yes:
-        target = name or _("the newest run that stands")
-        if not ask(ctx.out, _("Roll back {target}, and every later run first?").format(target=target)):
+        ctx.out.tell(*render.way_back(way))
+        if not ask(ctx.out, _("Roll back?")):
             return _declined(ctx)
-    nothing = _("Nothing to roll back: no run of nftui stands in this project.")
-    return _follow_or_nothing(ctx, session.runs.start_rollback(name, force=ctx.args.force), nothing)
+    elif way.losses and not ctx.args.force:
+        lost = "; ".join(tr(loss) for loss in way.losses)
+        raise UsageError(msg("Rolling back would lose: {lost}. Consent with --force; nothing was touched.", lost=lost))
+    return _follow_or_nothing(ctx, ctx.session.runs.start_rollback(ctx.snapshot, force=ctx.args.force), "")
 
 
 def recover(ctx: Context) -> int:

@@ -56,7 +56,10 @@ def run_status(directory: Path, boot_now: Callable[[], float]) -> RunStatus:
         confirm_left_s=_left(view, boot_now),
         standing=tuple(cast("Sequence[str]", end.data.get("standing", ()))) if end else (),
         code=int(str(end.data["code"])) if end else None,
-        notes=tuple(str(e.data.get("text", "")) for e in view.entries if e.phase is Phase.NOTE),
+        notes=(
+            *(str(text) for text in cast("Sequence[object]", plan.get("notes", ()))),
+            *(str(e.data.get("text", "")) for e in view.entries if e.phase is Phase.NOTE),
+        ),
     )
 
 

@@ -5,16 +5,16 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nftui.engine.drift import Reader, Same, evaluate
-from nftui.engine.override import lineage_of
+from nftui.engine.drift import container_assertions, look
+from nftui.engine.override import lineage_of, render_override
 from nftui.engine.persist import KEY, Persistence, persistence
 from nftui.engine.place import not_ours
 from nftui.engine.planner import Standing
-from nftui.engine.prove import prove
+from nftui.engine.prove import planned_file, prove
 from nftui.engine.state import InForce, ProjectState
 from nftui.engine.wiring import EngineLeftovers, FileWriter, ProjectCompose, ProjectEngine, Wiring
 from nftui.model.advice import Assertion
@@ -25,8 +25,6 @@ from nftui.model.run import Drift
 from nftui.model.stack import Service
 from nftui.probes.beside import read_beside
 from nftui.probes.usage import oom_kills
-from nftui.steps.comparators import COMPARATORS, Comparator, ReadLive, name_of, service_of
-from nftui.steps.envkeys import get_key
 from nftui.steps.kind import Context
 
 if TYPE_CHECKING:
@@ -54,6 +52,7 @@ class Gatherer:
         self._more_needs = more_needs
         self.wiring = Wiring(request, environ)
         self.live_read = False
+        self._effective: Mapping[str, Mapping[str, object]] = {}
 
     def forget(self) -> None:
         """Read everything anew next time."""
@@ -121,20 +120,39 @@ class Gatherer:
         state = self._state_for(engine.id if engine else "", stack.name, stack.invocation.directory)
         in_force = state.in_force()
         ours = {name for f in in_force.fragments for name in f.services}
-        pending = self.wiring.pending()
+        keep, shared = self._keep(str(Path(stack.invocation.directory) / ".env")), _shared(stack.services)
+        near = ours | {n for o in self._registry().values() for n in o.applies(self.facts).services}
+        near |= {other for name in near for other in shared.get(name, ())}
         return Standing(
             in_force=in_force,
             lineage=state.lineage,
-            keep=self._keep(str(Path(stack.invocation.directory) / ".env")),
-            stale=frozenset(self.wiring.stale() & ours),
-            pending=pending,
-            shared=_shared(stack.services),
+            keep=keep,
+            stale=frozenset(self._stale(in_force, keep, state.lineage) & ours),
+            pending=self.wiring.pending(),
+            shared=shared,
+            losses=self.wiring.losses(sorted(near)),
         )
 
+    def _stale(self, in_force: InForce, keep: Persistence, lineage: str) -> set[str]:
+        """Services that do not run what is in force; also where nftui's file was edited or is gone."""
+        wanted = render_override(sorted(in_force.fragments, key=lambda f: f.optimization), lineage)
+        if wanted is None or wanted == self.wiring.file_fact(keep.override).content:
+            return self.wiring.stale()
+        with planned_file(wanted) as path:
+            return self.wiring.stale(path)
+
+    @property
+    def _declared(self) -> dict[str, Mapping[str, object]]:
+        return {s.name: s.config for s in self.wiring.stack.services if s.active}
+
     def prove(self, draft: Draft) -> dict[str, str]:
-        """The draft through Compose."""
-        declared = {s.name: s.config for s in self.wiring.stack.services if s.active}
-        return prove(draft, self.wiring.prover, declared)
+        """The draft through Compose; what it resolves to is kept for `assertions`."""
+        prover = self.wiring.prover
+        proof, self._effective = prove(draft, prover, self._declared)
+        if prover and draft.fragments and not self._effective:
+            # The file on disk stays as it is: it takes part all the same.
+            self._effective = prover.config_with(self.standing.keep.override)["services"]
+        return proof
 
     @property
     def leftovers(self) -> EngineLeftovers:
@@ -174,7 +192,7 @@ class Gatherer:
 
     # -- drift ---------------------------------------------------------------------------------------------
     def assertions(self, draft: Draft) -> tuple[Assertion, ...]:
-        """What shall hold once the draft is in force: the files, the key, the live values."""
+        """What shall hold once the draft is in force: the files, the containers, the machine, the live values."""
         found = list(draft.assertions)
         keep = self.standing.keep
         override = next((c for c in draft.files if c.role == "override"), None)
@@ -184,46 +202,13 @@ class Gatherer:
             found.append(Assertion("file", keep.override, str(digest(content)), {}, "high"))
             if keep.mode == "env":
                 found.append(Assertion("env-key", keep.env, str(keep.value), {"key": KEY}, "high"))
+            found += container_assertions(draft.fragments, self._effective or self._declared, keep.override)
+            found.append(Assertion("host", "host.memory_bytes", str(self.facts.host.memory_bytes)))
         return tuple(found)
 
     def drift(self, in_force: InForce) -> tuple[tuple[Drift, ...], tuple[Drift, ...]]:
-        """What drifted, and what could not be read."""
-        live = self.wiring.probe_now
-        readers: dict[str, Reader] = {
-            "file": lambda a: str(digest(self.wiring.file_fact(a.target).content)),
-            "env-key": self._env_key,
-            "container": self._container,
-        }
-        same: dict[str, Same] = {}
-        for kind, comparator in COMPARATORS.items():
-            readers[kind] = partial(_read, comparator, live)
-            same[kind] = partial(_same, comparator, live)
-        return evaluate(in_force.assertions, readers, same)
-
-    def _env_key(self, assertion: Assertion) -> str:
-        return str(get_key(self.wiring.file_fact(assertion.target).content, str(assertion.params["key"])))
-
-    def _container(self, assertion: Assertion) -> str | None:
-        service = self.wiring.service(service_of(assertion))
-        running = service.running
-        if running is None:
-            return None
-        value = getattr(running, name_of(assertion), None)
-        return None if value is None else str(value)
-
-    def hint(self, drifted: Sequence[Drift]) -> str:
-        """The command that repairs what drifted."""
-        if not drifted:
-            return ""
-        return "Apply again with 'nftui apply', or take everything back with 'nftui rollback'."
-
-
-def _read(comparator: Comparator, live: ReadLive, assertion: Assertion) -> str | None:
-    return comparator.read(assertion, live)
-
-
-def _same(comparator: Comparator, live: ReadLive, assertion: Assertion, actual: str) -> bool:
-    return comparator.same(assertion, live)
+        """What drifted, and what could not be read; each with the command that repairs it."""
+        return look(in_force.assertions, self.wiring)
 
 
 def _shared(services: Sequence[Service]) -> dict[str, tuple[str, ...]]:

@@ -9,6 +9,7 @@ from nftui.engine.budget import allocate, memory_use
 from nftui.engine.override import lineage_of, merge_fragments, render_override
 from nftui.engine.persist import KEY, Persistence
 from nftui.engine.place import not_ours
+from nftui.engine.preconditions import preconditions
 from nftui.engine.protocols import Grants, Optimization, Registry
 from nftui.engine.resolution import resolve
 from nftui.engine.state import InForce
@@ -16,7 +17,7 @@ from nftui.model.advice import Advice, Applicability, Assertion, Demand, Effort,
 from nftui.model.choices import Choices, Selection
 from nftui.model.facts import Facts, Live
 from nftui.model.message import Message, msg
-from nftui.model.plan import Draft, FileChange, OptimizationPlan, Precondition, Stage, StepSpec, Undo, digest
+from nftui.model.plan import Draft, FileChange, OptimizationPlan, Stage, StepSpec, Undo, digest
 from nftui.model.stack import Service
 from nftui.steps.envkeys import drop_key, get_key, set_key
 
@@ -39,6 +40,8 @@ class Standing:
     """Services that differ from the operator's files for reasons that are not nftui's: they are blocked."""
     shared: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Service to services that share its namespaces or volumes: recreated with it (engine.md 7)."""
+    losses: Mapping[str, tuple[Message, ...]] = field(default_factory=dict)
+    """Service to what a recreate would take away from it for good: asked about (engine.md 7)."""
 
 
 @dataclass(slots=True)
@@ -49,6 +52,7 @@ class _Parts:
     assertions: list[Assertion] = field(default_factory=list)
     warnings: list[Message] = field(default_factory=list)
     refusals: list[Message] = field(default_factory=list)
+    losses: list[Message] = field(default_factory=list)
 
 
 def draft(facts: Facts, choices: Choices, registry: Registry, standing: Standing) -> Draft:
@@ -59,6 +63,7 @@ def draft(facts: Facts, choices: Choices, registry: Registry, standing: Standing
         _take(facts, choices, optimization, {g.service: g for g in grants}, standing, parts)
     stages = _stages(facts, standing, parts)
     parts.refusals += _other_state(facts, standing)
+    parts.warnings += _not_kept(facts, standing, parts) if stages else ()
     if facts.stack.resolved_by == "files" and stages:
         parts.warnings.append(
             msg("unverified: the files, because Docker Compose did not read them. Look at 'docker compose config'.")
@@ -72,9 +77,22 @@ def draft(facts: Facts, choices: Choices, registry: Registry, standing: Standing
         memory=memory_use(facts, grants),
         warnings=tuple(parts.warnings),
         assertions=tuple(parts.assertions),
-        preconditions=_preconditions(facts, stages),
+        preconditions=preconditions(facts, stages, standing.pending, standing.losses),
         refusals=tuple(parts.refusals),
+        losses=tuple(parts.losses),
     )
+
+
+def _not_kept(facts: Facts, standing: Standing, parts: _Parts) -> Iterable[Message]:
+    """Where nothing can keep nftui's file loaded, the operator gets the command that does (engine.md 10)."""
+    if standing.keep.mode == "command" and any(any(f.services.values()) for f in parts.fragments):
+        files = " ".join(f"-f {path}" for path in (*facts.stack.files, standing.keep.override))
+        yield msg(
+            "A plain `docker compose up` would drop the tuning ({why}). Start the stack with: "
+            "docker compose {files} up -d",
+            why=standing.keep.reason,
+            files=files,
+        )
 
 
 def _other_state(facts: Facts, standing: Standing) -> Iterable[Message]:
@@ -179,7 +197,7 @@ def _stages(facts: Facts, standing: Standing, parts: _Parts) -> tuple[Stage, ...
     live = [s for s in parts.steps if s.service in touched]
     steps = [
         *_file_steps(files, facts.stack.files[:1]),
-        *_check_step(facts, files, {*touched, *changed}),
+        *_check_step(facts, files, {*touched, *changed}, set(standing.pending)),
         *_recreate_steps(touched, standing),
         *live,
     ]
@@ -201,6 +219,7 @@ def _touched(facts: Facts, standing: Standing, changed: set[str], parts: _Parts)
         order += [n for n in (name, *standing.shared.get(name, ())) if n not in order]
     read_back = {step.service for step in parts.steps}
     parts.refusals += [_unread(live) for live in facts.unread() if live.service in read_back & set(order)]
+    parts.losses += [loss for name in order for loss in standing.losses.get(name, ())]
     return order
 
 
@@ -261,6 +280,9 @@ def _env_origin(before: bytes | None, in_force: InForce) -> bytes | None:
         return before
     value = origin.get("value")
     content = set_key(before, KEY, str(value)) if value is not None else drop_key(before, KEY)
+    if origin.get("unended") and before.startswith(content) and content.endswith(b"\n"):
+        # The last line had no end before the key was appended to it.
+        content = content.removesuffix(b"\n").removesuffix(b"\r")
     return None if not content and not origin.get("existed") else content
 
 
@@ -270,7 +292,8 @@ def env_origin(facts: Facts, standing: Standing) -> dict[str, object]:
         return dict(standing.in_force.env_origin)
     fact = facts.files.get(standing.keep.env)
     content = fact.content if fact else None
-    return {"path": standing.keep.env, "existed": content is not None, "value": get_key(content, KEY)}
+    return {"path": standing.keep.env, "existed": content is not None, "value": get_key(content, KEY),
+            "unended": bool(content and not content.endswith((b"\n", b"\r")))}  # fmt: skip
 
 
 def _file_steps(files: Iterable[FileChange], base: tuple[str, ...]) -> list[StepSpec]:
@@ -299,8 +322,11 @@ def _env_step(change: FileChange) -> StepSpec:
     )
 
 
-def _check_step(facts: Facts, files: list[FileChange], services: set[str]) -> list[StepSpec]:
-    """Compose says what it would touch; it also recreates what depends on a recreated service, which nftui does not."""
+def _check_step(facts: Facts, files: list[FileChange], services: set[str], pending: set[str]) -> list[StepSpec]:
+    """Compose says what it would touch; it also recreates what depends on a recreated service, which nftui does not.
+
+    What is `pending` in the operator's files it would touch with or without nftui.
+    """
     if not files:
         return []
     return [
@@ -308,7 +334,10 @@ def _check_step(facts: Facts, files: list[FileChange], services: set[str]) -> li
             id="check:project",
             kind="project-check",
             target="project",
-            params={"services": sorted(services), "ignored": sorted(_dependents(facts, services) - services)},
+            params={
+                "services": sorted(services),
+                "ignored": sorted((_dependents(facts, services) | _dependents(facts, pending)) - services),
+            },
             summary=msg("check that Compose would touch nothing else"),
         )
     ]
@@ -344,29 +373,3 @@ def _recreate_steps(touched: list[str], standing: Standing) -> list[StepSpec]:
         )
         for name in touched
     ]
-
-
-def _preconditions(facts: Facts, stages: tuple[Stage, ...]) -> tuple[Precondition, ...]:
-    """Identities that the plan was made for; times, ids and free memory are absent."""
-    if not stages:
-        return ()
-    found = [Precondition("host.memory_bytes", "=", str(facts.host.memory_bytes))]
-    if facts.engine:
-        found.append(Precondition("engine.id", "=", facts.engine.id))
-    for path in facts.stack.files:
-        fact = facts.files.get(path)
-        found.append(Precondition(f"file:{path}", "=", str(digest(fact.content if fact else None))))
-    for name in sorted({s for stage in stages for s in stage.services}):
-        service = facts.stack.service(name)
-        found += _service_preconditions(service) if service else []
-    return tuple(sorted(found, key=lambda p: p.key))
-
-
-def _service_preconditions(service: Service) -> list[Precondition]:
-    running = service.running
-    if running is None:
-        return []
-    found = [Precondition(f"image:{service.name}", "=", running.image_id)]
-    found.append(Precondition(f"limit:{service.name}", "=", str(service.memory_limit_bytes)))
-    found += [Precondition(f"mount:{service.name}:{m.target}", "=", f"{m.type}:{m.source}") for m in running.mounts]
-    return found

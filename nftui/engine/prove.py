@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
 from nftui.model.errors import UsageError
 from nftui.model.message import msg
 from nftui.model.plan import Draft
+from nftui.probes.project import OVERRIDE_NAME
 
 
 class Prover(Protocol):
@@ -20,22 +22,34 @@ class Prover(Protocol):
         ...
 
 
-def prove(draft: Draft, compose: Prover | None, services: Mapping[str, Mapping[str, object]]) -> dict[str, str]:
-    """What proved it. `services` is the declared project: what nftui does not write must come out unchanged.
+Services = Mapping[str, Mapping[str, object]]
+
+
+def prove(draft: Draft, compose: Prover | None, services: Services) -> tuple[dict[str, str], Services]:
+    """What proved it, and the services as they come out of it; {} where Compose was not asked.
+
+    `services` is the declared project: what nftui does not write must come out unchanged.
 
     Raises UsageError where Compose refuses the override or reads something else from it than was meant.
     """
     content = next((c.content for c in draft.files if c.role == "override"), None)
     if compose is None or content is None:
-        return {"compose": "not asked"}
-    with tempfile.TemporaryDirectory(prefix="nftui-") as directory:
-        path = Path(directory) / "compose.nftui.yaml"
-        path.write_bytes(content)
-        resolved = compose.config_with(str(path))
+        return {"compose": "not asked"}, {}
+    with planned_file(content) as path:
+        resolved = compose.config_with(path)
     effective = resolved.get("services")
     assert isinstance(effective, Mapping)
     _unchanged(draft, services, effective)
-    return {"compose": "resolved"}
+    return {"compose": "resolved"}, effective
+
+
+@contextmanager
+def planned_file(content: bytes) -> Iterator[str]:
+    """The path of a file with nftui's part as it shall be, for Compose to read beside the operator's."""
+    with tempfile.TemporaryDirectory(prefix="nftui-") as directory:
+        path = Path(directory) / OVERRIDE_NAME
+        path.write_bytes(content)
+        yield str(path)
 
 
 def _unchanged(draft: Draft, declared: Mapping[str, Mapping[str, object]], effective: Mapping[str, object]) -> None:

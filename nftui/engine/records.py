@@ -86,6 +86,16 @@ def taken_back(state: ProjectState, run: str) -> list[BackItem]:
     return items
 
 
+def unfinished(state: ProjectState, run: str) -> list[BackItem]:
+    """What is still to be taken back of a run that was cut off; of a rollback, what it had not yet undone."""
+    directory = state.run(run)
+    view = RunView(read_journal(directory / "journal.jsonl"))
+    record = read_record(directory, view.entries)
+    if record.get("kind") == "rollback":
+        return [i for i in codec.items_from(record["items"]) if view.last(i.key) is not Phase.UNDONE]
+    return [i for i in taken_back(state, run) if view.last(i.step.id) is not Phase.UNDONE]
+
+
 def blobs_of(item: BackItem, kinds: Kinds) -> tuple[str, ...]:
     """The digests that taking this step back reads."""
     kind = kinds.of(item.step)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -18,6 +18,7 @@ from nftui.model.stack import Container, Engine, Invocation, ProjectRequest, Ser
 from nftui.probes import health, live
 from nftui.probes.containers import companions, pending_changes, project_containers, stale_services
 from nftui.probes.inspected import PROJECT
+from nftui.probes.losses import layer_losses, losses
 from nftui.probes.project import find_project
 from nftui.probes.reader import read_project
 from nftui.probes.resolve import Background
@@ -165,11 +166,27 @@ class Wiring:
             return {}
         return pending_changes(self.stack, self.compose, self.engine)
 
-    def stale(self) -> set[str]:
-        """Services whose container is not what all files on disk, nftui's included, describe."""
+    def stale(self, override: str | None = None) -> set[str]:
+        """Services whose container is not what the files describe: the operator's, and `override` or nftui's own."""
         if not self.engine or not self.compose or not self._runs:
             return set()
-        return set(stale_services(self.stack, self.compose))
+        return set(stale_services(self.stack, self.compose, override))
+
+    def losses(self, names: Iterable[str]) -> dict[str, tuple[Message, ...]]:
+        """What a recreate would take away for good, by service; those that lose nothing are left out."""
+        return self._lost(names, losses)
+
+    def layer_losses(self, names: Iterable[str]) -> dict[str, tuple[Message, ...]]:
+        """The part of it that no new container is handed: what was written into the old one."""
+        return self._lost(names, layer_losses)
+
+    def _lost(
+        self, names: Iterable[str], read: Callable[[Service, DockerEngine], tuple[Message, ...]]
+    ) -> dict[str, tuple[Message, ...]]:
+        if not self.engine:
+            return {}
+        found = {s.name: read(s, self.engine) for s in map(self.stack.service, names) if s is not None}
+        return {name: messages for name, messages in found.items() if messages}
 
     # -- for steps -----------------------------------------------------------------------------------------
     def serving(self, name: str) -> str | None:

@@ -157,6 +157,8 @@ class Draft:
     preconditions: tuple[Precondition, ...] = ()
     refusals: tuple[Message, ...] = ()
     """Why it cannot be proven or applied (a value refused for a service that is there)."""
+    losses: tuple[Message, ...] = ()
+    """What applying it takes away for good: needs the operator's own consent, beside that to the plan."""
 
     @property
     def files(self) -> tuple[FileChange, ...]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from nftui.model.message import Message
+from nftui.model.plan import FileChange
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,27 @@ class RunStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class WayBack:
+    """What a rollback would do: shown before anyone consents to it."""
+
+    runs: tuple[str, ...]
+    """Runs that it takes back, newest first."""
+    generation: int
+    """What is in force afterwards; 0 is before nftui."""
+    files: tuple[FileChange, ...] = ()
+    services: tuple[str, ...] = ()
+    """Services that are recreated, in order."""
+    downtime_s: float = 0.0
+    steps: tuple[Message, ...] = ()
+    foreign: tuple[str, ...] = ()
+    """Files that somebody else edited since: overwritten with --force only."""
+    merged: tuple[str, ...] = ()
+    """Files that somebody else edited since, of which only nftui's keys are taken out."""
+    losses: tuple[Message, ...] = ()
+    """What is gone for good with it: needs a consent of its own."""
+
+
+@dataclass(frozen=True, slots=True)
 class Drift:
     """Something that was applied and no longer stands; `actual` None = unreadable, which is not drift."""
 
@@ -55,6 +77,8 @@ class Drift:
     expected: str
     actual: str | None
     level: str
+    repair: str = ""
+    """The command that puts it back, "" where only people can tell."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ Declared = without nftui's file; effective = with it; running = what the engine 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -42,6 +43,10 @@ class Place:
     line: int | None = None
 
 
+_ANONYMOUS = re.compile(r"[0-9a-f]{64}")
+"""The name that the engine gives to a volume without one."""
+
+
 @dataclass(frozen=True, slots=True)
 class MountSpec:
     """A volume, bind or tmpfs mount of a service, in long form."""
@@ -52,6 +57,11 @@ class MountSpec:
     read_only: bool = False
     host_path: str | None = None
     """Of a container's mount: where its data lies on the engine's machine, also for volumes."""
+
+    @property
+    def anonymous(self) -> bool:
+        """A volume without a name of its own: `down` and `up` start with a new, empty one."""
+        return self.type == "volume" and (not self.source or _ANONYMOUS.fullmatch(self.source) is not None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,10 +97,16 @@ class Container:
     memory_limit_bytes: int | None = None
     cpus: float | None = None
     cpuset: str | None = None
+    memory_reservation_bytes: int | None = None
+    pids_limit: int | None = None
+    restart_policy: str | None = None
+    """As Compose writes it: no, always, unless-stopped, on-failure or on-failure:3; None where it was not read."""
     shm_bytes: int | None = None
     mounts: tuple[MountSpec, ...] = ()
     addresses: Mapping[str, str] = field(default_factory=dict)
     """Network name to the container's IP address."""
+    networks: tuple[str, ...] = ()
+    """Every network that it is attached to, also one that gave it no address."""
     published: Mapping[str, tuple[str, int]] = field(default_factory=dict)
     """"5432/tcp" to (host address, host port)."""
     network_mode: str = ""

@@ -22,7 +22,7 @@ from nftui.probes.inspected import (
     inspect_or_none,
 )
 from nftui.probes.project import is_own, own_file
-from nftui.probes.services import declared_environment, limits_of, scale_of
+from nftui.probes.services import declared_environment, limits_of, scale_of, updatable_of
 from nftui.system.compose import ComposePort
 from nftui.system.docker import EnginePort
 
@@ -66,14 +66,18 @@ def pending_changes(stack: Stack, compose: ComposePort, engine: EnginePort) -> d
         for service in services:
             config = _definition(document, service.name)
             reasons = _reasons(service, config, service.name in changed, engine, ids)
+            reasons += _attached_by_hand(service, config, document)
             if reasons:
                 found[service.name] = reasons
     return found
 
 
-def stale_services(stack: Stack, compose: ComposePort) -> tuple[str, ...]:
-    """Services whose containers are not what all files on disk, nftui's included, describe. Raises ComposeError."""
-    own = own_file(stack.invocation)
+def stale_services(stack: Stack, compose: ComposePort, override: str | None = None) -> tuple[str, ...]:
+    """Services whose containers are not what all files describe, nftui's included (`override`, else the one on disk).
+
+    Raises ComposeError.
+    """
+    own = override or own_file(stack.invocation)
     port = compose.with_override(own)
     document = port.config(with_override=True) if own else stack.document
     return tuple(sorted(changed_services(port, _containers(stack), document, with_override=own is not None)))
@@ -203,10 +207,34 @@ def _reasons(
 
 def _limits(container: Container, config: Mapping[str, object]) -> list[str]:
     """`docker update` changes these without Compose noticing; they vanish with the next recreate [X]."""
+    wanted = updatable_of(config)
     memory, cpus = limits_of(config)
-    found = [] if memory == container.memory_limit_bytes else ["memory limit"]
-    same = abs((cpus or 0.0) - (container.cpus or 0.0)) < 1e-6
-    return found if same else [*found, "cpu limit"]
+    same = {
+        "memory limit": memory == container.memory_limit_bytes,
+        "cpu limit": abs((cpus or 0.0) - (container.cpus or 0.0)) < 1e-6,
+        "memory reservation": container.memory_reservation_bytes in (None, wanted.memory_reservation_bytes),
+        "pids limit": wanted.pids_limit == container.pids_limit,
+        "cpu set": wanted.cpuset == container.cpuset,
+        "restart policy": None in (wanted.restart_policy, container.restart_policy)
+        or wanted.restart_policy == container.restart_policy,
+    }
+    return [name for name, equal in same.items() if not equal]
+
+
+def _attached_by_hand(
+    service: Service, config: Mapping[str, object], document: Mapping[str, object]
+) -> tuple[str, ...]:
+    """`docker network connect` and `disconnect`: Compose does not notice, and a new container is as the files say."""
+    listed, networks = config.get("networks"), document.get("networks")
+    if not isinstance(listed, Mapping) or not isinstance(networks, Mapping):
+        return ()
+    entries = {key: networks.get(key) for key in listed}
+    declared = {str(e.get("name") or k) if isinstance(e, Mapping) else str(k) for k, e in entries.items()}
+    running = [set(c.networks) for c in service.containers if c.running]
+    more = sorted(set().union(*running) - declared)
+    less = sorted(name for name in declared if not all(name in names for names in running))
+    found = [f"attached by hand to the network {name}" for name in more]
+    return (*found, *(f"detached by hand from the network {name}" for name in less))
 
 
 def _image_changed(container: Container, image: Json) -> list[str]:

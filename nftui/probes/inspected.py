@@ -69,9 +69,13 @@ def container_of(inspected: Json, digests: Sequence[str] = (), image: Json | Non
         memory_limit_bytes=host.get("Memory") or None,
         cpus=_cpus(host),
         cpuset=host.get("CpusetCpus") or None,
+        memory_reservation_bytes=host.get("MemoryReservation") or None,
+        pids_limit=limit if (limit := int(host.get("PidsLimit") or 0)) > 0 else None,
+        restart_policy=_restart(host.get("RestartPolicy")),
         shm_bytes=host.get("ShmSize") or None,
         mounts=_mounts(inspected, host),
         addresses={str(k): str(v["IPAddress"]) for k, v in _part(network, "Networks").items() if v.get("IPAddress")},
+        networks=tuple(sorted(str(name) for name in _part(network, "Networks"))),
         published=_published(_part(network, "Ports")),
         network_mode=str(host.get("NetworkMode") or ""),
         pid=(state.get("Pid") or None) if running else None,
@@ -106,6 +110,14 @@ def _environment(value: object) -> dict[str, str]:
 def _health(state: Json) -> str | None:
     status = _part(state, "Health").get("Status")
     return str(status) if status and status != "none" else None
+
+
+def _restart(policy: Json | None) -> str | None:
+    """The engine says "" where nothing was asked for, and "no" where `docker update` or Compose said so."""
+    if policy is None:
+        return None
+    name, most = str(policy.get("Name") or "no"), int(policy.get("MaximumRetryCount") or 0)
+    return f"{name}:{most}" if most else name
 
 
 def _cpus(host: Json) -> float | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from nftui.model.stack import Container, MountSpec, Place, Port, Role, Service
 from nftui.model.units import parse_duration, parse_size
@@ -74,6 +74,28 @@ def limits_of(config: Config) -> tuple[int | None, float | None]:
     limits = _resources(config, "limits")
     memory = _size(limits.get("memory")) or _size(config.get("mem_limit"))
     return memory, _float(limits.get("cpus")) or _float(config.get("cpus"))
+
+
+class Updatable(NamedTuple):
+    """What `docker update` can change beside memory and CPUs; None is the engine's own, for a policy: not known."""
+
+    memory_reservation_bytes: int | None
+    pids_limit: int | None
+    cpuset: str | None
+    restart_policy: str | None
+
+
+def updatable_of(config: Config) -> Updatable:
+    """As the definition asks for it, in the form of `Container`."""
+    limits, reservations = _resources(config, "limits"), _resources(config, "reservations")
+    pids = _float(limits.get("pids")) or _float(config.get("pids_limit")) or 0.0
+    policy = None if _mapping(config.get("deploy")).get("restart_policy") else "no"
+    return Updatable(
+        _size(reservations.get("memory")) or _size(config.get("mem_reservation")),
+        int(pids) if pids > 0 else None,
+        _text(config.get("cpuset")),
+        _text(config.get("restart")) or policy,
+    )
 
 
 def declared_environment(config: Config) -> dict[str, str | None]:

@@ -5,6 +5,7 @@ Files, keys and containers are the engine's own; a kind that needs a live probe 
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
@@ -22,6 +23,8 @@ class Comparator(NamedTuple):
 
     read: Callable[[Assertion, ReadLive], str | None]
     same: Callable[[Assertion, ReadLive], bool]
+    repair: Callable[[Assertion], str] | None = None
+    """The command that puts it back; None where applying again does."""
 
 
 def service_of(assertion: Assertion) -> str:
@@ -50,4 +53,34 @@ def _same_setting(assertion: Assertion, live: ReadLive) -> bool:
     return facts is not None and not compare_facts({name_of(assertion): assertion.expected}, facts)
 
 
-COMPARATORS: Mapping[str, Comparator] = {"postgres-setting": Comparator(_setting, _same_setting)}
+NOT_SET = "not set"
+"""Nobody set it by ALTER SYSTEM."""
+
+
+def _altered(assertion: Assertion, live: ReadLive) -> str | None:
+    """What ALTER SYSTEM asks for beneath the command line that hides it: it would come up when that one goes."""
+    facts = _postgres(assertion, live)
+    return None if facts is None else altered(facts, name_of(assertion))
+
+
+def altered(facts: PostgresFacts, name: str) -> str:
+    """The value that ALTER SYSTEM set for `name`, NOT_SET where it set none."""
+    return facts.file_settings.get(name, "?") if name in facts.auto_conf else NOT_SET
+
+
+def _same_altered(assertion: Assertion, live: ReadLive) -> bool:
+    return _altered(assertion, live) == assertion.expected
+
+
+def _alter_back(assertion: Assertion) -> str:
+    """The statement that takes the operator's ALTER SYSTEM back to what it was at apply."""
+    name, value = name_of(assertion), assertion.expected
+    what = f"RESET {name}" if value == NOT_SET else f"SET {name} = '{value.replace(chr(39), 2 * chr(39))}'"
+    psql = f'psql -U "${{POSTGRES_USER:-postgres}}" -d postgres -c "ALTER SYSTEM {what}" -c "SELECT pg_reload_conf()"'
+    return f"docker compose exec -T {shlex.quote(service_of(assertion))} sh -c {shlex.quote(psql)}"
+
+
+COMPARATORS: Mapping[str, Comparator] = {
+    "postgres-setting": Comparator(_setting, _same_setting),
+    "postgres-altered": Comparator(_altered, _same_altered, _alter_back),
+}

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from nftui.model.message import msg
 from nftui.model.plan import StepSpec, digest
 from nftui.steps.envkeys import drop_key, get_key, set_key
 from nftui.steps.kind import Context, Data, ForeignState, Found, StepFailed
+from nftui.system.blobs import BlobStore
 from nftui.system.files import Attributes
 
 
@@ -62,6 +65,14 @@ def _stands(step: StepSpec, wanted: Attributes | None, ctx: Context) -> bool:
     return wanted is None or ctx.files.attributes(step.target) == wanted
 
 
+def _with_keys(content: bytes | None, keys: Mapping[str, str | None]) -> bytes:
+    """`content` with each key set, or dropped where its value is None."""
+    content = content or b""
+    for key, value in keys.items():
+        content = drop_key(content, key) if value is None else set_key(content, key, value)
+    return content
+
+
 def _foreign(path: str) -> ForeignState:
     return ForeignState(
         msg(
@@ -109,6 +120,10 @@ class FileKind:
             raise _foreign(step.target)
         _restore(step, before, ctx)
 
+    def restored(self, step: StepSpec, before: Data, now: bytes | None, blobs: BlobStore) -> bytes | None:
+        """What undo leaves of the content `now`: the bytes from before, None for no file."""
+        return None if before["before"] is None else blobs.get(str(before["before"]))
+
 
 class EnvKind:
     """Keys merged into the operator's `.env`: undone by byte when nobody edited it since, else by key."""
@@ -146,13 +161,8 @@ class EnvKind:
         if digest(ctx.files.read(step.target)) == before["before"]:
             _put(step, _content(step, ctx), ctx)
         else:
-            self._apply(step.target, self._keys(step), ctx)
-
-    def _apply(self, path: str, keys: dict[str, str | None], ctx: Context) -> None:
-        content = ctx.files.read(path) or b""
-        for key, value in keys.items():
-            content = drop_key(content, key) if value is None else set_key(content, key, value)
-        ctx.files.write(path, content, mode=0o644, like=None)
+            content = _with_keys(ctx.files.read(step.target), self._keys(step))
+            ctx.files.write(step.target, content, mode=0o644, like=None)
 
     def verify(self, step: StepSpec, before: Data, ctx: Context) -> Data:
         """Read back."""
@@ -163,13 +173,24 @@ class EnvKind:
 
     def undo(self, step: StepSpec, before: Data, ctx: Context) -> None:
         """By byte where the file is as nftui left it, else by key: a foreign edit stays."""
-        now, keys = digest(ctx.files.read(step.target)), before["keys"]
-        assert isinstance(keys, dict)
-        if now in (before["before"], step.params["after"]):
+        now = ctx.files.read(step.target)
+        if not self.is_edited(step, before, now):
             _restore(step, before, ctx)
         elif self.classify(step, before, ctx) is Found.FOREIGN and not ctx.force:
             raise _foreign(step.target)
         else:
-            self._apply(step.target, keys, ctx)
-        if self._values(step, ctx) != keys:
+            _put(step, self.restored(step, before, now, ctx.blobs), ctx)
+        if self._values(step, ctx) != before["keys"]:
             raise StepFailed(msg("{path} could not be restored.", path=step.target))
+
+    def is_edited(self, step: StepSpec, before: Data, now: bytes | None) -> bool:
+        """True where somebody else changed the file since: it is taken back by key."""
+        return digest(now) not in (before["before"], step.params["after"])
+
+    def restored(self, step: StepSpec, before: Data, now: bytes | None, blobs: BlobStore) -> bytes | None:
+        """What undo leaves of the content `now`; None for no file."""
+        if self.is_edited(step, before, now):
+            keys = before["keys"]
+            assert isinstance(keys, dict)
+            return _with_keys(now, keys)
+        return None if before["before"] is None else blobs.get(str(before["before"]))

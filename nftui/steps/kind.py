@@ -151,6 +151,15 @@ class KeepsBlobs(Protocol):
         ...
 
 
+@runtime_checkable
+class RestoresFile(Protocol):
+    """A kind that puts a file back: what it would leave can be told beforehand."""
+
+    def restored(self, step: StepSpec, before: Data, now: bytes | None, blobs: BlobStore) -> bytes | None:
+        """What undo leaves of the content `now`; None for no file. Raises NftuiError where a blob is not whole."""
+        ...
+
+
 class Kinds(Mapping[tuple[str, int], StepKind]):
     """Registered kinds by (name, version)."""
 

@@ -14,7 +14,7 @@ from nftui.tui.knobrows import find_knob
 from nftui.tui.texts import UNDO_WORDS, UNKNOWN, Line, Span, cut, plural, shown_value
 
 if TYPE_CHECKING:
-    from nftui.model.run import RunStatus, StepState
+    from nftui.model.run import RunStatus, StepState, WayBack
     from nftui.tui.desk import Desk
 
 _ONE_WAY = (Undo.LOSSY, Undo.IMPOSSIBLE)
@@ -91,6 +91,20 @@ def total_lines(desk: Desk, draft: Draft) -> list[Line]:
     room = f" of {(memory.host_bytes - memory.reserved_bytes) / GIB:.1f} GiB" if memory.host_bytes else ""
     text = f" Memory: {now} in use now {desk.glyphs.arrow} {promised / GIB:.1f}{room} promised"
     return [((f" Total: {cost}", "strong"),), ((text, ""),)]
+
+
+def way_back_lines(desk: Desk, way: WayBack) -> list[str]:
+    """What a rollback would do: runs, downtime, services, files, what is lost."""
+    down = human_seconds(way.downtime_s)
+    where = ", ".join(way.services) or desk.say(msg("no service"))
+    runs = plural(len(way.runs), "run", "runs")
+    lines = [desk.say(msg("{runs}, about {time} of downtime ({services})", runs=runs, time=down,
+                          services=where))]  # fmt: skip
+    lines += [f"  {change.action} {change.path}" for change in way.files]
+    lines += [desk.say(msg("  {path}: your edit stays, nftui's keys go", path=path)) for path in way.merged]
+    edited = msg("! edited since: {path}. 'nftui rollback --force' overwrites that", path=", ".join(way.foreign))
+    lines += [desk.say(edited)] if way.foreign else []
+    return [*lines, *(f"! {desk.say(loss)}" for loss in way.losses)]
 
 
 # -- runs ----------------------------------------------------------------------------------------------------

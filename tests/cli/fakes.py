@@ -29,7 +29,7 @@ from nftui.model.plan import (
     Undo,
     plan_id,
 )
-from nftui.model.run import Damage, Drift, ProjectStatus, Pruning, RunStatus, SnapshotInfo, StepState
+from nftui.model.run import Damage, Drift, ProjectStatus, Pruning, RunStatus, SnapshotInfo, StepState, WayBack
 from nftui.model.stack import Engine, Invocation, Problem, ProjectRequest, Role, Service, Stack
 from nftui.presets import build_choices
 
@@ -139,6 +139,16 @@ def run_status(**more: object) -> RunStatus:
     return RunStatus(**{**values, **more})  # type: ignore[arg-type]
 
 
+def way_back(**more: object) -> WayBack:
+    """One run, one file whose content holds the secret, one service."""
+    change = FileChange("/srv/app/compose.nftui.yaml", "delete", f"a: 1\nb: {SECRET}\n".encode(), None)
+    values: dict[str, object] = {
+        "runs": (RUN,), "generation": 0, "files": (change,), "services": ("db",), "downtime_s": 12.0,
+        "steps": (msg("recreate db"),),
+    }  # fmt: skip
+    return WayBack(**{**values, **more})  # type: ignore[arg-type]
+
+
 def hide(data: object) -> object:
     """Redaction of the fake: one secret."""
     if isinstance(data, str):
@@ -161,6 +171,7 @@ class FakeSession:
     infos: tuple[SnapshotInfo, ...] = ()
     beside: tuple[Damage, ...] = ()
     kept: tuple[Artefact, ...] = (Artefact("volume", "old-data", RUN, "move:db", needed_by=(RUN,)),)
+    way: WayBack | None = field(default_factory=lambda: way_back())
     answer: tuple[bool, str] = (True, "kept")
     in_force: InForce = field(default_factory=InForce)
     root: Path = Path("/nonexistent")
@@ -237,6 +248,11 @@ class FakeSession:
 
     def must_reach_engine(self, *, files_only: bool) -> None:
         """It is there."""
+
+    def way_back(self, snapshot: str | None = None) -> WayBack | None:
+        """As told."""
+        self._ask("way_back", snapshot)
+        return self.way
 
     def start_rollback(self, snapshot: str | None = None, *, force: bool = False) -> str | None:
         """Nothing starts; None where no statuses are left."""

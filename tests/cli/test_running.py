@@ -19,7 +19,7 @@ from nftui.model.message import msg
 from nftui.model.plan import Precondition, Stage, Undo
 from nftui.model.run import ProjectStatus, StepState
 from tests.cli.conftest import Nftui
-from tests.cli.fakes import MASK, RUN, SECRET, FakeSession, run_status, step
+from tests.cli.fakes import MASK, RUN, SECRET, FakeSession, run_status, step, way_back
 
 
 class Typed(io.StringIO):
@@ -330,6 +330,43 @@ def test_rollback_asks_on_a_terminal(nftui: Nftui, session: FakeSession, termina
     terminal("n\n")
     assert nftui("rollback").code == 1
     assert "start_rollback" not in session.names
+
+
+def test_a_rollback_shows_what_it_takes_back_before_it_asks(
+    nftui: Nftui, session: FakeSession, terminal: Terminal
+) -> None:
+    session.way = way_back(
+        foreign=("/srv/app/compose.nftui.yaml",), merged=("/srv/app/.env",), losses=(msg("db: /x would be lost"),)
+    )
+    terminal("n\n")
+    said = nftui("rollback").err
+    words = [f"newest first: {RUN}", "delete /srv/app/compose.nftui.yaml", "12 s of downtime (db)", "nothing of nftui"]
+    words += ["--force overwrites that edit", "/srv/app/.env was edited", "! db: /x would"]
+    assert [word for word in words if word not in said] == []
+    assert "hunter2" not in said
+
+
+def test_a_dry_run_of_a_rollback_starts_nothing(nftui: Nftui, session: FakeSession) -> None:
+    session.way = way_back(losses=(msg("db: /x would be lost"),))
+    shown = nftui("rollback", "--dry-run", "--json")
+    assert (shown.code, shown.json["outcome"]) == (0, "unchanged")
+    assert {k: shown.json["way_back"][k] for k in ("runs", "services", "downtime_seconds", "losses")} == {
+        "runs": [RUN], "services": ["db"], "downtime_seconds": 12.0, "losses": ["db: /x would be lost"],
+    }  # fmt: skip
+    assert "hunter2" not in shown.out and "start_rollback" not in session.names
+
+
+def test_a_rollback_that_loses_something_needs_force(nftui: Nftui, session: FakeSession) -> None:
+    session.way = way_back(losses=(msg("db: /x would be lost"),))
+    session.statuses = (run_status(kind="rollback", outcome="rolled-back"),)
+    refused = nftui("rollback", "--yes")
+    assert refused.code == 2 and "/x would be lost" in refused.err and "start_rollback" not in session.names
+    assert nftui("rollback", "--yes", "--force").code == 0
+
+
+def test_nothing_to_roll_back(nftui: Nftui, session: FakeSession) -> None:
+    session.way = None
+    assert nftui("rollback", "--yes", "--json").json["outcome"] == "unchanged"
 
 
 def test_recover_never_asks(nftui: Nftui, session: FakeSession) -> None:

@@ -17,7 +17,7 @@ from nftui.model.host import Cpu, Disk, Host, Medium
 from nftui.model.knobs import Kind, Knob
 from nftui.model.message import Message, msg
 from nftui.model.plan import Draft, FileChange, MemoryUse, OptimizationPlan, Plan, Stage, StepSpec, Undo, plan_id
-from nftui.model.run import ProjectStatus, RunStatus, StepState
+from nftui.model.run import ProjectStatus, RunStatus, StepState, WayBack
 from nftui.model.stack import Container, Engine, Invocation, Place, Problem, Role, Service, Stack
 from nftui.model.units import GIB, MIB, parse_size
 from nftui.session import Session
@@ -189,6 +189,7 @@ class FakeSession(Session):
         self.requests: list[str] = []
         self.applied: list[tuple[Plan, float | None]] = []
         self.rollbacks = 0
+        self.way_losses: tuple[Message, ...] = ()
         self.recovers = 0
         self.project = ProjectStatus("idle", None, 0)
         self.refusals: tuple[Message, ...] = ()
@@ -296,6 +297,15 @@ class FakeSession(Session):
             raise self.start_error
         self.applied.append((plan, confirm_within_s))
         return "0007-apply"
+
+    @property
+    def history(self) -> FakeSession:  # type: ignore[override]
+        """And for the way back."""
+        return self
+
+    def way_back(self, snapshot: str | None = None) -> WayBack | None:
+        """One run that recreates `db`."""
+        return WayBack(("0007-apply",), 0, services=("db",), downtime_s=12.0, losses=self.way_losses)
 
     def start_rollback(self, snapshot: str | None = None, *, force: bool = False) -> str:
         """Counts."""

@@ -373,7 +373,10 @@ async def test_roll_back_from_the_result_asks_first(session: FakeSession) -> Non
         await driver.sees("Applied, verified and kept")
         assert session.rollbacks == 0
         session.play(ROLLED_BACK)
-        await driver.press("R", "y")
+        session.way_losses = (msg("db: a file would be lost"),)
+        await driver.press("R")
+        await driver.sees("1 run, about 12 s of downtime (db)", "! db: a file would be lost")
+        await driver.press("y")
         await driver.sees("The run has ended")
         assert session.rollbacks == 1
         await driver.press("enter")

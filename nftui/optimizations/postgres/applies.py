@@ -12,7 +12,6 @@ from nftui.optimizations.postgres.data import (
     data_directory,
     deepest,
     hidden_volume,
-    is_anonymous,
     live_facts,
     major_version,
     running_mount,
@@ -111,12 +110,7 @@ def _data(facts: Facts, service: Service) -> Message | None:
         return msg(
             "No mount holds {path} of {service}; a recreate would lose its data.", path=directory, service=service.name
         )
-    if (
-        declared is None
-        or hidden
-        or is_anonymous(declared)
-        or (running is not None and running.target != declared.target)
-    ):
+    if declared is None or hidden or declared.anonymous or (running is not None and running.target != declared.target):
         return msg("The data of {service} lies on an anonymous volume; name it first.", service=service.name)
     if service.running is not None and service.running.mounts and running is None:
         return msg("The running {service} has no mount on {path}.", service=service.name, path=directory)

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from nftui.model.stack import MountSpec, Service
 
 HOME = "/var/lib/postgresql"
-_ANONYMOUS = re.compile(r"[0-9a-f]{64}")
 
 
 def live_facts(facts: Facts, service: Service) -> PostgresFacts | None:
@@ -70,11 +69,6 @@ def hidden_volume(facts: Facts, service: Service, directory: str) -> bool:
         return False
     volume = f"{HOME}/data" if major <= 17 else HOME
     return covers(volume, directory) and len(volume) > len(mount.target.rstrip("/"))
-
-
-def is_anonymous(mount: MountSpec) -> bool:
-    """A volume without a name of its own: `down` and `up` start with a new, empty one."""
-    return mount.type == "volume" and (not mount.source or _ANONYMOUS.fullmatch(mount.source) is not None)
 
 
 def running_mount(service: Service, directory: str) -> MountSpec | None:

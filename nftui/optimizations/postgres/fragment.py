@@ -13,6 +13,7 @@ from nftui.model.units import compose_size, parse_size
 from nftui.optimizations.postgres.command import merge
 from nftui.optimizations.postgres.gucs import GUCS, stock
 from nftui.optimizations.postgres.server import ID, Server, build_server
+from nftui.steps.comparators import altered
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -106,13 +107,17 @@ def _shown(facts: Facts, service: str, names: Iterable[str]) -> dict[str, str]:
     return {name: settings[name].shown for name in sorted(names) if name in settings}
 
 
-def assertions(fragment: Fragment) -> tuple[Assertion, ...]:
-    """What shall hold from then on: each setting, and the container's /dev/shm."""
+def assertions(facts: Facts, fragment: Fragment) -> tuple[Assertion, ...]:
+    """What shall hold from then on: each setting, what ALTER SYSTEM says of it, and the container's /dev/shm."""
     found: list[Assertion] = []
     for service, values in sorted(fragment.values.items()):
+        live = facts.live_value(service, "postgres")
         for name, value in sorted(settings_of(fragment, service).items()):
             params = {"service": service, "name": name}
             found.append(Assertion("postgres-setting", f"{service}.{name}", value, params))
+            if isinstance(live, PostgresFacts):
+                target = f"{service}.{name} (ALTER SYSTEM)"
+                found.append(Assertion("postgres-altered", target, altered(live, name), params))
         if "shm_size" in values:
             size = str(parse_size(values["shm_size"]))
             found.append(

@@ -73,7 +73,7 @@ class Postgres:
 
     def checks(self, facts: Facts, fragment: Fragment) -> tuple[Assertion, ...]:
         """What shall hold from then on."""
-        return assertions(fragment)
+        return assertions(facts, fragment)
 
 
 def _servers(facts: Facts) -> list[Service]:

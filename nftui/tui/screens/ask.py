@@ -6,17 +6,21 @@ from typing import TYPE_CHECKING, ClassVar
 
 from textual.widgets import Static
 
+from nftui.model.errors import NftuiError
 from nftui.model.message import Message, msg
+from nftui.tui.background import in_thread
 from nftui.tui.keys import Key, bindings
 from nftui.tui.screens.page import Page
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from textual.app import ComposeResult
     from textual.binding import BindingType
 
 
 class AskScreen(Page[bool]):
-    """Yes or no."""
+    """Yes or no. With `details` the consequences are read first: there is no yes before they are shown."""
 
     KEYS: ClassVar[tuple[Key, ...]] = (
         Key("y", "yes", "y", msg("yes"), msg("do it"), 1),
@@ -24,18 +28,41 @@ class AskScreen(Page[bool]):
     )
     BINDINGS: ClassVar[list[BindingType]] = bindings(KEYS)
 
-    def __init__(self, question: Message, yes: Message, no: Message) -> None:
+    def __init__(
+        self, question: Message, yes: Message, no: Message, details: Callable[[], list[str]] | None = None
+    ) -> None:
         super().__init__()
         self.question, self.yes, self.no = question, yes, no
+        self._details = details
+        self._known = details is None
 
     def body(self) -> ComposeResult:
-        """The question and what each key does."""
-        text = f"\n {self.say(self.question)}\n\n   y    {self.say(self.yes)}\n   esc  {self.say(self.no)}"
-        yield Static(text, id="question", markup=False)
+        """The question, what it comes to, and what each key does."""
+        waiting = [] if self._known else [self.say(msg("Looking at what it would do."))]
+        yield Static(self._text(waiting), id="question", markup=False)
+
+    def fill(self) -> None:
+        """Off the event loop: reading the services may take a second."""
+        if self._details is not None:
+            self.run_worker(self._look(self._details), group="details", exclusive=True)
+
+    async def _look(self, details: Callable[[], list[str]]) -> None:
+        try:
+            lines = await in_thread(details)
+        except NftuiError as error:
+            self.notice(self.say(error.message), "bad")
+            return
+        self.query_one("#question", Static).update(self._text(lines))
+        self._known = True
+
+    def _text(self, lines: list[str]) -> str:
+        shown = "".join(f"\n   {line}" for line in lines) + ("\n" if lines else "")
+        return f"\n {self.say(self.question)}\n{shown}\n   y    {self.say(self.yes)}\n   esc  {self.say(self.no)}"
 
     def action_yes(self) -> None:
-        """Only this does it."""
-        self.dismiss(True)
+        """Only this does it, and only once it is known what."""
+        if self._known:
+            self.dismiss(True)
 
     def action_no(self) -> None:
         """Enter, too."""

@@ -9,7 +9,7 @@ from textual.widgets import Static
 from nftui.model.message import Message, msg
 from nftui.tui.keys import HELP, Key, bindings
 from nftui.tui.moves import Move
-from nftui.tui.plantexts import result_lines, run_lines
+from nftui.tui.plantexts import result_lines, run_lines, way_back_lines
 from nftui.tui.screens.apply import outcome_words
 from nftui.tui.screens.ask import AskScreen
 from nftui.tui.screens.page import Page
@@ -118,8 +118,13 @@ class ResultScreen(Page[Move]):
         if not self.stands:
             self.notice(self.say(msg("Nothing of this run is in force; there is nothing to take back.")))
             return
-        question = msg("Take this run back? Its services are restarted, as when it was applied.")
-        self.app.push_screen(AskScreen(question, msg("roll back"), msg("keep it")), self._answered)
+        question = msg("Take this run back?")
+        self.app.push_screen(AskScreen(question, msg("roll back"), msg("keep it"), self._way_back), self._answered)
+
+    def _way_back(self) -> list[str]:
+        """What it would do, read now."""
+        way = self.desk.session.history.way_back()
+        return way_back_lines(self.desk, way) if way else [self.say(msg("Nothing of nftui is in force."))]
 
     def _answered(self, sure: bool | None) -> None:
         if sure:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from textual.app import ComposeResult
     from textual.binding import BindingType
 
-    from nftui.model.plan import Plan, StepSpec
+    from nftui.model.plan import Plan
 
 _REBOOT = msg("    a reboot before that is taken back only when nftui next runs")
 
@@ -118,7 +118,7 @@ class ReviewScreen(Page[Move | Apply]):
             lines += paragraph(f"! {self.say(refusal)}", "bad")
         if not draft.changes:
             lines += paragraph(self.say(msg("All values that are on stand already. Nothing would be written.")))
-        for warning in draft.warnings:
+        for warning in (*draft.warnings, *draft.losses):
             lines += paragraph(f"! {self.say(warning)}", "warn")
         width = (self.query_one("#table").size.width or 78) - 1
         lines += step_lines(self.desk, draft, width)
@@ -127,9 +127,11 @@ class ReviewScreen(Page[Move | Apply]):
         return [*lines, *head, *values]
 
     @property
-    def one_way(self) -> tuple[StepSpec, ...]:
-        """Steps that cannot be taken back whole."""
-        return tuple(s for s in self.plan.draft.steps if is_one_way(s)) if self.plan else ()
+    def one_way(self) -> bool:
+        """Whether something cannot be taken back whole."""
+        if self.plan is None:
+            return False
+        return bool(self.plan.draft.losses) or any(is_one_way(s) for s in self.plan.draft.steps)
 
     @property
     def password(self) -> str:
@@ -152,7 +154,7 @@ class ReviewScreen(Page[Move | Apply]):
         if self.plan is None:
             return
         changes = self.plan.draft.changes
-        self.query_one("#typed-row").set_class(bool(self.one_way), "-open")
+        self.query_one("#typed-row").set_class(self.one_way, "-open")
         label = msg("Type {name} to accept what cannot be undone:", name=self.password)
         self.query_one("#typed-label", Static).update(f" {self.say(label)} ")
         window = clock(CONFIRM_WITHIN_S)

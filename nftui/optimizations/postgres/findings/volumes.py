@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from nftui.engine.evidence import at
 from nftui.model.findings import Evidence, Finding, Level
 from nftui.model.message import Message, msg
-from nftui.optimizations.postgres.data import HOME, covers, data_directory, deepest, hidden_volume, is_anonymous
+from nftui.optimizations.postgres.data import HOME, covers, data_directory, deepest, hidden_volume
 from nftui.optimizations.postgres.findings.evidence import finding
 from nftui.optimizations.postgres.images import is_official_like
 
@@ -26,7 +26,7 @@ def no_volume(facts: Facts, server: Server) -> Finding | None:
     if mount is None and _meant_for_data(server) is None:
         detail = msg("Nothing is mounted on {path}: the data goes with the container.", path=directory)
         return _no_volume(server, detail, Evidence(directory))
-    if mount is not None and mount.type == "volume" and is_anonymous(mount):
+    if mount is not None and mount.anonymous:
         detail = msg("{path} is a volume without a name: `down` and `up` start with a new one.", path=mount.target)
         return _no_volume(server, detail, at(server.service, mount.target, "volumes"))
     return None

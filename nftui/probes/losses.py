@@ -1,0 +1,78 @@
+"""What a recreate of a service would take away for good, whatever the files say (engine.md 7).
+
+A new container begins with its image: what was written into the old one's own layer is gone. An anonymous volume is
+handed on by Compose [X, 2.26], but has no name by which anyone would find it after the next `docker compose down`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from nftui.model.message import Message, msg
+from nftui.model.stack import Container, Service
+from nftui.system.docker import EngineError, EnginePort
+
+TIMEOUT_S = 30.0
+"""The engine walks the whole layer of a container to tell what changed in it."""
+SHOWN = 5
+"""Paths that are named; of more only the number is told."""
+PASSING = ("/tmp", "/run", "/var/run", "/var/tmp", "/var/lock", "/dev", "/proc", "/sys", "/var/cache")  # noqa: S108
+"""What lies there is made anew by every start (FHS 3.0, 3.15, 3.18, 5.5, 5.15)."""
+_PASSING_NAMES = re.compile(
+    r"/(__pycache__|\.cache|\.npm|\.[a-z_]*_history|\.lesshst)(/|$)|\.pyc$|\.pid$|/sbin/docker-init$"
+)
+"""Caches and histories; and the place that the engine makes in a container with `init: true` [X]."""
+_MODIFIED = 0
+"""Kind of a change in the engine's answer: 0 modified, 1 added, 2 deleted (Engine API, ContainerChanges)."""
+
+
+def losses(service: Service, engine: EnginePort) -> tuple[Message, ...]:
+    """One sentence per thing that would be lost or stay nameless; empty where a recreate takes nothing away."""
+    text = "{service}: its data at {target} lies in a volume without a name; give it one in your files"
+    mounts = [m for c in service.containers if c.running for m in c.mounts]
+    targets = dict.fromkeys(m.target for m in mounts if m.anonymous)
+    nameless = (msg(text, service=service.name, target=target) for target in targets)
+    return (*layer_losses(service, engine), *nameless)
+
+
+def layer_losses(service: Service, engine: EnginePort) -> tuple[Message, ...]:
+    """What was written into the layers of its running containers; what cannot be read is told: unknown is not none."""
+    found = [_layer(service.name, c, engine) for c in service.containers if c.running]
+    return tuple({str(message): message for message in found if message}.values())
+
+
+def _layer(name: str, container: Container, engine: EnginePort) -> Message | None:
+    try:
+        paths = changed_paths(container, engine)
+    except EngineError as error:
+        text = "{service}: nobody can tell what was written into its container: {why}"
+        return msg(text, service=name, why=str(error.message))
+    text = "{service}: what was changed in its container would be lost: {paths}"
+    return msg(text, service=name, paths=_listed(paths)) if paths else None
+
+
+def changed_paths(container: Container, engine: EnginePort) -> list[str]:
+    """Paths that differ from the image, sorted, without what every start makes anew. Raises EngineError."""
+    answer = engine.get(f"/containers/{container.id}/changes", timeout=TIMEOUT_S)
+    changes = {str(c["Path"]): int(c["Kind"]) for c in answer} if isinstance(answer, list) else {}
+    mounted = [m.target.rstrip("/") for m in container.mounts]
+    # The engine makes the places of mounts; and a directory is modified when anything in it was.
+    parents = {parent for place in mounted for parent in _parents(place)}
+    parents |= {parent for path in changes for parent in _parents(path) if changes.get(parent) == _MODIFIED}
+    passing = (*PASSING, *mounted)
+    return sorted(p for p in changes if p not in parents and not _beneath(p, passing) and not _PASSING_NAMES.search(p))
+
+
+def _parents(path: str) -> Iterable[str]:
+    while path := path.rpartition("/")[0]:
+        yield path
+
+
+def _beneath(path: str, places: Iterable[str]) -> bool:
+    return any(path == place or path.startswith(place + "/") for place in places)
+
+
+def _listed(paths: list[str]) -> str:
+    more = len(paths) - SHOWN
+    return ", ".join(paths[:SHOWN]) + (f" (+{more})" if more > 0 else "")
