@@ -92,7 +92,7 @@ class Runner:
         self._cancelled = self.view.cancelled
         """True once a cancel was accepted, also in a former life of the worker."""
         self._sleep = ctx.sleep
-        self.ctx = replace(ctx, sleep=self._pause, issued=self._issued)
+        self.ctx = replace(ctx, sleep=self._pause, issued=self._issued, note=self._note)
 
     def forward(self, skip: Iterable[str] = ()) -> Outcome | None:
         """All steps, then confirmation. None: everything stands and is to be committed; else how it ended."""
@@ -157,6 +157,9 @@ class Runner:
     def _issued(self, work: str) -> None:
         if self._doing is not None:
             self.journal.write(Phase.ISSUED, self._doing.id, work=work)
+
+    def _note(self, text: str) -> None:
+        self.journal.write(Phase.NOTE, text=self.redact(text))
 
     def _pause(self, seconds: float) -> None:
         """The one way in which a step waits: requests are heard meanwhile, so that none waits for a long one to end."""

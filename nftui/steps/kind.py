@@ -110,6 +110,8 @@ class Context:
     issued: Callable[[str], None] = lambda work: None
     """Told by a kind once the outside has accepted the work and goes on by itself: from then on resume waits for it
     and does not ask again."""
+    note: Callable[[str], None] = lambda text: None
+    """Told by a kind what the operator must know of a step that succeeded; it stands in the run's notes."""
     oom_kills: Callable[[Container], int | None] = lambda container: None
     """Processes of that container that the kernel killed for lack of memory since it was started; None: unknown."""
     force: bool = False

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from nftui.model.message import msg
+from collections.abc import Mapping
+
+from nftui.model.message import Message, msg
 from nftui.model.plan import StepSpec
 from nftui.model.postgres import PostgresFacts
 from nftui.steps.kind import Context, Data, Found, StepFailed
-from nftui.steps.postgres_settings import ReadValue, compare
+from nftui.steps.postgres_settings import Difference, ReadValue, compare
 
 
 def _facts(step: StepSpec, ctx: Context) -> PostgresFacts:
@@ -20,19 +22,55 @@ def _facts(step: StepSpec, ctx: Context) -> PostgresFacts:
     return live.value
 
 
-def compare_facts(expected: dict[str, str], facts: PostgresFacts) -> list[str]:
-    """One line per setting that is not as asked."""
+def differences(expected: Mapping[str, str], facts: PostgresFacts) -> list[Difference]:
+    """Each setting that is not as asked."""
     actual = {
         s.name: ReadValue(s.shown, s.source, s.pending_restart, s.setting, s.unit, s.vartype)
         for s in facts.settings.values()
     }
-    return [str(d.message) for d in compare(expected, actual)]
+    return compare(expected, actual)
+
+
+def compare_facts(expected: Mapping[str, str], facts: PostgresFacts) -> list[str]:
+    """One line per setting that is not as asked."""
+    return [str(d.message) for d in differences(expected, facts)]
+
+
+def _texts(found: object) -> dict[str, str]:
+    assert isinstance(found, dict)
+    return {str(k): str(v) for k, v in found.items()}
 
 
 def _expected(step: StepSpec) -> dict[str, str]:
-    expected = step.params["expected"]
-    assert isinstance(expected, dict)
-    return {str(k): str(v) for k, v in expected.items()}
+    return _texts(step.params["expected"])
+
+
+_FILES = "configuration file"
+_DATABASE = ("global", "database", "user", "database user")
+"""pg_settings.source of what ALTER ROLE and ALTER DATABASE set; nftui never does."""
+
+
+def _is_foreign(difference: Difference, before: Mapping[str, str], facts: PostgresFacts) -> bool:
+    """True where somebody else set it since: nftui sets values on the command line only, and so never in these places.
+
+    `before` is what the configuration files (ALTER SYSTEM writes one of them) asked for when the plan was made.
+    """
+    if difference.source in _DATABASE:
+        return True
+    edited = facts.file_settings.get(difference.name) != before.get(difference.name)
+    return edited and difference.source in (_FILES, "default")
+
+
+def _stays(service: str, difference: Difference) -> Message:
+    return msg(
+        "{name} of {service} is {actual} and was {expected} before nftui: somebody set it otherwise since ({source}). "
+        "nftui has taken back what was its own and left that as it is.",
+        name=difference.name,
+        service=service,
+        actual=difference.actual,
+        expected=difference.expected,
+        source=difference.source,
+    )
 
 
 class PostgresSettingsKind:
@@ -44,7 +82,7 @@ class PostgresSettingsKind:
 
     def read(self, step: StepSpec, ctx: Context) -> Data:
         """Nothing changes here: what stood before the recreate is in the plan."""
-        return {"previous": step.params.get("previous") or {}}
+        return {"previous": step.params.get("previous") or {}, "files": step.params.get("files") or {}}
 
     def classify(self, step: StepSpec, before: Data, ctx: Context) -> Found:
         """A reading: always to be done."""
@@ -64,11 +102,17 @@ class PostgresSettingsKind:
         return {"settings": {name: facts.settings[name].shown for name in _expected(step) if name in facts.settings}}
 
     def undo(self, step: StepSpec, before: Data, ctx: Context) -> None:
-        """The values from before must be in force again; only then it is called rolled back."""
-        previous = before["previous"]
-        assert isinstance(previous, dict)
-        wrong = compare_facts({str(k): str(v) for k, v in previous.items()}, _facts(step, ctx))
+        """The values from before must be in force again; only then it is called rolled back.
+
+        What somebody else set since is reported and left: it never makes the way back impossible (engine.md 9).
+        """
+        facts, files = _facts(step, ctx), _texts(before.get("files") or {})
+        found = differences(_texts(before["previous"]), facts)
+        foreign = [d for d in found if _is_foreign(d, files, facts)]
+        wrong = [str(d.message) for d in found if d not in foreign]
         if wrong:
             raise StepFailed(
                 msg("{service} does not run its former values: {list}", service=step.target, list="; ".join(wrong))
             )
+        for difference in foreign:
+            ctx.note(str(_stays(step.target, difference)))

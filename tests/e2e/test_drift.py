@@ -98,6 +98,7 @@ def test_docker_update_is_drift(nftui: Nftui, stack: Stack) -> None:
     wait_until(lambda: stack.inspect("postgres")["State"]["Health"]["Status"] == "healthy", what="health")
 
 
+@pytest.mark.all
 def test_an_edited_file_is_drift_and_is_put_back_without_a_restart(nftui: Nftui, stack: Stack) -> None:
     path, container = nftui.directory / "compose.nftui.yaml", stack.container("postgres")
     before = tree(nftui.directory)
@@ -108,6 +109,7 @@ def test_an_edited_file_is_drift_and_is_put_back_without_a_restart(nftui: Nftui,
     assert tree(nftui.directory) == before and stack.container("postgres") == container
 
 
+@pytest.mark.all
 def test_a_service_made_without_nftuis_file_is_drift_of_level_high(nftui: Nftui, stack: Stack) -> None:
     tuned = stack.show("work_mem"), stack.show("random_page_cost")
     stack.compose("-f", "compose.yaml", "up", "-d", "--wait", "postgres")
@@ -176,3 +178,21 @@ def test_a_foreign_edit_is_shown_kept_and_needs_force(nftui: Nftui, stack: Stack
     assert kept.read_bytes().endswith(b"# mine, once more\n")
     assert nftui("status", "--json").json["generation"] == 0
     assert not path.exists() and "COMPOSE_FILE" not in env.read_text() and "OPERATOR=1" in env.read_text()
+
+
+def test_alter_system_after_an_apply_does_not_stop_the_way_back(nftui: Nftui, stack: Stack) -> None:
+    assert nftui("rollback", "--yes", "--force").code == 0
+    before, files = {name: stack.show(name) for name in ("shared_buffers", "random_page_cost")}, tree(nftui.directory)
+    assert nftui("apply", "--only", "postgres", "--yes", "--settle", "0").code == 0
+    assert stack.show("random_page_cost") != before["random_page_cost"]
+    with stack.postgres() as connection:
+        connection.execute("ALTER SYSTEM SET work_mem = '77MB'")
+        connection.execute("SELECT pg_reload_conf()")
+    done = nftui("rollback", "--yes", "--json")
+    assert done.code == 0 and done.json["outcome"] == "rolled-back", done.out + done.err
+    (note,) = done.json["notes"]
+    assert "work_mem of postgres is 77MB and was 4MB before nftui" in note
+    assert stack.show("work_mem") == "77MB" and {name: stack.show(name) for name in before} == before
+    assert tree(nftui.directory) == files
+    status = nftui("status", "--json")
+    assert (status.code, status.json["generation"]) == (0, 0)

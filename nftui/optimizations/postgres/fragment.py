@@ -83,14 +83,19 @@ def settings_of(fragment: Fragment, service: str) -> dict[str, str]:
 def read_back_steps(facts: Facts, fragment: Fragment) -> tuple[StepSpec, ...]:
     """One step per service: every setting is read back from pg_settings and compared as SHOW prints it.
 
-    `previous` is what stands now: the way back is proven by the same names.
+    `previous` is what stands now: the way back is proven by the same names. `files` is what the configuration files
+    ask for now: what they ask for otherwise by then is somebody else's edit.
     """
     return tuple(
         StepSpec(
             id=f"{ID}-settings:{service}",
             kind="postgres-settings",
             target=service,
-            params={"expected": dict(sorted(expected.items())), "previous": _shown(facts, service, expected)},
+            params={
+                "expected": dict(sorted(expected.items())),
+                "previous": _shown(facts, service, expected),
+                "files": _in_files(facts, service, expected),
+            },
             summary=msg("read {count} settings back from {service}", count=len(expected), service=service),
             service=service,
             optimization=ID,
@@ -105,6 +110,12 @@ def _shown(facts: Facts, service: str, names: Iterable[str]) -> dict[str, str]:
     value = facts.live_value(service, "postgres")
     settings = value.settings if isinstance(value, PostgresFacts) else {}
     return {name: settings[name].shown for name in sorted(names) if name in settings}
+
+
+def _in_files(facts: Facts, service: str, names: Iterable[str]) -> dict[str, str]:
+    value = facts.live_value(service, "postgres")
+    files = value.file_settings if isinstance(value, PostgresFacts) else {}
+    return {name: files[name] for name in sorted(names) if name in files}
 
 
 def assertions(facts: Facts, fragment: Fragment) -> tuple[Assertion, ...]:
