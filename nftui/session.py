@@ -12,9 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nftui.engine.gather import Gatherer
 from nftui.engine.place import default_state_root, identity
-from nftui.engine.planner import draft
 from nftui.engine.protocols import Registry
 from nftui.engine.state import ProjectState
 from nftui.model.choices import Choices
@@ -25,10 +23,13 @@ from nftui.model.message import Message, msg
 from nftui.model.plan import Draft, Plan, plan_id
 from nftui.model.stack import ProjectRequest
 from nftui.system.clock import SystemClock
+from nftui.system.endpoint import resolve_endpoint
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from nftui.engine.gather import Gatherer
+    from nftui.engine.wiring import Wiring
     from nftui.history import History
     from nftui.runs import Runs
     from nftui.steps.kind import Context
@@ -36,15 +37,31 @@ if TYPE_CHECKING:
 
 
 class Session:
-    """One project on this machine. Raises NftuiError (with its exit code) for whatever the operator must know."""
+    """One project on this machine. Raises NftuiError (with its exit code) for whatever the operator must know.
+
+    `wiring` may have begun to read already.
+    """
 
     def __init__(
-        self, request: ProjectRequest, *, state_dir: Path | None = None, environ: Mapping[str, str] | None = None
+        self,
+        request: ProjectRequest,
+        *,
+        state_dir: Path | None = None,
+        environ: Mapping[str, str] | None = None,
+        wiring: Wiring | None = None,
     ) -> None:
         self.environ = dict(os.environ if environ is None else environ)
         self.state_root = state_dir or default_state_root(self.environ)
-        self.gatherer = Gatherer(request, self.environ, lambda: self.registry, self._state_for, _check_needs)
+        resolve_endpoint(self.environ, request.context)  # a context that does not exist is bad usage: said at once
+        self._request, self._wiring = request, wiring
         self._facts: Facts | None = None
+
+    @cached_property
+    def gatherer(self) -> Gatherer:
+        """Made when the project is read: the wizard paints its first frame before that."""
+        from nftui.engine.gather import Gatherer
+
+        return Gatherer(self._request, self.environ, lambda: self.registry, self._state_for, _check_needs, self._wiring)
 
     # -- facts ---------------------------------------------------------------------------------------------
     def facts(self, *, live: bool = True, refresh: bool = False) -> Facts:
@@ -117,6 +134,8 @@ class Session:
 
     def draft(self, choices: Choices) -> Draft:
         """Pure and quick (aim 15 ms): the live preview. UsageError where a value is refused."""
+        from nftui.engine.planner import draft
+
         facts = self.facts()
         return draft(facts, choices, self.registry, self.gatherer.standing)
 

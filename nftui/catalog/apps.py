@@ -9,9 +9,9 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, TypeVar
 
+from nftui.catalog.globs import matches
 from nftui.catalog.references import parse_reference
 from nftui.model.stack import Role
 
@@ -83,7 +83,7 @@ def app_of(image: str | None, apps: tuple[App, ...]) -> App | None:
         return None
     repository = parse_reference(image).repository
     for app in apps:
-        if any(fnmatchcase(repository, p) or fnmatchcase("/" + repository, p) for p in app.images):
+        if any(matches(repository, p) or matches("/" + repository, p) for p in app.images):
             return app
     return None
 

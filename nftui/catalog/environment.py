@@ -6,11 +6,11 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
 from functools import lru_cache
 from pathlib import Path
 
 from nftui.catalog.classify import classify
+from nftui.catalog.globs import matches
 from nftui.catalog.lookup import family_for, version_of
 from nftui.catalog.programs import argv_of, base_name
 from nftui.catalog.references import parse_reference, within
@@ -43,7 +43,7 @@ class EnvNames:
     def reads(self, name: str) -> bool:
         """True where the image reads `name`."""
         name = name.upper() if self.fold else name
-        return name in self._exact or any(fnmatchcase(name, pattern) for pattern in self.globs)
+        return name in self._exact or any(matches(name, pattern) for pattern in self.globs)
 
     def ignores(self, name: str) -> bool:
         """True where `name` looks like one of the image's and the image does not read it."""
@@ -72,7 +72,7 @@ def _image_known(family: Family, image: str | None) -> bool:
     if not image or not family.images:
         return False
     reference = parse_reference(image)
-    named = any(fnmatchcase(reference.repository, pattern) for pattern in family.images if not pattern.startswith("*"))
+    named = any(matches(reference.repository, pattern) for pattern in family.images if not pattern.startswith("*"))
     return named and (reference.official or not family.official)
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from fnmatch import fnmatchcase
 from functools import lru_cache
 
+from nftui.catalog.globs import matches
 from nftui.catalog.loader import catalog
 from nftui.catalog.references import Reference, leading_version, parse_reference, within
 from nftui.catalog.schema import Family, Healthcheck
@@ -23,7 +23,7 @@ def _fitting(reference: Reference) -> Iterator[Family]:
         if _fits_repository(family, reference):
             yield family
     for family in catalog().families:
-        if any(fnmatchcase(reference.name, pattern) for pattern in family.names):
+        if any(matches(reference.name, pattern) for pattern in family.names):
             yield family
 
 
@@ -32,7 +32,7 @@ def _fits_repository(family: Family, reference: Reference) -> bool:
         if "/" not in pattern and "*" not in pattern:
             if pattern == reference.repository and (reference.official or not family.official):
                 return True
-        elif fnmatchcase(reference.repository, pattern) or fnmatchcase("/" + reference.repository, pattern):
+        elif matches(reference.repository, pattern) or matches("/" + reference.repository, pattern):
             return True
     return False
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
-from fnmatch import fnmatchcase
 from functools import cache
 
+from nftui.catalog.globs import matches
 from nftui.catalog.references import Reference, leading_version, parse_reference, version_key
 from nftui.catalog.schema import Reader
 
@@ -125,14 +125,8 @@ def _fits(pattern: str, reference: Reference) -> bool:
     if "/" not in pattern:
         return reference.official and reference.repository == pattern
     if "." in pattern.partition("/")[0]:
-        return _matches(f"{reference.registry}/{reference.repository}", pattern)
-    return reference.registry in _HUB and _matches(reference.repository, pattern)
-
-
-def _matches(name: str, pattern: str) -> bool:
-    """A glob; most patterns are plain, and compiling each to a regular expression would cost more than the rest."""
-    head, star, tail = pattern.partition("*")
-    return name == pattern if not star else name.startswith(head) and (not tail or fnmatchcase(name, pattern))
+        return matches(f"{reference.registry}/{reference.repository}", pattern)
+    return reference.registry in _HUB and matches(reference.repository, pattern)
 
 
 def deprecation(image: str) -> Repository | None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nftui.cli.i18n import _
 from nftui.cli.output import Output, is_terminal
-from nftui.model.errors import UsageError
+from nftui.model.errors import NftuiError, UsageError
 from nftui.model.message import msg
 from nftui.model.stack import ProjectRequest
 
@@ -20,11 +21,17 @@ if TYPE_CHECKING:
     from nftui.session import Session
 
 
-def make_session(request: ProjectRequest, state_dir: Path | None) -> Session:
-    """The session of a project; tests put another one in its place."""
+def make_session(request: ProjectRequest, state_dir: Path | None, *, begin: bool = False) -> Session:
+    """The session of a project; tests put another one in its place. With `begin` the project's reading has begun."""
+    wiring = None
+    if begin:
+        from nftui.engine.wiring import Wiring
+
+        wiring = Wiring(request, dict(os.environ))
+        wiring.begin()  # Compose works while the rest of nftui is imported
     from nftui.session import Session
 
-    return Session(request, state_dir=state_dir)
+    return Session(request, state_dir=state_dir, wiring=wiring)
 
 
 def make_registry() -> Registry:
@@ -39,6 +46,7 @@ class Context:
 
     def __init__(self, args: argparse.Namespace, out: Output) -> None:
         self.args, self.out = args, out
+        self._begins = False
         self.request = project_request(args)
         self.snapshot: str | None = None
         if hasattr(args, "words"):
@@ -51,9 +59,15 @@ class Context:
     def session(self) -> Session:
         """The project's session; from here on its redaction holds for every output."""
         check_project(self.request)
-        session = make_session(self.request, self.state_dir)
+        session = make_session(self.request, self.state_dir, begin=self._begins)
         self.out.redact = session.redact
         return session
+
+    def begin(self) -> None:
+        """Let the reading of the project start; what is wrong with it is said when the verb asks for it."""
+        self._begins = True
+        with suppress(NftuiError):
+            _ = self.session
 
     @property
     def state_dir(self) -> Path | None:

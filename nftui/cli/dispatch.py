@@ -28,6 +28,8 @@ VERBS = {
     "preset export": "preset.export",
 }  # fmt: skip
 """Verb to module and function: only the verb's own module is imported."""
+READING = ("detect", "check", "plan")
+"""Verbs that read the project whatever their options say: it is begun before their modules are imported."""
 
 
 def execute(args: argparse.Namespace) -> int:
@@ -36,7 +38,10 @@ def execute(args: argparse.Namespace) -> int:
     live = not args.plain and os.environ.get("TERM") != "dumb" and is_terminal(sys.stderr)
     out = Output(args.verb, as_json=args.json, colour=colour, live=live, verbose=args.verbose)
     try:
-        return int(_verb(args)(Context(args, out)))
+        context = Context(args, out)
+        if args.verb in READING:
+            context.begin()
+        return int(_verb(args)(context))
     except NftuiError as error:
         out.error(tr(error.message), error.code)
         return int(error.code)

@@ -46,11 +46,12 @@ class Gatherer:
         registry: Callable[[], Registry],
         state_for: StateFor,
         more_needs: Callable[[], Iterable[str]] = tuple,
+        wiring: Wiring | None = None,
     ) -> None:
         self.request, self.environ = request, environ
         self._registry, self._state_for = registry, state_for
         self._more_needs = more_needs
-        self.wiring = Wiring(request, environ)
+        self.wiring = wiring or Wiring(request, environ)
         self.live_read = False
         self._effective: Mapping[str, Mapping[str, object]] = {}
 
@@ -74,10 +75,12 @@ class Gatherer:
     def gather(self, *, live: bool = True) -> Facts:
         """Host, stack, engine; with `live` also the services' own facts and memory in use."""
         wiring = self.wiring
+        wiring.begin()
+        registry = self._registry() if live else {}  # imported while Compose works
         stack = wiring.stack
         facts = Facts(host=wiring.host, stack=stack, engine=wiring.engine_facts, files=self._files())
         if live:
-            needs = {need for optimization in self._registry().values() for need in optimization.needs}
+            needs = {need for optimization in registry.values() for need in optimization.needs}
             usage, others = wiring.usage()
             facts = replace(
                 facts,

@@ -5,35 +5,32 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from nftui import catalog
 from nftui.engine.aftermath import RUN_LABEL, half_made, in_flight
 from nftui.model.errors import NftuiError
 from nftui.model.facts import FileFact, Live
 from nftui.model.message import Message
 from nftui.model.stack import Container, Engine, Invocation, ProjectRequest, Service, Stack
-from nftui.probes import health, live
-from nftui.probes.containers import companions, pending_changes, project_containers, stale_services
 from nftui.probes.inspected import PROJECT
-from nftui.probes.losses import layer_losses, losses
 from nftui.probes.project import find_project
 from nftui.probes.reader import read_project
 from nftui.probes.resolve import Background
-from nftui.probes.stack import read_stack
-from nftui.probes.usage import memory_usage
+from nftui.probes.stack import StackReading
 from nftui.system.compose import ComposeCli, ComposeError
 from nftui.system.docker import DockerEngine, EngineError
 from nftui.system.endpoint import resolve_endpoint
-from nftui.system.exec import DockerExec
 from nftui.system.files import Attributes, FileError, LocalFiles, attributes_of
+from nftui.system.plugin import compose_plugin
 from nftui.system.processes import LocalCommands
 from nftui.system.redaction import Redactor
 
 if TYPE_CHECKING:
     from nftui.model.host import Host
+    from nftui.system.exec import DockerExec
 
 
 _LOOK_BACK_S = 900
@@ -49,7 +46,18 @@ class Wiring:
         self.redactor = Redactor()
         self.commands = LocalCommands()
         self.endpoint = resolve_endpoint(environ, request.context)
-        self.exec = DockerExec(self.endpoint)
+
+    def begin(self) -> None:
+        """Set to work what takes time, and return: Compose, the engine, the machine. What fails is raised later."""
+        with suppress(NftuiError):
+            _ = self._reading
+
+    @cached_property
+    def exec(self) -> DockerExec:
+        """Programs inside containers."""
+        from nftui.system.exec import DockerExec
+
+        return DockerExec(self.endpoint)
 
     @cached_property
     def invocation(self) -> Invocation:
@@ -57,22 +65,33 @@ class Wiring:
         return find_project(self.request, self.environ)
 
     @cached_property
+    def _asked(self) -> Background[DockerEngine | EngineError]:
+        def ask() -> DockerEngine | EngineError:
+            port = DockerEngine(self.endpoint)
+            try:
+                port.facts()
+            except EngineError as error:
+                return error
+            return port
+
+        return Background(ask)
+
+    @property
     def _engine(self) -> DockerEngine | EngineError:
-        port = DockerEngine(self.endpoint)
-        try:
-            port.facts()
-        except EngineError as error:
-            return error
-        return port
+        return self._asked.result()
 
     @property
     def engine(self) -> DockerEngine | None:
         """The engine's port, None where it does not answer (the stack's problems say why)."""
-        return self._engine if isinstance(self._engine, DockerEngine) else None
+        port = self._engine
+        return port if isinstance(port, DockerEngine) else None
 
     @cached_property
     def _compose(self) -> ComposeCli:
-        return ComposeCli(self.commands, self.invocation, self.endpoint, self.environ, redactor=self.redactor)
+        plugin = compose_plugin(self.environ)
+        return ComposeCli(
+            self.commands, self.invocation, self.endpoint, self.environ, redactor=self.redactor, plugin=plugin
+        )
 
     @property
     def compose(self) -> ComposeCli | None:
@@ -104,17 +123,35 @@ class Wiring:
         return Background(ask)
 
     @cached_property
+    def _machine(self) -> Background[Host]:
+        def detect() -> Host:
+            from nftui.probes.host import detect_host
+
+            return detect_host()
+
+        return Background(detect)
+
+    @property
     def host(self) -> Host:
         """The machine."""
-        from nftui.probes.host import detect_host
+        return self._machine.result()
 
-        return detect_host()
+    @cached_property
+    def _reading(self) -> StackReading:
+        """The order matters: what Compose needs comes first, everything else is done while it works."""
+        reading = StackReading(self.invocation, lambda: self._engine, self._compose, read_project, self.environ)
+        reading.start()
+        _ = self._asked, self._machine, self._version
+        return reading
 
     @cached_property
     def stack(self) -> Stack:
         """The project, declared and running."""
-        _ = self._version
-        stack = read_stack(self.invocation, self._engine, self._compose, read_project, catalog.classify, self.environ)
+        from nftui import catalog
+
+        reading = self._reading
+        catalog.catalog()  # read while Compose works
+        stack = reading.finish(catalog.classify)
         for service in stack.services:
             self.redactor.learn(service.environment)
             for container in service.containers:
@@ -133,14 +170,20 @@ class Wiring:
 
     def usage(self) -> tuple[dict[str, int], int]:
         """Working set per service, and what other projects were promised, in bytes."""
+        from nftui.probes.usage import memory_usage
+
         return memory_usage(self.stack, self.engine) if self.engine else ({}, 0)
 
     def probe_live(self, needs: Iterable[str]) -> dict[tuple[str, str], Live]:
         """Live facts of all services that run."""
+        from nftui.probes import live
+
         return live.probe_live(self.stack, needs, self.exec) if self.engine else {}
 
     def probe_now(self, service: str, probe: str) -> Live:
         """One probe of one service as it runs now."""
+        from nftui.probes import live
+
         try:
             return live.PROBES[probe].read(self.service(service), self.exec, self.environ)
         except Exception as error:
@@ -153,6 +196,8 @@ class Wiring:
 
     def containers(self) -> list[Container]:
         """All containers of the project now."""
+        from nftui.probes.containers import project_containers
+
         return list(project_containers(self.engine, self.stack.name)) if self.engine else []
 
     @property
@@ -164,20 +209,28 @@ class Wiring:
         """Services that differ from the operator's files, and not by nftui."""
         if not self.engine or not self.compose or not self._runs:
             return {}
+        from nftui.probes.containers import pending_changes
+
         return pending_changes(self.stack, self.compose, self.engine)
 
     def stale(self, override: str | None = None) -> set[str]:
         """Services whose container is not what the files describe: the operator's, and `override` or nftui's own."""
         if not self.engine or not self.compose or not self._runs:
             return set()
+        from nftui.probes.containers import stale_services
+
         return set(stale_services(self.stack, self.compose, override))
 
     def losses(self, names: Iterable[str]) -> dict[str, tuple[Message, ...]]:
         """What a recreate would take away for good, by service; those that lose nothing are left out."""
+        from nftui.probes.losses import losses
+
         return self._lost(names, losses)
 
     def layer_losses(self, names: Iterable[str]) -> dict[str, tuple[Message, ...]]:
         """The part of it that no new container is handed: what was written into the old one."""
+        from nftui.probes.losses import layer_losses
+
         return self._lost(names, layer_losses)
 
     def _lost(
@@ -191,20 +244,28 @@ class Wiring:
     # -- for steps -----------------------------------------------------------------------------------------
     def serving(self, name: str) -> str | None:
         """The role's own check, now."""
+        from nftui.probes import health
+
         return health.serving(self.service(name), self.exec)
 
     def quiet(self, name: str) -> Sequence[Message]:
         """Why it should not be stopped now."""
+        from nftui.probes import health
+
         return health.quiet(self.service(name), self.exec)
 
     def clients(self, name: str) -> Sequence[str]:
         """Services of the project that hold connections to it now, by the addresses that it sees."""
+        from nftui.probes import health
+
         seen = health.clients(self.service(name), self.exec)
         found = {c.service for c in self.containers() if not c.one_off and seen & set(c.addresses.values())}
         return sorted(found - {name})
 
     def before_stop(self, name: str) -> None:
         """What makes the stop short."""
+        from nftui.probes import health
+
         health.ease_stop(self.service(name), self.exec)
 
 
@@ -333,6 +394,8 @@ class ProjectCompose:
 
     def up(self, service: str, *, scale: int, grace_s: int, force: bool = False) -> None:
         """Recreate that service alone (engine.md 7)."""
+        from nftui.probes.containers import companions
+
         stack = self.wiring.stack
         now = replace(stack, services=tuple(self.wiring.service(s.name) for s in stack.services))
         beside = companions(now, service)

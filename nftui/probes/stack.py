@@ -71,36 +71,64 @@ def read_stack(
     for a file that cannot be parsed at all.
     """
     shell = os.environ if environ is None else environ
-    stack = _read(invocation, engine, compose, reader, classify, shell)
-    containers = [c for s in stack.services for c in s.containers]
-    labelled = () if invocation.env_files else surroundings.label_env_files(invocation, containers)
-    if not labelled:
-        return stack
-    # The stack was started with --env-file: without it, half of its values would read as blank.
-    again = replace(invocation, env_files=labelled)
-    port = compose if compose is None or isinstance(compose, ComposeError) else compose.bound(again)
-    return _read(again, engine, port, reader, classify, shell)
+    return StackReading(invocation, lambda: engine, compose, reader, shell).start().finish(classify)
 
 
-def _read(
-    invocation: Invocation,
-    engine: EnginePort | EngineError | None,
-    compose: ComposePort | ComposeError | None,
-    reader: Reader,
+@dataclass
+class StackReading:
+    """The reading of a project: `start` returns as soon as Compose and the engine are at work, `finish` waits."""
+
+    invocation: Invocation
+    engine: Callable[[], EnginePort | EngineError | None]
+    """Asked in a thread: it may connect on the first call."""
+    compose: ComposePort | ComposeError | None
+    reader: Reader
+    environ: Mapping[str, str]
+
+    def start(self) -> StackReading:
+        """Read the files, then set Compose and the engine to work. Raises UsageError, from the reader."""
+        # First, and not beside Compose: what the reader refuses (a bomb of anchors) would keep Compose busy for ever.
+        self.read = self.reader(self.invocation, self.environ)
+        self.resolving = _start(self.compose, self.invocation)
+        self.listing = Background(lambda: _summaries(self.engine()))
+        self.running = Background(lambda: self._containers(self.read.name))
+        return self
+
+    def finish(self, classify: Classify) -> Stack:
+        """The project; read once more where its containers were started with env files that nobody named."""
+        stack = self._finish(classify)
+        containers = [c for s in stack.services for c in s.containers]
+        labelled = () if self.invocation.env_files else surroundings.label_env_files(self.invocation, containers)
+        if not labelled:
+            return stack
+        # The stack was started with --env-file: without it, half of its values would read as blank.
+        again = replace(self.invocation, env_files=labelled)
+        port = self.compose
+        if port is not None and not isinstance(port, ComposeError):
+            port = port.bound(again)
+        return StackReading(again, self.engine, port, self.reader, self.environ).start()._finish(classify)
+
+    def _containers(self, project: str) -> tuple[Container, ...]:
+        return _running(self.engine(), self.listing.result()[0], project)
+
+    def _finish(self, classify: Classify) -> Stack:
+        resolved, refused = _finish(self.resolving, self.compose, self.read)
+        name = str((resolved.active or {}).get("name") or self.read.name)
+        containers = self.running.result() if name == self.read.name else self._containers(name)
+        return _joined(self, resolved, refused, name, containers, classify)
+
+
+def _joined(
+    reading: StackReading,
+    resolved: Resolved,
+    refused: Sequence[Problem],
+    name: str,
+    containers: Sequence[Container],
     classify: Classify,
-    environ: Mapping[str, str],
 ) -> Stack:
-    listing = Background(lambda: _summaries(engine))
-    # First, and not beside Compose: what the reader refuses (a bomb of anchors) would keep Compose busy for ever.
-    read = reader(invocation, environ)
-    resolving = _start(compose, invocation)
-    running = Background(lambda: _running(engine, listing.result()[0], read.name))
-    resolved, refused = _finish(resolving, compose, read)
-    name = str((resolved.active or {}).get("name") or read.name)
-    containers = running.result() if name == read.name else _running(engine, listing.result()[0], name)
-    neighbours, engine_trouble = listing.result()
-    builder = _Builder(read, resolved, containers, classify)
-    services = builder.services()
+    invocation, read = reading.invocation, reading.read
+    neighbours, engine_trouble = reading.listing.result()
+    services = _Builder(read, resolved, containers, classify).services()
     document = resolved.active or read.document
     names = surroundings.managers(containers, neighbours)
     problems = [

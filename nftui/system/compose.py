@@ -86,6 +86,8 @@ class ComposeCli:
     override: str | None = None
     """nftui's file; calls with_override load it last. None: there is none."""
     redactor: Redactor = field(default_factory=Redactor)
+    plugin: str | None = None
+    """The plugin's own program (nftui.system.plugin): asked first where only files are read."""
     _found: dict[str, tuple[tuple[str, ...], str]] = field(default_factory=dict)
 
     def bound(self, invocation: Invocation) -> ComposeCli:
@@ -135,7 +137,8 @@ class ComposeCli:
 
     def _version_of(self, program: tuple[str, ...]) -> str | None:
         try:
-            done = self.commands.run((*program, "version", "--short"), env=self._environment(), timeout=READ_TIMEOUT_S)
+            asked = (self.plugin,) if self.plugin and program == self._plugin() else program
+            done = self.commands.run((*asked, "version", "--short"), env=self._environment(), timeout=READ_TIMEOUT_S)
         except CommandMissing:
             return None
         found = re.search(r"\d+\.\d+(\.\d+)?", done.stdout)
@@ -160,6 +163,12 @@ class ComposeCli:
         self, *, with_override: bool = False, interpolate: bool = True, profiles: Sequence[str] | None = None
     ) -> Json:
         arguments = ["config", "--format", "json", *([] if interpolate else ["--no-interpolate"])]
+        done: Completed | None = None
+        if self.plugin:
+            with suppress(CommandError):
+                done = self._call((self.plugin,), arguments, with_override=with_override, profiles=profiles)
+                if done.ok:  # what fails is asked again through `docker`
+                    return _document(done)
         if "program" in self._found:
             return _document(self._run(arguments, with_override=with_override, profiles=profiles))
         # Asking for the version first would cost half as much again; it is asked for if this fails.

@@ -7,7 +7,6 @@ Reading goes over http.client: importing the docker SDK costs 90 ms here against
 
 from __future__ import annotations
 
-import http.client
 import json
 import os
 import shutil
@@ -20,10 +19,11 @@ from urllib.parse import quote, urlencode
 from nftui.model.errors import NftuiError
 from nftui.model.message import Message, msg
 from nftui.model.stack import Engine, Problem
-from nftui.system.connection import connect
 from nftui.system.endpoint import DEFAULT_HOST, Endpoint
 
 if TYPE_CHECKING:
+    from http.client import HTTPConnection
+
     import docker
 
 Json = dict[str, Any]
@@ -83,13 +83,16 @@ class DockerEngine:
     def __init__(self, endpoint: Endpoint) -> None:
         self.endpoint = endpoint
         self._lock = threading.Lock()
-        self._connection: http.client.HTTPConnection | None = None
+        self._connection: HTTPConnection | None = None
+        self._facts: Engine | None = None
         self._sdk: docker.DockerClient | None = None
 
     def facts(self) -> Engine:
         """See EnginePort."""
-        version = cast("Json", self.get("/version"))
-        return engine_of(version, cast("Json", self.get("/info")), self.endpoint)
+        if self._facts is None:  # `info` takes 15 ms and more, and says the same for as long as this port lives
+            version = cast("Json", self.get("/version"))
+            self._facts = engine_of(version, cast("Json", self.get("/info")), self.endpoint)
+        return self._facts
 
     def containers(self, label: str | None = None) -> list[Json]:
         """See EnginePort."""
@@ -137,12 +140,14 @@ class DockerEngine:
     def _act(self, method: str, path: str, query: Mapping[str, str] | None, timeout: float) -> None:
         if self.endpoint.scheme == "ssh":
             raise EngineError("engine-refused", msg("An engine on another machine is only read."))
+        from nftui.system.connection import HTTPException, connect
+
         connection = connect(self.endpoint, timeout)
         try:
             connection.request(method, path + ("?" + urlencode(query) if query else ""), headers={"Host": "docker"})
             response = connection.getresponse()
             body = response.read()
-        except (OSError, http.client.HTTPException) as error:
+        except (OSError, HTTPException) as error:
             raise unreachable(self.endpoint, error) from error
         finally:
             connection.close()
@@ -203,9 +208,11 @@ class DockerEngine:
     def _ask(self, target: str, timeout: float) -> tuple[int, bytes]:
         if self.endpoint.scheme == "ssh":
             return self._ask_sdk(target)
+        from nftui.system.connection import HTTPException
+
         try:
             return self._exchange(target, timeout)
-        except (http.client.HTTPException, BrokenPipeError, ConnectionResetError):
+        except (HTTPException, BrokenPipeError, ConnectionResetError):
             # The engine closes a connection that was idle: one more try on a new one.
             self._drop()
             return self._fresh(target, timeout)
@@ -214,14 +221,18 @@ class DockerEngine:
             raise unreachable(self.endpoint, error) from error
 
     def _fresh(self, target: str, timeout: float) -> tuple[int, bytes]:
+        from nftui.system.connection import HTTPException
+
         try:
             return self._exchange(target, timeout)
-        except (OSError, http.client.HTTPException) as error:
+        except (OSError, HTTPException) as error:
             self._drop()
             raise unreachable(self.endpoint, error) from error
 
     def _exchange(self, target: str, timeout: float) -> tuple[int, bytes]:
         if self._connection is None:
+            from nftui.system.connection import connect
+
             self._connection = connect(self.endpoint, timeout)
         elif self._connection.sock is not None:
             self._connection.sock.settimeout(timeout)

@@ -43,6 +43,8 @@ class Desk:
     """The run that goes on, None where there is none."""
     awaiting: bool = False
     """True while that run waits to be kept."""
+    _hidden: dict[str, str] = field(default_factory=dict)
+    """Lines without their secrets: the preview shows mostly the same ones at each key."""
     _facts: Facts | None = None
     _draft: Draft | None = None
 
@@ -54,6 +56,7 @@ class Desk:
         if not choices.selections:
             choices = self._applying(self.session.draft(self._everything()))
         draft = self.session.draft(choices)
+        self._hidden = {}
         # All at once: a key pressed meanwhile must not find half of it.
         self.findings, self.status, self.choices, self._draft, self._facts = findings, status, choices, draft, facts
 
@@ -111,6 +114,12 @@ class Desk:
     def say(self, message: Message) -> str:
         """The sentence in the operator's language and alphabet."""
         return self.glyphs.plain(message.render(self.translate))
+
+    def hide(self, text: str) -> str:
+        """One line with its secrets hidden."""
+        if text not in self._hidden:
+            self._hidden[text] = self.session.redact_text(text)
+        return self._hidden[text]
 
     def take(self, choices: Choices) -> None:
         """Plan with `choices` and keep them; on NftuiError everything stays as it was."""

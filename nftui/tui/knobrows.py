@@ -81,11 +81,13 @@ def rows_of(plan: OptimizationPlan, knobs: Iterable[Knob], choices: Choices) -> 
 
 def find_knob(knobs: Iterable[Knob], name: str) -> Knob | None:
     """The knob called `name`, or the pattern ("route.{service}") that it is an instance of."""
-    for knob in knobs:
-        pattern = re.sub(r"\\\{[^}]*\\\}", "(.+)", re.escape(knob.name))
-        if knob.name == name or re.fullmatch(pattern, name):
-            return knob
-    return None
+    known = tuple(knobs)
+    exact = next((k for k in known if k.name == name), None)
+    return exact or next((k for k in known if "{" in k.name and _instance(k.name, name)), None)
+
+
+def _instance(pattern: str, name: str) -> bool:
+    return re.fullmatch(re.sub(r"\\\{[^}]*\\\}", "(.+)", re.escape(pattern)), name) is not None
 
 
 def services_of(rows: Iterable[KnobRow]) -> tuple[str, ...]:

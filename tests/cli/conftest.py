@@ -38,7 +38,7 @@ def session(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FakeSession:
     """The session that every call gets; the working directory is empty."""
     fake = FakeSession()
 
-    def make(request: ProjectRequest, state_dir: Path | None) -> FakeSession:
+    def make(request: ProjectRequest, state_dir: Path | None, *, begin: bool = False) -> FakeSession:
         fake.request_ = request
         fake.asked.append(("session", state_dir))
         return fake

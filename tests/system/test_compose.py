@@ -1,5 +1,6 @@
 """Every call of Compose names project, files and engine; what it prints is read without guessing."""
 
+import dataclasses
 import json
 
 import pytest
@@ -147,3 +148,18 @@ def test_hashes_are_asked_of_the_resolved_document() -> None:
 def test_versions() -> None:
     assert version_tuple("2.26.1-4") == (2, 26, 1)
     assert version_tuple("v2.40.0+ds1") == (2, 40, 0)
+
+
+def test_the_plugins_own_program_reads_the_files() -> None:
+    port = compose({("/lib/docker-compose", "--ansi"): Completed((), 0, '{"name": "app"}')})
+    port = dataclasses.replace(port, plugin="/lib/docker-compose")
+    assert port.config() == {"name": "app"}
+    assert [argv[0] for argv in calls(port).log] == ["/lib/docker-compose"]
+
+
+@pytest.mark.parametrize("direct", [Completed((), 1, "", "no"), CommandMissing(msg("gone"))])
+def test_only_the_plugins_success_counts(direct: Completed | Exception) -> None:
+    port = compose({("/lib/docker-compose",): direct, ("docker",): Completed((), 0, '{"name": "app"}')})
+    port = dataclasses.replace(port, plugin="/lib/docker-compose")
+    assert port.config() == {"name": "app"}
+    assert [argv[0] for argv in calls(port).log] == ["/lib/docker-compose", "docker"]

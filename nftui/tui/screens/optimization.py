@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from time import monotonic
 from typing import TYPE_CHECKING, ClassVar
 
 from textual import on
@@ -105,7 +106,7 @@ class OptimizationScreen(Page[Move]):
 
     def diffs(self) -> list[FileDiff]:
         """What the draft writes, free of secrets."""
-        return diff_files(self.desk.draft.files, redact=self.desk.session.redact_text)
+        return diff_files(self.desk.draft.files, redact=self.desk.hide)
 
     # -- what it shows ---------------------------------------------------------------------------------------
     def show_draft(self) -> None:
@@ -188,10 +189,12 @@ class OptimizationScreen(Page[Move]):
         row, edit = self.row, self.query_one(Edit)
         if row is None or not edit.is_open:
             return
+        began = monotonic()
         error = self.desk.try_take(lambda: self.desk.check(self.here(), row.advice, event.value))
         edit.tell(error)
         if error is None:
             self.show_draft()
+        edit.took(monotonic() - began)
         if event.final and error is None:
             self._close_edit()
 

@@ -57,11 +57,19 @@ class WelcomeScreen(Page[Move | Follow]):
         if self.desk.loaded:
             self._tell()
         else:
-            self._read(refresh=False)
+            # After the first frame: reading would take the processor from what the operator waits for.
+            self._await()
+            self.call_after_refresh(self._start_reading, False)
 
     def _read(self, *, refresh: bool) -> None:
+        self._await()
+        self._start_reading(refresh)
+
+    def _await(self) -> None:
         waiting = self.say(msg("Reading this machine, its Compose project and its services; a few seconds."))
         self.query_one(Lines).show([((f" {waiting}", ""),)])
+
+    def _start_reading(self, refresh: bool) -> None:
         self.run_worker(self._load(refresh), group="load", exclusive=True)
 
     async def _load(self, refresh: bool) -> None:

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from nftui.tui.desk import Desk
     from nftui.tui.knobrows import KnobRow
 
-DEBOUNCE_S = 0.15
+PAUSE_S = (0.01, 0.15)
+"""Shortest and longest wait after a key, in seconds: the keys of one packet are one change, and where the preview
+takes long, it follows the end of the typing."""
 
 
 class TypedInput(Input):
@@ -53,6 +55,7 @@ class Edit(Vertical):
         super().__init__(id=id)
         self._pause: Timer | None = None
         self._hint = ""
+        self._pause_s = PAUSE_S[0]
 
     def compose(self) -> ComposeResult:
         """Name, input; hint below."""
@@ -90,6 +93,10 @@ class Edit(Vertical):
         line = ((f"! {error}", "bad"),) if error else ((self._hint, "dim"),)
         self.query_one("#edit-hint", Static).update(content(line))
 
+    def took(self, seconds: float) -> None:
+        """What the last preview took: the next key waits as long."""
+        self._pause_s = min(PAUSE_S[1], max(PAUSE_S[0], seconds))
+
     def _stop(self) -> None:
         if self._pause is not None:
             self._pause.stop()
@@ -100,7 +107,7 @@ class Edit(Vertical):
         event.stop()
         self._stop()
         value = event.value
-        self._pause = self.set_timer(DEBOUNCE_S, lambda: self.post_message(self.Typed(value, False)))
+        self._pause = self.set_timer(self._pause_s, lambda: self.post_message(self.Typed(value, False)))
 
     @on(Input.Submitted)
     def _submitted(self, event: Input.Submitted) -> None:
