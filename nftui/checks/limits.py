@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from nftui.catalog import repositories_of
 from nftui.checks._common import COMPOSE, lasting, mapping
+from nftui.engine.budget import total_bytes
 from nftui.engine.evidence import at
 from nftui.model.findings import Evidence, Finding, Level
 from nftui.model.message import msg
@@ -43,7 +44,7 @@ def limits_missing(facts: Facts) -> Iterable[Finding]:
 
 def exceed_host(facts: Facts) -> Iterable[Finding]:
     """limits-exceed-host: what the active services may take together is more than there is."""
-    total = (facts.engine.memory_bytes if facts.engine else None) or facts.host.memory_bytes
+    total = total_bytes(facts)
     limited = [s for s in facts.stack.services if s.active and s.memory_limit_bytes]
     sum_ = sum((s.memory_limit_bytes or 0) * s.scale for s in limited)
     if not total or sum_ <= total:

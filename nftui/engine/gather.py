@@ -81,12 +81,13 @@ class Gatherer:
         facts = Facts(host=wiring.host, stack=stack, engine=wiring.engine_facts, files=self._files())
         if live:
             needs = {need for optimization in registry.values() for need in optimization.needs}
-            usage, others = wiring.usage()
+            usage = wiring.usage()
             facts = replace(
                 facts,
                 live=wiring.probe_live(needs.union(self._more_needs())),
-                usage=usage,
-                others_bytes=others,
+                usage=usage.services,
+                others_bytes=usage.promised,
+                others_used_bytes=usage.used,
                 beside=self._beside(),
             )
             self.live_read = True

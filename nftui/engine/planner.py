@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from nftui.engine.budget import allocate, memory_use
+from nftui.engine.budget import Budget, make_budget
 from nftui.engine.override import lineage_of, merge_fragments, render_override
 from nftui.engine.persist import KEY, Persistence
 from nftui.engine.place import not_ours
@@ -13,7 +13,7 @@ from nftui.engine.preconditions import preconditions
 from nftui.engine.protocols import Grants, Optimization, Registry
 from nftui.engine.resolution import resolve
 from nftui.engine.state import InForce
-from nftui.model.advice import Advice, Applicability, Assertion, Demand, Effort, Fragment, Grant
+from nftui.model.advice import Advice, Applicability, Assertion, Demand, Effort, Fragment
 from nftui.model.choices import Choices, Selection
 from nftui.model.facts import Facts, Live
 from nftui.model.message import Message, msg
@@ -57,10 +57,11 @@ class _Parts:
 
 def draft(facts: Facts, choices: Choices, registry: Registry, standing: Standing) -> Draft:
     """The live preview. Raises UsageError for a value that is refused for a service that is there."""
-    grants = _grants(facts, choices, registry, standing)
-    parts = _Parts()
+    budget = _budget(facts, choices, registry)
+    grants = {g.service: g for g in budget.grants}
+    parts = _Parts(warnings=list(budget.warnings))
     for optimization in registry.values():
-        _take(facts, choices, optimization, {g.service: g for g in grants}, standing, parts)
+        _take(facts, choices, optimization, grants, standing, parts)
     stages = _stages(facts, standing, parts)
     parts.refusals += _other_state(facts, standing)
     parts.warnings += _not_kept(facts, standing, parts) if stages else ()
@@ -73,8 +74,8 @@ def draft(facts: Facts, choices: Choices, registry: Registry, standing: Standing
         optimizations=tuple(parts.plans),
         stages=stages,
         fragments=tuple(f for f in parts.fragments if any(f.services.values())),
-        grants=grants,
-        memory=memory_use(facts, grants),
+        grants=budget.grants,
+        memory=budget.use,
         warnings=tuple(parts.warnings),
         assertions=tuple(parts.assertions),
         preconditions=preconditions(facts, stages, standing.pending, standing.losses),
@@ -103,12 +104,12 @@ def _other_state(facts: Facts, standing: Standing) -> Iterable[Message]:
         yield not_ours(standing.keep.override, owner, standing.lineage)
 
 
-def _grants(facts: Facts, choices: Choices, registry: Registry, standing: Standing) -> tuple[Grant, ...]:
+def _budget(facts: Facts, choices: Choices, registry: Registry) -> Budget:
     demands: list[Demand] = []
     for optimization in registry.values():
         if choices.selection(optimization.id) is not Selection.OFF and optimization.applies(facts).applicable:
             demands += optimization.demand(facts, choices)
-    return allocate(facts, demands)
+    return make_budget(facts, demands)
 
 
 def _take(

@@ -30,6 +30,7 @@ from nftui.system.redaction import Redactor
 
 if TYPE_CHECKING:
     from nftui.model.host import Host
+    from nftui.probes.usage import Usage
     from nftui.system.exec import DockerExec
 
 
@@ -168,11 +169,11 @@ class Wiring:
         except FileError:
             return FileFact(path, None)
 
-    def usage(self) -> tuple[dict[str, int], int]:
-        """Working set per service, and what other projects were promised, in bytes."""
-        from nftui.probes.usage import memory_usage
+    def usage(self) -> Usage:
+        """Working set per service, and what other projects were promised and use."""
+        from nftui.probes.usage import Usage, memory_usage
 
-        return memory_usage(self.stack, self.engine) if self.engine else ({}, 0)
+        return memory_usage(self.stack, self.engine) if self.engine else Usage()
 
     def probe_live(self, needs: Iterable[str]) -> dict[tuple[str, str], Live]:
         """Live facts of all services that run."""

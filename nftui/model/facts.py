@@ -63,6 +63,8 @@ class Facts:
     """Service to its present working set in bytes (cgroup usage without inactive file cache)."""
     others_bytes: int = 0
     """Promised to (limits) or used by containers of other projects on this host."""
+    others_used_bytes: int = 0
+    """What those containers use now."""
     beside: Beside = Beside()
     """What lies beside the project."""
 

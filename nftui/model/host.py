@@ -86,6 +86,11 @@ class Host:
     memory_bytes: int | None = None
     memory_available_bytes: int | None = None
     swap_bytes: int | None = None
+    swap_free_bytes: int | None = None
+    huge_pages_bytes: int | None = None
+    """Reserved for huge pages: nobody else can have it."""
+    memory_pressure: float | None = None
+    """Percent of the last five minutes in which a task waited for memory (PSI, some avg300)."""
     cgroup_memory_bytes: int | None = None
     """Memory limit on nftui itself (cgroup v1 or v2), None where there is none."""
     cgroup_version: int | None = None

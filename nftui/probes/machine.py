@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from nftui.model.host import Cpu
@@ -31,6 +32,9 @@ class Memory:
     total: int | None = None
     available: int | None = None
     swap: int | None = None
+    swap_free: int | None = None
+    huge_pages: int | None = None
+    """Reserved for huge pages of every size, of the default size before Linux 4.16."""
 
 
 def read_memory(tree: Tree) -> Memory:
@@ -44,10 +48,35 @@ def read_memory(tree: Tree) -> Memory:
     pairs = (line.partition(":") for line in (text or "").splitlines())
     values = {key: value.removesuffix("kB").strip() for key, _, value in pairs}
     names = {"memory_bytes": "MemTotal", "memory_available_bytes": "MemAvailable", "swap_bytes": "SwapTotal"}
-    found = {what: int(values[name]) * 1024 for what, name in names.items() if values.get(name, "").isdecimal()}
+    found = {what: size for what, name in names.items() if (size := _number(values, name)) is not None}
     for what in names.keys() - found.keys():
         tree.note(what, f"/proc/meminfo: {names[what]} cannot be read")
-    return Memory(found.get("memory_bytes"), found.get("memory_available_bytes"), found.get("swap_bytes"))
+    return Memory(
+        total=found.get("memory_bytes"),
+        available=found.get("memory_available_bytes"),
+        swap=found.get("swap_bytes"),
+        swap_free=_number(values, "SwapFree"),
+        huge_pages=_huge_pages(values),
+    )
+
+
+def _number(values: Mapping[str, str], name: str) -> int | None:
+    """A line of /proc/meminfo in bytes."""
+    return int(values[name]) * 1024 if values.get(name, "").isdecimal() else None
+
+
+def _huge_pages(values: Mapping[str, str]) -> int | None:
+    """Source: Documentation/admin-guide/mm/hugetlbpage.rst."""
+    size, count = _number(values, "Hugepagesize"), values.get("HugePages_Total", "")
+    default = size * int(count) if size is not None and count.isdecimal() else None
+    every = _number(values, "Hugetlb")
+    return default if every is None else every
+
+
+def read_pressure(tree: Tree) -> float | None:
+    """Percent of the last five minutes in which a task waited for memory; None without PSI (Linux 4.20, or off)."""
+    match = re.search(r"^some .*avg300=([\d.]+)", tree.read("/proc/pressure/memory") or "", re.M)
+    return float(match[1]) if match else None
 
 
 def _memory_by_psutil() -> Memory | None:

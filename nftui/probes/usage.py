@@ -6,6 +6,7 @@ Read only where a plan needs it: one question per running container.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,39 +18,51 @@ from nftui.system.docker import EngineError, EnginePort
 Json = Mapping[str, Any]
 
 
-def memory_usage(stack: Stack, engine: EnginePort, root: str = "/") -> tuple[dict[str, int], int]:
-    """Service to working set in bytes (all its containers), and bytes of containers outside the project.
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Memory in bytes: working set of each service (all its containers), and of containers outside the project.
 
-    Working set = usage without inactive file cache, as `docker stats` shows it. Others count with their limit,
-    or with what they use where they have none. What cannot be read is left out. `root` is / but in tests.
+    Working set = usage without inactive file cache, as `docker stats` shows it. What cannot be read is left out.
     """
+
+    services: Mapping[str, int] = field(default_factory=dict)
+    promised: int = 0
+    """The others' limits, or what they use where they have none."""
+    used: int = 0
+    """What the others use now."""
+
+
+def memory_usage(stack: Stack, engine: EnginePort, root: str = "/") -> Usage:
+    """Ask every running container. `root` is / but in tests."""
     usage: dict[str, int] = {}
     for service in stack.services:
         sizes = [working_set(c, engine, root) for c in service.containers if c.running]
         known = [size for size in sizes if size is not None]
         if known:
             usage[service.name] = sum(known)
-    return usage, _others(stack.name, engine, root)
+    others = _others(stack.name, engine, root)
+    return Usage(usage, sum(promised for promised, _ in others), sum(used for _, used in others))
 
 
-def _others(project: str, engine: EnginePort, root: str) -> int:
-    """Running containers of other projects, and one-off ones of any."""
+def _others(project: str, engine: EnginePort, root: str) -> list[tuple[int, int]]:
+    """Promised to and used by running containers of other projects, and one-off ones of any."""
     try:
         summaries = [s for s in engine.containers() if s.get("State") == "running" and project_of(s) != project]
     except EngineError:
-        return 0
-    return sum(_promised(summary, engine, root) for summary in summaries)
+        return []
+    return [_other(summary, engine, root) for summary in summaries]
 
 
-def _promised(summary: Json, engine: EnginePort, root: str) -> int:
+def _other(summary: Json, engine: EnginePort, root: str) -> tuple[int, int]:
     try:
         data = inspect_or_none(engine, str(summary["Id"]))
     except EngineError:
-        return 0
+        return 0, 0
     if data is None:
-        return 0
+        return 0, 0
     container = container_of(data)
-    return container.memory_limit_bytes or working_set(container, engine, root) or 0
+    used = working_set(container, engine, root) or 0
+    return container.memory_limit_bytes or used, used
 
 
 def working_set(container: Container, engine: EnginePort, root: str = "/") -> int | None:

@@ -47,6 +47,17 @@ def test_old_kernels_have_no_estimate_of_available_memory(machine: Machine) -> N
     assert "MemAvailable" in reasons(host)["memory_available_bytes"]
 
 
+def test_reserved_huge_pages_free_swap_and_pressure(machine: Machine) -> None:
+    pages = "HugePages_Total:    512\nHugePages_Free: 512\nHugepagesize:       2048 kB\n"
+    old = detect_host(machine({"/proc/meminfo": MEMINFO + "SwapFree: 1024 kB\n" + pages}))
+    assert (old.huge_pages_bytes, old.swap_free_bytes, old.memory_pressure) == (2**30, 2**20, None)
+    psi = "some avg10=0.00 avg60=1.00 avg300=12.34 total=1\nfull avg10=0.00 avg60=0.00 avg300=9.00 total=1\n"
+    new = detect_host(machine({
+        "/proc/meminfo": MEMINFO + pages + "Hugetlb:         3145728 kB\n", "/proc/pressure/memory": psi,
+    }))  # fmt: skip
+    assert (new.huge_pages_bytes, new.swap_free_bytes, new.memory_pressure) == (3 * 2**30, None, 12.34)
+
+
 def test_a_physical_core_is_counted_once(machine: Machine) -> None:
     siblings = {0: "0,2", 1: "1,3", 2: "0,2", 3: "1,3"}
     root = machine({

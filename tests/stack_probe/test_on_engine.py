@@ -202,11 +202,12 @@ def test_scale_is_kept(up: Callable[..., Project]) -> None:
 def test_memory_in_use(up: Callable[..., Project]) -> None:
     project = up()
     stack = project.read()
-    usage, others = memory_usage(stack, project.engine)
+    found = memory_usage(stack, project.engine)
+    usage = found.services
     assert set(usage) == {"db", "web", "side"}
     assert all(10_000 < size < 64 << 20 for size in usage.values())
-    assert others >= 0
-    by_stats, _ = memory_usage(stack, project.engine, "/nowhere")
+    assert found.promised >= found.used >= 0
+    by_stats = memory_usage(stack, project.engine, "/nowhere").services
     assert abs(by_stats["db"] - usage["db"]) < 8 << 20
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from nftui.model.stack import Invocation, Service, Stack
 from nftui.probes.inspected import container_of
-from nftui.probes.usage import memory_usage, oom_kills, working_set
+from nftui.probes.usage import Usage, memory_usage, oom_kills, working_set
 from tests.stack_probe.fakes import FakeEngine, container
 
 MIB = 1 << 20
@@ -50,7 +50,7 @@ def test_the_project_and_the_others(tmp_path: Path) -> None:
     engine = FakeEngine(inspected, samples={str(c["Id"]): sample for c in inspected[:5]} | {"app-db-2-id": {}})
     services = (Service("db", containers=tuple(container_of(c) for c in inspected[:2])), Service("none"))
     stack = Stack("app", Invocation("/x", ()), services)
-    assert memory_usage(stack, engine, str(tmp_path)) == ({"db": 3 * MIB}, 13 * MIB)
+    assert memory_usage(stack, engine, str(tmp_path)) == Usage({"db": 3 * MIB}, 13 * MIB, 6 * MIB)
 
 
 @pytest.mark.parametrize(("version", "expected"), [(1, 2), (2, 2)])

@@ -22,7 +22,7 @@ operator's limit replaces it)."""
 
 def demand_of(facts: Facts, choices: Choices, service: Service) -> Demand:
     """From the service's own limit; without one, one and a half times its data, between SMALL and LARGE."""
-    floor = max(LEAST, facts.usage.get(service.name, 0), _for_buffers(choices, service))
+    floor = max(LEAST, _for_buffers(choices, service))
     limit = service.memory_limit_bytes
     if limit:
         return Demand(ID, service.name, min(floor, limit), limit, limit)
