@@ -21,6 +21,8 @@ _FORKS = frozenset({Role.REDIS, Role.KEYDB})
 _BOUNDED = ("local", "journald", "none", "syslog", "fluentd", "gelf", "awslogs", "splunk", "gcplogs", "etwlogs")
 """Log drivers that rotate by themselves or keep no file of the engine's."""
 _KEPT_LARGE = 5 * GIB
+_PRESSURE = 10.0
+"""Percent of time in which some task waits for memory; a host with enough of it shows 0."""
 
 
 def _has(facts: Facts, roles: frozenset[Role]) -> bool:
@@ -58,7 +60,15 @@ def huge_pages(facts: Facts) -> Iterable[Finding]:
 
 
 def swap(facts: Facts) -> Iterable[Finding]:
-    """host-swap: no swap beside services that hold data."""
+    """host-swap: no swap beside services that hold data, or one that is at work all the time."""
+    evidence = _swapping(facts)
+    if evidence and _has(facts, KEEPERS):
+        yield Finding(
+            "host-swap", Level.HIGH, None, msg("The host is swapping: memory does not suffice"),
+            msg("Databases wait for pages that were moved to disk. Lower limits or switch services off; "
+                "`free -h` and `cat /proc/pressure/memory` show when it is over."),
+            evidence, "kernel documentation, accounting/psi",
+        )  # fmt: skip
     if facts.host.swap_bytes == 0 and _has(facts, KEEPERS):
         yield Finding(
             "host-swap", Level.LOW, None, msg("There is no swap"),
@@ -66,6 +76,23 @@ def swap(facts: Facts) -> Iterable[Finding]:
                 "see it coming."),
             (Evidence("SwapTotal", "0"),), "ai-storage reference 4.4",
         )  # fmt: skip
+
+
+def _swapping(facts: Facts) -> tuple[Evidence, ...]:
+    """Swap in use alone is no fault: cold pages lie there well. Tasks that wait, or nothing else left, are one."""
+    host = facts.host
+    if not host.swap_bytes or host.swap_free_bytes is None:
+        return ()
+    used = host.swap_bytes - host.swap_free_bytes
+    waiting = (host.memory_pressure or 0) >= _PRESSURE and used >= host.swap_bytes // 20
+    available, total = host.memory_available_bytes, host.memory_bytes
+    short = available is not None and total is not None and available < total // 20 and used > host.swap_bytes // 2
+    if not (waiting or short):
+        return ()
+    found = [Evidence("SwapTotal - SwapFree", human_size(used))]
+    found += [Evidence("memory pressure, some avg300", f"{host.memory_pressure:g} %")] if waiting else []
+    found += [Evidence("MemAvailable", human_size(available))] if short else []
+    return tuple(found)
 
 
 def logging(facts: Facts) -> Iterable[Finding]:

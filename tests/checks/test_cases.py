@@ -9,7 +9,8 @@
     line: 4                 # optional: the line of the first evidence
     compose: …              # the Compose file, as text
     files: {.env: …}        # other files of the project
-    host: {memory: 8GiB, cpus: 4, swap: 0, sysctl: {vm.overcommit_memory: "0"}, mounts: […]}
+    host: {memory: 8GiB, available: 4GiB, cpus: 4, swap: 0, swap_free: 0, pressure: 12.5, …}
+    host: {sysctl: {vm.overcommit_memory: "0"}, mounts: […]}
     beside: {daemon: {}, schedules: […], kept: 8GiB}
     containers: {db: {health: healthy, oom_killed: true}}
 """
@@ -73,6 +74,8 @@ def _host(case: Case) -> Host:
     swap = case.get("swap", "4GiB")
     return Host(
         memory_bytes=parse_size(case.get("memory", "64GiB")), swap_bytes=parse_size(str(swap)) or 0,
+        memory_available_bytes=parse_size(case.get("available", "32GiB")), memory_pressure=case.get("pressure"),
+        swap_free_bytes=parse_size(str(case.get("swap_free", swap))) or 0,
         cpu=Cpu(logical=case.get("cpus", 16)), mounts=mounts, sysctl=tuple((case.get("sysctl") or {}).items()),
     )  # fmt: skip
 
