@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 from nftui.catalog.lookup import families_of
 from nftui.catalog.programs import argv_of, base_name, split_words, started
 from nftui.catalog.references import parse_reference
-from nftui.checks._files import mounted
 from nftui.engine.evidence import at
+from nftui.engine.mounted import mounted
 from nftui.model.findings import Evidence
 from nftui.model.stack import Role
 
 if TYPE_CHECKING:
-    from nftui.checks._files import Mounted
+    from nftui.engine.mounted import Mounted
     from nftui.model.stack import Service, Stack
 
 SERVERS = ("redis-server", "valkey-server", "keydb-server", "redis-stack-server", "dragonfly")

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nftui.checks._files import read
+from nftui.engine.mounted import read
 
 if TYPE_CHECKING:
     from nftui.model.stack import Service, Stack

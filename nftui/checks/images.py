@@ -30,6 +30,8 @@ _VARIANT = re.compile(
     r"(alpine|slim|ubi|ubuntu|debian|bookworm|bullseye|buster|trixie|jammy|noble|focal|scratch|distroless|linux|amd64|"
     r"arm64|arm64v8|armv7|x86|windows|cuda|rocm|py|python|jdk|jre|php|node)[\d.]*"
 )
+_OWN = (Role.POSTGRES, Role.CLIENT)
+"""PostgreSQL has an id of its own; a client of an old image reads no data and opens no port."""
 _HASH = re.compile(r"(sha-?)?[0-9a-f]{7,64}")
 
 
@@ -94,7 +96,7 @@ def outdated(facts: Facts) -> Iterable[Finding]:
     today = SystemClock().now().date()
     for service in facts.stack.services:
         image = service.image or ""
-        found = end_of_support(image) if service.role is not Role.POSTGRES and image else None
+        found = end_of_support(image) if service.role not in _OWN and image else None
         if found is None or found[1] >= today or service.config.get("build"):
             continue
         line, day, source = found

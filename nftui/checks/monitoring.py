@@ -11,8 +11,8 @@ from nftui.catalog.connections import POSTGRES_LIKE, REDIS_LIKE
 from nftui.catalog.names import Names
 from nftui.catalog.programs import argv_of
 from nftui.catalog.references import parse_reference
-from nftui.checks._files import mounted
 from nftui.engine.evidence import at
+from nftui.engine.mounted import mounted
 from nftui.model.findings import Evidence, Finding, Level
 from nftui.model.message import msg
 from nftui.model.stack import Role
@@ -20,7 +20,7 @@ from nftui.model.stack import Role
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from nftui.checks._files import Mounted
+    from nftui.engine.mounted import Mounted
     from nftui.model.facts import Facts
     from nftui.model.stack import Service
 

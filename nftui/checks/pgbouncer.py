@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from nftui.catalog.connections import POSTGRES_LIKE, connections
 from nftui.catalog.references import parse_reference, version_key
-from nftui.checks._files import mounted
 from nftui.engine.evidence import at
+from nftui.engine.mounted import mounted
 from nftui.model.findings import Evidence, Finding, Level
 from nftui.model.message import msg
 from nftui.model.stack import Role

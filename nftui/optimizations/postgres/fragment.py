@@ -40,7 +40,7 @@ def build_fragment(facts: Facts, advice: Iterable[Advice]) -> Fragment:
         service = facts.stack.service(name)
         if service is None:
             continue
-        server = build_server(facts, service, Choices(), {})
+        server = build_server(facts, service, Choices(), {}, ())  # whose clients bear on advice alone
         written = {line.knob: str(line.value) for line in lines if _is_written(server, line)}
         if written:
             services[name], values[name] = _keys(server, written), dict(sorted(written.items()))

@@ -13,7 +13,7 @@ from nftui.optimizations.postgres.fragment import assertions, build_fragment, re
 from nftui.optimizations.postgres.guards import refuse_for_version
 from nftui.optimizations.postgres.knobs import KNOBS, PART_DAYS
 from nftui.optimizations.postgres.report import part_advice, server_advice
-from nftui.optimizations.postgres.server import ID, build_server
+from nftui.optimizations.postgres.server import ID, build_server, named_servers
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -52,7 +52,8 @@ class Postgres:
 
     def advise(self, facts: Facts, choices: Choices, grants: Grants) -> tuple[Advice, ...]:
         """Part switches, then one line per knob and server. Raises UsageError."""
-        servers = [build_server(facts, service, choices, grants) for service in _servers(facts)]
+        named = named_servers(facts)
+        servers = [build_server(facts, service, choices, grants, named) for service in _servers(facts)]
         refuse_for_version(servers, choices)
         lines = [line for server in servers for line in server_advice(server, choices)]
         return (*part_advice(choices), *lines) if lines else ()

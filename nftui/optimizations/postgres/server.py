@@ -15,8 +15,9 @@ from nftui.optimizations.postgres.data import disk_of, live_facts, major_version
 from nftui.optimizations.postgres.gucs import GUCS, NEWEST, hash_multiplier_stock, show, stock
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
+    from nftui.catalog.connections import Connection
     from nftui.engine.protocols import Grants
     from nftui.model.choices import Choices
     from nftui.model.facts import Facts
@@ -51,6 +52,8 @@ class Server:
     sysctl: Mapping[str, str] = field(default_factory=dict)
     raw_flags: Mapping[str, str] = field(default_factory=dict)
     """Every setting of the operator's command as written, also those that are not advised."""
+    links: tuple[Connection, ...] = ()
+    """Who connects to it; findings only."""
 
     @property
     def name(self) -> str:
@@ -140,8 +143,11 @@ class Server:
         return f"{math.ceil(seconds)}s"
 
 
-def build_server(facts: Facts, service: Service, choices: Choices, grants: Grants) -> Server:
-    """Gather what the rules need for that service."""
+def build_server(
+    facts: Facts, service: Service, choices: Choices, grants: Grants, named: Collection[str],
+    links: tuple[Connection, ...] = (),
+) -> Server:  # fmt: skip
+    """Gather what the rules need for that service; `named`: what `named_servers` found, once for all servers."""
     grant = grants.get(service.name)
     major = major_version(facts, service) or NEWEST
     disk = disk_of(facts, service)
@@ -152,7 +158,7 @@ def build_server(facts: Facts, service: Service, choices: Choices, grants: Grant
         major=major,
         memory=grant.bytes if grant else service.memory_limit_bytes,
         cpus=_cpus(facts, service, grant.cpus if grant else None),
-        workload=chosen or guess_workload(facts, service),
+        workload=chosen or ("web" if service.name in named else "mixed"),
         workload_chosen=chosen is not None,
         medium=disk.medium if disk else Medium.UNKNOWN,
         free_bytes=disk.free_bytes if disk else None,
@@ -160,6 +166,7 @@ def build_server(facts: Facts, service: Service, choices: Choices, grants: Grant
         flags={name: show(name, text, major) for name, text in raw.items() if name in GUCS},
         sysctl=dict(facts.host.sysctl),
         raw_flags=raw,
+        links=links,
     )
 
 
@@ -190,32 +197,26 @@ def _cpuset(text: object) -> float | None:
         return None
 
 
-def guess_workload(facts: Facts, service: Service) -> str:
-    """ "web" where an app or a pooler of the stack names this server (host, URL or depends_on), else "mixed".
+def named_servers(facts: Facts) -> frozenset[str]:
+    """Hosts that an app or a pooler of the stack names (host, URL or depends_on): a server among them serves a "web"
+    workload, any other "mixed".
 
     mixed halves work_mem, which is the careful side where nothing is known of the queries.
     """
     clients = {Role.APP, Role.UNKNOWN, Role.PGBOUNCER, Role.POOLER}
-    others = (s for s in facts.stack.services if s.active and s.name != service.name and s.role in clients)
-    return "web" if any(names_server(other, service) for other in others) else "mixed"
+    return frozenset(name for s in facts.stack.services if s.active and s.role in clients for name in _named_by(s))
 
 
-def names_server(other: Service, service: Service) -> bool:
-    """True where `other` depends on that server or names it as a host in its environment."""
-    depends = other.config.get("depends_on")
-    if isinstance(depends, (dict, list, tuple)) and service.name in depends:
-        return True
-    return any(is_host_in(service.name, key, value) for key, value in other.environment.items() if value)
+def _named_by(client: Service) -> Iterator[str]:
+    depends = client.config.get("depends_on")
+    if isinstance(depends, (dict, list, tuple)):
+        yield from (str(name) for name in depends)
+    for key, value in client.environment.items():
+        if value and ("@" in value or _HOST_KEY.search(key)):
+            yield from _HOST.findall(value)
 
 
 _HOST_KEY = re.compile(r"HOST|SERVER|ADDR|URL|URI|DSN|CONNECTION", re.IGNORECASE)
-
-
-def is_host_in(host: str, key: str, value: str) -> bool:
-    """True where the variable names that host: alone under a key that says so, or in a URL ("…@db:5432/…").
-
-    The scheme `postgres://` is not the host `postgres`, and POSTGRES_USER=postgres names nobody's host.
-    """
-    if host not in value or ("@" not in value and not _HOST_KEY.search(key)):
-        return False
-    return re.search(rf"(?:^|@|//){re.escape(host)}(?!://)(?=[:/?,]|$)", value) is not None
+_HOST = re.compile(r"(?:^|@|//)([\w.-]+)(?!://)(?=[:/?,]|$)")
+"""A host alone under a key that says so, or in a URL ("…@db:5432/…"). The scheme `postgres://` is not the host
+`postgres`, and POSTGRES_USER=postgres names nobody's host."""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from nftui.catalog.connections import Connection, connections
 from nftui.model.choices import Choices
 from nftui.model.stack import Role
-from nftui.optimizations.postgres.findings import access, inert, lifecycle, pools, settings, volumes
-from nftui.optimizations.postgres.server import build_server
+from nftui.optimizations.postgres.findings import access, inert, lifecycle, pools, settings, versions, volumes
+from nftui.optimizations.postgres.server import build_server, named_servers
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -15,15 +16,28 @@ if TYPE_CHECKING:
     from nftui.model.facts import Facts
     from nftui.model.findings import Finding
 
-_CHECKS = (*settings.CHECKS, *inert.CHECKS, *access.CHECKS, *volumes.CHECKS, *lifecycle.CHECKS, *pools.CHECKS)
+_CHECKS = (
+    *settings.CHECKS, *inert.CHECKS, *access.CHECKS, *volumes.CHECKS, *lifecycle.CHECKS, *versions.CHECKS,
+    *pools.CHECKS,
+)  # fmt: skip
 
 
 def find(facts: Facts) -> Iterable[Finding]:
     """Every finding of every PostgreSQL service of the files, active or not."""
-    for service in facts.stack.services:
-        if service.role is Role.POSTGRES:
-            server = build_server(facts, service, Choices(), {})
+    servers = [s for s in facts.stack.services if s.role is Role.POSTGRES]
+    if servers:
+        named, links = named_servers(facts), _links(facts)
+        for service in servers:
+            server = build_server(facts, service, Choices(), {}, named, tuple(links.get(service.name, ())))
             for check in _CHECKS:
                 finding = check(facts, server)
                 if finding is not None:
                     yield finding
+
+
+def _links(facts: Facts) -> dict[str, list[Connection]]:
+    """Server to what connects to it: one pass, however many servers there are."""
+    found: dict[str, list[Connection]] = {}
+    for link in connections(facts.stack):
+        found.setdefault(link.server.name, []).append(link)
+    return found

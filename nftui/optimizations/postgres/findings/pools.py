@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from nftui.catalog.connections import Connection, connections
+from nftui.catalog.connections import Connection
 from nftui.engine.evidence import at
 from nftui.model.findings import Evidence, Finding, Level
 from nftui.model.message import msg
@@ -29,7 +29,7 @@ _RESERVED = 3
 
 def pools(facts: Facts, server: Server) -> Finding | None:
     """postgres-connections-vs-pools: only sizes that are written down count, and only of apps that connect directly."""
-    links = {c.client.name: c for c in connections(facts.stack) if _is_direct(c, server)}
+    links = {c.client.name: c for c in server.links if _is_direct(c, server)}
     found = [
         (link.client, evidence, size * max(1, link.client.scale))
         for link in links.values()
@@ -50,7 +50,7 @@ def pools(facts: Facts, server: Server) -> Finding | None:
 
 def _is_direct(link: Connection, server: Server) -> bool:
     both = link.client.active and server.service.active
-    return both and link.kind == "postgres" and link.server.name == server.name
+    return both and link.kind == "postgres"
 
 
 def _pool(link: Connection) -> list[tuple[Evidence, int]]:

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from nftui.model.stack import Service, Stack
 
 MAX_BYTES = 512 * 1024
+_MAX_FILES = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,26 @@ def mounted(stack: Stack, service: Service, target: str) -> Mounted | None:
     rest = PurePosixPath(target).relative_to(mount.target)
     path = Path(stack.invocation.directory, mount.source, rest)
     return Mounted(target, read(path), str(path))
+
+
+def files_in(stack: Stack, service: Service, folder: str) -> Iterator[Mounted]:
+    """Files that lie directly in `folder` of the container: of its bind mounts and configs, by name."""
+    found = {target: file for target, file in _configs(stack, service) if str(PurePosixPath(target).parent) == folder}
+    for mount in service.mounts:
+        if mount.type == "bind" and mount.source:
+            path = Path(stack.invocation.directory, mount.source)
+            if mount.target.rstrip("/") == folder:
+                found |= {f"{folder}/{p.name}": Mounted(f"{folder}/{p.name}", read(p), str(p)) for p in _entries(path)}
+            elif str(PurePosixPath(mount.target).parent) == folder:
+                found[mount.target] = Mounted(mount.target, read(path), str(path))
+    yield from (found[target] for target in sorted(found))
+
+
+def _entries(path: Path) -> list[Path]:
+    try:
+        return sorted(path.iterdir())[:_MAX_FILES]
+    except OSError:
+        return []
 
 
 def read(path: Path) -> str | None:

@@ -1,0 +1,98 @@
+"""Findings about the server's age, and about init scripts that ask for a port that is not open yet."""
+
+from __future__ import annotations
+
+import re
+from datetime import date
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
+
+from nftui.catalog import end_of_support
+from nftui.engine.evidence import at
+from nftui.engine.mounted import files_in
+from nftui.model.findings import Evidence, Finding, Level
+from nftui.model.message import msg
+from nftui.optimizations.postgres.findings.evidence import finding
+from nftui.optimizations.postgres.images import has_own_entrypoint, is_official_like
+from nftui.system.clock import SystemClock
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from nftui.engine.mounted import Mounted
+    from nftui.model.facts import Facts
+    from nftui.optimizations.postgres.server import Server
+
+_OLD_DAYS = 365
+"""A major that has less support left than this is old: an upgrade needs to be planned."""
+_SCRIPTS = "/docker-entrypoint-initdb.d"
+_PROGRAMS = r"\b(?:psql|pg_isready|createdb|createuser|dropdb|pg_restore|pg_dump|vacuumdb)\b"
+_HERE = r"(?:localhost|127\.0\.0\.1|::1|\[::1\])"
+
+
+def level_of(day: date, today: date) -> Level | None:
+    """Medium once support has ended, low in its last year, None before."""
+    if day < today:
+        return Level.MEDIUM
+    return Level.LOW if (day - today).days < _OLD_DAYS else None
+
+
+def major_upgrade(facts: Facts, server: Server) -> Finding | None:
+    """postgres-major-upgrade: this major is old or out of support; a tag change alone would not start."""
+    known = end_of_support(f"postgres:{server.major}")
+    level = level_of(known[1], SystemClock().now().date()) if known else None
+    if known is None or level is None:
+        return None
+    _, day, source = known
+    title = (
+        msg("PostgreSQL {major} is out of support", major=server.major) if level is Level.MEDIUM
+        else msg("PostgreSQL {major} is in its last year of support", major=server.major)
+    )  # fmt: skip
+    detail = msg(
+        "The last fixes are of {day}. Another tag alone does not start: a newer server refuses the data directory of "
+        "{major}, which has to be dumped and restored, or upgraded by pg_upgrade.",
+        day=day.isoformat(), major=server.major,
+    )  # fmt: skip
+    return finding(
+        server, "postgres-major-upgrade", level, title, detail, source.source,
+        at(server.service, "image", "image", server.service.image), repaired=False,
+    )  # fmt: skip
+
+
+def init_script_tcp(facts: Facts, server: Server) -> Finding | None:
+    """postgres-init-script-needs-tcp: the image's temporary server has no port while init scripts run."""
+    service = server.service
+    if not is_official_like(service) or has_own_entrypoint(service):
+        return None
+    here = {service.name, str(service.config.get("hostname") or ""), str(service.config.get("container_name") or "")}
+    evidence = [e for file in files_in(facts.stack, service, _SCRIPTS) for e in _lines(file, here - {""})]
+    if not evidence:
+        return None
+    detail = msg(
+        "Init scripts run against a temporary server that listens on the socket only: what asks for a port waits in "
+        "vain, and the next start skips all init scripts. Without -h (or PGHOST) it uses the socket.",
+    )
+    return finding(
+        server, "postgres-init-script-needs-tcp", Level.HIGH, msg("An init script waits for a port that is not open"),
+        detail, "docker-library/postgres, docker-entrypoint.sh docker_temp_server_start", *evidence, repaired=False,
+    )  # fmt: skip
+
+
+def _lines(file: Mounted, here: set[str]) -> Iterator[Evidence]:
+    """Lines that connect to this server over TCP, in a file that the entrypoint runs."""
+    if PurePosixPath(file.target).suffix != ".sh":
+        return
+    names = "|".join([_HERE, *(re.escape(name) for name in sorted(here))])
+    connects = re.compile(
+        rf"{_PROGRAMS}[^|;&#]*?\s(?:-h\s*|--host[= ])[\"']?(?:{names})(?![\w.-])"
+        rf"|{_PROGRAMS}[^|;&#]*\bpostgres(?:ql)?://(?:[^@/\s]*@)?(?:{names})(?![\w.-])"
+        rf"|\bPGHOST=[\"']?(?:{names})(?![\w.-])"
+        rf"|\bnc\s[^|;&#]*(?:{names})\s+5432\b|/dev/tcp/(?:{names})/5432\b"
+    )
+    for number, line in enumerate((file.text or "").splitlines(), 1):
+        match = None if line.lstrip().startswith("#") else connects.search(line)
+        if match is not None:
+            yield Evidence(PurePosixPath(file.target).name, match[0].strip(), file.path, number)
+
+
+CHECKS = (major_upgrade, init_script_tcp)
