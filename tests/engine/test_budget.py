@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -204,3 +205,13 @@ def test_the_bar_names_every_active_service_once(count: int) -> None:
     stack = [Service(f"s{n}", ROLES[n % len(ROLES)], active=n % 5 != 4) for n in range(count)]
     budget = make_budget(facts(*stack), [])
     assert [n for n, _ in budget.use.services] == sorted(s.name for s in stack if s.active)
+
+
+def test_host_after_host_each_grant_moves_a_little() -> None:
+    """From far too small to more than enough, through every tier."""
+    stack = [replace(LIMITED, name="a"), Service("b", Role.QDRANT), Service("c", Role.APP), Service("d", Role.OLLAMA)]
+    demands = [Demand("o", "b", GIB, 6 * GIB, 6 * GIB)]
+    grown = [given_to(make_budget(facts(*stack, memory=GIB + n * 16 * MIB), demands)) for n in range(2000)]
+    assert set(grown[-1].values()) == {4 * GIB, 6 * GIB, 512 * MIB, 8 * GIB}
+    for before, after in pairwise(grown):
+        assert all(abs(after[name] - size) <= 48 * MIB for name, size in before.items())
