@@ -20,6 +20,7 @@ from nftui.model.advice import Assertion, Fragment
 from nftui.model.choices import Choices
 from nftui.model.errors import LockedError, NftuiError, UsageError
 from nftui.model.message import msg
+from nftui.model.mounted import FileSet
 from nftui.model.plan import canonical, digest
 from nftui.system.blobs import BlobStore
 from nftui.system.durable import make_directory, sync_directory
@@ -76,8 +77,11 @@ class InForce:
 
 
 def fragment_json(fragment: Fragment) -> dict[str, object]:
-    """Plain form."""
-    return {"optimization": fragment.optimization, "services": fragment.services, "values": fragment.values}
+    """Plain form; contents of files lie in the snapshot store."""
+    return {
+        "optimization": fragment.optimization, "services": fragment.services, "values": fragment.values,
+        "files": [f.as_json() for f in fragment.files], "own": {k: list(v) for k, v in fragment.own.items()},
+    }  # fmt: skip
 
 
 def fragment_from(data: Mapping[str, object]) -> Fragment:
@@ -86,6 +90,9 @@ def fragment_from(data: Mapping[str, object]) -> Fragment:
         str(data["optimization"]),
         cast("Mapping[str, Mapping[str, object]]", data["services"]),
         cast("Mapping[str, Mapping[str, str]]", data["values"]),
+        # The first versions wrote neither files nor services of their own.
+        tuple(FileSet.from_json(f) for f in cast("list[Mapping[str, object]]", data.get("files", []))),
+        {k: tuple(v) for k, v in cast("Mapping[str, list[str]]", data.get("own", {})).items()},
     )
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from nftui.model.message import Message
+from nftui.model.mounted import FileSet
 
 
 class Risk(StrEnum):
@@ -83,6 +84,15 @@ class Fragment:
     services: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     values: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     """Service to knob to value in force: what `status` and the preset export show."""
+    files: tuple[FileSet, ...] = ()
+    """What services mount; `FileSet.directory(facts.stack.base)` is the source to name in `volumes`."""
+    own: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Services of nftui's own, each defined whole in `services`, to the operator's services that use it.
+
+    It is started only where one of those runs; it goes when the fragment no longer names it. A volume without a name
+    goes with its container: data that must stay belongs into an artefact. A service that is routed to it names it
+    in `depends_on` (long form), so that a plain `docker compose up` starts both in that order.
+    """
 
 
 @dataclass(frozen=True, slots=True)

@@ -196,9 +196,7 @@ class Draft:
             "schema": PLAN_SCHEMA,
             "choices": self.choices.as_json(),
             "preconditions": [p.as_json() for p in self.preconditions],
-            "fragments": [
-                {"optimization": f.optimization, "services": f.services, "values": f.values} for f in self.fragments
-            ],
+            "fragments": [_fragment_core(f) for f in self.fragments],
             "grants": [{"service": g.service, "bytes": g.bytes} for g in self.grants if g.service in touched],
             "stages": [
                 {
@@ -214,6 +212,18 @@ class Draft:
                 for stage in self.stages
             ],
         }
+
+
+def _fragment_core(fragment: Fragment) -> dict[str, object]:
+    """Digests stand for the contents of files; what a fragment does not have is left out."""
+    core: dict[str, object] = {
+        "optimization": fragment.optimization, "services": fragment.services, "values": fragment.values,
+    }  # fmt: skip
+    if fragment.files:
+        core["files"] = [f.as_json() for f in fragment.files]
+    if fragment.own:
+        core["own"] = {name: list(users) for name, users in fragment.own.items()}
+    return core
 
 
 @dataclass(frozen=True, slots=True)

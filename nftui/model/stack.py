@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from pathlib import PurePosixPath
 
 from nftui.model.message import Message
 
@@ -280,6 +281,11 @@ class Stack:
     def files(self) -> tuple[str, ...]:
         """The operator's Compose files, in order."""
         return self.invocation.files
+
+    @property
+    def base(self) -> str:
+        """The directory of the operator's first Compose file: nftui's own files stand beside it."""
+        return str(PurePosixPath(self.files[0]).parent) if self.files else self.invocation.directory
 
     @property
     def profiles(self) -> tuple[str, ...]:
