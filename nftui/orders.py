@@ -19,6 +19,7 @@ from nftui.model.plan import Plan
 from nftui.model.stack import ProjectRequest
 from nftui.session import Session
 from nftui.steps import load_kinds
+from nftui.system.blobs import BlobStore
 
 
 def open_session(project: Mapping[str, object]) -> Session:
@@ -42,6 +43,7 @@ def replan(session: Session, order: Mapping[str, object]) -> Plan:
 def plan_record(session: Session, plan: Plan, order: Mapping[str, object]) -> dict[str, object]:
     """What recovery and rollback need of a plan: stages whole, and what a commit leaves in force."""
     in_force = session.state.in_force()
+    _keep_contents(plan, session.state.blobs)
     options = cast("Mapping[str, object]", order.get("options", {}))
     live = [s.id for s in plan.draft.steps if load_kinds().of(s).reads_files or s.kind == "project-check"]
     commit = InForce(
@@ -58,6 +60,14 @@ def plan_record(session: Session, plan: Plan, order: Mapping[str, object]) -> di
         "stages": codec.stages_json(plan.draft.stages, session.state.blobs), "commit": commit.as_json(),
         "summaries": [str(s.summary) for s in plan.draft.steps],
     }  # fmt: skip
+
+
+def _keep_contents(plan: Plan, blobs: BlobStore) -> None:
+    """What services mount, also where it lies on the disk already: a later run has to write it again."""
+    for files in (s for fragment in plan.draft.fragments for s in fragment.files):
+        for file in files.files.values():
+            if file.content is not None:
+                blobs.put(file.content)
 
 
 def _merged(old: Choices, new: Choices) -> Choices:

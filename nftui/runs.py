@@ -50,7 +50,14 @@ class FilesAhead:
         return self.files.attributes(path)
 
     def write(
-        self, path: str, content: bytes, *, mode: int, like: str | None = None, attributes: Attributes | None = None
+        self,
+        path: str,
+        content: bytes,
+        *,
+        mode: int,
+        like: str | None = None,
+        attributes: Attributes | None = None,
+        owner: tuple[int, int] | None = None,
     ) -> None:
         """In memory."""
         self.contents[path] = content
@@ -58,6 +65,13 @@ class FilesAhead:
     def delete(self, path: str) -> None:
         """In memory."""
         self.contents[path] = None
+
+    def make_directory(self, path: str, *, like: str | None = None) -> None:
+        """Nothing: only files are looked at ahead."""
+
+    def remove_directory(self, path: str) -> bool:
+        """Never: only files are looked at ahead."""
+        return False
 
 
 class Runs:

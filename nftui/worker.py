@@ -18,6 +18,7 @@ from nftui.engine import codec
 from nftui.engine.aftermath import Aftermath
 from nftui.engine.follow import load
 from nftui.engine.journal import Entry, Journal, Phase
+from nftui.engine.leavings import needed, sweep
 from nftui.engine.records import read_record, record_sum, restored_bytes
 from nftui.engine.requests import FileRequests
 from nftui.engine.reserve import reserved
@@ -194,12 +195,23 @@ class Worker:
             code = ExitCode.DONE
         else:
             code = self._code(outcome)
+        if not outcome.standing:
+            self._sweep(plan)
         self._audit(plan, outcome, int(code))
         journal.write(Phase.END, outcome=outcome.name, reason=self.session.redact_text(outcome.reason), code=int(code),
                       standing=outcome.standing)  # fmt: skip
         if not outcome.standing:
             (self.directory / ENVIRONMENT).unlink(missing_ok=True)
         return int(code)
+
+    def _sweep(self, plan: Mapping[str, object]) -> None:
+        """Mounted files that nothing needs any more; what cannot be removed harms nobody, and is told."""
+        stages = codec.stages_from(plan.get("stages", []))
+        steps = [s for stage in stages for s in stage.steps] + [i.step for i in codec.items_from(plan.get("items", []))]
+        try:
+            sweep(steps, needed(self.state), self.session.context({}, self._progress).files)
+        except (NftuiError, OSError) as error:
+            self._note(self.session.redact_text(describe(error)))
 
     def _code(self, outcome: Outcome) -> ExitCode:
         """A run that was asked to be undone is done when it is; one that fell back has failed."""

@@ -9,6 +9,8 @@ from dataclasses import replace
 from functools import cache, partial
 from typing import Protocol
 
+from nftui.engine.own import ASSERTION as OWN_SERVICE
+from nftui.engine.own import own_users, read_own
 from nftui.model.advice import Assertion, Fragment
 from nftui.model.facts import FileFact, Live
 from nftui.model.host import Host
@@ -46,7 +48,9 @@ def container_assertions(
 ) -> list[Assertion]:
     """Of each service that nftui writes for: made with nftui's file, and under the limits of `services` (effective)."""
     found = []
-    for name in sorted({s for f in fragments for s, keys in f.services.items() if keys}):
+    written = tuple(fragments)
+    ours = own_users(written)  # asserted as a whole (own.py)
+    for name in sorted({s for f in written for s, keys in f.services.items() if keys} - set(ours)):
         memory, cpus = limits_of(services.get(name, {}))
         found.append(Assertion("made-with", f"{name}.files", override, {"service": name}, "high"))
         for field, value in (("memory_limit_bytes", memory), ("cpus", cpus)):
@@ -57,13 +61,15 @@ def container_assertions(
 
 def look(assertions: Iterable[Assertion], world: World) -> tuple[tuple[Drift, ...], tuple[Drift, ...]]:
     """What drifted, and what could not be read."""
-    running = {c.service: c for c in reversed(world.containers()) if c.running and not c.one_off}
+    containers = world.containers()
+    running = {c.service: c for c in reversed(containers) if c.running and not c.one_off}
     readers: dict[str, Reader] = {
         "file": lambda a: str(digest(world.file_fact(a.target).content)),
         "env-key": lambda a: str(get_key(world.file_fact(a.target).content, str(a.params["key"]))),
         "container": lambda a: _field(running.get(service_of(a)), name_of(a)),
         "made-with": lambda a: _made_with(running.get(service_of(a)), a.expected),
         "host": lambda a: _text(world.host.memory_bytes),
+        OWN_SERVICE: partial(read_own, containers),
     }
     same: dict[str, Same] = {"host": _same_memory}
     live = cache(world.probe_now)

@@ -10,22 +10,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nftui.engine.drift import container_assertions, look
-from nftui.engine.override import lineage_of, render_override
+from nftui.engine.override import lineage_of, merge_fragments, render_override
+from nftui.engine.own import is_job, own_assertions
 from nftui.engine.persist import KEY, Persistence, persistence
 from nftui.engine.place import not_ours
 from nftui.engine.planner import Standing
 from nftui.engine.prove import planned_file, prove
-from nftui.engine.state import InForce, ProjectState
+from nftui.engine.state import InForce, ProjectState, with_contents
 from nftui.engine.wiring import EngineLeftovers, FileWriter, ProjectCompose, ProjectEngine, Wiring
 from nftui.model.advice import Assertion
 from nftui.model.errors import UsageError
 from nftui.model.facts import Beside, Facts, FileFact
+from nftui.model.mounted import mounted_files
 from nftui.model.plan import Draft, digest
 from nftui.model.run import Drift
 from nftui.model.stack import Service
 from nftui.probes.beside import read_beside
 from nftui.probes.usage import oom_kills
 from nftui.steps.kind import Context
+from nftui.steps.own import is_done
 
 if TYPE_CHECKING:
     from nftui.engine.protocols import Registry
@@ -103,7 +106,7 @@ class Gatherer:
     def _files(self) -> dict[str, FileFact]:
         stack = self.wiring.stack
         env = str(Path(stack.invocation.directory) / ".env")
-        paths = {*stack.files, env, *self._keep(env).override.splitlines()}
+        paths = {*stack.files, env, *self._keep(env).override.splitlines(), *mounted_files(stack.base)}
         return {path: self.wiring.file_fact(path) for path in sorted(paths)}
 
     def _keep(self, env: str) -> Persistence:
@@ -122,7 +125,7 @@ class Gatherer:
         """What is in force, how it is kept, and what does not run as the files say."""
         stack, engine = self.wiring.stack, self.wiring.engine_facts
         state = self._state_for(engine.id if engine else "", stack.name, stack.invocation.directory)
-        in_force = state.in_force()
+        in_force = with_contents(state.in_force(), state.blobs)
         ours = {name for f in in_force.fragments for name in f.services}
         keep, shared = self._keep(str(Path(stack.invocation.directory) / ".env")), _shared(stack.services)
         near = ours | {n for o in self._registry().values() for n in o.applies(self.facts).services}
@@ -135,6 +138,7 @@ class Gatherer:
             pending=self.wiring.pending(),
             shared=shared,
             losses=self.wiring.losses(sorted(near)),
+            own=self._own(in_force),
         )
 
     def _stale(self, in_force: InForce, keep: Persistence, lineage: str) -> set[str]:
@@ -144,6 +148,18 @@ class Gatherer:
             return self.wiring.stale()
         with planned_file(wanted) as path:
             return self.wiring.stale(path)
+
+    def _own(self, in_force: InForce) -> dict[str, bool]:
+        """Those in force that are nftui's own and have a container; whether one of it runs, or did its job."""
+        names = {s.name for s in self.wiring.stack.services}
+        wanted = merge_fragments(in_force.fragments)
+        found: dict[str, bool] = {}
+        for container in self.wiring.containers() if set(wanted) - names else ():
+            name = container.service
+            if not container.one_off and name in wanted and name not in names:
+                job = is_job(wanted[name]) and is_done(container)
+                found[name] = found.get(name, False) or container.running or job
+        return found
 
     @property
     def _declared(self) -> dict[str, Mapping[str, object]]:
@@ -207,6 +223,7 @@ class Gatherer:
             if keep.mode == "env":
                 found.append(Assertion("env-key", keep.env, str(keep.value), {"key": KEY}, "high"))
             found += container_assertions(draft.fragments, self._effective or self._declared, keep.override)
+            found += own_assertions(draft.fragments, merge_fragments(draft.fragments), self.wiring.stack.base)
             found.append(Assertion("host", "host.memory_bytes", str(self.facts.host.memory_bytes)))
         return tuple(found)
 

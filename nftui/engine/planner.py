@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
+from nftui.engine import own
 from nftui.engine.budget import Budget, make_budget
 from nftui.engine.override import lineage_of, merge_fragments, render_override
 from nftui.engine.persist import KEY, Persistence
@@ -18,7 +19,6 @@ from nftui.model.choices import Choices, Selection
 from nftui.model.facts import Facts, Live
 from nftui.model.message import Message, msg
 from nftui.model.plan import Draft, FileChange, OptimizationPlan, Stage, StepSpec, Undo, digest
-from nftui.model.stack import Service
 from nftui.steps.envkeys import drop_key, get_key, set_key
 
 GRACE_S = 120
@@ -42,6 +42,8 @@ class Standing:
     """Service to services that share its namespaces or volumes: recreated with it (engine.md 7)."""
     losses: Mapping[str, tuple[Message, ...]] = field(default_factory=dict)
     """Service to what a recreate would take away from it for good: asked about (engine.md 7)."""
+    own: Mapping[str, bool] = field(default_factory=dict)
+    """Services of nftui's own that have a container, to whether it stands (a job: whether it ended well)."""
 
 
 @dataclass(slots=True)
@@ -193,18 +195,27 @@ def _stages(facts: Facts, standing: Standing, parts: _Parts) -> tuple[Stage, ...
     before = merge_fragments(standing.in_force.fragments)
     changed = {n for n in {*wanted, *before} if wanted.get(n) != before.get(n)}
     changed |= {n for n in wanted if n in standing.stale}
+    in_force = standing.in_force.fragments
+    ours = own.sort_out(facts, standing.own, wanted, before, parts.fragments, in_force)
+    parts.warnings += ours.warnings
+    parts.refusals += ours.refusals
+    mounted = own.mounted_changes(facts, parts.fragments)
     files = _files(facts, standing, parts.fragments, bool(wanted))
-    touched = _touched(facts, standing, changed, parts)
-    live = [s for s in parts.steps if s.service in touched]
+    touched = _touched(facts, standing, changed - ours.names, parts)
+    renewed = [*ours.start, *ours.recreate, *touched]
     steps = [
+        *own.write_steps(facts, parts.fragments, mounted),
         *_file_steps(files, facts.stack.files[:1]),
-        *_check_step(facts, files, {*touched, *changed}, set(standing.pending)),
-        *_recreate_steps(touched, standing),
-        *live,
+        *_check_step(facts, files, {*touched, *changed}, set(standing.pending), wanted),
+        *own.start_steps(ours, wanted),
+        *_recreate_steps([*ours.recreate, *touched], standing),
+        *(s for s in parts.steps if s.service in renewed),
+        *own.remove_steps(ours),
+        *own.leave_steps(facts, parts.fragments, in_force),
     ]
-    if not files and not touched:
+    if not steps:
         return ()
-    return (Stage("settings", tuple(steps), tuple(touched), tuple(files)),)
+    return (Stage("settings", tuple(steps), (*renewed, *ours.remove), (*mounted, *files)),)
 
 
 def _touched(facts: Facts, standing: Standing, changed: set[str], parts: _Parts) -> list[str]:
@@ -323,7 +334,9 @@ def _env_step(change: FileChange) -> StepSpec:
     )
 
 
-def _check_step(facts: Facts, files: list[FileChange], services: set[str], pending: set[str]) -> list[StepSpec]:
+def _check_step(
+    facts: Facts, files: list[FileChange], services: set[str], pending: set[str], wanted: own.Merged
+) -> list[StepSpec]:
     """Compose says what it would touch; it also recreates what depends on a recreated service, which nftui does not.
 
     What is `pending` in the operator's files it would touch with or without nftui.
@@ -337,26 +350,24 @@ def _check_step(facts: Facts, files: list[FileChange], services: set[str], pendi
             target="project",
             params={
                 "services": sorted(services),
-                "ignored": sorted((_dependents(facts, services) | _dependents(facts, pending)) - services),
+                "ignored": sorted(_dependents(facts, services | pending, wanted) - services),
             },
             summary=msg("check that Compose would touch nothing else"),
         )
     ]
 
 
-def _dependents(facts: Facts, services: set[str]) -> set[str]:
-    """Everything that depends on one of `services`, directly or not."""
+def _dependents(facts: Facts, services: set[str], wanted: own.Merged) -> set[str]:
+    """Everything that depends on one of `services`, directly or not, also by nftui's doing (`wanted`)."""
+    needs = {s.name: own.depends_on(s.config) for s in facts.stack.services}
+    for name, keys in wanted.items():
+        needs[name] = needs.get(name, set()) | own.depends_on(keys)
     found = set(services)
     while True:
-        more = {s.name for s in facts.stack.services if found & _dependencies(s)} - found
+        more = {name for name, others in needs.items() if found & others} - found
         if not more:
             return found
         found |= more
-
-
-def _dependencies(service: Service) -> set[str]:
-    declared = service.config.get("depends_on") or {}
-    return {str(name) for name in declared} if isinstance(declared, (Mapping, list, tuple)) else set()
 
 
 def _recreate_steps(touched: list[str], standing: Standing) -> list[StepSpec]:

@@ -10,7 +10,7 @@ from nftui.engine.journal import Journal, Phase, RunView
 from nftui.model.errors import NftuiError
 from nftui.model.message import msg
 from nftui.model.plan import Cancel, Resume, Stage, StepSpec
-from nftui.steps.kind import Context, Data, ForeignState, Found, Kinds
+from nftui.steps.kind import Context, Data, ForeignState, Found, HasUndoRank, Kinds, StepKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +64,16 @@ class Turned(Exception):
 def backward_order(stage: Stage, kinds: Kinds) -> list[StepSpec]:
     """How a stage is taken back: its own steps in reverse, then, in forward order, those that re-read the files.
 
-    So a service is recreated by files that are back already, and read back after that.
+    So a service is recreated by files that are back already, and read back after that; what others are routed to is
+    there before them, and goes after them.
     """
     files = [s for s in stage.steps if not kinds.of(s).reads_files]
-    return list(reversed(files)) + [s for s in stage.steps if kinds.of(s).reads_files]
+    others = [s for s in stage.steps if kinds.of(s).reads_files]
+    return list(reversed(files)) + sorted(others, key=lambda s: _rank(kinds.of(s)))
+
+
+def _rank(kind: StepKind) -> int:
+    return kind.undo_rank if isinstance(kind, HasUndoRank) else 0
 
 
 class Runner:

@@ -8,7 +8,7 @@ import os
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import cast
@@ -94,6 +94,17 @@ def fragment_from(data: Mapping[str, object]) -> Fragment:
         tuple(FileSet.from_json(f) for f in cast("list[Mapping[str, object]]", data.get("files", []))),
         {k: tuple(v) for k, v in cast("Mapping[str, list[str]]", data.get("own", {})).items()},
     )
+
+
+def with_contents(in_force: InForce, blobs: BlobStore) -> InForce:
+    """The same with the contents of mounted files, as far as the snapshot store has them whole."""
+    fragments = tuple(replace(f, files=tuple(_with_contents(s, blobs) for s in f.files)) for f in in_force.fragments)
+    return replace(in_force, fragments=fragments)
+
+
+def _with_contents(files: FileSet, blobs: BlobStore) -> FileSet:
+    found = {p: replace(f, content=blobs.get(f.digest)) for p, f in files.files.items() if blobs.whole(f.digest)}
+    return replace(files, files={**files.files, **found})
 
 
 class ProjectState:

@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 from nftui.engine.aftermath import RUN_LABEL, half_made, in_flight
 from nftui.model.errors import NftuiError
@@ -22,6 +23,7 @@ from nftui.probes.resolve import Background
 from nftui.probes.stack import StackReading
 from nftui.system.compose import ComposeCli, ComposeError
 from nftui.system.docker import DockerEngine, EngineError
+from nftui.system.durable import sync_directory
 from nftui.system.endpoint import resolve_endpoint
 from nftui.system.files import Attributes, FileError, LocalFiles, attributes_of
 from nftui.system.plugin import compose_plugin
@@ -192,8 +194,8 @@ class Wiring:
 
     def service(self, name: str) -> Service:
         """The service with the containers that it has now."""
-        service = self.stack.service(name) or Service(name)
-        return replace(service, containers=tuple(c for c in self.containers() if c.service == name))
+        containers = tuple(c for c in self.containers() if c.service == name)
+        return replace(self.stack.service(name) or _own_service(name, containers), containers=containers)
 
     def containers(self) -> list[Container]:
         """All containers of the project now."""
@@ -270,6 +272,17 @@ class Wiring:
         health.ease_stop(self.service(name), self.exec)
 
 
+def _own_service(name: str, containers: Sequence[Container]) -> Service:
+    """One of nftui's own, as its container tells: the operator's files do not have it."""
+    if not containers:
+        return Service(name)
+    from nftui import catalog
+
+    first = containers[0]
+    found = catalog.classify({"command": list(first.command)}, first.image)
+    return Service(name, found.role, image=first.image, version=found.version, environment=first.environment)
+
+
 class FileWriter:
     """Files as steps use them: mode given, owner and group taken from a file beside."""
 
@@ -285,21 +298,55 @@ class FileWriter:
         return attributes_of(path)
 
     def write(
-        self, path: str, content: bytes, *, mode: int, like: str | None = None, attributes: Attributes | None = None
+        self,
+        path: str,
+        content: bytes,
+        *,
+        mode: int,
+        like: str | None = None,
+        attributes: Attributes | None = None,
+        owner: tuple[int, int] | None = None,
     ) -> None:
         """Whole or not at all, with `attributes` exactly; without them an existing file keeps its own."""
-        self.files.write(path, content, attributes or (None if attributes_of(path) else _new(mode, like)))
+        self.files.write(path, content, attributes or (None if attributes_of(path) else _new(mode, like, owner)))
 
     def delete(self, path: str) -> None:
         """Remove the name."""
         self.files.delete(path)
 
+    def make_directory(self, path: str, *, like: str | None = None) -> None:
+        """With what is missing above it; whoever a service runs as can enter it.
 
-def _new(mode: int, like: str | None) -> Attributes:
-    """Those of a new file: owner and group of `like` where we may give a file away, else our own."""
-    owner = attributes_of(like) if like else None
+        An empty one that is there was perhaps made by a worker that died before it could give it away.
+        """
+        if os.path.isdir(path) and os.listdir(path):
+            return
+        above = os.path.dirname(path)
+        self.make_directory(above, like=like)
+        Path(path).mkdir(exist_ok=True)
+        wanted = _new(0o755, like, None)
+        os.chown(path, wanted.uid, wanted.gid)
+        os.chmod(path, wanted.mode)
+        sync_directory(Path(above))
+
+    def remove_directory(self, path: str) -> bool:
+        """False where something is in it."""
+        try:
+            os.rmdir(path)
+        except FileNotFoundError:
+            return True
+        except OSError:
+            return False
+        sync_directory(Path(path).parent)
+        return True
+
+
+def _new(mode: int, like: str | None, owner: tuple[int, int] | None) -> Attributes:
+    """Those of a new file: `owner`, else `like`'s, where we may give a file away; else our own."""
+    beside = attributes_of(like) if like else None
     own = (os.geteuid(), os.getegid())
-    uid, gid = (owner.uid, owner.gid) if owner and os.geteuid() == 0 else own
+    given = owner or ((beside.uid, beside.gid) if beside else own)
+    uid, gid = given if os.geteuid() == 0 else own
     return Attributes(mode, uid, gid)
 
 
@@ -325,6 +372,25 @@ class ProjectEngine:
         if self.wiring.engine is None:
             raise NftuiError(Message("The Docker engine does not answer; nothing was restarted."))
         self.wiring.engine.restart(container_id, grace_s)
+
+    def stop(self, container_id: str, grace_s: int) -> None:
+        """Stop it; it stays."""
+        self._must_answer().stop(container_id, grace_s)
+
+    def remove(self, container_id: str, grace_s: int) -> None:
+        """Stop and remove it with its nameless volumes; one that is gone is fine."""
+        engine = self._must_answer()
+        try:
+            engine.stop(container_id, grace_s)
+            engine.remove(container_id, volumes=True)
+        except EngineError as error:
+            if error.status != 404:
+                raise
+
+    def _must_answer(self) -> DockerEngine:
+        if self.wiring.engine is None:
+            raise NftuiError(Message("The Docker engine does not answer; nothing was changed."))
+        return self.wiring.engine
 
 
 class EngineLeftovers:
@@ -397,13 +463,16 @@ class ProjectCompose:
         """Recreate that service alone (engine.md 7)."""
         from nftui.probes.containers import companions
 
-        stack = self.wiring.stack
-        now = replace(stack, services=tuple(self.wiring.service(s.name) for s in stack.services))
-        beside = companions(now, service)
+        port = self._port()
+        # With nftui's file: a service may depend on one of nftui's own.
+        document = port.config(with_override=True)
+        names = [s.name for s in self.wiring.stack.services] + sorted(cast("dict[str, object]", document["services"]))
+        services = tuple(self.wiring.service(name) for name in dict.fromkeys(names))
+        beside = companions(replace(self.wiring.stack, services=services), service, document)
         leftovers = EngineLeftovers(self.wiring)
         leftovers.sweep()
         try:
-            self._port().up(service, scale=scale, grace_s=grace_s, force=force, companions=beside)
+            port.up(service, scale=scale, grace_s=grace_s, force=force, companions=beside)
         except NftuiError:
             leftovers.sweep()
             raise

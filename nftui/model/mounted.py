@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import cast
 
 FOLDER = "nftui"
@@ -18,6 +19,7 @@ FOLDER = "nftui"
 IGNORE = ".gitignore"
 IGNORED = b"*\n"
 """What stands in it: nothing of the folder belongs into a repository or a build context."""
+_DIRECTORY = re.compile("[0-9a-f]{16}")
 _PUBLIC, _SECRET = 0o644, 0o640
 
 
@@ -58,6 +60,14 @@ class MountedFile:
         owner = cast("list[int] | None", data["owner"])
         ids = (int(owner[0]), int(owner[1])) if owner else None
         return MountedFile(str(data["digest"]), None, bool(data["secret"]), ids)
+
+
+def mounted_files(base: str) -> list[str]:
+    """What lies in such directories in the project at `base`, in order; other things in the folder are not nftui's."""
+    folder = Path(base, FOLDER)
+    sets = (d for d in folder.glob("*/*") if _DIRECTORY.fullmatch(d.name))
+    found = [p for d in sets for p in d.rglob("*") if p.is_file()]
+    return sorted(str(p) for p in (*found, folder / IGNORE))
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,8 @@
 
 from nftui.steps.files import EnvKind, FileKind
 from nftui.steps.kind import Kinds
+from nftui.steps.mounted import MountedKind
+from nftui.steps.own import RemoveKind, StartKind
 from nftui.steps.project import ProjectCheckKind
 from nftui.steps.recreate import RecreateKind
 from nftui.steps.settings import PostgresSettingsKind
@@ -9,4 +11,8 @@ from nftui.steps.settings import PostgresSettingsKind
 
 def load_kinds() -> Kinds:
     """All kinds that this version can do and undo."""
-    return Kinds([FileKind(), EnvKind(), ProjectCheckKind(), RecreateKind(), PostgresSettingsKind()])
+    kinds = (
+        FileKind(), EnvKind(), MountedKind(), ProjectCheckKind(), StartKind(), RecreateKind(), RemoveKind(),
+        PostgresSettingsKind(),
+    )  # fmt: skip
+    return Kinds(kinds)

@@ -51,6 +51,19 @@ def wait_restored(step: StepSpec, before: Data, ctx: Context) -> None:
     _wait(step, lambda: _why_not(step.target, before, ctx) or (ctx.serving(step.target) if served else None), ctx)
 
 
+def wait_done(step: StepSpec, ctx: Context) -> None:
+    """Until a job has ended well; StepFailed where it ended otherwise. What it logs is progress."""
+    _wait(step, lambda: _not_done(step.target, ctx), ctx)
+
+
+def _not_done(service: str, ctx: Context) -> str | None:
+    found = containers_of(service, ctx)
+    if any(c.state in ("exited", "dead") and c.exit_code != 0 for c in found):
+        raise StepFailed(_failed(service, "it ended with an error", ctx))
+    done = bool(found) and all(c.state == "exited" for c in found)
+    return None if done else f"{service} is at work"
+
+
 def _wait(step: StepSpec, why_not: Callable[[], str | None], ctx: Context) -> None:
     last_sign, deadline = "", ctx.now() + step.stall_s
     while (reason := why_not()) is not None:

@@ -53,6 +53,10 @@ class EngineCalls(Protocol):
 
     def logs(self, container_id: str, lines: int) -> str: ...
     def restart(self, container_id: str, grace_s: int) -> None: ...
+    def stop(self, container_id: str, grace_s: int) -> None: ...
+    def remove(self, container_id: str, grace_s: int) -> None:
+        """Stop it, then remove it with its nameless volumes; one that is gone already is fine."""
+        ...
 
 
 class FileCalls(Protocol):
@@ -61,12 +65,29 @@ class FileCalls(Protocol):
     def read(self, path: str) -> bytes | None: ...
     def attributes(self, path: str) -> Attributes | None: ...
     def write(
-        self, path: str, content: bytes, *, mode: int, like: str | None = None, attributes: Attributes | None = None
+        self,
+        path: str,
+        content: bytes,
+        *,
+        mode: int,
+        like: str | None = None,
+        attributes: Attributes | None = None,
+        owner: tuple[int, int] | None = None,
     ) -> None:
-        """With `attributes` exactly those; else an existing file keeps its own, a new one gets `like`'s owner."""
+        """With `attributes` exactly those; else an existing file keeps its own, a new one gets `like`'s owner.
+
+        `owner` (user, group) goes before `like` where root asks for it.
+        """
         ...
 
     def delete(self, path: str) -> None: ...
+    def make_directory(self, path: str, *, like: str | None = None) -> None:
+        """With what is missing above it, for all to enter, `like`'s owner's."""
+        ...
+
+    def remove_directory(self, path: str) -> bool:
+        """True where it is gone; one that is not empty stays."""
+        ...
 
 
 class ArtefactCalls(Protocol):
@@ -142,6 +163,13 @@ class StepKind(Protocol):
     def undo(self, step: StepSpec, before: Data, ctx: Context) -> None:
         """Restore and prove it by reading back; raises NftuiError where it could not."""
         ...
+
+
+@runtime_checkable
+class HasUndoRank(Protocol):
+    """A kind that is taken back before (-1) or after (1) the others that re-read the files."""
+
+    undo_rank: int
 
 
 @runtime_checkable

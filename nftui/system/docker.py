@@ -158,6 +158,10 @@ class DockerEngine:
         """Stop (SIGKILL after `grace_s`) and start a container; returns when it has been started."""
         self.post(f"/containers/{quote(container, safe='')}/restart", {"t": str(grace_s)}, grace_s + 60)
 
+    def stop(self, container: str, grace_s: int) -> None:
+        """Stop a container (SIGKILL after `grace_s`); one that does not run is fine."""
+        self.post(f"/containers/{quote(container, safe='')}/stop", {"t": str(grace_s)}, grace_s + 60)
+
     def remove_volume(self, name: str) -> None:
         """Refused while a container, also a stopped one, names it."""
         self._act("DELETE", f"/volumes/{quote(name, safe='')}", None, TIMEOUT_S)

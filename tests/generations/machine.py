@@ -137,7 +137,14 @@ class Machine:
         return attributes_of(path)
 
     def write(
-        self, path: str, content: bytes, *, mode: int, like: str | None = None, attributes: Attributes | None = None
+        self,
+        path: str,
+        content: bytes,
+        *,
+        mode: int,
+        like: str | None = None,
+        attributes: Attributes | None = None,
+        owner: tuple[int, int] | None = None,
     ) -> None:
         """Whole."""
         Path(path).write_bytes(content)
@@ -145,6 +152,15 @@ class Machine:
     def delete(self, path: str) -> None:
         """The name."""
         Path(path).unlink(missing_ok=True)
+
+    def make_directory(self, path: str, *, like: str | None = None) -> None:
+        """Of nftui's own."""
+        Path(path).mkdir(parents=True, exist_ok=True)
+
+    def remove_directory(self, path: str) -> bool:
+        """True where it was empty."""
+        Path(path).rmdir()
+        return True
 
     # -- compose and engine
     def config_hashes(self, *, override: bool = True) -> Mapping[str, str]:
@@ -171,6 +187,8 @@ class Machine:
 
     def restart(self, container_id: str, grace_s: int) -> None:
         """Nothing connects here."""
+
+    stop = remove = restart
 
 
 def project_state(machine: Machine, state_root: Path) -> ProjectState:
