@@ -71,7 +71,14 @@ class World:
         return self.modes.get(path, Attributes(0o644, 0, 0, {})) if path in self.files else None
 
     def write(
-        self, path: str, content: bytes, *, mode: int, like: str | None = None, attributes: Attributes | None = None
+        self,
+        path: str,
+        content: bytes,
+        *,
+        mode: int,
+        like: str | None = None,
+        attributes: Attributes | None = None,
+        owner: tuple[int, int] | None = None,
     ) -> None:
         die = self.effect(f"write {path}")
         if self.refuse == "write " + path:
@@ -87,6 +94,12 @@ class World:
         self.files.pop(path, None)
         if die:
             raise Killed(path)
+
+    def make_directory(self, path: str, *, like: str | None = None) -> None:
+        pass
+
+    def remove_directory(self, path: str) -> bool:
+        return not any(name.startswith(f"{path}/") for name in self.files)
 
     # -- compose
     def config_hashes(self, *, override: bool = True) -> Mapping[str, str]:
@@ -119,6 +132,12 @@ class World:
 
     def restart(self, container_id: str, grace_s: int) -> None:
         self.effect(f"restart {container_id}")
+
+    def stop(self, container_id: str, grace_s: int) -> None:
+        self.effect(f"stop {container_id}")
+
+    def remove(self, container_id: str, grace_s: int) -> None:
+        self.effect(f"remove {container_id}")
 
     # -- live
     def probe(self, service: str, probe: str) -> Live:
