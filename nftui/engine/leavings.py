@@ -43,7 +43,8 @@ def _remove(step: StepSpec, files: Files) -> None:
     assert isinstance(wanted, Mapping)
     inside = [path for path in wanted if Path(path).is_relative_to(step.target)]
     for path in inside:
-        if digest(files.read(path)) == wanted[path]["digest"]:
+        # Where there is none, what a write that was cut off left of it goes.
+        if digest(files.read(path)) in (None, wanted[path]["digest"]):
             files.delete(path)
     folder = Path(step.target).parents[1]
     for directory in [*_between(inside, step.target), step.target, str(Path(step.target).parent)]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
@@ -19,10 +20,13 @@ from nftui.model.choices import Choices, Selection
 from nftui.model.facts import Facts, Live
 from nftui.model.message import Message, msg
 from nftui.model.plan import Draft, FileChange, OptimizationPlan, Stage, StepSpec, Undo, digest
+from nftui.model.stack import Role
 from nftui.steps.envkeys import drop_key, get_key, set_key
 
 GRACE_S = 120
 """The old container's stop timeout: data services need it for a shutdown checkpoint (engine.md 7)."""
+DOCKER_GRACE_S = 10.0
+"""Of a container that says nothing about it."""
 _DOWNTIME_S = 12.0
 """Predicted seconds of a recreate before this host has measured one: stop, start and health."""
 
@@ -208,7 +212,7 @@ def _stages(facts: Facts, standing: Standing, parts: _Parts) -> tuple[Stage, ...
         *_file_steps(files, facts.stack.files[:1]),
         *_check_step(facts, files, {*touched, *changed}, set(standing.pending), wanted),
         *own.start_steps(ours, wanted),
-        *_recreate_steps([*ours.recreate, *touched], standing),
+        *_recreate_steps(facts, [*ours.recreate, *touched], standing),
         *(s for s in parts.steps if s.service in renewed),
         *own.remove_steps(ours),
         *own.leave_steps(facts, parts.fragments, in_force),
@@ -370,7 +374,18 @@ def _dependents(facts: Facts, services: set[str], wanted: own.Merged) -> set[str
         found |= more
 
 
-def _recreate_steps(touched: list[str], standing: Standing) -> list[StepSpec]:
+def _grace_s(facts: Facts, name: str) -> int:
+    """A server may have data to save; an app that does not listen to its signal would only be down for longer."""
+    service = facts.stack.service(name)
+    if service is None:
+        return own.GRACE_S
+    if service.role not in (Role.APP, Role.CLIENT, Role.EXPORTER):
+        return GRACE_S
+    running = service.running.stop_grace_s if service.running else None
+    return max(1, math.ceil(running or service.stop_grace_s or DOCKER_GRACE_S))
+
+
+def _recreate_steps(facts: Facts, touched: list[str], standing: Standing) -> list[StepSpec]:
     forced = {n for names in standing.shared.values() for n in names}
     return [
         StepSpec(
@@ -378,7 +393,7 @@ def _recreate_steps(touched: list[str], standing: Standing) -> list[StepSpec]:
             kind="recreate",
             target=name,
             service=name,
-            params={"grace_s": GRACE_S, "force": name in forced},
+            params={"grace_s": _grace_s(facts, name), "force": name in forced},
             summary=msg("recreate {service}", service=name),
             downtime_s=_DOWNTIME_S,
             undo_after_write=Undo.BY_RESTART,

@@ -48,13 +48,16 @@ class Faulty(Nftui):
     fault: Fault | None = None
     project: str = ""
     extra: Mapping[str, str] = field(default_factory=dict)
+    package: Path = ROOT
+    """Where nftui is imported from."""
 
     def environment(self) -> dict[str, str]:
         # What a worker leaves must lie there for us to look at: no guardian brings it back.
-        found = {**super().environment(), "NFTUI_GUARDIAN": "none", **self.extra}
+        places = dict.fromkeys([str(self.package), str(ROOT)])
+        found = {**super().environment(), "NFTUI_GUARDIAN": "none", "PYTHONPATH": os.pathsep.join(places), **self.extra}
         if self.fault is not None:
             found |= {"NFTUI_TEST_FAULT": self.fault.encode(), "NFTUI_TEST_PROJECT": self.project}
-            found["PYTHONPATH"] = os.pathsep.join([str(INJECT), str(ROOT)])
+            found["PYTHONPATH"] = os.pathsep.join([str(INJECT), *places])
         return found
 
 
@@ -70,6 +73,7 @@ class Bed:
     lives: int = 0
     first_env: bytes = b""
     extra: dict[str, str] = field(default_factory=dict)
+    package: Path = ROOT
 
     @property
     def log(self) -> Path:
@@ -79,7 +83,7 @@ class Bed:
     @property
     def nftui(self) -> Faulty:
         """The command without a fault."""
-        return Faulty(self.stack.directory, self.state, None, self.stack.project, self.extra)
+        return Faulty(self.stack.directory, self.state, None, self.stack.project, self.extra, self.package)
 
     def new_life(self) -> None:
         """Forget every run: the stack must be as it was before the first."""
@@ -150,7 +154,7 @@ class Bed:
         """A new stack in the same place, whatever a failed trial left."""
         remove_by_label(self.stack)
         for path in self.stack.directory.glob("*nftui*"):
-            path.unlink()
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
         (self.stack.directory / ".env").write_bytes(self.first_env)
         self.new_life()
         self.stack.up()

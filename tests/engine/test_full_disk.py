@@ -85,12 +85,25 @@ class Filled:
         return self.real.attributes(self.path(path))
 
     def write(
-        self, path: str, content: bytes, *, mode: int, like: str | None = None, attributes: Attributes | None = None
+        self,
+        path: str,
+        content: bytes,
+        *,
+        mode: int,
+        like: str | None = None,
+        attributes: Attributes | None = None,
+        owner: tuple[int, int] | None = None,
     ) -> None:
         self.count += 1
         if self.count == self.at:
             fill(self.place)
         self.real.write(self.path(path), content, mode=mode, like=like, attributes=attributes)
+
+    def make_directory(self, path: str, *, like: str | None = None) -> None:
+        self.real.make_directory(self.path(path), like=like)
+
+    def remove_directory(self, path: str) -> bool:
+        return self.real.remove_directory(self.path(path))
 
     def delete(self, path: str) -> None:
         self.real.delete(self.path(path))

@@ -11,12 +11,14 @@ import pytest
 from nftui.engine.journal import Journal, Phase, read_journal
 from nftui.engine.leavings import sweep
 from nftui.engine.runner import Options, Outcome, Runner, backward_order
+from nftui.engine.wiring import FileWriter
 from nftui.model.message import msg
 from nftui.model.mounted import FileSet, MountedFile
 from nftui.model.plan import Stage, StepSpec, Undo, digest
 from nftui.model.stack import Container
 from nftui.steps import load_kinds
 from nftui.system.blobs import BlobStore
+from nftui.system.files import LocalFiles
 from tests.engine.test_runner import MortalJournal, Quiet
 from tests.engine.world import ENV, OVERRIDE, Killed, World
 
@@ -218,3 +220,13 @@ def test_every_crash_point_ends_old_or_new(tmp_path: Path, where: str, turn: boo
         assert (outcome is None) != turn or where.startswith("effect"), (point, outcome)
         assert is_new(world) if outcome is None else is_old(world), (where, point, world.effects, world.others)
         assert not world.unrouted, (where, point, world.unrouted)
+
+
+def test_what_a_cut_off_write_left_goes_with_its_directory(tmp_path: Path) -> None:
+    step = mounted(FileSet("pool", {"conf": MountedFile.of("new")}), goes=False)
+    params = {"files": {f"{tmp_path}/nftui/pool/{'0' * 16}/conf": {"digest": digest(b"new")}}}
+    half = tmp_path / "nftui" / "pool" / ("0" * 16) / ".nftui-conf.0123abcd.tmp"
+    half.parent.mkdir(parents=True)
+    half.touch()
+    sweep([replace(step, target=str(half.parent), params=params)], set(), FileWriter(LocalFiles()))
+    assert not list(tmp_path.iterdir())
