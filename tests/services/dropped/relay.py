@@ -29,7 +29,9 @@ class Relay:
     summary = msg("A cache beside the app.")
     risk = Risk.MEDIUM
     needs: tuple[str, ...] = ()
-    knobs = (Knob("size", Kind.ENUM, msg("Size"), msg("A test chooses it."), "a test", choices=SIZES),)
+    knobs: tuple[Knob, ...] = (
+        Knob("size", Kind.ENUM, msg("Size"), msg("A test chooses it."), "a test", choices=SIZES),
+    )
 
     def applies(self, facts: Facts) -> Applicability:
         """Everywhere."""
