@@ -13,7 +13,10 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
-_HIDDEN = ("COMPOSE_FILE", "COMPOSE_PROFILES", "COMPOSE_PROJECT_NAME", "NFTUI_STATE_DIR")
+_HIDDEN = (
+    "COMPOSE_FILE", "COMPOSE_PROFILES", "COMPOSE_PROJECT_NAME", "NFTUI_STATE_DIR",
+    "PYTHONDONTWRITEBYTECODE",  # an installed nftui has its bytecode beside it
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nftui.engine.budget import HEADROOM, Budget, make_budget, needs_of, total_bytes
@@ -194,8 +194,8 @@ def test_a_knob_moves_the_bar(world: tuple[Facts, tuple[Demand, ...]], more: int
     rest = tuple(d for d in demands if d.service != moved.name)
     low = make_budget(known, (*rest, Demand("o", moved.name, 0, 8 * GIB, 0)))
     high = make_budget(known, (*rest, Demand("o", moved.name, 8 * GIB + more, 8 * GIB + more, 0)))
-    assume("Switch off" not in texts(high))
-    assert given_to(high)[moved.name] >= given_to(low)[moved.name] + min(more, 8 * GIB + more - 8 * GIB)
+    asked = 8 * GIB + more if "Switch off" not in texts(high) else 0  # else floors are cut, each by its weight
+    assert given_to(high)[moved.name] >= max(given_to(low)[moved.name], asked)
     others = [n for n in given_to(low) if n != moved.name]
     assert all(given_to(high)[n] <= given_to(low)[n] + 16 * MIB for n in others)
 

@@ -29,6 +29,7 @@ from nftui.model.knobs import Kind, Knob
 from nftui.model.message import Message, msg
 from nftui.model.plan import StepSpec
 from nftui.model.stack import Container, Engine, Invocation, ProjectRequest, Service, Stack
+from nftui.probes.resolve import Background
 from nftui.session import Session
 from nftui.steps.envkeys import get_key
 from nftui.steps.kind import Context
@@ -224,7 +225,10 @@ class FakeGatherer(Gatherer):
         paths = [str(self.machine.directory / n) for n in names]
         self.facts = Facts(Host(1 << 30), self.stack, ENGINE,
                            files={p: FileFact(p, self.machine.read(p), 0o644) for p in paths})  # fmt: skip
-        self.wiring.__dict__ |= {"stack": self.stack, "_engine": EngineError("engine-missing", msg("none"))}
+        self.wiring.__dict__ |= {
+            "stack": self.stack,
+            "_asked": Background(lambda: EngineError("engine-missing", msg("none"))),
+        }
         self.live_read = True
         self.__dict__.pop("standing", None)
         return self.facts
