@@ -5,8 +5,13 @@ from __future__ import annotations
 import os
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 pytest_plugins = ["tests.stack.fixtures"]
+
+# No test asserts a time: a busy machine is not a reason for a property to fail.
+settings.register_profile("nftui", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("nftui")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -169,25 +169,6 @@ def test_an_undo_that_fails_says_what_stands_and_can_be_run_again(bed: Bed, proj
     FIGURES.count("undo fails", "said what stands, then back")
 
 
-def test_a_rollback_is_not_called_one_before_the_old_values_run(bed: Bed) -> None:
-    """The server says otherwise, by the operator's own ALTER SYSTEM: that is no state of before."""
-    old = bed.picture()
-    bed.new_life()
-    assert bed.nftui(*APPLY).code == 0
-    with bed.stack.postgres() as connection:
-        connection.execute("ALTER SYSTEM SET work_mem = '11MB'")
-    back = bed.nftui(*ROLLBACK)
-    assert back.code == 5 and back.json["outcome"] == "failed" and "work_mem" in back.out, back.out + back.err
-    assert back.json["standing"] == ["postgres"], back.out
-    with bed.stack.postgres() as connection:
-        connection.execute("ALTER SYSTEM RESET work_mem")
-        connection.execute("SELECT pg_reload_conf()")
-    again = bed.nftui(*ROLLBACK)
-    assert again.code == 0 and again.json["outcome"] == "rolled-back", again.out + again.err
-    assert not bed.judge(old) and not bed.invariants(0)
-    FIGURES.count("old values do not run", "said what stands, then back")
-
-
 def test_an_automatic_way_back_is_a_failure_by_its_code(bed: Bed) -> None:
     old = bed.picture()
     bed.new_life()
