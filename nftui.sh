@@ -120,6 +120,8 @@ install() {
   "$python" -I -m venv --clear "$venv" >&2 || die "could not make the Python environment in $venv"
   download "$venv" "$checkout" "$log"
   echo "$checkout" >"$("$venv/bin/python" -I -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/nftui-checkout.pth"
+  # Bytecode, for an environment that forbids to write it later; a checkout that cannot be written to does without.
+  "$venv/bin/python" -I -m compileall -q "$checkout/nftui" >/dev/null 2>&1 || :
   stamp_of "$venv" "$checkout" >"$venv/nftui-stamp.new"
   mv "$venv/nftui-stamp.new" "$venv/nftui-stamp" # last: what was interrupted has none
 }

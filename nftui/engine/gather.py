@@ -26,6 +26,7 @@ from nftui.model.plan import Draft, digest
 from nftui.model.run import Drift
 from nftui.model.stack import Service
 from nftui.probes.beside import read_beside
+from nftui.probes.resolve import Background
 from nftui.probes.usage import oom_kills
 from nftui.steps.kind import Context
 from nftui.steps.own import is_done
@@ -127,6 +128,7 @@ class Gatherer:
         state = self._state_for(engine.id if engine else "", stack.name, stack.invocation.directory)
         in_force = with_contents(state.in_force(), state.blobs)
         ours = {name for f in in_force.fragments for name in f.services}
+        pending = Background(self.wiring.pending)  # Compose takes its time: both comparisons at once
         keep, shared = self._keep(str(Path(stack.invocation.directory) / ".env")), _shared(stack.services)
         near = ours | {n for o in self._registry().values() for n in o.applies(self.facts).services}
         near |= {other for name in near for other in shared.get(name, ())}
@@ -135,7 +137,7 @@ class Gatherer:
             lineage=state.lineage,
             keep=keep,
             stale=frozenset(self._stale(in_force, keep, state.lineage) & ours),
-            pending=self.wiring.pending(),
+            pending=pending.result(),
             shared=shared,
             losses=self.wiring.losses(sorted(near)),
             own=self._own(in_force),

@@ -16,6 +16,7 @@ from nftui.model.errors import NftuiError
 from nftui.model.facts import FileFact, Live
 from nftui.model.message import Message
 from nftui.model.stack import Container, Engine, Invocation, ProjectRequest, Service, Stack
+from nftui.probes.asked import AskedOnce
 from nftui.probes.inspected import PROJECT
 from nftui.probes.project import find_project
 from nftui.probes.reader import read_project
@@ -208,13 +209,19 @@ class Wiring:
         """Whether anything of the project runs: where nothing does, nothing can differ."""
         return any(s.running for s in self.stack.services)
 
+    @cached_property
+    def _looking(self) -> ComposeCli:
+        """Compose for comparing what runs with the files: this reading asks each question once."""
+        assert self.compose is not None
+        return replace(self.compose, commands=AskedOnce(self.commands))
+
     def pending(self) -> Mapping[str, tuple[str, ...]]:
         """Services that differ from the operator's files, and not by nftui."""
         if not self.engine or not self.compose or not self._runs:
             return {}
         from nftui.probes.containers import pending_changes
 
-        return pending_changes(self.stack, self.compose, self.engine)
+        return pending_changes(self.stack, self._looking, self.engine)
 
     def stale(self, override: str | None = None) -> set[str]:
         """Services whose container is not what the files describe: the operator's, and `override` or nftui's own."""
@@ -222,7 +229,7 @@ class Wiring:
             return set()
         from nftui.probes.containers import stale_services
 
-        return set(stale_services(self.stack, self.compose, override))
+        return set(stale_services(self.stack, self._looking, override))
 
     def losses(self, names: Iterable[str]) -> dict[str, tuple[Message, ...]]:
         """What a recreate would take away for good, by service; those that lose nothing are left out."""
