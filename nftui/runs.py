@@ -180,19 +180,23 @@ class Runs:
         None where no run stands: the project is as it was before nftui already.
         """
         self.session.gatherer.must_be_ours(self.state)
-        self._finish_committed()
+        finished = self._finish_committed()
+        if finished is not None and self.run_status(finished).kind == "rollback":
+            return finished  # it is what was asked for: no other run goes with it
         cut_off = self.cut_off(snapshot)
         if cut_off is not None:
             return self._recover(cut_off, resume=False, force=force)
         chain = self.to_take_back(snapshot)
         return self._start_rollback(chain, force=force) if chain else None
 
-    def _finish_committed(self) -> None:
-        """Nothing of a committed run is left to do but to say so; then it stands, and is taken back as one."""
+    def _finish_committed(self) -> str | None:
+        """The committed run that was cut off, ended: nothing of it is left to do but to say so. None without one."""
         found = self._cut_off()
-        if found is not None and self._committed(found):
-            for _status in self.follow(self._recover(found, resume=True)):
-                pass
+        if found is None or not self._committed(found):
+            return None
+        for _status in self.follow(self._recover(found, resume=True)):
+            pass
+        return found.name
 
     def cut_off(self, snapshot: str | None = None) -> Path | None:
         """The cut-off run that a rollback to `snapshot` finishes first; raises while a run is in the way."""

@@ -7,12 +7,15 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from nftui.engine.journal import Journal, Phase
+from nftui.guardian import NOTE
 from nftui.model.choices import Choices
 from nftui.model.errors import DriftError
 from nftui.session import Session
@@ -155,6 +158,40 @@ def test_an_edit_that_a_repair_overwrote_needs_force_on_the_way_back(
     assert run is not None and operator.files() == operator.seen[NOTHING]
     (note,) = operator.session().runs.run_status(run).notes
     assert "overwritten" in note and operator.session().state.blobs.whole(note.rpartition("/")[2].rstrip("."))
+
+
+class CutOff(BaseException):
+    """Where the worker's life ends."""
+
+
+def test_a_rollback_cut_off_after_its_commit_is_finished_and_no_other_run_goes_with_it(
+    memory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    operator = Operator(Path(tempfile.mkdtemp(dir=memory)), b"A=1\n")
+    monkeypatch.setattr("nftui.orders.open_session", lambda project: operator.session())
+    operator.do("apply A")
+    after_a = operator.files()
+    operator.do("apply B")
+    write = Journal.write
+
+    def cut(journal: Journal, phase: Phase, *args: Any, **data: Any) -> Any:
+        if phase is Phase.END:
+            raise CutOff
+        return write(journal, phase, *args, **data)
+
+    with monkeypatch.context() as patch, pytest.raises(CutOff):
+        patch.setattr(Journal, "write", cut)
+        operator.session().runs.start_rollback()
+    state = operator.session().state
+    for path in (state.root / "lock.json", state.runs()[-1] / NOTE):
+        path.unlink()  # their owner is dead in the story, and this process
+    assert operator.files() == after_a
+    cut_off = state.runs()[-1].name
+    shown = operator.session().history.way_back()
+    assert shown is not None and shown.runs == (cut_off,)
+    assert operator.session().runs.start_rollback() == cut_off
+    assert operator.session().runs.run_status(cut_off).outcome == "rolled-back"
+    assert operator.files() == after_a and len(operator.session().state.standing()) == 1
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
