@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from nftui.engine import prune, removal, verify
-from nftui.engine.records import must_be_whole, read_record, taken_back, unfinished
+from nftui.engine.records import losses, must_be_whole, read_record, taken_back, unfinished
 from nftui.engine.runner import BackItem
 from nftui.engine.state import ProjectLock, ProjectState
 from nftui.model.artefact import Artefact
 from nftui.model.errors import NftuiError, UsageError
 from nftui.model.message import msg
-from nftui.model.plan import FileChange, Undo
+from nftui.model.plan import FileChange
 from nftui.model.run import Damage, Pruning, RunStatus, SnapshotInfo, WayBack
 from nftui.probes.project import OVERRIDE_NAME
 from nftui.steps import load_kinds
@@ -130,16 +130,12 @@ class History:
         down = [i.step for i in items if i.step.downtime_s and i.step.service]
         services = tuple(dict.fromkeys(str(step.service) for step in down))
         gone = self.session.gatherer.wiring.layer_losses(services)
-        lossy = [
-            msg("{step}: cannot be taken back whole", step=str(i.step.summary))
-            for i in items
-            if i.step.undo_after_write in (Undo.LOSSY, Undo.IMPOSSIBLE)
-        ]
         return WayBack(
             runs=tuple(names), generation=generation, files=files, services=services,
             downtime_s=sum(step.downtime_s for step in down), steps=tuple(i.step.summary for i in items),
             foreign=tuple(self.session.runs.foreign(items)), merged=merged,
-            losses=(*lossy, *(message for name in services for message in gone.get(name, ()))),
+            losses=(*(loss for name in names for loss in losses(self.state, name)),
+                    *(message for name in services for message in gone.get(name, ()))),
         )  # fmt: skip
 
     def _restored(self, items: Sequence[BackItem]) -> tuple[tuple[FileChange, ...], tuple[str, ...]]:

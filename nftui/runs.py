@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nftui.engine import codec, records, space
+from nftui.engine.consent import NO_CONSENT, Consent, refusals
 from nftui.engine.follow import is_starting, run_status
 from nftui.engine.journal import Phase, RunView, read_journal
-from nftui.engine.records import must_be_whole, taken_back
+from nftui.engine.records import data_places, losses, must_be_whole, taken_back
 from nftui.engine.requests import new_request
 from nftui.engine.runner import BackItem
 from nftui.engine.state import ProjectState, must_be_writable, owner_text, write_json
 from nftui.model.errors import CutOffError, DriftError, LockedError, UsageError
 from nftui.model.message import Message, msg
 from nftui.model.plan import Plan
-from nftui.model.run import ProjectStatus, RunStatus
+from nftui.model.run import Authority, ProjectStatus, RunStatus
 from nftui.model.stack import Problem
 from nftui.steps import load_kinds
 from nftui.steps.kind import FileCalls, Found, RestoresFile
@@ -94,8 +97,11 @@ class Runs:
         settle_s: float = 10.0,
         files_only: bool = False,
         force: bool = False,
+        consent: Consent = NO_CONSENT,
     ) -> str:
         """Start the worker in its own process; return the run's id."""
+        for refusal in refusals(plan.draft, consent, confirm=confirm_within_s is not None, files_only=files_only):
+            raise UsageError(refusal)
         self._may_apply(plan, files_only=files_only, force=force)
         options = {"confirm_within_s": confirm_within_s, "wait_quiet_s": wait_quiet_s, "settle_s": settle_s,
                    "files_only": files_only, "force": force}  # fmt: skip
@@ -127,6 +133,8 @@ class Runs:
         space.must_fit([room, *space.of_files(plan.draft.files)])
         if facts.engine is not None and not facts.engine.local:
             raise UsageError(msg("The engine is on another machine; apply there."))
+        if os.geteuid() != 0 and any(stage.commit_point for stage in plan.draft.stages):
+            raise UsageError(msg("Data is copied with its owners and attributes, so this plan needs root."))
 
     def current(self) -> Path | None:
         """The run that is starting, goes on, or was cut off; None where there is none."""
@@ -185,6 +193,7 @@ class Runs:
             return finished  # it is what was asked for: no other run goes with it
         cut_off = self.cut_off(snapshot)
         if cut_off is not None:
+            self._must_accept_losses([cut_off.name], force=force)
             return self._recover(cut_off, resume=False, force=force)
         chain = self.to_take_back(snapshot)
         return self._start_rollback(chain, force=force) if chain else None
@@ -226,7 +235,14 @@ class Runs:
     def _committed(self, directory: Path) -> bool:
         return RunView(read_journal(directory / "journal.jsonl")).find(Phase.COMMIT) is not None
 
+    def _must_accept_losses(self, runs: Sequence[str], *, force: bool) -> None:
+        """Nothing lossy without consent (engine.md 5): refused with what would be lost, nothing touched."""
+        lost = [str(loss) for run in runs for loss in losses(self.state, run)]
+        if lost and not force:
+            raise UsageError(msg("{losses} Nothing was touched; consent with rollback --force.", losses=" ".join(lost)))
+
     def _start_rollback(self, chain: Sequence[tuple[int, str]], *, force: bool) -> str:
+        self._must_accept_losses([name for _, name in reversed(chain)], force=force)
         items = [item for _, name in reversed(chain) for item in taken_back(self.state, name)]
         names = [name for _, name in chain]
         must_be_whole(self.state, items, names)
@@ -350,7 +366,9 @@ class Runs:
             return self._unfinished(current, in_force.generation)
         drifted, unknown = self.session.gatherer.drift(in_force)
         hint = "Take everything back with 'nftui rollback', or repair what is named." if drifted else ""
-        return ProjectStatus("idle", in_force.run, in_force.generation, drifted, unknown, hint=hint)
+        return ProjectStatus(
+            "idle", in_force.run, in_force.generation, drifted, unknown, hint=hint, data=self._data(None)
+        )
 
     @property
     def reboot_hint(self) -> Message | None:
@@ -367,7 +385,20 @@ class Runs:
             owner=owner_text(self.state.root / "lock.json").removeprefix(": ") if live else "",
             hint=str(self.reboot_hint or "") if status.state == "awaiting-confirm" else "",
             confirm_left_s=status.confirm_left_s,
+            data=self._data(current),
         )
+
+    def _data(self, current: Path | None) -> tuple[Authority, ...]:
+        """The newest word on each data set: of what stands, then of the run that goes on or was cut off."""
+        runs = [name for _, name in self.state.standing()] + ([current.name] if current else [])
+        found = {a.dataset: a for run in runs for a in self._places(run)}
+        return tuple(found[name] for name in sorted(found))
+
+    def _places(self, run: str) -> tuple[Authority, ...]:
+        """Nothing of a run that has not begun, or whose records are damaged: `snapshots verify` tells of those."""
+        with suppress(UsageError):
+            return data_places(self.state, run)
+        return ()
 
 
 _NO_DOCKER = ("engine-missing", "engine-down", "engine-permission", "engine-slow", "engine-refused", "compose-missing")

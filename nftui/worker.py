@@ -131,7 +131,8 @@ class Worker:
         return Runner(
             journal, codec.stages_from(plan.get("stages", [])), self.kinds, ctx,
             FileRequests(self.directory / "requests", journal),
-            Options(None if seconds is None else float(str(seconds)), self.session.boot_time, self.session.boot_id),
+            Options(None if seconds is None else float(str(seconds)), self.session.boot_time, self.session.boot_id,
+                    lossy=bool(self.recovery.get("force"))),
             self.session.redact_text,
         )  # fmt: skip
 
@@ -143,7 +144,7 @@ class Worker:
         goes_on = plan["kind"] != "rollback" and not turn and not runner.view.turned
         Aftermath(self.directory.name, former, self.session.gatherer.leftovers, self._note).settle(goes_on=goes_on)
         if turn:
-            runner.journal.write(Phase.TURN, reason="the run was cut off; taken back")
+            runner.turn("the run was cut off; taken back")
 
     def _note(self, text: str) -> None:
         self._journal.write(Phase.NOTE, text=text)
@@ -185,14 +186,10 @@ class Worker:
     def _end(self, journal: Journal, plan: Mapping[str, object], outcome: Outcome | None) -> int:
         if journal.reserve:
             journal.reserve.give_journal()
+        if outcome is None or outcome.name == "partial":
+            self._commit(journal, plan, outcome)
         if outcome is None:
-            if not any(e.phase is Phase.COMMIT for e in journal.entries):
-                journal.write(Phase.COMMIT)
-            rolled = plan["kind"] == "rollback"
-            standing = InForce.from_json(cast("Mapping[str, object]", plan["commit"]))
-            self.state.commit(standing if rolled else replace(standing, run=self.directory.name))
-            outcome = Outcome("rolled-back" if rolled else "applied")
-            code = ExitCode.DONE
+            outcome, code = Outcome("rolled-back" if plan["kind"] == "rollback" else "applied"), ExitCode.DONE
         else:
             code = self._code(outcome)
         if not outcome.standing:
@@ -213,10 +210,22 @@ class Worker:
         except (NftuiError, OSError) as error:
             self._note(self.session.redact_text(describe(error)))
 
+    def _commit(self, journal: Journal, plan: Mapping[str, object], outcome: Outcome | None) -> None:
+        """What stands becomes a generation: all of the plan, or what lies before the last commit point crossed."""
+        if not any(e.phase is Phase.COMMIT for e in journal.entries):
+            journal.write(Phase.COMMIT)
+        parts = cast("Mapping[str, Mapping[str, object]]", plan.get("partial", {}))
+        whole = cast("Mapping[str, object]", plan["commit"])
+        standing = InForce.from_json(whole if outcome is None else parts[str(outcome.kept)])
+        rolled = plan["kind"] == "rollback"
+        self.state.commit(standing if rolled else replace(standing, run=self.directory.name))
+
     def _code(self, outcome: Outcome) -> ExitCode:
         """A run that was asked to be undone is done when it is; one that fell back has failed."""
         if outcome.standing:
             return ExitCode.CUT_OFF
+        if outcome.name == "partial":
+            return ExitCode.PARTIAL
         asked = bool(self.recovery) and self.recovery.get("asked", True) and self.recovery.get("resume") is not True
         return ExitCode.DONE if asked else ExitCode.FAILED
 

@@ -119,7 +119,11 @@ def files(changes: Sequence[FileChange]) -> list[Json]:
 
 
 def _stage(stage: Stage) -> Json:
-    return {"id": stage.id, "commit_point": stage.commit_point, "steps": [_step(s) for s in stage.steps]}
+    return {
+        "id": stage.id, "commit_point": stage.commit_point, "fence": stage.fence,
+        "loss": tr(stage.loss) if stage.loss else None, "backup": plain(stage.backup),
+        "steps": [_step(s) for s in stage.steps],
+    }  # fmt: skip
 
 
 def _step(step: StepSpec) -> Json:
@@ -177,6 +181,7 @@ def status(found: ProjectStatus) -> Json:
         "repairs": [{"target": d.target, "command": d.repair} for d in found.drift if d.repair],
         "unknown": [_drift(d) for d in found.unknown],
         "owner": found.owner, "hint": found.hint, "confirm_left_seconds": found.confirm_left_s,
+        "data": [{"dataset": a.dataset, "whole": a.whole, "other": a.other} for a in found.data],
     }  # fmt: skip
 
 

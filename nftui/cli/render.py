@@ -15,7 +15,7 @@ from nftui.model.facts import Facts, Live
 from nftui.model.findings import Evidence, Finding, Level
 from nftui.model.host import Host
 from nftui.model.message import Message
-from nftui.model.plan import Draft, OptimizationPlan, Plan
+from nftui.model.plan import Draft, OptimizationPlan, Plan, Stage
 from nftui.model.run import Damage, Drift, ProjectStatus, Pruning, RunStatus, SnapshotInfo, WayBack
 from nftui.model.stack import Service
 from nftui.model.units import human_days, human_seconds, human_size
@@ -161,6 +161,18 @@ def _steps(draft: Draft) -> Iterator[Line]:
     for number, step in enumerate(draft.steps, 1):
         down = "  " + _("{time} down").format(time=human_seconds(step.downtime_s)) if step.downtime_s else ""
         yield f"  {number}. {tr(step.summary)}{down}  [{step.undo_after_write}]"
+    for stage in (s for s in draft.stages if s.commit_point):
+        yield from _commit_point(stage)
+
+
+def _commit_point(stage: Stage) -> Iterator[Line]:
+    """What the operator consents to with a stage that cannot simply be taken back."""
+    backup = f"{stage.backup.place} ({stage.backup.proof})" if stage.backup else _("none that was proven")
+    yield (_("{stage} is a commit point. Backup: {backup}.").format(stage=stage.id, backup=backup), "yellow")
+    if stage.fence:
+        yield "  " + _("With --confirm-within its writers stay stopped until it is confirmed: count that as downtime.")
+    if stage.loss:
+        yield "  " + tr(stage.loss)
 
 
 def summary(draft: Draft, warnings: Iterable[str]) -> Iterator[Line]:
@@ -228,6 +240,10 @@ def status(found: ProjectStatus) -> Iterator[Line]:
     )
     yield from (line for d in found.drift for line in _drift(d))
     yield from ((_("cannot be read now: {target}").format(target=d.target), "dim") for d in found.unknown)
+    for item in found.data:
+        yield _("{dataset} lies in {whole}; {other} is not the whole one.").format(
+            dataset=item.dataset, whole=item.whole, other=item.other
+        )
     if found.hint:
         yield found.hint
 

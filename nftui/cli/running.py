@@ -12,14 +12,13 @@ from nftui.cli.following import Detached, Follower
 from nftui.cli.i18n import _, tr
 from nftui.cli.planfile import SavedPlan, load_plan, must_be_here, must_fit
 from nftui.cli.planning import given_plan_options, read_choices
+from nftui.engine.consent import Consent, refusals
 from nftui.model.choices import Selection
 from nftui.model.errors import ExitCode, UsageError
 from nftui.model.message import Message, msg
-from nftui.model.plan import Plan, Undo
+from nftui.model.plan import Plan
 from nftui.model.run import RunStatus
 from nftui.system.bootunit import unit_text
-
-_NO_WAY_BACK = (Undo.LOSSY, Undo.IMPOSSIBLE)
 
 
 # -- apply ------------------------------------------------------------------------------------------------------
@@ -100,11 +99,14 @@ def _judge_plan(ctx: Context, plan: Plan) -> None:
     """What would be refused anyway is said before the question."""
     if plan.draft.refusals:
         raise UsageError(plan.draft.refusals[0])
-    lossy = [s for s in plan.draft.steps if s.undo in _NO_WAY_BACK or s.undo_after_write in _NO_WAY_BACK]
-    named = [*(f"{s.id} ({tr(s.summary)})" for s in lossy), *(tr(loss) for loss in plan.draft.losses)]
-    if named and not ctx.args.accept_irreversible:
-        steps = "; ".join(named)
-        raise UsageError(msg("Without an exact way back: {steps}. Consent with --accept-irreversible.", steps=steps))
+    args = ctx.args
+    confirm = args.confirm_within is not None
+    for refusal in refusals(plan.draft, _consent(ctx), confirm=confirm, files_only=args.files_only):
+        raise UsageError(refusal)
+
+
+def _consent(ctx: Context) -> Consent:
+    return Consent(ctx.args.accept_irreversible, ctx.args.without_backup)
 
 
 def _declined(ctx: Context) -> int:
@@ -121,6 +123,7 @@ def _start(ctx: Context, plan: Plan) -> str:
         settle_s=args.settle,
         files_only=args.files_only,
         force=args.force,
+        consent=_consent(ctx),
     )
 
 

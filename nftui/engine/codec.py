@@ -23,6 +23,7 @@ def step_json(step: StepSpec) -> dict[str, object]:
         "optimization": step.optimization, "downtime_s": step.downtime_s, "undo": str(step.undo),
         "undo_after_write": str(step.undo_after_write), "resume": str(step.resume), "stall_s": step.stall_s,
         "cancel": str(step.cancel),
+        "opens": step.opens, "last_back": step.last_back,
     }  # fmt: skip
 
 
@@ -42,6 +43,7 @@ def stages_json(stages: Iterable[Stage], blobs: BlobStore) -> list[dict[str, obj
     return [
         {
             "id": stage.id, "services": list(stage.services), "commit_point": stage.commit_point,
+            "fence": stage.fence, "loss": stage.loss.as_json() if stage.loss else None,
             "steps": [step_json(s) for s in stage.steps],
             "files": [_file_json(c, blobs) for c in stage.files],
         }
@@ -65,7 +67,10 @@ def stages_from(data: object) -> tuple[Stage, ...]:
     for item in cast("list[Json]", data):
         steps = tuple(step_from(s) for s in cast("list[Json]", item["steps"]))
         services = tuple(str(s) for s in cast("list[object]", item["services"]))
-        stages.append(Stage(str(item["id"]), steps, services, commit_point=bool(item["commit_point"])))
+        loss = Message.from_json(cast("Json", item["loss"])) if item.get("loss") else None
+        fence = cast("str | None", item.get("fence"))
+        commit_point = bool(item["commit_point"])
+        stages.append(Stage(str(item["id"]), steps, services, fence=fence, commit_point=commit_point, loss=loss))
     return tuple(stages)
 
 

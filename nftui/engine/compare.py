@@ -57,16 +57,17 @@ def _names(stages: list[Core]) -> str:
 
 
 def _files(old: list[Core], new: list[Core]) -> Iterable[str]:
-    before = {str(f.get("path")): f for s in old for f in _items(s, "files")}
-    after = {str(f.get("path")): f for s in new for f in _items(s, "files")}
-    for path in [*before, *(p for p in after if p not in before)]:
-        if path not in after:
+    before = {(str(s.get("id")), str(f.get("path"))): f for s in old for f in _items(s, "files")}
+    after = {(str(s.get("id")), str(f.get("path"))): f for s in new for f in _items(s, "files")}
+    for key in [*before, *(p for p in after if p not in before)]:
+        path = key[1]
+        if key not in after:
             yield f"{path} would not be written any more"
-        elif path not in before:
+        elif key not in before:
             yield f"{path} would be written as well"
-        elif before[path].get("before") != after[path].get("before"):
+        elif before[key].get("before") != after[key].get("before"):
             yield f"{path} was changed since"
-        elif before[path] != after[path]:
+        elif before[key] != after[key]:
             yield f"{path} would get another content"
 
 

@@ -17,12 +17,13 @@ from nftui.engine.place import not_ours
 from nftui.engine.planner import Standing
 from nftui.engine.prove import planned_file, prove
 from nftui.engine.state import InForce, ProjectState, with_contents
+from nftui.engine.switching import whole_optimizations
 from nftui.engine.wiring import EngineLeftovers, FileWriter, ProjectCompose, ProjectEngine, Wiring
 from nftui.model.advice import Assertion
 from nftui.model.errors import UsageError
 from nftui.model.facts import Beside, Facts, FileFact
 from nftui.model.mounted import mounted_files
-from nftui.model.plan import Draft, digest
+from nftui.model.plan import Draft, Stage, digest
 from nftui.model.run import Drift
 from nftui.model.stack import Service
 from nftui.probes.beside import read_beside
@@ -30,6 +31,7 @@ from nftui.probes.resolve import Background
 from nftui.probes.usage import oom_kills
 from nftui.steps.kind import Context
 from nftui.steps.own import is_done
+from nftui.system.trees import LocalTrees
 
 if TYPE_CHECKING:
     from nftui.engine.protocols import Registry
@@ -197,6 +199,7 @@ class Gatherer:
             files=FileWriter(wiring.files),
             blobs=state.blobs,
             artefacts=state.artefacts,
+            trees=LocalTrees(),
             probe=wiring.probe_now,
             serving=wiring.serving,
             quiet=wiring.quiet,
@@ -213,19 +216,25 @@ class Gatherer:
         )
 
     # -- drift ---------------------------------------------------------------------------------------------
-    def assertions(self, draft: Draft) -> tuple[Assertion, ...]:
-        """What shall hold once the draft is in force: the files, the containers, the machine, the live values."""
-        found = list(draft.assertions)
+    def assertions(self, draft: Draft, until: Stage | None = None) -> tuple[Assertion, ...]:
+        """What shall hold once the draft is in force, or only its stages up to `until`.
+
+        That is: the files, the containers, the machine, the live values.
+        """
+        number = draft.stages.index(until) + 1 if until else len(draft.stages)
+        done = whole_optimizations(draft, until)
+        found = [a for a in draft.assertions if a.params.get("optimization") in done]
         keep = self.standing.keep
-        override = next((c for c in draft.files if c.role == "override"), None)
+        changes = [c for stage in draft.stages[:number] for c in stage.files if c.role == "override"]
         fact = self.facts.files.get(keep.override)
-        content = override.content if override else fact.content if fact else None
+        content = changes[-1].content if changes else fact.content if fact else None
         if content is not None:
             found.append(Assertion("file", keep.override, str(digest(content)), {}, "high"))
             if keep.mode == "env":
                 found.append(Assertion("env-key", keep.env, str(keep.value), {"key": KEY}, "high"))
-            found += container_assertions(draft.fragments, self._effective or self._declared, keep.override)
-            found += own_assertions(draft.fragments, merge_fragments(draft.fragments), self.wiring.stack.base)
+            fragments = (until or draft).fragments
+            found += container_assertions(fragments, self._effective or self._declared, keep.override)
+            found += own_assertions(fragments, merge_fragments(fragments), self.wiring.stack.base)
             found.append(Assertion("host", "host.memory_bytes", str(self.facts.host.memory_bytes)))
         return tuple(found)
 

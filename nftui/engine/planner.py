@@ -3,32 +3,30 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from nftui.engine import own
 from nftui.engine.budget import Budget, make_budget
+from nftui.engine.filesteps import check_step, env_change, file_steps, override_change
 from nftui.engine.override import lineage_of, merge_fragments, render_override
 from nftui.engine.persist import KEY, Persistence
 from nftui.engine.place import not_ours
 from nftui.engine.preconditions import preconditions
-from nftui.engine.protocols import Grants, Optimization, Registry
+from nftui.engine.protocols import Grants, MovesData, Optimization, Registry
 from nftui.engine.resolution import resolve
 from nftui.engine.state import InForce
+from nftui.engine.switching import DOWNTIME_S, GRACE_S, Around, data_stage, judge, without
 from nftui.model.advice import Advice, Applicability, Assertion, Demand, Effort, Fragment
 from nftui.model.choices import Choices, Selection
 from nftui.model.facts import Facts, Live
 from nftui.model.message import Message, msg
-from nftui.model.plan import Draft, FileChange, OptimizationPlan, Stage, StepSpec, Undo, digest
+from nftui.model.plan import DataSwitch, Draft, FileChange, OptimizationPlan, Stage, StepSpec, Undo
 from nftui.model.stack import Role
-from nftui.steps.envkeys import drop_key, get_key, set_key
+from nftui.steps.envkeys import get_key
 
-GRACE_S = 120
-"""The old container's stop timeout: data services need it for a shutdown checkpoint (engine.md 7)."""
 DOCKER_GRACE_S = 10.0
 """Of a container that says nothing about it."""
-_DOWNTIME_S = 12.0
-"""Predicted seconds of a recreate before this host has measured one: stop, start and health."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +57,19 @@ class _Parts:
     warnings: list[Message] = field(default_factory=list)
     refusals: list[Message] = field(default_factory=list)
     losses: list[Message] = field(default_factory=list)
+    switches: list[tuple[str, DataSwitch]] = field(default_factory=list)
+    """(optimization, data that must lie elsewhere before its part of that service may be written)."""
+
+
+@dataclass(slots=True)
+class _At:
+    """What stands where a stage begins."""
+
+    fragments: Sequence[Fragment]
+    own: Mapping[str, bool]
+    """As in `Standing`."""
+    files: list[FileChange] = field(default_factory=list)
+    """Written by the stages before it."""
 
 
 def draft(facts: Facts, choices: Choices, registry: Registry, standing: Standing) -> Draft:
@@ -126,6 +137,9 @@ def _take(
     advice = optimization.advise(facts, choices, grants) if applies.applicable else ()
     present = standing.in_force.fragment(optimization.id)
     fragment = _fragment(facts, optimization, selection, applies, advice, present)
+    switches = _switches(facts, optimization, selection, fragment, present)
+    parts.refusals += _stays(optimization, fragment, present)
+    parts.switches += [(optimization.id, switch) for switch in switches]
     parts.warnings += _notes(optimization, selection, applies, choices)
     if fragment is not None and any(fragment.services.values()):
         parts.fragments.append(fragment)
@@ -138,12 +152,33 @@ def _take(
             applicable=applies.applicable,
             reason=applies.reason,
             effort=optimization.effort(facts, advice) if applies.applicable else Effort(0, 0),
-            downtime_s=_DOWNTIME_S * len(_running(facts, _changed(fragment, present))),
+            downtime_s=DOWNTIME_S * len(_running(facts, _changed(fragment, present)))
+            + sum(s.downtime_s for s in switches),
             risk=optimization.risk,
             advice=advice,
             title=optimization.title,
         )
     )
+
+
+def _switches(
+    facts: Facts, optimization: Optimization, selection: Selection, fragment: Fragment | None, present: Fragment | None
+) -> tuple[DataSwitch, ...]:
+    if selection is not Selection.ON or fragment is None or not isinstance(optimization, MovesData):
+        return ()
+    changed = _changed(fragment, present)
+    return tuple(s for s in optimization.switches(facts, fragment) if s.service in changed)
+
+
+def _stays(optimization: Optimization, fragment: Fragment | None, present: Fragment | None) -> Iterable[Message]:
+    """Data that was moved does not come back by leaving a line out of a file (engine.md 2)."""
+    if fragment is None and present is not None and isinstance(optimization, MovesData):
+        yield msg(
+            "{id} moved data; switching it off would start {services} on what was left behind. Take its run back "
+            "instead: nftui rollback.",
+            id=optimization.id,
+            services=", ".join(sorted(present.services)),
+        )
 
 
 def _fragment(
@@ -195,31 +230,71 @@ def _running(facts: Facts, names: set[str]) -> list[str]:
 
 
 def _stages(facts: Facts, standing: Standing, parts: _Parts) -> tuple[Stage, ...]:
-    wanted = merge_fragments(parts.fragments)
-    before = merge_fragments(standing.in_force.fragments)
+    """What can be taken back exactly comes first; then one commit point for each data set (engine.md 5)."""
+    at = _At(standing.in_force.fragments, standing.own)
+    stages = _settings_stage(facts, standing, parts, at)
+    for number in range(1, len(parts.switches) + 1):
+        stages.append(_data_stage(facts, standing, parts, number, at))
+    return tuple(stages)
+
+
+def _written(standing: Standing, parts: _Parts, done: int) -> list[Fragment]:
+    """What may be written once the first `done` data sets lie where they shall."""
+    present, pending = standing.in_force.fragment, parts.switches[done:]
+    found = (without(f, present(f.optimization), pending) for f in parts.fragments)
+    return [f for f in found if any(f.services.values())]
+
+
+def _settings_stage(facts: Facts, standing: Standing, parts: _Parts, at: _At) -> list[Stage]:
+    fragments, former = _written(standing, parts, 0), at.fragments
+    wanted, before = merge_fragments(fragments), merge_fragments(former)
     changed = {n for n in {*wanted, *before} if wanted.get(n) != before.get(n)}
     changed |= {n for n in wanted if n in standing.stale}
-    in_force = standing.in_force.fragments
-    ours = own.sort_out(facts, standing.own, wanted, before, parts.fragments, in_force)
-    parts.warnings += ours.warnings
-    parts.refusals += ours.refusals
-    mounted = own.mounted_changes(facts, parts.fragments)
-    files = _files(facts, standing, parts.fragments, bool(wanted))
+    files, mounted = _files(facts, standing, fragments, at)
+    ours = _ours(facts, fragments, parts, at)
     touched = _touched(facts, standing, changed - ours.names, parts)
     renewed = [*ours.start, *ours.recreate, *touched]
     steps = [
-        *own.write_steps(facts, parts.fragments, mounted),
-        *_file_steps(files, facts.stack.files[:1]),
-        *_check_step(facts, files, {*touched, *changed}, set(standing.pending), wanted),
+        *own.write_steps(facts, fragments, mounted),
+        *file_steps(files, facts.stack.files[:1]),
+        *check_step(facts, files, {*touched, *changed}, standing.pending, wanted),
         *own.start_steps(ours, wanted),
         *_recreate_steps(facts, [*ours.recreate, *touched], standing),
         *(s for s in parts.steps if s.service in renewed),
         *own.remove_steps(ours),
-        *own.leave_steps(facts, parts.fragments, in_force),
+        *own.leave_steps(facts, fragments, former),
     ]
     if not steps:
-        return ()
-    return (Stage("settings", tuple(steps), (*renewed, *ours.remove), (*mounted, *files)),)
+        return []
+    services = (*renewed, *ours.remove)
+    return [Stage("settings", tuple(steps), services, (*mounted, *files), fragments=tuple(fragments))]
+
+
+def _data_stage(facts: Facts, standing: Standing, parts: _Parts, number: int, at: _At) -> Stage:
+    """That of the data set `number`, counted from 1."""
+    _, switch = parts.switches[number - 1]
+    fragments, former = _written(standing, parts, number), at.fragments
+    files, mounted = _files(facts, standing, fragments, at)
+    ours = _ours(facts, fragments, parts, at)
+    parts.refusals += judge(facts, switch, standing.pending)
+    around = Around(
+        write=own.write_steps(facts, fragments, mounted),
+        leave=own.leave_steps(facts, fragments, former),
+        beside=_recreate_steps(facts, list(standing.shared.get(switch.service, ())), standing),
+        live=[s for s in parts.steps if s.service == switch.service],
+        remove=own.remove_steps(ours),
+    )
+    return data_stage(facts, switch, (*mounted, *files), fragments, around, standing.pending)
+
+
+def _ours(facts: Facts, fragments: Sequence[Fragment], parts: _Parts, at: _At) -> own.OwnServices:
+    """What becomes of services of nftui's own in the stage that starts from `at`, which is moved on to its end."""
+    wanted, before = merge_fragments(fragments), merge_fragments(at.fragments)
+    ours = own.sort_out(facts, at.own, wanted, before, fragments, at.fragments)
+    parts.warnings += [w for w in ours.warnings if w not in parts.warnings]
+    parts.refusals += [r for r in ours.refusals if r not in parts.refusals]
+    at.fragments, at.own = fragments, own.left(at.own, ours)
+    return ours
 
 
 def _touched(facts: Facts, standing: Standing, changed: set[str], parts: _Parts) -> list[str]:
@@ -256,50 +331,23 @@ def _pending(name: str, reasons: Iterable[str]) -> Message:
     )
 
 
-def _files(facts: Facts, standing: Standing, fragments: list[Fragment], wanted: bool) -> list[FileChange]:
-    keep = standing.keep
+def _files(
+    facts: Facts, standing: Standing, fragments: Sequence[Fragment], at: _At
+) -> tuple[list[FileChange], list[FileChange]]:
+    """What a stage writes after what the stages before it wrote: nftui's file and `.env`; what services mount."""
+    keep, written = standing.keep, {c.path: c.content for c in at.files}
+
+    def present(path: str) -> bytes | None:
+        fact = facts.files.get(path)
+        return written.get(path, fact.content if fact else None)
+
     content = render_override(sorted(fragments, key=lambda f: f.optimization), standing.lineage)
-    changes = [_override_change(facts, keep, content), _env_change(facts, standing, wanted)]
-    return [c for c in changes if c is not None]
-
-
-def _override_change(facts: Facts, keep: Persistence, content: bytes | None) -> FileChange | None:
-    fact = facts.files.get(keep.override)
-    before = fact.content if fact else None
-    if content == before:
-        return None
-    base = facts.files.get(facts.stack.files[0]) if facts.stack.files else None
-    mode = base.mode if base and base.mode is not None else 0o644
-    action = "delete" if content is None else "create" if before is None else "update"
-    return FileChange(keep.override, action, before, content, mode & 0o777, "override")
-
-
-def _env_change(facts: Facts, standing: Standing, wanted: bool) -> FileChange | None:
-    keep = standing.keep
-    if keep.mode != "env" or keep.value is None:
-        return None
-    fact = facts.files.get(keep.env)
-    before = fact.content if fact else None
-    content = set_key(before, KEY, keep.value) if wanted else _env_origin(before, standing.in_force)
-    if wanted and get_key(before, KEY) == keep.value:
-        return None
-    if content == before:
-        return None
-    action = "delete" if content is None else "create" if before is None else "update"
-    return FileChange(keep.env, action, before, content, 0o644, "env", (KEY,))
-
-
-def _env_origin(before: bytes | None, in_force: InForce) -> bytes | None:
-    """`.env` without nftui's key: the operator's own value is back, and no file where there was none."""
-    origin = in_force.env_origin
-    if before is None or not origin:
-        return before
-    value = origin.get("value")
-    content = set_key(before, KEY, str(value)) if value is not None else drop_key(before, KEY)
-    if origin.get("unended") and before.startswith(content) and content.endswith(b"\n"):
-        # The last line had no end before the key was appended to it.
-        content = content.removesuffix(b"\n").removesuffix(b"\r")
-    return None if not content and not origin.get("existed") else content
+    override = override_change(facts, keep, content, present(keep.override))
+    env = env_change(keep, standing.in_force, present(keep.env), wanted=content is not None)
+    files = [c for c in (override, env) if c is not None]
+    mounted = [c for c in own.mounted_changes(facts, fragments) if c.path not in written]
+    at.files += [*mounted, *files]
+    return files, mounted
 
 
 def env_origin(facts: Facts, standing: Standing) -> dict[str, object]:
@@ -310,68 +358,6 @@ def env_origin(facts: Facts, standing: Standing) -> dict[str, object]:
     content = fact.content if fact else None
     return {"path": standing.keep.env, "existed": content is not None, "value": get_key(content, KEY),
             "unended": bool(content and not content.endswith((b"\n", b"\r")))}  # fmt: skip
-
-
-def _file_steps(files: Iterable[FileChange], base: tuple[str, ...]) -> list[StepSpec]:
-    return [_env_step(c) if c.role == "env" else _file_step(c, base) for c in files]
-
-
-def _file_step(change: FileChange, base: tuple[str, ...]) -> StepSpec:
-    """A new file belongs to whom the base Compose file belongs (engine.md 10)."""
-    return StepSpec(
-        id=f"{change.role}:{change.path.rpartition('/')[2]}",
-        kind="file",
-        target=change.path,
-        params={"after": digest(change.content), "mode": change.mode, "like": base[0] if base else None},
-        summary=msg("{action} {path}", action=change.action, path=change.path),
-    )
-
-
-def _env_step(change: FileChange) -> StepSpec:
-    keys = {key: get_key(change.content, key) for key in change.keys}
-    return StepSpec(
-        id="env:.env",
-        kind="env",
-        target=change.path,
-        params={"after": digest(change.content), "keys": keys},
-        summary=msg("merge {keys} into {path}", keys=", ".join(change.keys), path=change.path),
-    )
-
-
-def _check_step(
-    facts: Facts, files: list[FileChange], services: set[str], pending: set[str], wanted: own.Merged
-) -> list[StepSpec]:
-    """Compose says what it would touch; it also recreates what depends on a recreated service, which nftui does not.
-
-    What is `pending` in the operator's files it would touch with or without nftui.
-    """
-    if not files:
-        return []
-    return [
-        StepSpec(
-            id="check:project",
-            kind="project-check",
-            target="project",
-            params={
-                "services": sorted(services),
-                "ignored": sorted(_dependents(facts, services | pending, wanted) - services),
-            },
-            summary=msg("check that Compose would touch nothing else"),
-        )
-    ]
-
-
-def _dependents(facts: Facts, services: set[str], wanted: own.Merged) -> set[str]:
-    """Everything that depends on one of `services`, directly or not, also by nftui's doing (`wanted`)."""
-    needs = {s.name: own.depends_on(s.config) for s in facts.stack.services}
-    for name, keys in wanted.items():
-        needs[name] = needs.get(name, set()) | own.depends_on(keys)
-    found = set(services)
-    while True:
-        more = {name for name, others in needs.items() if found & others} - found
-        if not more:
-            return found
-        found |= more
 
 
 def _grace_s(facts: Facts, name: str) -> int:
@@ -395,7 +381,7 @@ def _recreate_steps(facts: Facts, touched: list[str], standing: Standing) -> lis
             service=name,
             params={"grace_s": _grace_s(facts, name), "force": name in forced},
             summary=msg("recreate {service}", service=name),
-            downtime_s=_DOWNTIME_S,
+            downtime_s=DOWNTIME_S,
             undo_after_write=Undo.BY_RESTART,
         )
         for name in touched

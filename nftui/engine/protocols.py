@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from nftui.model.advice import Advice, Applicability, Assertion, Demand, Effort, Fragment, Grant, Risk
 from nftui.model.choices import Choices
@@ -11,7 +11,7 @@ from nftui.model.facts import Facts
 from nftui.model.findings import Finding
 from nftui.model.knobs import Knob
 from nftui.model.message import Message
-from nftui.model.plan import StepSpec
+from nftui.model.plan import DataSwitch, StepSpec
 
 Grants = Mapping[str, Grant]
 
@@ -59,6 +59,15 @@ class Optimization(Protocol):
 
     def checks(self, facts: Facts, fragment: Fragment) -> tuple[Assertion, ...]:
         """What shall hold from then on, for drift."""
+        ...
+
+
+@runtime_checkable
+class MovesData(Protocol):
+    """An optimization whose fragment names data that does not lie there yet: each of it is a commit point."""
+
+    def switches(self, facts: Facts, fragment: Fragment) -> tuple[DataSwitch, ...]:
+        """What must be copied, for services of `fragment`, in the order in which it shall be done."""
         ...
 
 

@@ -32,15 +32,24 @@ def prove(draft: Draft, compose: Prover | None, services: Services) -> tuple[dic
 
     Raises UsageError where Compose refuses the override or reads something else from it than was meant.
     """
-    content = next((c.content for c in draft.files if c.role == "override"), None)
-    if compose is None or content is None:
+    changes = (c for stage in draft.stages for c in stage.files)
+    contents = [c.content for c in changes if c.role == "override" and c.content is not None]
+    if compose is None or not contents:
         return {"compose": "not asked"}, {}
+    effective: Services = {}
+    for content in contents:
+        effective = _resolved(content, compose)
+        _unchanged(draft, services, effective)
+    return {"compose": "resolved"}, effective
+
+
+def _resolved(content: bytes, compose: Prover) -> Services:
+    """The services as Compose reads them with that file."""
     with planned_file(content) as path:
         resolved = compose.config_with(path)
     effective = resolved.get("services")
     assert isinstance(effective, Mapping)
-    _unchanged(draft, services, effective)
-    return {"compose": "resolved"}, effective
+    return effective
 
 
 @contextmanager

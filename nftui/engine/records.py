@@ -9,11 +9,14 @@ from pathlib import Path
 from typing import cast
 
 from nftui.engine import codec
+from nftui.engine.crossing import authorities, opened
 from nftui.engine.journal import Entry, Phase, RunView, read_journal
 from nftui.engine.runner import BackItem, backward_order
 from nftui.engine.state import ProjectState
 from nftui.model.errors import NftuiError, UsageError
-from nftui.model.message import msg
+from nftui.model.message import Message, msg
+from nftui.model.plan import Stage
+from nftui.model.run import Authority
 from nftui.steps import load_kinds
 from nftui.steps.kind import KeepsBlobs, Kinds
 
@@ -68,20 +71,17 @@ def restored_bytes(directory: Path, state: ProjectState) -> int:
 
 
 def taken_back(state: ProjectState, run: str) -> list[BackItem]:
-    """The steps of `run` that began, in the order in which they are taken back.
+    """The steps of `run` that began and still stand, in the order in which they are taken back.
 
     Raises UsageError where its records are missing or damaged: nothing would be taken back, and called so.
     """
-    directory, kinds = state.run(run), load_kinds()
-    view = RunView(read_journal(directory / "journal.jsonl"))
-    if view.find(Phase.BEGIN) is None:
-        raise _damaged(directory / "journal.jsonl", "it is missing or empty")
-    plan = read_record(directory, view.entries)
+    plan, view = read_run(state, run)
+    stages, kinds = codec.stages_from(plan.get("stages", [])), load_kinds()
     items = []
-    for stage in reversed(codec.stages_from(plan.get("stages", []))):
+    for stage in reversed(stages):
         for step in backward_order(stage, kinds):
             before = view.intent(step.id)
-            if before is not None:
+            if before is not None and view.last(step.id) is not Phase.UNDONE:
                 items.append(BackItem(f"{run}/{step.id}", step, before))
     return items
 
@@ -133,3 +133,34 @@ def _prove(state: ProjectState, digest: str, item: BackItem) -> None:
                 path=str(state.blobs.path(digest)),
             )
         ) from None
+
+
+def read_run(state: ProjectState, run: str) -> tuple[codec.Json, RunView]:
+    """The plan of `run` and its journal, both proven; raises UsageError where one is missing or damaged."""
+    directory = state.run(run)
+    view = RunView(read_journal(directory / "journal.jsonl"))
+    if view.find(Phase.BEGIN) is None:
+        raise _damaged(directory / "journal.jsonl", "it is missing or empty")
+    return read_record(directory, view.entries), view
+
+
+def losses(state: ProjectState, run: str) -> list[Message]:
+    """What taking `run` back loses: of commit points only those that it crossed, and only what still stands."""
+    plan, view = read_run(state, run)
+    return [loss for stage in codec.stages_from(plan.get("stages", [])) for loss in _lost(stage, view)]
+
+
+def _lost(stage: Stage, view: RunView) -> list[Message]:
+    standing = [s for s in stage.steps if view.last(s.id) not in (None, Phase.UNDONE)]
+    if stage.commit_point:
+        crossed = stage.loss and opened(stage, view) and any(s.opens for s in standing)
+        return [stage.loss] if stage.loss and crossed else []
+    return [msg("{step}: cannot be taken back whole", step=str(s.summary)) for s in standing if s.lossy]
+
+
+def data_places(state: ProjectState, run: str) -> tuple[Authority, ...]:
+    """Where the data is that `run` moved, or takes back."""
+    plan, view = read_run(state, run)
+    if plan.get("kind") == "rollback":
+        return authorities(((i.step, view.last(i.key)) for i in codec.items_from(plan["items"])), going_back=True)
+    return authorities((s, view.last(s.id)) for stage in codec.stages_from(plan.get("stages", [])) for s in stage.steps)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
+from nftui.engine.crossing import last_crossed
 from nftui.engine.journal import Journal, Phase, RunView
 from nftui.model.errors import NftuiError
 from nftui.model.message import msg
@@ -40,6 +41,8 @@ class Options:
     boot_time: Callable[[], float] = lambda: 0.0
     """Seconds since boot: unlike the wall clock it cannot be set."""
     boot_id: str = ""
+    lossy: bool = False
+    """The operator consented to losing what was written after a commit point was crossed."""
 
 
 @dataclass(slots=True)
@@ -50,6 +53,8 @@ class Outcome:
     reason: str = ""
     standing: list[str] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
+    kept: str | None = None
+    """Of a partial run: the last stage that stands."""
 
 
 LISTEN_S = 0.2
@@ -65,11 +70,14 @@ def backward_order(stage: Stage, kinds: Kinds) -> list[StepSpec]:
     """How a stage is taken back: its own steps in reverse, then, in forward order, those that re-read the files.
 
     So a service is recreated by files that are back already, and read back after that; what others are routed to is
-    there before them, and goes after them.
+    there before them, and goes after them. What frames the stage comes last, newest first: writers start again when
+    their service is back.
     """
-    files = [s for s in stage.steps if not kinds.of(s).reads_files]
-    others = [s for s in stage.steps if kinds.of(s).reads_files]
-    return list(reversed(files)) + sorted(others, key=lambda s: _rank(kinds.of(s)))
+    frame = [s for s in stage.steps if s.last_back]
+    inner = [s for s in stage.steps if not s.last_back]
+    files = [s for s in inner if not kinds.of(s).reads_files]
+    others = [s for s in inner if kinds.of(s).reads_files]
+    return [*reversed(files), *sorted(others, key=lambda s: _rank(kinds.of(s))), *reversed(frame)]
 
 
 def _rank(kind: StepKind) -> int:
@@ -98,7 +106,7 @@ class Runner:
         self._cancelled = self.view.cancelled
         """True once a cancel was accepted, also in a former life of the worker."""
         self._sleep = ctx.sleep
-        self.ctx = replace(ctx, sleep=self._pause, issued=self._issued, note=self._note)
+        self.ctx = replace(ctx, sleep=self._pause, issued=self._issued, note=self._note, recall=self._recall)
 
     def forward(self, skip: Iterable[str] = ()) -> Outcome | None:
         """All steps, then confirmation. None: everything stands and is to be committed; else how it ended."""
@@ -107,11 +115,60 @@ class Runner:
             if not self.view.turned:
                 self._steps(skipped)
                 self._confirm()
+                # What waited for the confirmation: the writers of switched data.
+                self._steps(skipped)
                 return None
         except Turned as turn:
-            self.journal.write(Phase.TURN, reason=str(turn))
-        turn_line = self.view.find(Phase.TURN)
-        return self.backward(self.own_items(), str(turn_line.data["reason"]) if turn_line else "")
+            self.turn(str(turn))
+        return self._back()
+
+    def turn(self, reason: str) -> None:
+        """From here on the run goes back, as far as that loses nothing; decided once, before any step is undone."""
+        kept = None if self.options.lossy else last_crossed(self.stages, self.view, self.kinds, self.ctx)
+        self.journal.write(Phase.TURN, reason=reason, kept=kept)
+
+    def _back(self) -> Outcome:
+        """Back to the last commit point that was crossed, to the beginning where there is none."""
+        line = self.view.find(Phase.TURN)
+        reason, kept = (str(line.data["reason"]), line.data.get("kept")) if line else ("", None)
+        ids = [stage.id for stage in self.stages]
+        if kept is not None and self.options.lossy:
+            # In the journal, for a way back that is cut off must not end as one that keeps what it had half undone.
+            self.journal.write(Phase.TURN, reason=reason, kept=None)
+            kept = None
+        crossed = 0 if kept is None else ids.index(str(kept)) + 1
+        outcome = self.backward(self.own_items(self.stages[crossed:]), reason)
+        if outcome.name != "rolled-back" or not crossed:
+            return outcome
+        return self._stand(self.stages[:crossed], reason)
+
+    def _stand(self, stages: Sequence[Stage], reason: str) -> Outcome:
+        """What lies before a crossed commit point stands if it was verified; its writers are let in again.
+
+        A writer that does not come up is told, and takes nothing of the data with it.
+        """
+        reasons, steps = [reason], stages[-1].steps
+        for step in (s for stage in stages for s in stage.crossing):
+            if self.view.last(step.id) is not Phase.VERIFIED:
+                try:
+                    self._step(step)
+                except Turned as turn:
+                    reasons.append(str(turn))
+                    break
+        words = "; ".join(dict.fromkeys(reasons))
+        proven = (Phase.VERIFIED, Phase.SKIPPED)
+        if any(self.view.last(s.id) not in proven for s in steps if s.lossy or not s.opens):
+            return Outcome("failed", words, [s.target for s in steps if self.view.last(s.id)])
+        return Outcome("partial", words, kept=stages[-1].id)
+
+    def _recall(self, step: str) -> Data:
+        verified = next((e.data for e in self.journal.entries if (e.step, e.phase) == (step, Phase.VERIFIED)), {})
+        return {**(self.view.intent(step) or {}), **verified}
+
+    def _waits(self, stage: Stage, step: StepSpec) -> bool:
+        """Whether the step lets writers in that stay stopped until the run is confirmed."""
+        wanted = self.options.confirm_within_s is not None and not self.view.find(Phase.CONFIRMED)
+        return wanted and step.opens and stage.fence is not None
 
     def _steps(self, skipped: list[str]) -> None:
         for stage in self.stages:
@@ -119,7 +176,7 @@ class Runner:
                 if step.id in skipped:
                     if self.view.last(step.id) is None:
                         self.journal.write(Phase.SKIPPED, step.id)
-                elif self.view.last(step.id) is not Phase.VERIFIED:
+                elif self.view.last(step.id) is not Phase.VERIFIED and not self._waits(stage, step):
                     if self.journal.strained:
                         raise Turned("the disk of the state directory is full")
                     self._listen()
@@ -141,7 +198,7 @@ class Runner:
         self._turn_if_cancelled()
 
     def _turn_if_cancelled(self) -> None:
-        if self._cancelled:
+        if self._cancelled and not self._backward:
             raise Turned(_CANCELLED)
 
     def _forward(self, step: StepSpec) -> None:
@@ -224,10 +281,10 @@ class Runner:
             return True
         return False
 
-    def own_items(self) -> list[BackItem]:
-        """This run's steps that began, in the order in which they are taken back."""
+    def own_items(self, stages: Sequence[Stage] | None = None) -> list[BackItem]:
+        """This run's steps that began (of `stages`, else of all), in the order in which they are taken back."""
         items = []
-        for stage in reversed(self.stages):
+        for stage in reversed(self.stages if stages is None else stages):
             for step in backward_order(stage, self.kinds):
                 before = self.view.intent(step.id)
                 if before is not None:

@@ -78,10 +78,11 @@ class InForce:
 
 def fragment_json(fragment: Fragment) -> dict[str, object]:
     """Plain form; contents of files lie in the snapshot store."""
-    return {
+    found: dict[str, object] = {
         "optimization": fragment.optimization, "services": fragment.services, "values": fragment.values,
         "files": [f.as_json() for f in fragment.files], "own": {k: list(v) for k, v in fragment.own.items()},
     }  # fmt: skip
+    return {**found, "volumes": fragment.volumes} if fragment.volumes else found
 
 
 def fragment_from(data: Mapping[str, object]) -> Fragment:
@@ -93,6 +94,7 @@ def fragment_from(data: Mapping[str, object]) -> Fragment:
         # The first versions wrote neither files nor services of their own.
         tuple(FileSet.from_json(f) for f in cast("list[Mapping[str, object]]", data.get("files", []))),
         {k: tuple(v) for k, v in cast("Mapping[str, list[str]]", data.get("own", {})).items()},
+        cast("Mapping[str, Mapping[str, object]]", data.get("volumes", {})),
     )
 
 

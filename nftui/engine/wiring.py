@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from nftui.engine.aftermath import RUN_LABEL, half_made, in_flight
 from nftui.model.errors import NftuiError
@@ -374,30 +374,81 @@ class ProjectEngine:
         except NftuiError:
             return ""
 
+    @property
+    def _port(self) -> DockerEngine:
+        if self.wiring.engine is None:
+            raise NftuiError(Message("The Docker engine does not answer; nothing was changed."))
+        return self.wiring.engine
+
     def restart(self, container_id: str, grace_s: int) -> None:
         """Stop with that grace, and start."""
-        if self.wiring.engine is None:
-            raise NftuiError(Message("The Docker engine does not answer; nothing was restarted."))
-        self.wiring.engine.restart(container_id, grace_s)
+        self._port.restart(container_id, grace_s)
+
+    def start(self, container_id: str) -> None:
+        """Start it."""
+        self._port.start(container_id)
 
     def stop(self, container_id: str, grace_s: int) -> None:
-        """Stop it; it stays."""
-        self._must_answer().stop(container_id, grace_s)
+        """Stop it with that grace; it stays."""
+        self._port.stop(container_id, grace_s)
 
     def remove(self, container_id: str, grace_s: int) -> None:
         """Stop and remove it with its nameless volumes; one that is gone is fine."""
-        engine = self._must_answer()
         try:
-            engine.stop(container_id, grace_s)
-            engine.remove(container_id, volumes=True)
+            self._port.stop(container_id, grace_s)
+            self._port.remove(container_id, volumes=True)
         except EngineError as error:
             if error.status != 404:
                 raise
 
-    def _must_answer(self) -> DockerEngine:
-        if self.wiring.engine is None:
-            raise NftuiError(Message("The Docker engine does not answer; nothing was changed."))
-        return self.wiring.engine
+    def restart_policy(self, container_id: str) -> Mapping[str, object]:
+        """As the engine has it."""
+        host = self._port.inspect(container_id).get("HostConfig") or {}
+        return dict(host.get("RestartPolicy") or {"Name": "no", "MaximumRetryCount": 0})
+
+    def set_restart_policy(self, container_id: str, policy: Mapping[str, object]) -> None:
+        """What the engine does when it ends, or at boot."""
+        self._port.set_restart_policy(container_id, policy)
+
+    def volume(self, name: str) -> str | None:
+        """Where its data lies; raises NftuiError for one whose data is only there while a container has it mounted."""
+        found = self._port.volume(name)
+        return None if found is None else _data_of(name, found)
+
+    def create_volume(self, name: str, labels: Mapping[str, str]) -> str:
+        """Where its data lies."""
+        self._port.create_volume(name, labels)
+        place = self.volume(name)
+        assert place is not None
+        return place
+
+    def remove_volume(self, name: str) -> None:
+        """The engine refuses it while a container names it."""
+        self._port.remove_volume(name)
+
+    def writing(self, path: str) -> Sequence[str]:
+        """Of any project; a container that has a parent of `path` mounted is not counted."""
+        inside = path.rstrip("/") + "/"
+        running = [self._port.inspect(str(c["Id"])) for c in self._port.containers() if c.get("State") == "running"]
+        return sorted(
+            str(c.get("Name", "")).lstrip("/")
+            for c in running
+            if any(m.get("RW") and (str(m.get("Source")) + "/").startswith(inside) for m in c.get("Mounts") or ())
+        )
+
+
+def _data_of(name: str, volume: Mapping[str, Any]) -> str:
+    options = volume.get("Options") or {}
+    if volume.get("Driver") == "local" and not options:
+        return str(volume["Mountpoint"])
+    if volume.get("Driver") == "local" and options.get("o") == "bind" and options.get("device"):
+        return str(options["device"])
+    raise NftuiError(
+        Message(
+            "The volume {name} is not a plain directory of this machine; its data is not moved by nftui.",
+            {"name": name},
+        )
+    )
 
 
 class EngineLeftovers:

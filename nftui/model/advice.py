@@ -93,6 +93,8 @@ class Fragment:
     goes with its container: data that must stay belongs into an artefact. A service that is routed to it names it
     in `depends_on` (long form), so that a plain `docker compose up` starts both in that order.
     """
+    volumes: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
+    """Top-level volumes that its services name: made by nftui, so external to Compose, which never deletes those."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from nftui.model.advice import Advice, Assertion, Effort, Fragment, Grant, Risk
@@ -60,6 +60,15 @@ class StepSpec:
     resume: Resume = Resume.REDO
     stall_s: float = 120.0
     cancel: Cancel = Cancel.AT_ONCE
+    opens: bool = False
+    """From its intent on others may write to data that its stage switched: the commit point is crossed."""
+    last_back: bool = False
+    """It frames the stage: taken back after all else, newest first (what it holds is let go when the rest is back)."""
+
+    @property
+    def lossy(self) -> bool:
+        """Whether it cannot be taken back without loss once its stage's commit point is crossed."""
+        return {self.undo, self.undo_after_write} & {Undo.LOSSY, Undo.IMPOSSIBLE} != set()
 
     def core(self) -> dict[str, object]:
         """Its part of the plan's core: no texts, no predictions."""
@@ -93,6 +102,36 @@ class FileChange:
 
 
 @dataclass(frozen=True, slots=True)
+class Backup:
+    """The newest backup of a data set that was proven: shown before the data is switched (engine.md 7)."""
+
+    place: str
+    proof: str
+    """How it was proven, in words: "restored on ...", "pg_verifybackup"."""
+
+
+@dataclass(frozen=True, slots=True)
+class DataSwitch:
+    """Data of one service that must lie elsewhere before that service's part of a fragment may be switched in.
+
+    Places are {"type": "volume", "name": …} or {"type": "directory", "path": …}; the target must be absent or empty.
+    """
+
+    dataset: str
+    """Names the data for people and in the journal: "postgres_data"."""
+    service: str
+    source: Mapping[str, str]
+    target: Mapping[str, str]
+    fence: Mapping[str, str]
+    """What keeps a server from starting on a copy: {"path": file below the place, "block": "absent"|"directory"}."""
+    writers: tuple[str, ...] | None
+    """Services that write to it through the service; None where they cannot be known or stopped."""
+    downtime_s: float
+    """Predicted seconds of the copy, while the service and its writers are stopped."""
+    backup: Backup | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Stage:
     """Steps that stand or fall together; after them the disk describes a safe state."""
 
@@ -101,8 +140,19 @@ class Stage:
     services: tuple[str, ...] = ()
     files: tuple[FileChange, ...] = ()
     fence: str | None = None
+    """How its writers are kept from writing until it is confirmed ("writers" = they are stopped); None: not at all."""
     commit_point: bool = False
     loss: Message | None = None
+    """What is lost by going back once others have written."""
+    backup: Backup | None = None
+    """Of a commit point: the proven backup, None where there is none."""
+    fragments: tuple[Fragment, ...] = ()
+    """In force once it stands: what a generation is that ends here."""
+
+    @property
+    def crossing(self) -> tuple[StepSpec, ...]:
+        """The steps from whose intent on others may write."""
+        return tuple(s for s in self.steps if s.opens)
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,8 +212,12 @@ class Draft:
 
     @property
     def files(self) -> tuple[FileChange, ...]:
-        """Every file change, in stage order."""
-        return tuple(change for stage in self.stages for change in stage.files)
+        """Every file once, in the order of writing: from what is there now to what the last stage leaves."""
+        found: dict[str, FileChange] = {}
+        for change in (c for stage in self.stages for c in stage.files):
+            first = found.get(change.path, change)
+            found[change.path] = replace(change, before=first.before, action=_action(first.before, change.content))
+        return tuple(found.values())
 
     @property
     def steps(self) -> tuple[StepSpec, ...]:
@@ -203,6 +257,7 @@ class Draft:
                     "id": stage.id,
                     "commit_point": stage.commit_point,
                     "fence": stage.fence,
+                    "backup": stage.backup.place if stage.backup else None,
                     "files": [
                         {"path": c.path, "action": c.action, "digest": digest(c.content), "before": digest(c.before)}
                         for c in stage.files
@@ -223,6 +278,8 @@ def _fragment_core(fragment: Fragment) -> dict[str, object]:
         core["files"] = [f.as_json() for f in fragment.files]
     if fragment.own:
         core["own"] = {name: list(users) for name, users in fragment.own.items()}
+    if fragment.volumes:
+        core["volumes"] = fragment.volumes
     return core
 
 
@@ -236,6 +293,10 @@ class Plan:
     """Project id (engine id + project name + stable path)."""
     proof: Mapping[str, str] = field(default_factory=dict)
     """What proved it: Compose version, effective hashes."""
+
+
+def _action(before: bytes | None, content: bytes | None) -> str:
+    return "delete" if content is None else "create" if before is None else "update"
 
 
 def digest(content: bytes | None) -> str | None:

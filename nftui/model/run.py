@@ -82,6 +82,16 @@ class Drift:
 
 
 @dataclass(frozen=True, slots=True)
+class Authority:
+    """Which copy of a data set is the one whole copy; `other` is fenced, unfinished or older."""
+
+    dataset: str
+    whole: str
+    """The volume's name or the directory's path."""
+    other: str
+
+
+@dataclass(frozen=True, slots=True)
 class ProjectStatus:
     """`nftui status`."""
 
@@ -94,6 +104,8 @@ class ProjectStatus:
     owner: str = ""
     hint: str = ""
     confirm_left_s: float | None = None
+    data: tuple[Authority, ...] = ()
+    """Of each data set that nftui moved: where it is."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,9 @@
 """Step kinds: read, classify, do, verify, undo; looked up by kind, so that an old journal can be undone."""
 
+from nftui.steps.copy import CopyKind, DataCheckKind
+from nftui.steps.fence import FenceKind, LiftKind
 from nftui.steps.files import EnvKind, FileKind
+from nftui.steps.hold import HoldKind, ReleaseKind
 from nftui.steps.kind import Kinds
 from nftui.steps.mounted import MountedKind
 from nftui.steps.own import RemoveKind, StartKind
@@ -14,5 +17,6 @@ def load_kinds() -> Kinds:
     kinds = (
         FileKind(), EnvKind(), MountedKind(), ProjectCheckKind(), StartKind(), RecreateKind(), RemoveKind(),
         PostgresSettingsKind(),
+        DataCheckKind(), HoldKind(), CopyKind(), LiftKind(), FenceKind(), ReleaseKind(),
     )  # fmt: skip
     return Kinds(kinds)

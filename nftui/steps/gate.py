@@ -36,6 +36,21 @@ def oom_kills(containers: Sequence[Container], ctx: Context) -> int:
     return sum(int(c.oom_killed) if n is None else n for c, n in zip(containers, counts, strict=True))
 
 
+def what_ran(found: Sequence[Container], service: str, ctx: Context) -> dict[str, object]:
+    """`found`, and how well the service does: what it is measured by later."""
+    running = [c for c in found if c.running]
+    return {
+        "containers": [
+            {"id": c.id, "hash": c.config_hash, "image": c.image_id, "health": c.health, "restarts": c.restart_count}
+            for c in found
+        ],
+        "scale": len(running),
+        "healthy": bool(running) and all(c.health == "healthy" for c in running),
+        "served": bool(running) and ctx.serving(service) is None,
+        "oom_kills": oom_kills(running, ctx),
+    }  # fmt: skip
+
+
 def wait_serving(step: StepSpec, before: Data, ctx: Context) -> None:
     """Until every container of the service is healthy and does its role's work; at once where it is worse than before.
 

@@ -19,27 +19,17 @@ class RecreateKind:
     reads_files = True
 
     def read(self, step: StepSpec, ctx: Context) -> Data:
-        """What ran: containers, hashes, health, scale; and the hash that the files on disk now ask for."""
-        found = containers_of(step.target, ctx)
-        running = [c for c in found if c.running]
-        return {
-            "containers": [
-                {
-                    "id": c.id,
-                    "hash": c.config_hash,
-                    "image": c.image_id,
-                    "health": c.health,
-                    "restarts": c.restart_count,
-                }
-                for c in found
-            ],
-            "scale": len(running),
-            "healthy": bool(running) and all(c.health == "healthy" for c in running),
-            "served": bool(running) and ctx.serving(step.target) is None,
-            "oom_kills": gate.oom_kills(running, ctx),
-            "after": ctx.compose.config_hashes().get(step.target),
-            "clients": list(ctx.clients(step.target)),
-        }
+        """What ran: containers, hashes, health, scale; and the hash that the files on disk now ask for.
+
+        A service that an earlier step holds does not run any more: that step remembered it (`held` names it).
+        """
+        after = ctx.compose.config_hashes().get(step.target)
+        if "held" in step.params:
+            held = ctx.recall(str(step.params["held"]))["services"]
+            assert isinstance(held, dict)
+            return {**held[step.target], "after": after}
+        ran = gate.what_ran(containers_of(step.target, ctx), step.target, ctx)
+        return {**ran, "after": after, "clients": list(ctx.clients(step.target))}
 
     def classify(self, step: StepSpec, before: Data, ctx: Context) -> Found:
         """After: all that runs is new; what it was made from is proven by the read-backs, not by a hash.
@@ -55,7 +45,7 @@ class RecreateKind:
 
     def do(self, step: StepSpec, before: Data, ctx: Context) -> None:
         """Wait for a quiet moment, ease the stop, recreate."""
-        _wait_quiet(step.target, ctx)
+        wait_quiet(step.target, ctx)
         ctx.before_stop(step.target)
         self._up(step, before, ctx)
         ctx.issued(f"compose up {step.target}")
@@ -114,7 +104,7 @@ def _ids(before: Data) -> set[str]:
     return {str(c["id"]) for c in containers}
 
 
-def _wait_quiet(service: str, ctx: Context) -> None:
+def wait_quiet(service: str, ctx: Context) -> None:
     """Wait up to `wait_quiet_s`, then refuse with the reasons (engine.md 7)."""
     deadline = ctx.now() + ctx.wait_quiet_s
     while reasons := ctx.quiet(service):

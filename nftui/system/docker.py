@@ -8,7 +8,6 @@ Reading goes over http.client: importing the docker SDK costs 90 ms here against
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import threading
 from collections.abc import Mapping
@@ -19,6 +18,7 @@ from urllib.parse import quote, urlencode
 from nftui.model.errors import NftuiError
 from nftui.model.message import Message, msg
 from nftui.model.stack import Engine, Problem
+from nftui.system.described import engine_of
 from nftui.system.endpoint import DEFAULT_HOST, Endpoint
 
 if TYPE_CHECKING:
@@ -133,26 +133,41 @@ class DockerEngine:
             self._sdk = _sdk_client(self.endpoint)
         return self._sdk
 
-    def post(self, path: str, query: Mapping[str, str] | None = None, timeout: float = TIMEOUT_S) -> None:
+    def post(
+        self,
+        path: str,
+        query: Mapping[str, str] | None = None,
+        timeout: float = TIMEOUT_S,
+        body: Mapping[str, object] | None = None,
+    ) -> None:
         """Ask the engine to do something. Never asked twice: an answer that got lost is an EngineError."""
-        self._act("POST", path, query, timeout)
+        self._act("POST", path, query, timeout, body)
 
-    def _act(self, method: str, path: str, query: Mapping[str, str] | None, timeout: float) -> None:
+    def _act(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str] | None,
+        timeout: float,
+        body: Mapping[str, object] | None = None,
+    ) -> None:
         if self.endpoint.scheme == "ssh":
             raise EngineError("engine-refused", msg("An engine on another machine is only read."))
         from nftui.system.connection import HTTPException, connect
 
         connection = connect(self.endpoint, timeout)
         try:
-            connection.request(method, path + ("?" + urlencode(query) if query else ""), headers={"Host": "docker"})
+            sent = None if body is None else json.dumps(body)
+            headers = {"Host": "docker", **({"Content-Type": "application/json"} if sent else {})}
+            connection.request(method, path + ("?" + urlencode(query) if query else ""), sent, headers)
             response = connection.getresponse()
-            body = response.read()
+            answer = response.read()
         except (OSError, HTTPException) as error:
             raise unreachable(self.endpoint, error) from error
         finally:
             connection.close()
         if response.status >= 400:
-            raise EngineError("engine-refused", _said(body, response.status), response.status)
+            raise EngineError("engine-refused", _said(answer, response.status), response.status)
 
     def restart(self, container: str, grace_s: int) -> None:
         """Stop (SIGKILL after `grace_s`) and start a container; returns when it has been started."""
@@ -191,6 +206,27 @@ class DockerEngine:
         if status >= 400:
             raise EngineError("engine-refused", _said(body, status), status)
         return [json.loads(line) for line in body.splitlines() if line.strip()]
+
+    def start(self, container: str) -> None:
+        """Nothing to do for one that runs."""
+        self.post(f"/containers/{quote(container, safe='')}/start", None, 60)
+
+    def set_restart_policy(self, container: str, policy: Mapping[str, object]) -> None:
+        """`policy` as in HostConfig.RestartPolicy."""
+        self.post(f"/containers/{quote(container, safe='')}/update", body={"RestartPolicy": dict(policy)})
+
+    def volume(self, name: str) -> Json | None:
+        """Everything about one volume, None where there is none."""
+        try:
+            return cast("Json", self.get(f"/volumes/{quote(name, safe='')}"))
+        except EngineError as error:
+            if error.status == 404:
+                return None
+            raise
+
+    def create_volume(self, name: str, labels: Mapping[str, str]) -> None:
+        """A local volume; one that is there stays as it is."""
+        self.post("/volumes/create", body={"Name": name, "Labels": dict(labels)})
 
     def logs(self, container: str, lines: int) -> str:
         """The last `lines` lines of its stdout and stderr. Not redacted."""
@@ -338,63 +374,4 @@ def _not_there(endpoint: Endpoint) -> EngineError:
     return EngineError(
         "engine-down",
         msg("Docker does not run: there is no socket at {path}. Try `systemctl start docker`.", path=endpoint.path),
-    )
-
-
-def engine_of(version: Mapping[str, Any], info: Mapping[str, Any], endpoint: Endpoint) -> Engine:
-    """The facts in the answers to /version and /info."""
-    options = [str(o) for o in info.get("SecurityOptions") or ()]
-    swarm = info.get("Swarm") or {}
-    return Engine(
-        version=str(version.get("Version") or info.get("ServerVersion") or ""),
-        id=str(info.get("ID") or ""),
-        endpoint=endpoint.host,
-        api_version=str(version.get("ApiVersion") or ""),
-        architecture=str(info.get("Architecture") or version.get("Arch") or ""),
-        operating_system=str(info.get("OperatingSystem") or ""),
-        data_root=str(info.get("DockerRootDir") or ""),
-        rootless=_has(options, "rootless"),
-        userns_remap=_has(options, "userns"),
-        selinux=_has(options, "selinux"),
-        swarm=isinstance(swarm, dict) and swarm.get("LocalNodeState") == "active",
-        local=_is_local(endpoint, info),
-        product=_product(version, info),
-        memory_bytes=_count(info.get("MemTotal")),
-        cpus=_count(info.get("NCPU")),
-    )
-
-
-def _has(options: list[str], name: str) -> bool:
-    return any(o.partition(",")[0] == f"name={name}" for o in options)
-
-
-def _count(value: object) -> int | None:
-    return value if isinstance(value, int) and value > 0 else None
-
-
-def _product(version: Mapping[str, Any], info: Mapping[str, Any]) -> str:
-    components = version.get("Components") or ()
-    if any("podman" in str(c.get("Name", "")).lower() for c in components if isinstance(c, dict)):
-        return "podman"
-    if str(info.get("OperatingSystem", "")).startswith("Docker Desktop"):
-        return "desktop"
-    return "snap" if str(info.get("DockerRootDir", "")).startswith("/var/snap/") else "docker"
-
-
-def _is_local(endpoint: Endpoint, info: Mapping[str, Any]) -> bool:
-    """Whether paths and memory of the engine are this machine's.
-
-    A unix socket can be forwarded from elsewhere (ssh -L) or belong to a virtual machine: there the
-    kernel is another one. A container that has the socket mounted shares the kernel.
-    """
-    kernel = str(info.get("KernelVersion") or "")
-    if kernel and kernel != os.uname().release:
-        return False
-    if endpoint.scheme == "unix":
-        return True
-    host = endpoint.path.rpartition(":")[0].strip("[]")
-    return (
-        endpoint.scheme != "ssh"
-        and host in ("localhost", "127.0.0.1", "::1")
-        and info.get("Name") == os.uname().nodename
     )

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from nftui.cli.planfile import seal
+from nftui.engine.consent import Consent
 from nftui.model.advice import Grant
 from nftui.model.errors import CutOffError, DriftError, LockedError
 from nftui.model.message import msg
@@ -227,6 +228,7 @@ def test_apply_has_the_promised_keys(nftui: Nftui, session: FakeSession) -> None
     assert "recreate db  verified" in result.err
     assert dict(session.asked)["start_apply"] == {
         "confirm_within_s": 60.0, "wait_quiet_s": 5.0, "settle_s": 1.0, "files_only": False, "force": True,
+        "consent": Consent(),
     }  # fmt: skip
 
 

@@ -16,9 +16,10 @@ from nftui.model.message import Message, msg
 from nftui.model.plan import Stage, StepSpec, Undo, digest
 from nftui.model.postgres import PostgresFacts, Setting
 from nftui.model.stack import Container
-from nftui.steps.kind import Context
+from nftui.steps.kind import Context, Data
 from nftui.system.blobs import BlobStore
 from nftui.system.files import Attributes
+from nftui.system.trees import LocalTrees
 
 OVERRIDE, ENV = "/p/compose.nftui.yaml", "/p/.env"
 
@@ -27,8 +28,36 @@ class Killed(BaseException):
     """The worker dies here; nothing catches it."""
 
 
+class NoData:
+    """The engine's calls that switch data, for a world whose plans have none."""
+
+    def start(self, container_id: str) -> None:
+        raise NotImplementedError
+
+    def stop(self, container_id: str, grace_s: int) -> None:
+        raise NotImplementedError
+
+    def restart_policy(self, container_id: str) -> Data:
+        raise NotImplementedError
+
+    def set_restart_policy(self, container_id: str, policy: Data) -> None:
+        raise NotImplementedError
+
+    def volume(self, name: str) -> str | None:
+        raise NotImplementedError
+
+    def create_volume(self, name: str, labels: Mapping[str, str]) -> str:
+        raise NotImplementedError
+
+    def remove_volume(self, name: str) -> None:
+        raise NotImplementedError
+
+    def writing(self, path: str) -> Sequence[str]:
+        raise NotImplementedError
+
+
 @dataclass
-class World:
+class World(NoData):
     """Files and one service `db`, whose container runs the override that was on disk when it was created."""
 
     blobs: BlobStore
@@ -162,7 +191,7 @@ class World:
     def context(self, **options: object) -> Context:
         ctx = Context(
             compose=self, engine=self, files=self, blobs=self.blobs,
-            artefacts=Artefacts(self.blobs.root.parent / "artefacts"), run="run",
+            artefacts=Artefacts(self.blobs.root.parent / "artefacts"), run="run", trees=LocalTrees(),
             probe=self.probe, serving=lambda name: self.serving_reason, quiet=lambda name: self.quiet(),
             clients=lambda name: self.clients, before_stop=lambda name: None,
             progress=lambda text, fraction: None, sleep=self.sleep,

@@ -36,6 +36,8 @@ from nftui.steps.kind import Context
 from nftui.system.docker import EngineError
 from nftui.system.files import Attributes, attributes_of
 from nftui.system.identity import Child
+from nftui.system.trees import LocalTrees
+from tests.engine.world import NoData
 
 SERVICES = ("db", "cache")
 ENGINE = Engine("20.10", "ENGINE")
@@ -94,7 +96,7 @@ class Tuning:
 REGISTRY: Registry = {t.id: t for t in (Tuning("alpha", "a", ("db",)), Tuning("beta", "b", SERVICES, 2))}
 
 
-class Machine:
+class Machine(NoData):
     """Disk (real files), Compose and containers."""
 
     def __init__(self, directory: Path, env: bytes | None) -> None:
@@ -257,6 +259,7 @@ class FakeGatherer(Gatherer):
         machine = self.machine
         return Context(
             compose=machine, engine=machine, files=machine, blobs=state.blobs, artefacts=state.artefacts,
+            trees=LocalTrees(),
             probe=lambda s, p: None,  # type: ignore[arg-type, return-value]
             serving=lambda s: None, quiet=lambda s: (), clients=lambda s: (), before_stop=lambda s: None,
             progress=progress, sleep=lambda s: None, now=lambda: 0.0, settle_s=0.0, wait_quiet_s=0.0,

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from nftui.system.docker import DockerEngine, EngineError, engine_of, unreachable
+from nftui.system.described import engine_of
+from nftui.system.docker import DockerEngine, EngineError, unreachable
 from nftui.system.endpoint import Endpoint
 
 INFO = {"ID": "AAAA", "SecurityOptions": ["name=seccomp,profile=default", "name=rootless"], "MemTotal": 1024, "NCPU": 2,

@@ -1,0 +1,112 @@
+"""Steps that switch files in, and the look at what Compose makes of them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+
+from nftui.engine import own
+from nftui.engine.persist import KEY, Persistence
+from nftui.engine.state import InForce
+from nftui.model.facts import Facts
+from nftui.model.message import msg
+from nftui.model.plan import FileChange, StepSpec, digest
+from nftui.steps.envkeys import drop_key, get_key, set_key
+
+
+def override_change(facts: Facts, keep: Persistence, content: bytes | None, before: bytes | None) -> FileChange | None:
+    """The override from `before` to `content`; None where they are the same."""
+    if content == before:
+        return None
+    base = facts.files.get(facts.stack.files[0]) if facts.stack.files else None
+    mode = base.mode if base and base.mode is not None else 0o644
+    action = "delete" if content is None else "create" if before is None else "update"
+    return FileChange(keep.override, action, before, content, mode & 0o777, "override")
+
+
+def env_change(keep: Persistence, in_force: InForce, before: bytes | None, *, wanted: bool) -> FileChange | None:
+    """`.env` with or without nftui's file in COMPOSE_FILE; None where it stays as it is."""
+    if keep.mode != "env" or keep.value is None:
+        return None
+    content = set_key(before, KEY, keep.value) if wanted else _env_origin(before, in_force)
+    if wanted and get_key(before, KEY) == keep.value:
+        return None
+    if content == before:
+        return None
+    action = "delete" if content is None else "create" if before is None else "update"
+    return FileChange(keep.env, action, before, content, 0o644, "env", (KEY,))
+
+
+def _env_origin(before: bytes | None, in_force: InForce) -> bytes | None:
+    """`.env` without nftui's key: the operator's own value is back, and no file where there was none."""
+    origin = in_force.env_origin
+    if before is None or not origin:
+        return before
+    value = origin.get("value")
+    content = set_key(before, KEY, str(value)) if value is not None else drop_key(before, KEY)
+    if origin.get("unended") and before.startswith(content) and content.endswith(b"\n"):
+        # The last line had no end before the key was appended to it.
+        content = content.removesuffix(b"\n").removesuffix(b"\r")
+    return None if not content and not origin.get("existed") else content
+
+
+def file_steps(files: Iterable[FileChange], base: tuple[str, ...]) -> list[StepSpec]:
+    """One step each, in the order of writing; `base` is the first Compose file, where there is one."""
+    return [_env_step(c) if c.role == "env" else _file_step(c, base) for c in files]
+
+
+def _file_step(change: FileChange, base: tuple[str, ...]) -> StepSpec:
+    """A new file belongs to whom the base Compose file belongs (engine.md 10)."""
+    return StepSpec(
+        id=f"{change.role}:{change.path.rpartition('/')[2]}",
+        kind="file",
+        target=change.path,
+        params={"after": digest(change.content), "mode": change.mode, "like": base[0] if base else None},
+        summary=msg("{action} {path}", action=change.action, path=change.path),
+    )
+
+
+def _env_step(change: FileChange) -> StepSpec:
+    keys = {key: get_key(change.content, key) for key in change.keys}
+    return StepSpec(
+        id="env:.env",
+        kind="env",
+        target=change.path,
+        params={"after": digest(change.content), "keys": keys},
+        summary=msg("merge {keys} into {path}", keys=", ".join(change.keys), path=change.path),
+    )
+
+
+def check_step(
+    facts: Facts, files: Sequence[FileChange], services: set[str], pending: Collection[str], wanted: own.Merged
+) -> list[StepSpec]:
+    """Compose says what it would touch; it also recreates what depends on a recreated service, which nftui does not.
+
+    What is `pending` in the operator's files it would touch with or without nftui. `wanted` is what nftui writes.
+    """
+    if not files:
+        return []
+    return [
+        StepSpec(
+            id="check:project",
+            kind="project-check",
+            target="project",
+            params={
+                "services": sorted(services),
+                "ignored": sorted(_dependents(facts, services | set(pending), wanted) - services),
+            },
+            summary=msg("check that Compose would touch nothing else"),
+        )
+    ]
+
+
+def _dependents(facts: Facts, services: set[str], wanted: own.Merged) -> set[str]:
+    """Everything that depends on one of `services`, directly or not, also by nftui's doing (`wanted`)."""
+    needs = {s.name: own.depends_on(s.config) for s in facts.stack.services}
+    for name, keys in wanted.items():
+        needs[name] = needs.get(name, set()) | own.depends_on(keys)
+    found = set(services)
+    while True:
+        more = {name for name, others in needs.items() if found & others} - found
+        if not more:
+            return found
+        found |= more

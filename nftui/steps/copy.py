@@ -1,0 +1,167 @@
+"""Step kinds that put data elsewhere: the look before anything stops, and the copy with its proof."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from nftui.model.message import msg
+from nftui.model.plan import StepSpec
+from nftui.steps.kind import Context, Data, Found, StepFailed
+from nftui.steps.places import Place, blocks, fenced_name, find, name_of, path_of, place_of
+
+_SPARE = 1.05
+"""Of what the source takes: directories and metadata of another file system may take a little more."""
+
+
+class DataCheckKind:
+    """Whether a copy can succeed, asked while everything still runs. Changes nothing."""
+
+    name = "data-check"
+    version = 1
+    reads_files = False
+
+    def read(self, step: StepSpec, ctx: Context) -> Data:
+        """Nothing to take back."""
+        return {}
+
+    def classify(self, step: StepSpec, before: Data, ctx: Context) -> Found:
+        """Always to be done: it is a reading."""
+        return Found.BEFORE
+
+    def do(self, step: StepSpec, before: Data, ctx: Context) -> None:
+        """Nothing: `verify` reads."""
+
+    def verify(self, step: StepSpec, before: Data, ctx: Context) -> Data:
+        """Raises StepFailed: the source out of reach, the target not empty, too little room, what cannot be copied."""
+        source, target = path_of(place_of(step, "source"), ctx), place_of(step, "target")
+        facts = ctx.trees.facts(source)
+        if facts.problems:
+            raise StepFailed(
+                msg("{source} cannot be copied as it is: {why}.", source=source, why="; ".join(facts.problems[:3]))
+            )
+        _must_be_vacant(target, ctx)
+        # A volume that is not there yet will lie on the disk of the engine's others.
+        place = find(target, ctx) or target.get("path") or source
+        _must_have_room(facts.bytes, facts.entries, place, ctx)
+        return {"bytes": facts.bytes, "entries": facts.entries}
+
+    def undo(self, step: StepSpec, before: Data, ctx: Context) -> None:
+        """Nothing was changed."""
+
+
+def _must_be_vacant(target: Place, ctx: Context) -> None:
+    path = find(target, ctx)
+    if path is not None and not ctx.trees.vacant(path):
+        raise StepFailed(
+            msg(
+                "{name} is not empty; nothing is copied over other data. Look at 'nftui artefacts list', then name "
+                "another place or delete that one.",
+                name=name_of(target),
+            )
+        )
+
+
+def _must_have_room(size: int, entries: int, path: str, ctx: Context) -> None:
+    free, inodes = ctx.trees.room(path)
+    if size * _SPARE > free or entries > inodes:
+        raise StepFailed(
+            msg(
+                "{path} has {free} bytes and {inodes} inodes free; the copy needs {size} bytes and {entries} inodes.",
+                path=path, free=free, inodes=inodes, size=int(size * _SPARE), entries=entries,
+            )
+        )  # fmt: skip
+
+
+class CopyKind:
+    """A volume or directory copied into a new one, and proven: types, owners, modes, sizes, times, links, extended
+    attributes, holes and contents. The copy stays marked and fenced; `lift` opens it.
+
+    Undo removes what never was opened: it holds nothing that the source does not. What was opened stays.
+    """
+
+    name = "copy"
+    version = 1
+    reads_files = False
+
+    def read(self, step: StepSpec, ctx: Context) -> Data:
+        """Whether the target was there (empty), and what the source is."""
+        source, target = path_of(place_of(step, "source"), ctx), place_of(step, "target")
+        facts = ctx.trees.facts(source)
+        existed = find(target, ctx) is not None
+        return {"bytes": facts.bytes, "entries": facts.entries, "fingerprint": facts.fingerprint, "existed": existed}
+
+    def classify(self, step: StepSpec, before: Data, ctx: Context) -> Found:
+        """By the mark: it names the run and the step that fill the place."""
+        path = find(place_of(step, "target"), ctx)
+        if path is None or ctx.trees.vacant(path):
+            return Found.BEFORE
+        mark = ctx.trees.marked(path)
+        if mark is None:
+            return Found.AFTER if self._opened(step, path, ctx) else Found.FOREIGN
+        return Found.PARTIAL if mark in ({}, self._note(step)) else Found.FOREIGN
+
+    def _opened(self, step: StepSpec, path: str, ctx: Context) -> bool:
+        return any(ctx.trees.holds(path, name) for name in fenced_name(step))
+
+    def _note(self, step: StepSpec) -> dict[str, str]:
+        return {"step": step.id, "source": name_of(place_of(step, "source"))}
+
+    def _rename(self, step: StepSpec) -> Callable[[str], str]:
+        name, fenced = fenced_name(step)
+        return lambda entry: fenced if entry == name else entry
+
+    def do(self, step: StepSpec, before: Data, ctx: Context) -> None:
+        """Record it, make it, mark it, fill it."""
+        target = place_of(step, "target")
+        kind = "volume" if target["type"] == "volume" else "directory"
+        dataset = str(step.params["dataset"])
+        ctx.artefacts.record(kind, name_of(target), ctx.run, step.id, dataset=dataset, was="the new place")
+        path = self._make(step, ctx)
+        ctx.trees.mark(path, self._note(step))
+        if blocks(step) and not ctx.trees.holds(path, fenced_name(step)[0]):
+            ctx.trees.make_directory(path, fenced_name(step)[0])
+        ctx.trees.copy(path_of(place_of(step, "source"), ctx), path, self._rename(step), ctx.progress)
+
+    def _make(self, step: StepSpec, ctx: Context) -> str:
+        target = place_of(step, "target")
+        if target["type"] != "volume":
+            return target["path"]
+        labels = {"nftui.run": ctx.run, "nftui.step": step.id}
+        return ctx.engine.create_volume(target["name"], labels)
+
+    def verify(self, step: StepSpec, before: Data, ctx: Context) -> Data:
+        """Source and target read from the disk and compared; the source must be as it was when it was held."""
+        source, target = path_of(place_of(step, "source"), ctx), path_of(place_of(step, "target"), ctx)
+        if ctx.trees.marked(target) is not None:
+            wrong = ctx.trees.differences(source, target, self._rename(step), ctx.progress)
+            if wrong:
+                raise StepFailed(
+                    msg("The copy of {source} differs in {names}.", source=source, names=", ".join(wrong[:5]))
+                )
+            self._must_be_still(source, before, ctx)
+        size = int(str(before["bytes"]))
+        ctx.artefacts.made(name_of(place_of(step, "target")), size, f"entries equal to {source}")
+        return {"bytes": size, "entries": before["entries"]}
+
+    def _must_be_still(self, source: str, before: Data, ctx: Context) -> None:
+        if ctx.trees.facts(source).fingerprint != before["fingerprint"]:
+            raise StepFailed(msg("{source} was written to while it was copied.", source=source))
+
+    def undo(self, step: StepSpec, before: Data, ctx: Context) -> None:
+        """Remove what was never opened; keep, fenced, what was."""
+        target = place_of(step, "target")
+        path = find(target, ctx)
+        if path is None or ctx.trees.vacant(path):
+            self._forget(step, before, ctx)
+        elif ctx.trees.marked(path) is not None:
+            ctx.trees.remove(path)
+            self._forget(step, before, ctx)
+
+    def _forget(self, step: StepSpec, before: Data, ctx: Context) -> None:
+        target = place_of(step, "target")
+        if not before["existed"] and find(target, ctx) is not None:
+            if target["type"] == "volume":
+                ctx.engine.remove_volume(target["name"])
+            else:
+                ctx.trees.drop_directory(target["path"], ".")
+        ctx.artefacts.drop(name_of(target))
