@@ -122,6 +122,7 @@ def _stage(stage: Stage) -> Json:
     return {
         "id": stage.id, "commit_point": stage.commit_point, "fence": stage.fence,
         "loss": tr(stage.loss) if stage.loss else None, "backup": plain(stage.backup),
+        "copied_bytes": stage.switch.size_bytes if stage.switch else None,
         "steps": [_step(s) for s in stage.steps],
     }  # fmt: skip
 

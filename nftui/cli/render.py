@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from nftui.cli import documents
 from nftui.cli.i18n import _, plural, tr
 from nftui.cli.output import Line, table
+from nftui.engine.consent import terms
 from nftui.engine.preview import diff_files
 from nftui.model.advice import Advice
 from nftui.model.artefact import Artefact
@@ -167,12 +168,8 @@ def _steps(draft: Draft) -> Iterator[Line]:
 
 def _commit_point(stage: Stage) -> Iterator[Line]:
     """What the operator consents to with a stage that cannot simply be taken back."""
-    backup = f"{stage.backup.place} ({stage.backup.proof})" if stage.backup else _("none that was proven")
-    yield (_("{stage} is a commit point. Backup: {backup}.").format(stage=stage.id, backup=backup), "yellow")
-    if stage.fence:
-        yield "  " + _("With --confirm-within its writers stay stopped until it is confirmed: count that as downtime.")
-    if stage.loss:
-        yield "  " + tr(stage.loss)
+    yield (_("Commit point {stage}:").format(stage=stage.id), "bold")
+    yield from ((f"  ! {tr(term)}", "yellow") for term in terms(stage))
 
 
 def summary(draft: Draft, warnings: Iterable[str]) -> Iterator[Line]:

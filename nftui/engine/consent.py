@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from nftui.model.message import Message, msg
 from nftui.model.plan import Draft, Stage
+from nftui.model.units import human_seconds, human_size
+from nftui.steps.places import name_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +27,7 @@ def refusals(draft: Draft, consent: Consent, *, confirm: bool, files_only: bool)
     points = [stage for stage in draft.stages if stage.commit_point]
     if files_only and points:
         yield msg("--files-only cannot be used: {stages} moves data, not only files.", stages=_names(points))
-    open_points = [stage for stage in points if stage.fence is None and _lossy(stage)]
+    open_points = untimed(draft)
     if confirm and open_points:
         yield msg(
             "--confirm-within cannot be used: what is written to {stages} before the confirmation would be lost, for "
@@ -36,9 +38,42 @@ def refusals(draft: Draft, consent: Consent, *, confirm: bool, files_only: bool)
     if named and not consent.irreversible:
         names = "; ".join(named)
         yield msg("Without an exact way back: {steps}. Consent with --accept-irreversible.", steps=names)
-    bare = [stage for stage in points if stage.backup is None]
+    bare = unsaved(draft)
     if bare and not consent.without_backup:
         yield msg("There is no proven backup for {stages}. Consent with --without-backup.", stages=_names(bare))
+
+
+def untimed(draft: Draft) -> list[Stage]:
+    """Stages that cannot be kept on trial: their writers cannot be stopped until it is confirmed."""
+    return [s for s in draft.stages if s.commit_point and s.fence is None and _lossy(s)]
+
+
+def unsaved(draft: Draft) -> list[Stage]:
+    """Stages that switch data of which no backup was proven."""
+    return [s for s in draft.stages if s.commit_point and s.backup is None]
+
+
+def terms(stage: Stage) -> Iterator[Message]:
+    """What is consented to with a commit point: what goes where, downtime, backup, what going back loses."""
+    switch = stage.switch
+    if switch is not None:
+        yield msg(
+            "{dataset}: {size} copied from {old} to {new}; {services} down for about {time}.",
+            dataset=switch.dataset,
+            size=human_size(switch.size_bytes) if switch.size_bytes is not None else "its data is",
+            old=name_of(switch.source),
+            new=name_of(switch.target),
+            services=", ".join((switch.service, *(switch.writers or ()))),
+            time=human_seconds(sum(step.downtime_s for step in stage.steps)),
+        )
+    if stage.backup is not None:
+        yield msg("Its newest proven backup: {place} ({proof}).", place=stage.backup.place, proof=stage.backup.proof)
+    else:
+        yield msg("No backup of it was proven.")
+    if stage.fence is not None:
+        yield msg("With a time limit what writes to it stays stopped until you keep it: count that as downtime.")
+    if stage.loss is not None:
+        yield stage.loss
 
 
 def _lossy(stage: Stage) -> bool:

@@ -14,6 +14,7 @@ from nftui.model.message import Message, msg
 from nftui.model.mounted import FileSet
 from nftui.model.plan import DataSwitch, Draft, FileChange, Resume, Stage, StepSpec, Undo, canonical
 from nftui.model.stack import Service
+from nftui.steps.places import name_of
 
 GRACE_S = 120
 """The old container's stop timeout: data services need it for a shutdown checkpoint (engine.md 7)."""
@@ -183,7 +184,7 @@ def data_stage(
         fence="writers" if held else None,
         commit_point=True,
         loss=_loss(switch),
-        backup=switch.backup,
+        switch=switch,
         fragments=tuple(fragments),
     )
 
@@ -198,19 +199,15 @@ def _loss(switch: DataSwitch) -> Message:
     return msg(
         "Going back puts {service} on {old} again: what was written since the switch stays in {new}, fenced.",
         service=switch.service,
-        old=_name(switch.source),
-        new=_name(switch.target),
+        old=name_of(switch.source),
+        new=name_of(switch.target),
     )
-
-
-def _name(place: Mapping[str, str]) -> str:
-    return place.get("name") or place["path"]
 
 
 def _copying(switch: DataSwitch) -> list[StepSpec]:
     places = {"source": switch.source, "target": switch.target, "fence": switch.fence, "dataset": switch.dataset}
     opened = {"place": switch.target, "fence": switch.fence}
-    new = _name(switch.target)
+    new = name_of(switch.target)
     return [
         StepSpec("check", "data-check", new, places, msg("look whether {dataset} can be copied to {place}",
                  dataset=switch.dataset, place=new)),
@@ -238,7 +235,7 @@ def _hold(name: str, services: Sequence[str], quiet: str, **more: object) -> Ste
 def _fence(switch: DataSwitch) -> StepSpec:
     params = {"place": switch.source, "authority": switch.target, "fence": switch.fence, "dataset": switch.dataset,
               "copied": "copy"}  # fmt: skip
-    old = _name(switch.source)
+    old = name_of(switch.source)
     return StepSpec("fence", "fence", old, params, msg("fence {place}: nothing starts on it any more", place=old))
 
 
@@ -249,7 +246,7 @@ def _recreate(switch: DataSwitch) -> StepSpec:
         target=switch.service,
         service=switch.service,
         params={"grace_s": GRACE_S, "force": False, "held": "stop"},
-        summary=msg("start {service} on {place}", service=switch.service, place=_name(switch.target)),
+        summary=msg("start {service} on {place}", service=switch.service, place=name_of(switch.target)),
         downtime_s=DOWNTIME_S,
         undo=Undo.BY_RESTART,
         undo_after_write=Undo.LOSSY,

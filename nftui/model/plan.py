@@ -129,6 +129,8 @@ class DataSwitch:
     downtime_s: float
     """Predicted seconds of the copy, while the service and its writers are stopped."""
     backup: Backup | None = None
+    size_bytes: int | None = None
+    """What is copied, as far as it is known at planning; None: unknown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,10 +146,15 @@ class Stage:
     commit_point: bool = False
     loss: Message | None = None
     """What is lost by going back once others have written."""
-    backup: Backup | None = None
-    """Of a commit point: the proven backup, None where there is none."""
+    switch: DataSwitch | None = None
+    """Of a commit point: what goes where."""
     fragments: tuple[Fragment, ...] = ()
     """In force once it stands: what a generation is that ends here."""
+
+    @property
+    def backup(self) -> Backup | None:
+        """Of a commit point: the proven backup, None where there is none."""
+        return self.switch.backup if self.switch else None
 
     @property
     def crossing(self) -> tuple[StepSpec, ...]:

@@ -69,7 +69,9 @@ def _starter(desk: Desk, chosen: Apply) -> Callable[[], str]:
 
     def start() -> str:
         try:
-            return desk.session.runs.start_apply(chosen.plan, confirm_within_s=chosen.confirm_within_s)
+            return desk.session.runs.start_apply(
+                chosen.plan, confirm_within_s=chosen.confirm_within_s, consent=chosen.consent
+            )
         except DriftError:
             desk.load(refresh=True)
             raise

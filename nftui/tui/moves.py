@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from nftui.engine.consent import NO_CONSENT, Consent
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -26,6 +28,7 @@ class Apply:
 
     plan: Plan
     confirm_within_s: float | None
+    consent: Consent = NO_CONSENT
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from nftui.model.run import RunStatus, StepState, WayBack
     from nftui.tui.desk import Desk
 
-_ONE_WAY = (Undo.LOSSY, Undo.IMPOSSIBLE)
 _HARDNESS = list(Undo)
 
 
@@ -28,7 +27,7 @@ def worst_undo(step: StepSpec) -> Undo:
 
 def is_one_way(step: StepSpec) -> bool:
     """True where going back loses something, or cannot be done."""
-    return worst_undo(step) in _ONE_WAY
+    return step.lossy
 
 
 def change_count(draft: Draft) -> int:
@@ -59,13 +58,11 @@ def step_lines(desk: Desk, draft: Draft, width: int) -> list[Line]:
     room = max(16, min(60, width - 43))
     head = f" {'step':<6}{'what changes':<{room}} {'service':<14}{'down':>6}  undo"
     rows = [_step_line(desk, number, step, room) for number, step in enumerate(steps, 1)]
-    losses = [stage.loss for stage in draft.stages if stage.loss is not None]
     hard = [(n, s) for n, s in enumerate(steps, 1) if is_one_way(s)]
     tail: list[Line] = []
     if hard:
         tail = [(("", ""),), ((f" {desk.say(msg('Cannot be taken back whole:'))}", "bad"),)]
         tail += [((f"   {n}  {desk.say(s.summary)}", "bad"),) for n, s in hard]
-        tail += [((f"   {desk.say(loss)}", "warn"),) for loss in losses]
     return [((head, "dim"),), *rows, *tail]
 
 
@@ -74,7 +71,7 @@ def _step_line(desk: Desk, number: int, step: StepSpec, room: int) -> Line:
     place = desk.facts.stack.invocation.directory.rstrip("/") + "/"
     what = cut(desk.say(step.summary).replace(place, ""), room, glyphs)
     down = human_seconds(step.downtime_s) if step.downtime_s else glyphs.skipped
-    tone = "bad" if undo in _ONE_WAY else "dim"
+    tone = "bad" if step.lossy else "dim"
     text = f" {number:>3}   {what:<{room}} {cut(step.service or glyphs.skipped, 13, glyphs):<14}{down:>6}  "
     return ((text, ""), (desk.say(UNDO_WORDS[undo]), tone))
 
@@ -84,7 +81,7 @@ def total_lines(desk: Desk, draft: Draft) -> list[Line]:
     dot = f" {desk.glyphs.dot} "
     days = desk.glyphs.plain(human_days(draft.effort.low, draft.effort.high))
     cost = dot.join([plural(len(draft.steps), "step", "steps"), plural(len(draft.files), "file", "files"), days,
-                     f"{human_seconds(draft.downtime_s)} down"])  # fmt: skip
+                     *_copied(draft), f"{human_seconds(draft.downtime_s)} down"])  # fmt: skip
     used = sum(desk.facts.usage.values())
     memory, promised = draft.memory, sum(n for _, n in draft.memory.services)
     now = human_size(used) if used else UNKNOWN
@@ -105,6 +102,12 @@ def way_back_lines(desk: Desk, way: WayBack) -> list[str]:
     edited = msg("! edited since: {path}. 'nftui rollback --force' overwrites that", path=", ".join(way.foreign))
     lines += [desk.say(edited)] if way.foreign else []
     return [*lines, *(f"! {desk.say(loss)}" for loss in way.losses)]
+
+
+def _copied(draft: Draft) -> list[str]:
+    """The bytes that are copied, as far as they are known."""
+    sizes = [stage.switch.size_bytes or 0 for stage in draft.stages if stage.switch]
+    return [f"{human_size(sum(sizes))} copied"] if any(sizes) else []
 
 
 # -- runs ----------------------------------------------------------------------------------------------------

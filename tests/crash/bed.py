@@ -251,11 +251,12 @@ def differences(expected: Any, actual: Any, at: str = "") -> str:
 
 
 def make_bed(
-    parent: Path, *, state: Path | None = None, logs: Path | None = None, extra: Mapping[str, str] | None = None
-) -> Bed:
+    parent: Path, *, state: Path | None = None, logs: Path | None = None, extra: Mapping[str, str] | None = None,
+    compose: Path = COMPOSE,
+) -> Bed:  # fmt: skip
     """The stack, not started, in a directory of its own below `parent`."""
     stack = copy_stack(parent, "15", {})
-    shutil.copy2(COMPOSE, stack.directory / "compose.yaml")
+    shutil.copy2(compose, stack.directory / "compose.yaml")
     env = (stack.directory / ".env").read_bytes()
     bed = Bed(stack, state or parent / "state", logs or parent, first_env=env, extra=dict(extra or {}))
     bed.new_life()

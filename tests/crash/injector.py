@@ -25,6 +25,8 @@ from tests.crash.disk import Disk
 MOMENTS = ("spawned", "stopping", "stopped", "created", "started")
 """Of a `docker compose up`: the child runs; 150 ms later; the old container does not run any more; there is a new
 one; the new one runs."""
+FILES = 200
+"""After so many a copy is in its middle: a new PostgreSQL cluster has about a thousand."""
 UNTOLD = (".progress", "progress.json")
 """Switched twice a second, by the clock: no point that could be found again."""
 
@@ -138,6 +140,7 @@ def plant(text: str) -> None:
     _names(planted)
     _children(planted)
     _requests(planted)
+    _trees(planted)
 
 
 def _journal(planted: Planted) -> None:
@@ -245,13 +248,40 @@ def watch_up(planted: Planted, endpoint: Any, service: str) -> None:
 def _requests(planted: Planted) -> None:
     from nftui.system.docker import DockerEngine
 
-    original = DockerEngine.post
+    original = DockerEngine._act
 
-    def post(self: DockerEngine, path: str, *arguments: Any, **options: Any) -> None:
-        kind = path.rpartition("/")[2]
-        planted.around(f"post {kind}", lambda: original(self, path, *arguments, **options))
+    def act(self: DockerEngine, method: str, path: str, *arguments: Any, **options: Any) -> None:
+        kind = path.rpartition("/")[2] if method == "POST" else path.split("/")[1]
+        planted.around(f"{method.lower()} {kind}", lambda: original(self, method, path, *arguments, **options))
 
-    DockerEngine.post = post  # type: ignore[method-assign]
+    DockerEngine._act = act  # type: ignore[method-assign]
+
+
+def _trees(planted: Planted) -> None:
+    """Every change of a tree of data; a copy also in its middle."""
+    from nftui.system.trees import LocalTrees
+
+    def wrap(name: str) -> Callable[..., None]:
+        original: Callable[..., None] = getattr(LocalTrees, name)
+        return lambda *arguments: planted.around(f"tree {name}", lambda: original(*arguments))
+
+    for name in ("mark", "unmark", "rename", "make_directory", "drop_directory", "remove"):
+        setattr(LocalTrees, name, wrap(name))
+    original = LocalTrees.copy
+
+    def copy(self: LocalTrees, source: str, target: str, rename: Any, progress: Any) -> None:
+        is_mine, files = planted.begin("tree copy"), iter(range(FILES))
+
+        def told(text: str, fraction: float | None) -> None:
+            if next(files, None) is None and is_mine("during"):
+                planted.strike()
+            progress(text, fraction)
+
+        original(self, source, target, rename, told)
+        if is_mine("after"):
+            planted.strike()
+
+    LocalTrees.copy = copy  # type: ignore[method-assign]
 
 
 # -- processes ---------------------------------------------------------------------------------------------------

@@ -22,7 +22,8 @@ pytestmark = [pytest.mark.engine, pytest.mark.slow, pytest.mark.timeout(5400)]
 
 KINDS = {"file", "env", "project-check", "recreate", "postgres-settings"}
 """Step kinds that the plan of `APPLY` on the crash stack consists of: a new kind needs a plan here that has it."""
-UNCONFIRMED = (*APPLY, "--confirm-within", "1")
+DATA_KINDS = {"data-check", "hold", "copy", "lift", "fence", "release"}
+"""Those that the plan of test_data_points.py has as well."""
 BEGUN = "journal intent override:compose.nftui.yaml"
 SHARE = 5
 """Points of a plain run: one for each step kind."""
@@ -34,7 +35,7 @@ KIND_OF = {
 
 
 def test_no_step_kind_is_without_crash_points() -> None:
-    assert {name for name, _ in load_kinds()} == KINDS | OWN_KINDS
+    assert {name for name, _ in load_kinds()} == KINDS | OWN_KINDS | DATA_KINDS
 
 
 @dataclass(frozen=True)
@@ -75,21 +76,29 @@ def step_kind(point: Point) -> str:
 class Matrix:
     """All trials on one bed; what goes wrong is collected, so that one run shows everything."""
 
+    apply: tuple[str, ...] = APPLY
+    back: tuple[str, ...] = ROLLBACK
+
     def __init__(self, bed: Bed) -> None:
         self.bed = bed
         self.old = bed.picture()
-        self.events = bed.events(*APPLY)
+        self.events = bed.events(*self.apply)
         self.new = bed.picture()
-        self.back_events = bed.events(*ROLLBACK)
+        self.back_events = bed.events(*self.back)
         assert not bed.judge(self.old), bed.judge(self.old)
         bed.new_life()
-        self.unconfirmed_events = after(bed.events(*UNCONFIRMED, code=1), "journal awaiting-confirm")
+        self.unconfirmed_events = after(bed.events(*self.unconfirmed, code=1), "journal awaiting-confirm")
         self.problems: list[str] = []
+
+    @property
+    def unconfirmed(self) -> tuple[str, ...]:
+        """An apply that takes itself back."""
+        return (*self.apply, "--confirm-within", "1")
 
     def try_apply(self, trial: Trial) -> None:
         """Cut an apply off, then do what the trial says."""
         self.bed.new_life()
-        if not self.bed.crash(trial.point, trial.death, *APPLY):
+        if not self.bed.crash(trial.point, trial.death, *self.apply):
             self._missed(trial)
             return
         began, ended = self._begun(), self._ended()
@@ -103,7 +112,7 @@ class Matrix:
     def try_unconfirmed(self, trial: Trial) -> None:
         """Cut the way back of an unconfirmed apply off: from there on there is only the old state."""
         self.bed.new_life()
-        if not self.bed.crash(trial.point, trial.death, *UNCONFIRMED):
+        if not self.bed.crash(trial.point, trial.death, *self.unconfirmed):
             self._missed(trial)
             return
         ended = self._ended()
@@ -115,7 +124,7 @@ class Matrix:
     def try_twice(self, trial: Trial, second: Trial) -> None:
         """Cut an apply off, then what brings it back as well."""
         self.bed.new_life()
-        found = [] if self.bed.crash(trial.point, trial.death, *APPLY) else ["the point was not reached"]
+        found = [] if self.bed.crash(trial.point, trial.death, *self.apply) else ["the point was not reached"]
         self.bed.crash(second.point, second.death, *trial.then)
         done = self.bed.nftui(*second.then)
         journal = self.bed.journal()
@@ -126,12 +135,12 @@ class Matrix:
 
     def try_rollback(self, trial: Trial) -> None:
         """Cut a rollback of a finished run off; the run stands already."""
-        if not self.bed.crash(trial.point, trial.death, *ROLLBACK):
+        if not self.bed.crash(trial.point, trial.death, *self.back):
             self._missed(trial)
             return
         began, ended = self._begun(), self._ended()
         found = self._status(open_=began and not ended)
-        again = trial.then if began and not ended else ROLLBACK
+        again = trial.then if began and not ended else self.back
         found += self._judge(self.bed.nftui(*again), new=False)
         self._note(trial, found)
         self._back_to_old(found)
@@ -170,14 +179,14 @@ class Matrix:
         """After a trial that left something, a clean stack: the next one must be judged for itself."""
         if self.bed.picture() == self.old:
             return
-        if not found and self.bed.nftui(*ROLLBACK).code == 0 and not self.bed.judge(self.old):
+        if not found and self.bed.nftui(*self.back).code == 0 and not self.bed.judge(self.old):
             return
         self.bed.reset()
 
     def stand(self) -> bool:
         """Apply whole, for the trials of a rollback."""
         self.bed.new_life()
-        return self.bed.nftui(*APPLY).code == 0
+        return self.bed.nftui(*self.apply).code == 0
 
 
 def after(events: list[tuple[str, int]], name: str) -> list[tuple[str, int]]:

@@ -1,12 +1,11 @@
-"""A database's volume switched to a copy on the real engine: written to, confirmed, timed out, crashed, taken back."""
+"""A database's volume switched to a copy on the real engine: written to, timed out, applied, taken back."""
 
 from __future__ import annotations
 
 import json
 import os
-import random
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,34 +24,6 @@ DROPPED = Path(__file__).parent / "dropped" / "elsewhere.py"
 CONTROL = Path("global/pg_control")
 FENCED = Path("global/pg_control.nftui-fenced")
 CONSENT = ("--yes", "--accept-irreversible", "--without-backup", "--settle", "1", "--json")
-MORTAL = """
-
-_write = Journal.write
-
-
-def _mortal(self, phase, step=None, **data):
-    point, when = int(os.environ.get("TEST_KILL_AT", "0")), os.environ.get("TEST_KILL_WHEN")
-    if when == "before" and len(self.entries) + 1 == point:
-        os.kill(os.getpid(), 9)
-    entry = _write(self, phase, step, **data)
-    if when == "after" and len(self.entries) == point:
-        os.kill(os.getpid(), 9)
-    return entry
-
-
-Journal.write = _mortal
-"""
-
-
-@dataclass(frozen=True)
-class Mortal(Copy):
-    """Its worker dies at the journal line that the environment names."""
-
-    dies: dict[str, str] = field(default_factory=dict)
-
-    def environment(self) -> dict[str, str]:
-        """With the point of death."""
-        return {**super().environment(), "NFTUI_GUARDIAN": "none", **self.dies}
 
 
 @dataclass
@@ -60,7 +31,7 @@ class Bench:
     """One stack, the command, and what is looked at."""
 
     stack: Stack
-    nftui: Mortal
+    nftui: Copy
     original: dict[str, tuple[str, int, int]]
 
     def apply(self, volume: str, *more: str) -> Done:
@@ -123,16 +94,16 @@ class Bench:
 def bench(running_stack: Stack, tmp_path: Path) -> Iterator[Bench]:
     """The command with an optimization that moves data, on a stack of its own."""
     package = copy_package(tmp_path / "copy", DROPPED)
-    with (package / "nftui" / "engine" / "journal.py").open("a") as handle:
-        handle.write(MORTAL)
-    nftui = Mortal(running_stack.directory, tmp_path / "state", package)
-    yield Bench(running_stack, nftui, tree(running_stack.directory))
+    yield Bench(
+        running_stack, Copy(running_stack.directory, tmp_path / "state", package), tree(running_stack.directory)
+    )
     docker("rm", "-f", running_stack.container("postgres"), check=False)
     # The copies are external to Compose, and `down` leaves a volume that no service names any more.
     left = (f"{running_stack.project}_v", f"{running_stack.project}_postgres_data")
     docker("volume", "rm", *(n for n in docker("volume", "ls", "-q").split() if n.startswith(left)))
 
 
+@pytest.mark.all
 @pytest.mark.timeout(900)
 def test_data_is_switched_and_nothing_is_lost(bench: Bench) -> None:
     bench.write("before")
@@ -194,45 +165,3 @@ def _goes_back_only_by_consent(bench: Bench) -> None:
     kept = bench.volume("v2")
     assert (kept / FENCED).exists() and not (kept / CONTROL).exists()
     assert any(b"written-after-the-switch" in p.read_bytes() for p in (kept / "base").rglob("*") if p.is_file())
-
-
-STEPS = 11
-"""Of a data stage on this stack; the test proves the number."""
-POINTS = [(line, when) for line in range(2, 3 * STEPS + 3) for when in ("before", "after")]
-SEED = int(os.environ.get("NFTUI_TEST_SEED") or random.SystemRandom().randrange(10**6))
-SHARE = set(random.Random(SEED).sample(range(len(POINTS)), 2))  # noqa: S311
-
-
-def _point(number: int) -> Any:
-    line, when = POINTS[number]
-    marks = () if number in SHARE else (pytest.mark.all,)
-    return pytest.param(number, marks=marks, id=f"{when}-line-{line}")
-
-
-@pytest.mark.timeout(400)
-@pytest.mark.parametrize("number", [_point(n) for n in range(len(POINTS))])
-def test_a_worker_that_dies_leaves_old_or_new(bench: Bench, number: int) -> None:
-    line, when = POINTS[number]
-    print(f"seed {SEED}: {len(SHARE)} of {len(POINTS)} points without --all")  # noqa: T201
-    bench.write("before")
-    mortal = replace(bench.nftui, dies={"TEST_KILL_AT": str(line), "TEST_KILL_WHEN": when})
-    cut = replace(bench, nftui=mortal).apply("v3", *CONSENT)
-    assert cut.code == 5, cut.out + cut.err
-    assert bench.nftui("status").code == 5
-    journal = next((bench.nftui.state).rglob("journal.jsonl")).read_text()
-    crossed = any('"phase":"intent"' in ln and '/release"' in ln for ln in journal.splitlines())
-    if number % 2:
-        ended = bench.nftui("apply", "--resume", "--yes", "--json")
-        assert ended.code == 0 and ended.json["outcome"] == "applied", ended.out + ended.err
-        assert len(ended.json["steps"]) == STEPS
-        bench.must_be_new("v3")
-    elif crossed:
-        assert bench.nftui("rollback", "--yes").code == 2
-        ended = bench.nftui("recover", "--json")
-        assert ended.code == 0, ended.out + ended.err
-        bench.must_be_new("v3")
-    else:
-        ended = bench.nftui("rollback", "--yes", "--json")
-        assert ended.code == 0 and ended.json["outcome"] == "rolled-back", ended.out + ended.err
-        bench.must_be_old()
-    assert bench.rows() == ["before"]

@@ -44,7 +44,7 @@ def test_a_data_switch_needs_both_consents(tmp_path: Path) -> None:
 
 
 def test_a_proven_backup_needs_no_consent(tmp_path: Path) -> None:
-    plan = draft(held(tmp_path, backup=Backup("/b/dump", "restored")))
+    plan = draft(held(tmp_path, switch=replace(switch(), backup=Backup("/b/dump", "restored"))))
     assert told(plan, Consent(irreversible=True)) == []
 
 

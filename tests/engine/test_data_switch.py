@@ -161,6 +161,57 @@ def _lines_until_recreate(plan: tuple[Stage, ...]) -> int:
     return 3 * ids.index("data:old-new/recreate:db") + 2
 
 
+def test_a_forced_way_back_that_is_cut_off_goes_on_to_the_beginning(tmp_path: Path) -> None:
+    """The consent stands in the journal: the life that ends it was not asked again."""
+    for point in range(1, 200):
+        base = tmp_path / f"{point}"
+        base.mkdir()
+        world = new_data_world(base)
+        original, plan = contents(world.root / "old"), (stage_of(world, switch()),)
+        _die(world, base / "j", plan, "journal-after", 3 * len(plan[0].steps))
+        lines = len(read_journal(base / "j"))
+        journal = MortalJournal(base / "j")
+        journal.kill_at, journal.after = lines + 1 + point, True
+        runner = Runner(journal, plan, load_kinds(), world.context(), Quiet(), Options(lossy=True))
+        runner.turn("taken back by force")
+        try:
+            runner.forward()
+            assert point > 6, "it has more than six points"
+            break
+        except Killed:
+            journal.close()
+        outcome = _recover(world, base / "j", plan, resume=False)
+        assert outcome is not None and outcome.name == "rolled-back", (point, outcome)
+        assert world.now() == OLD and contents(world.root / "old") == original, point
+        assert world.fenced("new"), point
+
+
+def test_a_consent_that_comes_after_the_turn_counts(tmp_path: Path) -> None:
+    world = new_data_world(tmp_path)
+    plan = (stage_of(world, switch()),)
+    _die(world, tmp_path / "j", plan, "journal-after", 3 * len(plan[0].steps) - 1)
+    journal = Journal(tmp_path / "j")
+    Runner(journal, plan, load_kinds(), world.context(), Quiet(), Options()).turn("failed")
+    journal.close()
+    outcome = _recover(world, tmp_path / "j", plan, resume=False, lossy=True)
+    assert outcome is not None and outcome.name == "rolled-back" and world.now() == OLD
+    turns = [e.data["kept"] for e in read_journal(tmp_path / "j") if e.phase is Phase.TURN]
+    assert turns == ["data:old-new", None]
+
+
+def test_a_cancel_that_comes_too_late_still_lets_everyone_in(tmp_path: Path) -> None:
+    world = new_data_world(tmp_path)
+    plan = (stage_of(world, switch(writers=None)),)
+    _die(world, tmp_path / "j", plan, "journal-after", 3 * [s.opens for s in plan[0].steps].index(True) + 1)
+    journal = Journal(tmp_path / "j")
+    journal.write(Phase.ANSWER, request="cancel", accepted=True, text="")
+    journal.close()
+    outcome = run(world, tmp_path / "j", plan)
+    # Not partial: Compose was not asked yet what it would touch.
+    assert outcome is not None and outcome.name == "failed" and outcome.standing and world.now() == NEW
+    assert RunView(read_journal(tmp_path / "j")).last("data:old-new/release") is Phase.VERIFIED
+
+
 def test_unconfirmed_data_goes_back_because_its_writers_stayed_stopped(tmp_path: Path) -> None:
     world = new_data_world(tmp_path)
     original = contents(world.root / "old")

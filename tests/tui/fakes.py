@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
+from nftui.engine.consent import NO_CONSENT, Consent, refusals
 from nftui.engine.protocols import Grants, Registry
 from nftui.model.advice import Advice, Applicability, Assertion, Demand, Effort, Fragment, Risk
 from nftui.model.choices import Choices, Selection
@@ -16,7 +17,18 @@ from nftui.model.findings import Evidence, Finding, Level
 from nftui.model.host import Cpu, Disk, Host, Medium
 from nftui.model.knobs import Kind, Knob
 from nftui.model.message import Message, msg
-from nftui.model.plan import Draft, FileChange, MemoryUse, OptimizationPlan, Plan, Stage, StepSpec, Undo, plan_id
+from nftui.model.plan import (
+    DataSwitch,
+    Draft,
+    FileChange,
+    MemoryUse,
+    OptimizationPlan,
+    Plan,
+    Stage,
+    StepSpec,
+    Undo,
+    plan_id,
+)
 from nftui.model.run import ProjectStatus, RunStatus, StepState, WayBack
 from nftui.model.stack import Container, Engine, Invocation, Place, Problem, Role, Service, Stack
 from nftui.model.units import GIB, MIB, parse_size
@@ -194,6 +206,9 @@ class FakeSession(Session):
         self.project = ProjectStatus("idle", None, 0)
         self.refusals: tuple[Message, ...] = ()
         self.one_way = False
+        self.moved: DataSwitch | None = None
+        """Data that the plan switches; `held` says whether what writes to it can be stopped."""
+        self.held = True
         self.start_error: NftuiError | None = None
         self.facts_error: NftuiError | None = None
         self.gate = threading.Event()
@@ -281,6 +296,10 @@ class FakeSession(Session):
         for s in services:
             text = msg("recreate {s}", s=s)
             steps.append(StepSpec(f"recreate:{s}", "recreate", s, {}, text, s, downtime_s=12, undo_after_write=undo))
+        moved = self.moved
+        if moved is not None:
+            fence = "writers" if self.held else None
+            return (Stage("data", tuple(steps), services, files, fence, True, msg("Rows are lost."), moved),)
         return (Stage("settings", tuple(steps), services, files),)
 
     def prove(self, choices: Choices) -> Plan:
@@ -290,11 +309,13 @@ class FakeSession(Session):
 
     def start_apply(
         self, plan: Plan, *, confirm_within_s: float | None = None, wait_quiet_s: float = 60.0, settle_s: float = 10.0,
-        files_only: bool = False, force: bool = False,
+        files_only: bool = False, force: bool = False, consent: Consent = NO_CONSENT,
     ) -> str:  # fmt: skip
         """Remembers what was applied."""
         if self.start_error:
             raise self.start_error
+        for refusal in refusals(plan.draft, consent, confirm=confirm_within_s is not None, files_only=files_only):
+            raise UsageError(refusal)
         self.applied.append((plan, confirm_within_s))
         return "0007-apply"
 

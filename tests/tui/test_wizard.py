@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,9 @@ from textual.events import Key
 from nftui.model.choices import Selection
 from nftui.model.errors import LockedError, NftuiError
 from nftui.model.message import msg
+from nftui.model.plan import Backup, DataSwitch
 from nftui.model.run import ProjectStatus
+from nftui.model.units import GIB
 from nftui.tui.glyphs import ASCII
 from nftui.tui.knobrows import KnobRow
 from nftui.tui.screens.optimization import OptimizationScreen
@@ -300,6 +303,55 @@ async def test_what_cannot_be_undone_must_be_typed(session: FakeSession) -> None
         await driver.press("a")
         await driver.sees("The run has ended")
         assert len(session.applied) == 1
+
+
+def moved(**more: object) -> DataSwitch:
+    places = {"type": "volume", "name": "slow"}, {"type": "directory", "path": "/nvme/db"}
+    fence = {"path": "control", "block": "absent"}
+    found = DataSwitch("db-data", "db", *places, fence, ("web",), 24.0, size_bytes=3 * GIB)
+    return replace(found, **more)  # type: ignore[arg-type]
+
+
+async def test_moved_data_is_told_with_its_figures_and_its_missing_backup_is_typed(session: FakeSession) -> None:
+    session.one_way, session.moved = True, moved()
+    async with wizard(session, size=(120, 60)) as driver:
+        await driver.to_review()
+        await driver.sees("db-data: 3 GiB copied from slow to /nvme/db; db, web down for about 36",
+                          "No backup of it was proven", "stays stopped until you keep it", "Rows are lost.",
+                          "3 GiB copied", "Type crm without backup to accept")  # fmt: skip
+        await driver.press("t", *"crm", "enter", "a")
+        assert not session.applied
+        await driver.press("t", *"crm", "space", *"without", "space", *"backup", "enter")
+        session.play(APPLIED)
+        await driver.press("a")
+        await driver.sees("The run has ended")
+        assert len(session.applied) == 1
+
+
+async def test_a_proven_backup_is_shown_and_need_not_be_typed(session: FakeSession) -> None:
+    session.one_way, session.moved = True, moved(backup=Backup("/hdd/backups/db.dump", "restored"), size_bytes=None)
+    async with wizard(session, size=(120, 60)) as driver:
+        await driver.to_review()
+        text = await driver.sees("/hdd/backups/db.dump (restored)", "its data is copied from", "Type crm to accept")
+        assert "0 B copied" not in text
+        await driver.press("t", *"crm", "enter")
+        session.play(APPLIED)
+        await driver.press("a")
+        await driver.sees("The run has ended")
+
+
+async def test_data_whose_writers_run_on_cannot_have_a_time_limit() -> None:
+    session = FakeSession()
+    session.one_way, session.moved, session.held = True, moved(backup=Backup("/b", "restored"), writers=None), False
+    async with wizard(session, ssh=True) as driver:
+        await driver.to_review()
+        await driver.press("t", *"crm", "enter", "a")
+        await driver.sees("runs on, so no time limit: press c")
+        assert not session.applied
+        session.play(APPLIED)
+        await driver.press("c", "a")
+        await driver.sees("The run has ended")
+        assert session.applied[0][1] is None
 
 
 @pytest.mark.parametrize(

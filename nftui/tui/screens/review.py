@@ -8,6 +8,7 @@ from textual import on
 from textual.containers import Horizontal
 from textual.widgets import Button, Input, Static
 
+from nftui.engine.consent import NO_CONSENT, Consent, terms, unsaved, untimed
 from nftui.engine.preview import diff_files
 from nftui.model.errors import NftuiError
 from nftui.model.message import Message, msg
@@ -122,6 +123,8 @@ class ReviewScreen(Page[Move | Apply]):
             lines += paragraph(f"! {self.say(warning)}", "warn")
         width = (self.query_one("#table").size.width or 78) - 1
         lines += step_lines(self.desk, draft, width)
+        for term in (t for stage in draft.stages if stage.commit_point for t in terms(stage)):
+            lines += paragraph(f"! {self.say(term)}", "warn", indent="   ")
         values = value_lines(self.desk, draft, width) if draft.changes else []
         head = [(("", ""),), ((f" {self.say(msg('Values'))}", "dim"),)] if values else []
         return [*lines, *head, *values]
@@ -135,8 +138,12 @@ class ReviewScreen(Page[Move | Apply]):
 
     @property
     def password(self) -> str:
-        """What is typed to accept them: the project's name, so that the right server is meant."""
-        return self.desk.facts.stack.name
+        """What is typed to accept them: the project's name, so that the right server is meant.
+
+        Where data is switched of which no backup was proven, that is typed as well.
+        """
+        name = self.desk.facts.stack.name
+        return f"{name} without backup" if self.plan and unsaved(self.plan.draft) else name
 
     def blocked(self) -> Message | None:
         """Why it cannot be applied now, None where it can."""
@@ -148,6 +155,8 @@ class ReviewScreen(Page[Move | Apply]):
             return msg("there is nothing to do")
         if self.one_way and self.query_one("#typed", Input).value.strip() != self.password:
             return msg("what cannot be undone must be accepted first: t, then type {name}", name=self.password)
+        if self.limit and untimed(self.plan.draft):
+            return msg("what writes to the data runs on, so no time limit: press c")
         return None
 
     def _show_decision(self) -> None:
@@ -193,7 +202,8 @@ class ReviewScreen(Page[Move | Apply]):
         if reason is not None or self.plan is None:
             self.notice(self._words(reason))
             return
-        self.dismiss(Apply(self.plan, CONFIRM_WITHIN_S if self.limit else None))
+        consent = Consent(irreversible=True, without_backup=True) if self.one_way else NO_CONSENT
+        self.dismiss(Apply(self.plan, CONFIRM_WITHIN_S if self.limit else None, consent))
 
     def action_hint(self) -> None:
         """Enter never starts anything from the table."""
