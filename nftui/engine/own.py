@@ -77,12 +77,6 @@ def sort_out(
     return found
 
 
-def left(present: Mapping[str, bool], found: OwnServices) -> dict[str, bool]:
-    """`present` as the stage leaves it that does what was `found`."""
-    stays = {name: stands for name, stands in present.items() if name not in found.remove}
-    return stays | dict.fromkeys((*found.start, *found.recreate), True)
-
-
 def _taken(name: str) -> Message:
     return msg(
         "Your files have a service {service} already, and nftui would bring one of that name; rename yours, or "

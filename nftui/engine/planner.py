@@ -66,8 +66,6 @@ class _At:
     """What stands where a stage begins."""
 
     fragments: Sequence[Fragment]
-    own: Mapping[str, bool]
-    """As in `Standing`."""
     files: list[FileChange] = field(default_factory=list)
     """Written by the stages before it."""
 
@@ -231,7 +229,7 @@ def _running(facts: Facts, names: set[str]) -> list[str]:
 
 def _stages(facts: Facts, standing: Standing, parts: _Parts) -> tuple[Stage, ...]:
     """What can be taken back exactly comes first; then one commit point for each data set (engine.md 5)."""
-    at = _At(standing.in_force.fragments, standing.own)
+    at = _At(standing.in_force.fragments)
     stages = _settings_stage(facts, standing, parts, at)
     for number in range(1, len(parts.switches) + 1):
         stages.append(_data_stage(facts, standing, parts, number, at))
@@ -251,7 +249,7 @@ def _settings_stage(facts: Facts, standing: Standing, parts: _Parts, at: _At) ->
     changed = {n for n in {*wanted, *before} if wanted.get(n) != before.get(n)}
     changed |= {n for n in wanted if n in standing.stale}
     files, mounted = _files(facts, standing, fragments, at)
-    ours = _ours(facts, fragments, parts, at)
+    ours = _ours(facts, standing, fragments, parts, at)
     touched = _touched(facts, standing, changed - ours.names, parts)
     renewed = [*ours.start, *ours.recreate, *touched]
     steps = [
@@ -275,7 +273,7 @@ def _data_stage(facts: Facts, standing: Standing, parts: _Parts, number: int, at
     _, switch = parts.switches[number - 1]
     fragments, former = _written(standing, parts, number), at.fragments
     files, mounted = _files(facts, standing, fragments, at)
-    ours = _ours(facts, fragments, parts, at)
+    ours = _ours(facts, standing, fragments, parts, at)
     parts.refusals += judge(facts, switch, standing.pending)
     around = Around(
         write=own.write_steps(facts, fragments, mounted),
@@ -287,13 +285,13 @@ def _data_stage(facts: Facts, standing: Standing, parts: _Parts, number: int, at
     return data_stage(facts, switch, (*mounted, *files), fragments, around, standing.pending)
 
 
-def _ours(facts: Facts, fragments: Sequence[Fragment], parts: _Parts, at: _At) -> own.OwnServices:
+def _ours(facts: Facts, standing: Standing, fragments: Sequence[Fragment], parts: _Parts, at: _At) -> own.OwnServices:
     """What becomes of services of nftui's own in the stage that starts from `at`, which is moved on to its end."""
     wanted, before = merge_fragments(fragments), merge_fragments(at.fragments)
-    ours = own.sort_out(facts, at.own, wanted, before, fragments, at.fragments)
+    ours = own.sort_out(facts, standing.own, wanted, before, fragments, at.fragments)
     parts.warnings += [w for w in ours.warnings if w not in parts.warnings]
     parts.refusals += [r for r in ours.refusals if r not in parts.refusals]
-    at.fragments, at.own = fragments, own.left(at.own, ours)
+    at.fragments = fragments
     return ours
 
 
