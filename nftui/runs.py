@@ -15,6 +15,7 @@ from nftui.engine import codec, records, space
 from nftui.engine.consent import NO_CONSENT, Consent, refusals
 from nftui.engine.follow import is_starting, run_status
 from nftui.engine.journal import Phase, RunView, read_journal
+from nftui.engine.ports import FilesAhead
 from nftui.engine.records import data_places, losses, must_be_whole, taken_back
 from nftui.engine.requests import new_request
 from nftui.engine.runner import BackItem
@@ -25,56 +26,15 @@ from nftui.model.plan import Plan
 from nftui.model.run import Authority, ProjectStatus, RunStatus
 from nftui.model.stack import Problem
 from nftui.steps import load_kinds
-from nftui.steps.kind import FileCalls, Found, RestoresFile
+from nftui.steps.kind import Found, RestoresFile
 from nftui.system.bootunit import REBOOT_HINT, unit_installed
 from nftui.system.clock import SystemClock
-from nftui.system.files import Attributes
 from nftui.system.who import who
 
 if TYPE_CHECKING:
     from nftui.session import Session
 
 LIVE_STATES = ("running", "awaiting-confirm")
-
-
-class FilesAhead:
-    """Files as they will be after the steps that were looked at; what is on disk stays as it is."""
-
-    def __init__(self, files: FileCalls) -> None:
-        self.files = files
-        self.contents: dict[str, bytes | None] = {}
-
-    def read(self, path: str) -> bytes | None:
-        """Bytes, None where there will be no such file."""
-        return self.contents[path] if path in self.contents else self.files.read(path)
-
-    def attributes(self, path: str) -> Attributes | None:
-        """As on disk: only bytes are looked at ahead."""
-        return self.files.attributes(path)
-
-    def write(
-        self,
-        path: str,
-        content: bytes,
-        *,
-        mode: int,
-        like: str | None = None,
-        attributes: Attributes | None = None,
-        owner: tuple[int, int] | None = None,
-    ) -> None:
-        """In memory."""
-        self.contents[path] = content
-
-    def delete(self, path: str) -> None:
-        """In memory."""
-        self.contents[path] = None
-
-    def make_directory(self, path: str, *, like: str | None = None) -> None:
-        """Nothing: only files are looked at ahead."""
-
-    def remove_directory(self, path: str) -> bool:
-        """Never: only files are looked at ahead."""
-        return False
 
 
 class Runs:

@@ -15,10 +15,11 @@ from nftui.engine.own import is_job, own_assertions
 from nftui.engine.persist import KEY, Persistence, persistence
 from nftui.engine.place import not_ours
 from nftui.engine.planner import Standing
+from nftui.engine.ports import EngineLeftovers, FileWriter, ProjectCompose, ProjectEngine
 from nftui.engine.prove import planned_file, prove
 from nftui.engine.state import InForce, ProjectState, with_contents
 from nftui.engine.switching import whole_optimizations
-from nftui.engine.wiring import EngineLeftovers, FileWriter, ProjectCompose, ProjectEngine, Wiring
+from nftui.engine.wiring import Wiring
 from nftui.model.advice import Assertion
 from nftui.model.errors import UsageError
 from nftui.model.facts import Beside, Facts, FileFact

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from nftui.engine.wiring import FileWriter
+from nftui.engine.ports import FileWriter
 from nftui.model.errors import NftuiError, UsageError
 from nftui.model.message import msg
 from nftui.model.plan import StepSpec, digest

@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 
 from nftui.engine.journal import Journal, Phase, read_journal
+from nftui.engine.ports import FileWriter
 from nftui.engine.reserve import reserved
 from nftui.engine.runner import Options, Outcome, Runner
-from nftui.engine.wiring import FileWriter
 from nftui.steps import load_kinds
 from nftui.steps.kind import Context
 from nftui.system.blobs import BlobStore

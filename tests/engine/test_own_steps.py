@@ -10,8 +10,8 @@ import pytest
 
 from nftui.engine.journal import Journal, Phase, read_journal
 from nftui.engine.leavings import sweep
+from nftui.engine.ports import FileWriter
 from nftui.engine.runner import Options, Outcome, Runner, backward_order
-from nftui.engine.wiring import FileWriter
 from nftui.model.message import msg
 from nftui.model.mounted import FileSet, MountedFile
 from nftui.model.plan import Stage, StepSpec, Undo, digest
