@@ -275,10 +275,12 @@ def _data_stage(facts: Facts, standing: Standing, parts: _Parts, number: int, at
     files, mounted = _files(facts, standing, fragments, at)
     ours = _ours(facts, standing, fragments, parts, at)
     parts.refusals += judge(facts, switch, standing.pending)
+    beside = standing.shared.get(switch.service, ())
+    _look_at(facts, standing, (switch.service, *beside), parts)
     around = Around(
         write=own.write_steps(facts, fragments, mounted),
         leave=own.leave_steps(facts, fragments, former),
-        beside=_recreate_steps(facts, list(standing.shared.get(switch.service, ())), standing),
+        beside=_recreate_steps(facts, list(beside), standing),
         live=[s for s in parts.steps if s.service == switch.service],
         remove=own.remove_steps(ours),
     )
@@ -306,10 +308,17 @@ def _touched(facts: Facts, standing: Standing, changed: set[str], parts: _Parts)
         if name in standing.pending:
             parts.refusals.append(_pending(name, standing.pending[name]))
         order += [n for n in (name, *standing.shared.get(name, ())) if n not in order]
-    read_back = {step.service for step in parts.steps}
-    parts.refusals += [_unread(live) for live in facts.unread() if live.service in read_back & set(order)]
-    parts.losses += [loss for name in order for loss in standing.losses.get(name, ())]
+    _look_at(facts, standing, order, parts)
     return order
+
+
+def _look_at(facts: Facts, standing: Standing, renewed: Sequence[str], parts: _Parts) -> None:
+    """Why these services are not recreated, and what that would take away from them for good."""
+    read_back = {step.service for step in parts.steps}
+    unread = [_unread(live) for live in facts.unread() if live.service in read_back & set(renewed)]
+    parts.refusals += [r for r in unread if r not in parts.refusals]
+    lost = [loss for name in renewed for loss in standing.losses.get(name, ())]
+    parts.losses += [loss for loss in lost if loss not in parts.losses]
 
 
 def _unread(live: Live) -> Message:

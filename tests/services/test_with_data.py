@@ -14,7 +14,7 @@ from nftui.engine.runner import backward_order
 from nftui.engine.state import InForce
 from nftui.model.advice import Advice, Fragment
 from nftui.model.choices import Choices, Selection
-from nftui.model.facts import Facts, FileFact
+from nftui.model.facts import Facts, FileFact, Live
 from nftui.model.knobs import Kind, Knob
 from nftui.model.message import msg
 from nftui.model.mounted import FileSet, MountedFile
@@ -134,6 +134,15 @@ def test_its_way_back_has_all_that_it_is_routed_to_before_it_starts_and_lets_go_
     back = [s.id.removeprefix(f"{stage.id}/").partition(":")[0] for s in backward_order(stage, load_kinds())]
     files = ["release", "check", "fence", "leave", "override", "check"]
     assert back == [*files, "remove", "recreate", "read", "lift", "copy", "stop"]
+
+
+def test_what_its_new_container_would_lose_is_asked_about_and_what_cannot_be_read_is_not_moved(facts: Facts) -> None:
+    lost, choices = msg("a file in the old one"), Choices(ON)
+    place = replace(standing(facts), losses={"jobs": (lost,)})
+    unread = replace(facts, live={("jobs", "x"): Live("x", "jobs", None, "no answer")})
+    made = draft(unread, choices, {"mover": MOVER}, place)
+    assert made.losses == (lost,)
+    assert [str(r) for r in made.refusals if "cannot be asked" in str(r)] and not planned(facts).losses
 
 
 def test_until_then_the_app_keeps_its_former_files_beside_what_is_new(facts: Facts) -> None:
