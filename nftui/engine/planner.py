@@ -257,8 +257,9 @@ def _settings_stage(facts: Facts, standing: Standing, parts: _Parts, at: _At) ->
         *file_steps(files, facts.stack.files[:1]),
         *check_step(facts, files, {*touched, *changed}, standing.pending, wanted),
         *own.start_steps(ours, wanted),
+        *(s for s in parts.steps if s.service in ours.start),  # Proven before anything is routed to them.
         *_recreate_steps(facts, [*ours.recreate, *touched], standing),
-        *(s for s in parts.steps if s.service in renewed),
+        *(s for s in parts.steps if s.service in renewed and s.service not in ours.start),
         *own.remove_steps(ours),
         *own.leave_steps(facts, fragments, former),
     ]

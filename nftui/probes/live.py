@@ -9,6 +9,7 @@ from typing import NamedTuple
 from nftui.model.facts import Live
 from nftui.model.stack import Role, Service, Stack
 from nftui.probes.ollama import probe_ollama
+from nftui.probes.pooling import POOLER_PROBE, ROLES_PROBE, probe_pgbouncer, probe_roles
 from nftui.probes.postgres import probe_postgres
 from nftui.probes.qdrant import probe_qdrant
 from nftui.probes.redis import probe_redis
@@ -28,6 +29,8 @@ class Probe(NamedTuple):
 
 PROBES: Mapping[str, Probe] = {
     "postgres": Probe((Role.POSTGRES,), probe_postgres),
+    ROLES_PROBE: Probe((Role.POSTGRES,), probe_roles),
+    POOLER_PROBE: Probe((Role.PGBOUNCER,), probe_pgbouncer),
     "redis": Probe((Role.REDIS, Role.KEYDB), probe_redis),
     "qdrant": Probe((Role.QDRANT,), probe_qdrant),
     "ollama": Probe((Role.OLLAMA,), probe_ollama),

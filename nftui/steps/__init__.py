@@ -7,6 +7,7 @@ from nftui.steps.hold import HoldKind, ReleaseKind
 from nftui.steps.kind import Kinds
 from nftui.steps.mounted import MountedKind
 from nftui.steps.own import RemoveKind, StartKind
+from nftui.steps.pooling import PoolsKind, RouteKind
 from nftui.steps.project import ProjectCheckKind
 from nftui.steps.recreate import RecreateKind
 from nftui.steps.settings import PostgresSettingsKind
@@ -16,7 +17,7 @@ def load_kinds() -> Kinds:
     """All kinds that this version can do and undo."""
     kinds = (
         FileKind(), EnvKind(), MountedKind(), ProjectCheckKind(), StartKind(), RecreateKind(), RemoveKind(),
-        PostgresSettingsKind(),
+        PostgresSettingsKind(), PoolsKind(), RouteKind(),
         DataCheckKind(), HoldKind(), CopyKind(), LiftKind(), FenceKind(), ReleaseKind(),
     )  # fmt: skip
     return Kinds(kinds)

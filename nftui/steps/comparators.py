@@ -5,12 +5,14 @@ Files, keys and containers are the engine's own; a kind that needs a live probe 
 
 from __future__ import annotations
 
+import hashlib
 import shlex
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from nftui.model.advice import Assertion
 from nftui.model.facts import Live
+from nftui.model.pooling import ServerFacts
 from nftui.model.postgres import PostgresFacts
 from nftui.steps.settings import compare_facts
 
@@ -80,7 +82,21 @@ def _alter_back(assertion: Assertion) -> str:
     return f"docker compose exec -T {shlex.quote(service_of(assertion))} sh -c {shlex.quote(psql)}"
 
 
+def _role(assertion: Assertion, live: ReadLive) -> str | None:
+    """The digest of the role's verifier as it is now: what a copy of it elsewhere is compared by."""
+    value = live(service_of(assertion), "postgres-roles").value
+    if not isinstance(value, ServerFacts) or value.roles_error:
+        return None
+    role = value.roles.get(name_of(assertion))
+    return hashlib.sha256(role.verifier.encode()).hexdigest() if role else "absent"
+
+
+def _same_role(assertion: Assertion, live: ReadLive) -> bool:
+    return _role(assertion, live) == assertion.expected
+
+
 COMPARATORS: Mapping[str, Comparator] = {
     "postgres-setting": Comparator(_setting, _same_setting),
     "postgres-altered": Comparator(_altered, _same_altered, _alter_back),
+    "postgres-role": Comparator(_role, _same_role),
 }

@@ -35,7 +35,10 @@ SUITES = {
         "python3-redis",
     ),
     "trixie": ("postgresql-17",),
+    "bookworm-pooler": ("pgbouncer", "postgresql-client"),
+    "trixie-pooler": ("pgbouncer", "postgresql-client"),
 }
+"""Debian's name of a suite, perhaps with a word of ours behind it, to the packages of its images."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,8 @@ IMAGES = {
         Image("redis:6", "redis", "bullseye"),
         Image("redis:7", "redis", "bookworm"),
         Image("app:latest", "app", "bookworm"),
+        Image("pgbouncer:1.18", "pgbouncer", "bookworm-pooler"),
+        Image("pgbouncer:1.24", "pgbouncer", "trixie-pooler"),
     )
 }
 DEFAULT = ("postgres:15", "redis:7", "app:latest", "postgres:17")
@@ -70,10 +75,10 @@ DEFAULT = ("postgres:15", "redis:7", "app:latest", "postgres:17")
 def reference(tag: str) -> str:
     """The image to run for `tag` (say `postgres:15`): ours, or the official one if asked for.
 
-    NFTUI_TEST_IMAGES=official runs the same tests on the official images; the app is always ours.
+    NFTUI_TEST_IMAGES=official runs the same tests on the official images; app and pooler are always ours.
     """
     official = os.environ.get("NFTUI_TEST_IMAGES") == "official"
-    return tag if official and not tag.startswith("app") else IMAGES[tag].name
+    return tag if official and not tag.startswith(("app", "pgbouncer")) else IMAGES[tag].name
 
 
 def ensure(*tags: str) -> None:
@@ -110,7 +115,7 @@ def _bootstrap(suite: str, tag: str, digest: str) -> None:
     _say(f"bootstrapping Debian {suite}: {' '.join(SUITES[suite])}")
     with _directory_on_disk() as root:
         include = ",".join(SUITES[suite])
-        _run("debootstrap", "--variant=minbase", f"--include={include}", suite, str(root))
+        _run("debootstrap", "--variant=minbase", f"--include={include}", suite.partition("-")[0], str(root))
         for useless in ("var/cache/apt", "var/lib/apt/lists", "usr/share/doc", "usr/share/man"):
             shutil.rmtree(root / useless, ignore_errors=True)
         _import(root, tag, digest)

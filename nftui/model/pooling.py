@@ -1,0 +1,59 @@
+"""What connection pooling needs to know: roles and sessions of a PostgreSQL server, and a PgBouncer's own account."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class RoleSecret:
+    """How a login role proves itself. `verifier` is what pg_authid holds; it stands in no output."""
+
+    name: str
+    kind: str
+    """ "scram", "md5", or "none" for a role without a password."""
+    verifier: str = field(default="", repr=False)
+    superuser: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """One client backend, as pg_stat_activity and pg_locks tell it."""
+
+    address: str
+    """The client's IP address, "" for the local socket."""
+    user: str
+    database: str
+    application: str = ""
+    listens: bool = False
+    """Its last statement was LISTEN."""
+    holds_lock: bool = False
+    """An advisory lock outlives its transactions."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServerFacts:
+    """One server: the room for connections, login roles, databases and who is connected now."""
+
+    max_connections: int
+    reserved: int
+    """Slots that only superusers or members of pg_use_reserved_connections get."""
+    tls: bool = False
+    roles: Mapping[str, RoleSecret] = field(default_factory=dict)
+    roles_error: str = ""
+    """Why pg_authid could not be read, "" where it was."""
+    databases: tuple[str, ...] = ()
+    sessions: tuple[Session, ...] = ()
+    temporary: frozenset[str] = frozenset()
+    """Databases with temporary tables in this moment, as far as they can be seen."""
+
+
+@dataclass(frozen=True, slots=True)
+class PoolerFacts:
+    """A PgBouncer's console: SHOW CONFIG, SHOW DATABASES, the addresses of SHOW CLIENTS."""
+
+    version: str
+    config: Mapping[str, str] = field(default_factory=dict)
+    databases: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    clients: tuple[str, ...] = ()

@@ -1,0 +1,80 @@
+"""One line for each knob, and one for each app's route."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from nftui.model.advice import Advice
+from nftui.model.message import Message, msg
+from nftui.optimizations.pgbouncer.knobs import BY_NAME, DIRECT, ID, IMAGE, POOLED, ROUTE, SESSION
+from nftui.optimizations.pgbouncer.service import prepares
+from nftui.optimizations.pgbouncer.setup import PREPARED, RESERVE_S, RETRY_S, WAIT_S
+from nftui.optimizations.pgbouncer.sizes import CLIENTS
+
+if TYPE_CHECKING:
+    from nftui.model.choices import Choices
+    from nftui.optimizations.pgbouncer.setup import Setup
+    from nftui.optimizations.pgbouncer.verdicts import Verdict
+
+CHOSEN = " (chosen by the operator)"
+
+
+def lines_of(setup: Setup, choices: Choices) -> tuple[Advice, ...]:
+    """The knobs in their order, then the routes by name."""
+    recommended = _recommended(setup)
+    lines = [_line(setup, choices, name, text) for name, text in recommended.items()]
+    return (*lines, *(_route(verdict, setup) for verdict in setup.verdicts))
+
+
+def _recommended(setup: Setup) -> dict[str, str]:
+    return {
+        "pool_mode": setup.recommended_mode,
+        "max_client_conn": str(CLIENTS),
+        "default_pool_size": str(setup.sizes.recommended_pool),
+        "reserve_pool_size": str(setup.sizes.recommended_reserve),
+        "image": IMAGE,
+        "max_prepared_statements": str(PREPARED) if prepares(setup.image) else "0",
+        "query_wait_timeout": f"{WAIT_S}s",
+        "reserve_pool_timeout": f"{RESERVE_S}s",
+        "server_login_retry": f"{RETRY_S}s",
+    }
+
+
+def _line(setup: Setup, choices: Choices, name: str, recommended: str) -> Advice:
+    knob = BY_NAME[name]
+    chosen = choices.value(ID, None, name)
+    value = chosen or _standing(setup, name, recommended)
+    sized = name in ("default_pool_size", "reserve_pool_size")
+    return Advice(
+        name, None, value, None, recommended, knob.unit, setup.sizes.why if sized else knob.why,
+        knob.source + (CHOSEN if chosen else ""), changes=bool(setup.routed), notes=_notes(setup, name),
+    )  # fmt: skip
+
+
+def _standing(setup: Setup, name: str, recommended: str) -> str:
+    """A size that nobody chose gives way to one that was."""
+    return setup.settings[name] if name in ("default_pool_size", "reserve_pool_size") else recommended
+
+
+def _notes(setup: Setup, name: str) -> tuple[Message, ...]:
+    if name == "pool_mode" and setup.pool_mode != SESSION and not any(v.route == POOLED for v in setup.verdicts):
+        return (msg("No app is pooled in it: say 'pooled' at the route of each app that tolerates it."),)
+    if name == "max_prepared_statements" and not prepares(setup.image):
+        return (msg("The image's tag does not say that it is 1.21 or later: named prepared statements would break."),)
+    return ()
+
+
+def _route(verdict: Verdict, setup: Setup) -> Advice:
+    knob = BY_NAME[ROUTE + "{service}"]
+    notes = []
+    if verdict.drops and verdict.through:
+        notes.append(
+            msg("The timeouts that it asks for when it connects are dropped; set them for its role: "
+                "ALTER ROLE … SET statement_timeout.")
+        )  # fmt: skip
+    if verdict.chosen and verdict.route == POOLED != verdict.recommended:
+        notes.append(msg("You say that it tolerates {mode} mode; nftui knows nothing of that.", mode=setup.pool_mode))
+    return Advice(
+        ROUTE + verdict.service, None, verdict.route, DIRECT, verdict.recommended, knob.unit, verdict.why,
+        knob.source + (CHOSEN if verdict.chosen else ""), changes=verdict.through, notes=tuple(notes),
+    )  # fmt: skip

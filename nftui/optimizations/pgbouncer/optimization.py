@@ -1,0 +1,93 @@
+"""The `pgbouncer` optimization: a pooler of nftui's own, and the apps that tolerate it routed to it. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from nftui.model.advice import Advice, Applicability, Assertion, Demand, Effort, Fragment, Risk
+from nftui.model.choices import Choices
+from nftui.model.errors import UsageError
+from nftui.model.message import Message, msg
+from nftui.optimizations.pgbouncer.advise import lines_of
+from nftui.optimizations.pgbouncer.fragment import assertions, build_fragment, in_fragment, read_back
+from nftui.optimizations.pgbouncer.knobs import DAYS, DIRECT, ID, KNOBS, ROUTE
+from nftui.optimizations.pgbouncer.setup import set_up
+from nftui.optimizations.pgbouncer.site import PROBE, Site, find_site
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from nftui.engine.protocols import Grants
+    from nftui.model.facts import Facts
+    from nftui.model.findings import Finding
+    from nftui.model.knobs import Knob
+    from nftui.model.plan import StepSpec
+
+
+class Pgbouncer:
+    """Connection pooling; see engine.protocols.Optimization."""
+
+    id: str = ID
+    order: int = 20
+    title = msg("Connection pooling")
+    summary = msg("A PgBouncer before PostgreSQL: many clients share few server connections.")
+    risk: Risk = Risk.MEDIUM
+    needs: tuple[str, ...] = (PROBE,)
+    knobs: tuple[Knob, ...] = KNOBS
+
+    def applies(self, facts: Facts) -> Applicability:
+        """Where a server can be asked, and some app may go through a pooler."""
+        site = find_site(facts)
+        if isinstance(site, Message):
+            return Applicability(False, site)
+        return _applicability(site)
+
+    def findings(self, facts: Facts) -> Iterable[Finding]:
+        """None: what is wrong with pooling is found by checks that need no server."""
+        return ()
+
+    def demand(self, facts: Facts, choices: Choices) -> tuple[Demand, ...]:
+        """None: its own service holds some 2 kB for each client."""
+        return ()
+
+    def advise(self, facts: Facts, choices: Choices, grants: Grants) -> tuple[Advice, ...]:
+        """The pooler's values, then each app's route. Raises UsageError for what is refused."""
+        site = find_site(facts)
+        return lines_of(set_up(site, choices), choices) if isinstance(site, Site) else ()
+
+    def effort(self, facts: Facts, advice: tuple[Advice, ...]) -> Effort:
+        """Two days, if anything is routed."""
+        routed = any(line.knob.startswith(ROUTE) and line.value != DIRECT for line in advice)
+        days = round(sum(DAYS.values()), 2) if routed else 0.0
+        return Effort(days, days)
+
+    def fragment(self, facts: Facts, advice: tuple[Advice, ...]) -> Fragment:
+        """The service, its files, the apps' variables."""
+        return build_fragment(facts, advice)
+
+    def steps(self, facts: Facts, fragment: Fragment) -> tuple[StepSpec, ...]:
+        """Read-backs."""
+        setup = in_fragment(facts, fragment)
+        return read_back(setup) if setup is not None else ()
+
+    def checks(self, facts: Facts, fragment: Fragment) -> tuple[Assertion, ...]:
+        """What shall hold from then on."""
+        setup = in_fragment(facts, fragment)
+        return assertions(setup) if setup is not None else ()
+
+
+def _applicability(site: Site) -> Applicability:
+    try:
+        setup = set_up(site, Choices())
+    except UsageError as error:
+        return Applicability(False, error.message)
+    refused = {v.service: v.why for v in setup.verdicts if not v.possible}
+    able = tuple(v.service for v in setup.verdicts if v.possible)
+    if not able:
+        first = min(refused)
+        reason = msg("{service} cannot be pooled: {why}", service=first, why=str(refused[first]))
+        return Applicability(False, reason, (), refused)
+    return Applicability(
+        True, msg("{server} can have a pooler, for: {names}.", server=site.server.name, names=", ".join(able)), able,
+        refused,
+    )  # fmt: skip

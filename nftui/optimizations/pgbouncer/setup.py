@@ -1,0 +1,98 @@
+"""Everything decided for one site: verdicts, sizes, settings. Advice shows it, the fragment writes it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from nftui.model.errors import UsageError
+from nftui.model.message import msg
+from nftui.optimizations.pgbouncer.files import fixed_settings
+from nftui.optimizations.pgbouncer.knobs import ID, IMAGE, POOLED, SESSION, TRANSACTION
+from nftui.optimizations.pgbouncer.service import PREPARED_SINCE, prepares
+from nftui.optimizations.pgbouncer.sizes import CLIENTS, Budget, Sizes, budget_of, pools_of, size_pools
+from nftui.optimizations.pgbouncer.verdicts import Verdict, judge, mode_of
+
+if TYPE_CHECKING:
+    from nftui.model.choices import Choices
+    from nftui.optimizations.pgbouncer.site import Site
+
+PREPARED = 200
+WAIT_S, RESERVE_S, RETRY_S = 30, 3, 2
+_IGNORED = ("extra_float_digits",)
+"""What JDBC and the exporter send; PgBouncer refuses what it does not know."""
+_DROPPED = ("idle_in_transaction_session_timeout", "lock_timeout", "options", "statement_timeout")
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """What the pooler shall be."""
+
+    site: Site
+    verdicts: tuple[Verdict, ...]
+    budget: Budget
+    sizes: Sizes
+    image: str
+    pool_mode: str
+    recommended_mode: str
+    settings: dict[str, str]
+
+    @property
+    def routed(self) -> tuple[Verdict, ...]:
+        """The apps that go through it."""
+        return tuple(v for v in self.verdicts if v.through)
+
+    @property
+    def pools(self) -> list[tuple[str, str]]:
+        """(user, database) of each pool."""
+        return pools_of(self.verdicts)
+
+    @property
+    def modes(self) -> dict[str, str]:
+        """Database to its mode."""
+        return {str(link.login.database): mode_of(v, self.pool_mode) for v in self.routed for link in v.links}
+
+
+def set_up(site: Site, choices: Choices) -> Setup:
+    """Chosen values first, else what follows from the site. Raises UsageError for what is refused."""
+    verdicts = judge(site, choices)
+    budget = budget_of(site, verdicts)
+    sizes = size_pools(budget, choices)
+    image = choices.value(ID, None, "image") or IMAGE
+    recommended = TRANSACTION if any(v.route == POOLED for v in verdicts) else SESSION
+    mode = choices.value(ID, None, "pool_mode") or recommended
+    settings = {
+        **fixed_settings(),
+        "pool_mode": mode,
+        "default_pool_size": str(sizes.pool),
+        "reserve_pool_size": str(sizes.reserve),
+        "max_client_conn": choices.value(ID, None, "max_client_conn") or str(CLIENTS),
+        "query_wait_timeout": _seconds(choices, "query_wait_timeout", WAIT_S),
+        "reserve_pool_timeout": _seconds(choices, "reserve_pool_timeout", RESERVE_S),
+        "server_login_retry": _seconds(choices, "server_login_retry", RETRY_S),
+        "ignore_startup_parameters": ",".join(_ignored(verdicts)),
+        **_prepared(choices, image),
+    }
+    return Setup(site, verdicts, budget, sizes, image, mode, recommended, settings)
+
+
+def _seconds(choices: Choices, name: str, usual: int) -> str:
+    return (choices.value(ID, None, name) or str(usual)).removesuffix("s")
+
+
+def _ignored(verdicts: tuple[Verdict, ...]) -> list[str]:
+    """Never search_path: without it an app would read another schema's tables."""
+    return sorted({*_IGNORED, *(_DROPPED if any(v.drops and v.through for v in verdicts) else ())})
+
+
+def _prepared(choices: Choices, image: str) -> dict[str, str]:
+    chosen = choices.value(ID, None, "max_prepared_statements")
+    if prepares(image):
+        return {"max_prepared_statements": chosen or str(PREPARED)}
+    if chosen not in (None, "0"):
+        since = ".".join(str(n) for n in PREPARED_SINCE)
+        raise UsageError(
+            msg("{id}.max_prepared_statements is refused: {image} does not say that it is PgBouncer {since} or later.",
+                id=ID, image=image, since=since)
+        )  # fmt: skip
+    return {}

@@ -1,0 +1,125 @@
+"""What the stack has of databases, poolers and apps that use them; where a pooler cannot go, the reason."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from nftui.catalog.addresses import find_address
+from nftui.catalog.connections import POSTGRES_LIKE, Connection, connections
+from nftui.catalog.logins import ClientLogin, login_keys, login_of
+from nftui.catalog.names import Names
+from nftui.model.message import Message, msg
+from nftui.model.pooling import ServerFacts
+from nftui.model.stack import Role
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from nftui.model.facts import Facts
+    from nftui.model.stack import Service, Stack
+
+PROBE = "postgres-roles"
+NAME = "pgbouncer"
+"""The service that nftui brings."""
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """One app's way to the server."""
+
+    connection: Connection
+    keys: Mapping[str, str]
+    login: ClientLogin
+
+    @property
+    def client(self) -> Service:
+        """The app."""
+        return self.connection.client
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """One server that a pooler can stand before, and everything that connects to it."""
+
+    server: Service
+    facts: ServerFacts
+    links: tuple[Link, ...]
+
+    def apps(self) -> dict[str, list[Link]]:
+        """Service to its links, in name order."""
+        found: dict[str, list[Link]] = {}
+        for link in sorted(self.links, key=lambda x: x.client.name):
+            found.setdefault(link.client.name, []).append(link)
+        return found
+
+
+def find_site(facts: Facts) -> Site | Message:
+    """The server with the most clients that can be asked; a Message says why there is none."""
+    stack = facts.stack
+    refusal = _pooled_already(stack) or _mapped_users(facts)
+    if refusal is not None:
+        return refusal
+    servers = stack.with_role(Role.POSTGRES)
+    if not servers:
+        return _outside(stack)
+    links = _links(stack)
+    by_clients = sorted(servers, key=lambda s: (-sum(link.connection.server.name == s.name for link in links), s.name))
+    return _site(facts, by_clients[0], links)
+
+
+def _site(facts: Facts, server: Service, links: list[Link]) -> Site | Message:
+    mine = tuple(link for link in links if link.connection.server.name == server.name)
+    if not mine:
+        return msg("No service of this stack is known to connect to {service}.", service=server.name)
+    known = facts.live_value(server.name, PROBE)
+    if not isinstance(known, ServerFacts):
+        live = facts.live.get((server.name, PROBE))
+        why = (live.error or "").rstrip(".") if live else "it was not asked"
+        return msg("The roles of {service} cannot be read: {why}.", service=server.name, why=why or "it does not run")
+    if known.roles_error:
+        return msg(
+            "The password verifiers of {service} cannot be read ({why}); a superuser's login is needed for that.",
+            service=server.name, why=known.roles_error.rstrip("."),
+        )  # fmt: skip
+    return Site(server, known, mine)
+
+
+def _links(stack: Stack) -> list[Link]:
+    found = []
+    for one in connections(stack):
+        if one.kind == "postgres" and one.client.active:
+            keys = login_keys(one)
+            found.append(Link(one, keys, login_of(keys, one.client.environment)))
+    return found
+
+
+def _pooled_already(stack: Stack) -> Message | None:
+    """There is never a second pooler in front of the first."""
+    pooler = next((s for s in stack.services if s.active and s.role in POSTGRES_LIKE[1:]), None)
+    if pooler is None:
+        return None
+    return msg("{service} pools connections already; it is left as it is.", service=pooler.name)
+
+
+def _mapped_users(facts: Facts) -> Message | None:
+    engine = facts.engine
+    if engine is not None and (engine.rootless or engine.userns_remap):
+        return msg(
+            "The engine maps users of containers to others of this machine, so that the verifiers could not be handed "
+            "to the pooler alone."
+        )
+    return None
+
+
+def _outside(stack: Stack) -> Message:
+    names = Names(stack)
+    for service in stack.services:
+        for key, value in service.environment.items():
+            address = find_address(value or "") if "://" in (value or "") else None
+            if address and address.kind == "postgres" and names.resolve(service, address.host, address.port) is None:
+                return msg(
+                    "{service} uses a PostgreSQL outside of this stack ({host}, by {key}); that is never tuned.",
+                    service=service.name, host=address.host, key=key,
+                )  # fmt: skip
+    return msg("No PostgreSQL server is active in this stack.")

@@ -1,0 +1,99 @@
+"""How many server connections there are to share, and how large each pool may be (databases reference 2.4)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from nftui.model.errors import UsageError
+from nftui.model.message import Message, msg
+from nftui.optimizations.pgbouncer.knobs import ID
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from nftui.model.choices import Choices
+    from nftui.optimizations.pgbouncer.site import Site
+    from nftui.optimizations.pgbouncer.verdicts import Verdict
+
+POOL, RESERVE, CLIENTS = 25, 5, 1000
+"""The mission's values; pools shrink where the server has not so many connections."""
+DIRECT_EACH = 5
+"""Connections left for each service that stays direct, where it holds no more now."""
+HEADROOM = 3
+"""For a person with psql, and for nftui's own readings."""
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """Connections of the server: all, kept back for others, and what pools may hold together."""
+
+    total: int
+    kept: int
+    pools: int
+    """How many pools there are: one for each user and database."""
+
+    @property
+    def room(self) -> int:
+        """What all pools may hold together."""
+        return self.total - self.kept
+
+    @property
+    def each(self) -> int:
+        """What one pool may hold, its reserve included."""
+        return max(0, self.room) // max(1, self.pools)
+
+
+def pools_of(verdicts: Iterable[Verdict]) -> list[tuple[str, str]]:
+    """(user, database) of every pool, sorted."""
+    return sorted({(str(link.login.user), str(link.login.database)) for v in verdicts if v.through for link in v.links})
+
+
+def budget_of(site: Site, verdicts: Iterable[Verdict]) -> Budget:
+    """What the server has, less what is reserved, direct and for people."""
+    found = list(verdicts)
+    direct = DIRECT_EACH * sum(not v.through for v in found)
+    kept = site.facts.reserved + HEADROOM + direct
+    return Budget(site.facts.max_connections, kept, len(pools_of(found)))
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """Pool sizes: what stands and what is recommended."""
+
+    pool: int
+    reserve: int
+    recommended_pool: int
+    recommended_reserve: int
+    why: Message
+
+
+def size_pools(budget: Budget, choices: Choices) -> Sizes:
+    """The chosen sizes, else what fits. Raises UsageError for sizes that cannot fit."""
+    each = budget.each
+    reserve = min(RESERVE, each // 6)
+    pool = min(POOL, each - reserve)
+    chosen = [choices.value(ID, None, name) for name in ("default_pool_size", "reserve_pool_size")]
+    if chosen[0] is not None:
+        reserve_now = int(chosen[1]) if chosen[1] is not None else max(0, min(reserve, each - int(chosen[0])))
+        sizes = (int(chosen[0]), reserve_now)
+    else:
+        sizes = (min(POOL, max(1, each - int(chosen[1]))), int(chosen[1])) if chosen[1] is not None else (pool, reserve)
+    if sum(sizes) > each or sizes[0] < 1:
+        raise _refused(budget, *sizes)
+    why = msg(
+        "{pools} pools of a user and a database share {room} of {total} connections; {kept} stay for others.",
+        pools=budget.pools, room=budget.room, total=budget.total, kept=budget.kept,
+    )  # fmt: skip
+    return Sizes(*sizes, pool, reserve, why)
+
+
+def _refused(budget: Budget, pool: int, reserve: int) -> UsageError:
+    return UsageError(
+        msg(
+            "The pools cannot fit: {pools} × ({pool} + {reserve}) connections are more than the {room} that the server "
+            "has for them (max_connections {total}, less {kept} for others). A pool may have {each} in all.",
+            pools=budget.pools, pool=max(pool, 1), reserve=reserve, room=max(0, budget.room), total=budget.total,
+            kept=budget.kept, each=budget.each,
+        )
+    )  # fmt: skip

@@ -1,0 +1,130 @@
+"""The probes `postgres-roles` and `pgbouncer`: what a pooler in front of a server must know, and its own console.
+
+The console is asked inside its container, over the local socket: there PgBouncer lets in whoever runs as the same
+user as it does, without a password (its documentation, "Admin console").
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+from nftui.clients.postgres import PostgresClient, Query, QueryError, connect
+from nftui.model.errors import NftuiError
+from nftui.model.facts import Live
+from nftui.model.pooling import PoolerFacts, RoleSecret, ServerFacts, Session
+from nftui.model.stack import Service
+from nftui.system.exec import Exec
+
+ROLES_PROBE, POOLER_PROBE = "postgres-roles", "pgbouncer"
+
+_SERVER = """
+SELECT json_build_object(
+  'max', current_setting('max_connections')::int,
+  'reserved', current_setting('superuser_reserved_connections')::int
+    + coalesce(current_setting('reserved_connections', true)::int, 0),
+  'tls', current_setting('ssl') = 'on',
+  'databases', (SELECT json_agg(datname ORDER BY datname) FROM pg_database WHERE datallowconn AND NOT datistemplate),
+  'temporary', EXISTS (SELECT FROM pg_class WHERE relpersistence = 't' AND relkind = 'r'),
+  'database', current_database())"""
+_ROLES = """
+SELECT json_agg(json_build_array(rolname, rolpassword, rolsuper) ORDER BY rolname) FROM pg_authid WHERE rolcanlogin"""
+_SESSIONS = """
+SELECT json_agg(json_build_array(coalesce(host(client_addr), ''), usename, datname, application_name,
+  query ~* '^\\s*listen\\s',
+  state = 'idle' AND EXISTS (SELECT FROM pg_locks l WHERE l.pid = a.pid AND l.locktype = 'advisory' AND l.granted))
+  ORDER BY 1, 2, 3, a.pid)
+FROM pg_stat_activity a WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"""
+_SHOW = ("VERSION", "CONFIG", "DATABASES", "CLIENTS")
+_SEPARATOR = "\x1f"
+
+
+def probe_roles(service: Service, exec_port: Exec | None, environ: Mapping[str, str] | None = None) -> Live:
+    """Read ServerFacts from the service's first running container. Never raises for a server that will not answer."""
+    try:
+        client = connect(service, exec_port, environ)
+    except NftuiError as error:
+        return Live(ROLES_PROBE, service.name, None, str(error))
+    try:
+        return Live(ROLES_PROBE, service.name, read_roles(client), via=client.via)
+    except NftuiError as error:
+        return Live(ROLES_PROBE, service.name, None, str(error), client.via)
+    finally:
+        client.close()
+
+
+def read_roles(client: PostgresClient) -> ServerFacts:
+    """Over an open session; what the login may not see is left out, with the reason. Raises QueryError."""
+    server, roles, sessions = client.batch([Query(_SERVER), Query(_ROLES), Query(_SESSIONS)])
+    if isinstance(server, QueryError):
+        raise server
+    core = json.loads(server[0][0] or "{}")
+    failed = isinstance(roles, QueryError)
+    return ServerFacts(
+        max_connections=core["max"],
+        reserved=core["reserved"],
+        tls=core["tls"],
+        roles={} if isinstance(roles, QueryError) else {r[0]: _role(*r) for r in json.loads(roles[0][0] or "[]")},
+        roles_error=roles.text if failed and isinstance(roles, QueryError) else "",
+        databases=tuple(core["databases"] or ()),
+        sessions=() if isinstance(sessions, QueryError) else _sessions(sessions[0][0]),
+        temporary=frozenset({core["database"]} if core["temporary"] else ()),
+    )
+
+
+def _role(name: str, verifier: str | None, superuser: bool) -> RoleSecret:
+    text = verifier or ""
+    kind = "scram" if text.startswith("SCRAM-SHA-256$") else "md5" if text.startswith("md5") else "none"
+    return RoleSecret(name, kind, text, superuser)
+
+
+def _sessions(text: str | None) -> tuple[Session, ...]:
+    return tuple(
+        Session(str(row[0]), row[1] or "", row[2] or "", row[3] or "", bool(row[4]), bool(row[5]))
+        for row in json.loads(text or "[]")
+    )
+
+
+def probe_pgbouncer(service: Service, exec_port: Exec | None, environ: Mapping[str, str] | None = None) -> Live:
+    """Read PoolerFacts from the console. Never raises for a pooler that will not answer."""
+    container = service.running
+    if container is None or exec_port is None:
+        return Live(POOLER_PROBE, service.name, None, "not running")
+    found: dict[str, list[dict[str, str]]] = {}
+    for what in _SHOW:
+        code, out, err = exec_port.exec(container.id, _console(what, container.environment))
+        if code:
+            return Live(POOLER_PROBE, service.name, None, _reason(code, err), "exec psql")
+        found[what] = _table(out.decode("utf-8", "replace"))
+    return Live(POOLER_PROBE, service.name, _pooler(found), via="exec psql")
+
+
+def _console(what: str, environment: Mapping[str, str]) -> list[str]:
+    host = environment.get("PGHOST", "/tmp")  # noqa: S108 (inside the container)
+    port = environment.get("PGPORT") or environment.get("LISTEN_PORT") or "6432"
+    return [
+        "psql", "-X", "-q", "-A", "-w", "-F", _SEPARATOR, "-P", "footer=off", "-P", "pager=off",
+        "-h", host, "-p", port, "-U", "pgbouncer", "-d", "pgbouncer", "-c", f"SHOW {what}",
+    ]  # fmt: skip
+
+
+def _reason(code: int, err: bytes) -> str:
+    if code in (126, 127):
+        return "its image has no psql to ask the console with"
+    lines = err.decode("utf-8", "replace").strip().splitlines()
+    return lines[-1] if lines else f"psql ended with {code}"
+
+
+def _table(text: str) -> list[dict[str, str]]:
+    lines = [line.split(_SEPARATOR) for line in text.splitlines() if line]
+    return [dict(zip(lines[0], line, strict=False)) for line in lines[1:]] if lines else []
+
+
+def _pooler(found: Mapping[str, list[dict[str, str]]]) -> PoolerFacts:
+    version = next((value for row in found["VERSION"] for value in row.values()), "")
+    return PoolerFacts(
+        version=version.removeprefix("PgBouncer ").strip(),
+        config={row["key"]: row["value"] for row in found["CONFIG"] if "key" in row and "value" in row},
+        databases={row["name"]: row for row in found["DATABASES"] if "name" in row},
+        clients=tuple(sorted(row["addr"] for row in found["CLIENTS"] if row.get("database") != "pgbouncer")),
+    )

@@ -1,0 +1,232 @@
+"""Proof that a pooler does its work: its console, a login through each pool by more clients than it has, the apps' way.
+
+Readings only: nothing is to be taken back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from threading import Barrier, BrokenBarrierError
+
+from nftui.catalog.logins import ClientLogin, login_of
+from nftui.clients.libpq import connect_network
+from nftui.clients.pglogin import Login
+from nftui.clients.postgres import ConnectError, Failure, Query, QueryError
+from nftui.clients.sql import only
+from nftui.model.message import msg
+from nftui.model.plan import StepSpec
+from nftui.model.pooling import PoolerFacts, ServerFacts
+from nftui.model.stack import Container
+from nftui.steps.gate import POLL_S, containers_of
+from nftui.steps.kind import Context, Data, Found, StepFailed
+
+MORE = 3
+"""Clients beyond the pool's size: a pool that only works while it is not full is found out."""
+MOST = 40
+"""Never more at once than this: the apps' own clients must still find a place."""
+WAIT_S = 20.0
+_UNREACHABLE = (Failure.REFUSED, Failure.TIMEOUT)
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """One pool, and a login that has a password for it."""
+
+    user: str
+    database: str
+    mode: str
+    login: ClientLogin
+
+
+class PoolsKind:
+    """The pooler runs what was asked, and serves each pool."""
+
+    name = "pgbouncer-pools"
+    version = 1
+    reads_files = True
+
+    def read(self, step: StepSpec, ctx: Context) -> Data:
+        """Nothing changes here."""
+        return {}
+
+    def classify(self, step: StepSpec, before: Data, ctx: Context) -> Found:
+        """A reading: always to be done."""
+        return Found.BEFORE
+
+    def do(self, step: StepSpec, before: Data, ctx: Context) -> None:
+        """Nothing: `verify` reads."""
+
+    def verify(self, step: StepSpec, before: Data, ctx: Context) -> Data:
+        """Raises StepFailed naming what the console says otherwise, or the pool that does not serve."""
+        console = _console(step, ctx)
+        served = {f"{p.user}/{p.database}": _serve(step, p, ctx) for p in _pools(step, ctx)}
+        if not served:
+            raise StepFailed(
+                msg("No password of {service}'s clients is known here, so no pool could be tried.", service=step.target)
+            )
+        return {"console": console, "served": served}
+
+    def undo(self, step: StepSpec, before: Data, ctx: Context) -> None:
+        """Nothing was changed."""
+
+
+class RouteKind:
+    """An app's sessions come from the pooler, and none of them is direct any more."""
+
+    name = "pgbouncer-route"
+    version = 1
+    reads_files = True
+
+    def read(self, step: StepSpec, ctx: Context) -> Data:
+        """Nothing changes here."""
+        return {}
+
+    def classify(self, step: StepSpec, before: Data, ctx: Context) -> Found:
+        """A reading: always to be done."""
+        return Found.BEFORE
+
+    def do(self, step: StepSpec, before: Data, ctx: Context) -> None:
+        """Nothing: `verify` reads."""
+
+    def verify(self, step: StepSpec, before: Data, ctx: Context) -> Data:
+        """Raises StepFailed where a session of the app still reaches the server past the pooler."""
+        mine = _addresses(step.target, ctx)
+        deadline = ctx.now() + WAIT_S
+        while True:
+            direct, seen = _direct(step, mine, ctx), _seen(step, mine, ctx)
+            if (not direct and seen) or ctx.now() >= deadline:
+                break
+            ctx.sleep(POLL_S)
+        if direct:
+            raise StepFailed(
+                msg("{service} still holds {count} connections of its own to {server}, past the pooler.",
+                    service=step.target, count=direct, server=step.params["server"])
+            )  # fmt: skip
+        return {"through": seen}
+
+    def undo(self, step: StepSpec, before: Data, ctx: Context) -> None:
+        """Nothing was changed."""
+
+
+def _addresses(service: str, ctx: Context) -> set[str]:
+    return {a for c in containers_of(service, ctx) for a in c.addresses.values() if a}
+
+
+def _direct(step: StepSpec, addresses: set[str], ctx: Context) -> int:
+    live = ctx.probe(str(step.params["server"]), "postgres-roles")
+    if not isinstance(live.value, ServerFacts):
+        raise StepFailed(
+            msg("{service} cannot be asked who is connected: {why}", service=step.params["server"],
+                why=live.error or "?")
+        )  # fmt: skip
+    return sum(s.address in addresses for s in live.value.sessions)
+
+
+def _seen(step: StepSpec, addresses: set[str], ctx: Context) -> bool | None:
+    """Whether SHOW CLIENTS has the app; None where the console cannot be asked. An idle app may have none."""
+    facts = ctx.probe(str(step.params["pooler"]), "pgbouncer").value
+    return bool(set(facts.clients) & addresses) if isinstance(facts, PoolerFacts) else None
+
+
+# -- the console -----------------------------------------------------------------------------------------------
+def _console(step: StepSpec, ctx: Context) -> str:
+    """The version, "" where its image has no tool to ask with."""
+    live = ctx.probe(step.target, "pgbouncer")
+    if not isinstance(live.value, PoolerFacts):
+        return ""
+    wanted = _texts(step.params["config"])
+    wrong = [f"{k} = {live.value.config.get(k)}, not {v}" for k, v in wanted.items() if live.value.config.get(k) != v]
+    for database, mode in _texts(step.params["modes"]).items():
+        row = live.value.databases.get(database, {})
+        if row.get("pool_mode") != mode:
+            wrong.append(f"{database}: pool_mode = {row.get('pool_mode')}, not {mode}")
+    if wrong:
+        raise StepFailed(
+            msg("{service} does not run what was asked: {list}", service=step.target, list="; ".join(wrong))
+        )
+    return live.value.version
+
+
+def _texts(value: object) -> dict[str, str]:
+    assert isinstance(value, Mapping)
+    return {str(k): str(v) for k, v in value.items()}
+
+
+# -- the pools -------------------------------------------------------------------------------------------------
+def _pools(step: StepSpec, ctx: Context) -> list[Pool]:
+    """Each user and database once, with the password of the first client whose container tells it."""
+    modes, found = _texts(step.params["modes"]), dict[tuple[str, str], Pool]()
+    clients = step.params["clients"]
+    assert isinstance(clients, Iterable)
+    for client in clients:
+        for container in containers_of(str(client["service"]), ctx):
+            login = login_of(_texts(client["keys"]), container.environment)
+            if login.user and login.database and login.password:
+                key = (login.user, login.database)
+                found.setdefault(key, Pool(*key, modes.get(login.database, ""), login))
+    return [found[key] for key in sorted(found)]
+
+
+def _serve(step: StepSpec, pool: Pool, ctx: Context) -> int:
+    """How many clients were served at once. Raises StepFailed."""
+    size = int(str(step.params["size"]))
+    held = pool.mode != "session"
+    count = min(size + MORE, MOST)
+    ways = _ways(step, ctx)
+    barrier = Barrier(count) if held else None
+    with ThreadPoolExecutor(count) as threads:
+        wrong = [e for e in threads.map(lambda _: _once(ways, pool, barrier), range(count)) if e]
+    if wrong:
+        raise StepFailed(
+            msg("{service} does not serve {user} on {database}: {why} ({failed} of {count} clients)",
+                service=step.target, user=pool.user, database=pool.database, why=wrong[0], failed=len(wrong),
+                count=count)
+        )  # fmt: skip
+    return count
+
+
+def _ways(step: StepSpec, ctx: Context) -> list[tuple[str, int]]:
+    found: list[Container] = containers_of(step.target, ctx)
+    port = int(str(step.params["port"]))
+    return [(address, port) for c in found for address in c.addresses.values() if address]
+
+
+def _once(ways: list[tuple[str, int]], pool: Pool, barrier: Barrier | None) -> str | None:
+    """One client: in, a real query, and where the mode allows it held until all are in. The reason where it fails.
+
+    Never guarded: a SET would stay on the server connection and meet the next client.
+    """
+    reason = "it has no address"
+    for host, port in ways:
+        login = Login(pool.user, pool.database, port, pool.login.password)
+        try:
+            client = connect_network(login, host, port, f"address {host}:{port}")
+        except ConnectError as error:
+            reason = error.text
+            if error.kind in _UNREACHABLE:
+                continue
+            break
+        try:
+            only(client, Query("SELECT 1", guard=False))
+            _wait(barrier)
+            only(client, Query("SELECT 1", guard=False))
+        except QueryError as error:
+            reason = error.text
+            break
+        finally:
+            client.close()
+        return None
+    if barrier is not None:
+        barrier.abort()
+    return reason
+
+
+def _wait(barrier: Barrier | None) -> None:
+    if barrier is None:
+        return
+    try:
+        barrier.wait(WAIT_S)
+    except BrokenBarrierError:
+        return
