@@ -96,6 +96,7 @@ class Gatherer:
                 others_bytes=usage.promised,
                 others_used_bytes=usage.used,
                 beside=self._beside(),
+                images=wiring.images(),
             )
             self.live_read = True
         self.facts = facts

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -67,6 +68,17 @@ class Facts:
     """What those containers use now."""
     beside: Beside = Beside()
     """What lies beside the project."""
+    images: frozenset[str] | None = None
+    """References of the images that are on the engine, as `docker images` shows them; None where it was not asked."""
+
+    def has_image(self, reference: str) -> bool | None:
+        """Whether that image needs no registry; None where it is not known."""
+        if self.images is None:
+            return None
+        name = reference.removeprefix("docker.io/").removeprefix("library/")
+        if "@" in name:
+            return re.sub(":[^:/@]+@", "@", name) in self.images
+        return (name if ":" in name.rpartition("/")[2] else f"{name}:latest") in self.images
 
     def live_value(self, service: str, probe: str) -> object | None:
         """The probe's value for that service, None where it is unknown."""

@@ -11,9 +11,10 @@ from nftui.engine.persist import Persistence
 from nftui.engine.planner import Standing, draft
 from nftui.engine.state import InForce
 from nftui.model.choices import Choices, Selection
-from nftui.model.facts import Facts, FileFact
+from nftui.model.facts import Facts, FileFact, Live
 from nftui.model.knobs import Kind
 from nftui.model.plan import canonical
+from nftui.model.pooling import RoleSecret, ServerFacts
 from nftui.optimizations.registry import load_registry
 from tests.checks.build import read
 
@@ -27,6 +28,7 @@ services:
     volumes: ["data:/var/lib/postgresql"]
     deploy: {resources: {limits: {memory: 2G, cpus: "2.0"}}}
   redis: {image: "redis:7.2", volumes: ["cache:/data"]}
+  web: {image: "example/web:1", environment: {DATABASE_URL: "postgresql://web:not-a-secret@postgres/shop"}}
   qdrant: {image: "qdrant/qdrant:v1.12.0", volumes: ["vectors:/qdrant/storage"]}
   ollama: {image: "ollama/ollama:0.5.1", volumes: ["models:/root/.ollama"]}
 volumes: {data: {}, cache: {}, vectors: {}, models: {}}
@@ -35,7 +37,10 @@ volumes: {data: {}, cache: {}, vectors: {}, models: {}}
 
 @pytest.fixture
 def facts(tmp_path: Path) -> Facts:
-    return read(tmp_path, STACK)
+    roles = {"web": RoleSecret("web", "scram", "SCRAM-SHA-256$4096:bm90$bm90:bm90")}
+    server = ServerFacts(100, 3, roles=roles, databases=("shop",))
+    live = {("postgres", "postgres-roles"): Live("postgres-roles", "postgres", server)}
+    return replace(read(tmp_path, STACK), live=live)
 
 
 def standing(facts: Facts, in_force: InForce | None = None) -> Standing:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from nftui.model.advice import Advice, Applicability, Assertion, Demand, Effort, Fragment, Risk
@@ -53,7 +54,9 @@ class Pgbouncer:
     def advise(self, facts: Facts, choices: Choices, grants: Grants) -> tuple[Advice, ...]:
         """The pooler's values, then each app's route. Raises UsageError for what is refused."""
         site = find_site(facts)
-        return lines_of(set_up(site, choices), choices) if isinstance(site, Site) else ()
+        if isinstance(site, Message):
+            return ()
+        return lines_of(set_up(replace(site, has_image=facts.has_image), choices), choices)
 
     def effort(self, facts: Facts, advice: tuple[Advice, ...]) -> Effort:
         """Two days, if anything is routed."""

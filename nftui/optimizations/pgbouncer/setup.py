@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from nftui.model.errors import UsageError
-from nftui.model.message import msg
+from nftui.model.message import Message, msg
 from nftui.optimizations.pgbouncer.files import fixed_settings
 from nftui.optimizations.pgbouncer.knobs import ID, IMAGE, POOLED, SESSION, TRANSACTION
 from nftui.optimizations.pgbouncer.service import PREPARED_SINCE, prepares
@@ -55,10 +55,10 @@ class Setup:
 
 def set_up(site: Site, choices: Choices) -> Setup:
     """Chosen values first, else what follows from the site. Raises UsageError for what is refused."""
-    verdicts = judge(site, choices)
+    image = choices.value(ID, None, "image") or IMAGE
+    verdicts = judge(site, choices, _missing(site, choices, image))
     budget = budget_of(site, verdicts)
     sizes = size_pools(budget, choices)
-    image = choices.value(ID, None, "image") or IMAGE
     recommended = TRANSACTION if any(v.route == POOLED for v in verdicts) else SESSION
     mode = choices.value(ID, None, "pool_mode") or recommended
     settings = {
@@ -74,6 +74,17 @@ def set_up(site: Site, choices: Choices) -> Setup:
         **_prepared(choices, image),
     }
     return Setup(site, verdicts, budget, sizes, image, mode, recommended, settings)
+
+
+def _missing(site: Site, choices: Choices, image: str) -> Message | None:
+    """Why nothing can be routed: nftui starts only what is on the engine. Raises UsageError for a chosen image."""
+    if site.has_image(image) is not False:
+        return None
+    reason = msg("the image {image} is not on this engine; get it with 'docker pull {image}', or name another one by "
+                 "pgbouncer.image.", image=image)  # fmt: skip
+    if choices.value(ID, None, "image") is not None:
+        raise UsageError(msg("{id}.image is refused: {why}", id=ID, why=str(reason)))
+    return reason
 
 
 def _seconds(choices: Choices, name: str, usual: int) -> str:

@@ -14,7 +14,7 @@ from nftui.model.pooling import ServerFacts
 from nftui.model.stack import Role
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from nftui.model.facts import Facts
     from nftui.model.stack import Service, Stack
@@ -45,6 +45,8 @@ class Site:
     server: Service
     facts: ServerFacts
     links: tuple[Link, ...]
+    has_image: Callable[[str], bool | None] = lambda reference: None
+    """Whether the engine has that image; None: it does not matter (what was advised is only written down)."""
 
     def apps(self) -> dict[str, list[Link]]:
         """Service to its links, in name order."""

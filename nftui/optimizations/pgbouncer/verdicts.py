@@ -52,15 +52,20 @@ class Verdict:
         return self.route != DIRECT
 
 
-def judge(site: Site, choices: Choices) -> tuple[Verdict, ...]:
-    """One verdict for each app, in name order. Raises UsageError for a chosen route that is not to be had."""
-    found = [_judge(site, name, tuple(links), choices) for name, links in site.apps().items()]
+def judge(site: Site, choices: Choices, obstacle: Message | None = None) -> tuple[Verdict, ...]:
+    """One verdict for each app, in name order. Raises UsageError for a chosen route that is not to be had.
+
+    `obstacle`: why none of them can be routed.
+    """
+    found = [
+        _judge(site, name, tuple(links), choices, obstacle or _obstacle(site, links))
+        for name, links in site.apps().items()
+    ]
     return tuple(_side_by_side(found))
 
 
-def _judge(site: Site, name: str, links: tuple[Link, ...], choices: Choices) -> Verdict:
+def _judge(site: Site, name: str, links: tuple[Link, ...], choices: Choices, obstacle: Message | None) -> Verdict:
     chosen = choices.value(ID, None, ROUTE + name)
-    obstacle = _obstacle(site, links)
     drops = any(_drops(link) for link in links)
     if obstacle is not None:
         if chosen not in (None, DIRECT):

@@ -1,0 +1,179 @@
+"""Who is pooled and why, how large pools are, and what is refused."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from nftui.model.errors import UsageError
+from nftui.model.facts import Facts
+from nftui.model.pooling import Session
+from nftui.optimizations.pgbouncer import OPTIMIZATION
+from tests.pgbouncer.build import URL, advise, app, environment, facts, fragment, roles, server, text_of, with_address
+
+N8N = (
+    "DB_TYPE: postgresdb, DB_POSTGRESDB_HOST: db, DB_POSTGRESDB_DATABASE: shop, DB_POSTGRESDB_USER: shop, "
+    "DB_POSTGRESDB_PASSWORD: '${SHOP_PASSWORD}'"
+)
+HOSTS = "    extra_hosts: ['pgbouncer:10.0.0.1']\n"
+ROUTES = {
+    "nothing is known": (app(), "session", "Nothing is known"),
+    "known to pool": (app("flow", "n8nio/n8n:1.60", N8N), "pooled", "transaction mode"),
+    "a migration": (app("api-migrate"), "direct", "Migrations"),
+    "a job": (app(more="    restart: 'no'\n"), "direct", "jobs"),
+    "an exporter": (app("metrics", "prometheuscommunity/postgres-exporter:v0.15"), "direct", "exporters"),
+    "TLS asked": (app(variables=f"DATABASE_URL: '{URL}?sslmode=require'"), "direct", "sslmode=require"),
+    "its own schema": (app(variables=f"DATABASE_URL: '{URL}?options=-csearch_path%3Dx'"), "direct", "search_path"),
+    "a fixed name": (app(more=HOSTS), "direct", "extra_hosts"),
+    "another network": (app(more="    networks: [other]\n") + "networks: {other: {}}\n", "direct", "no network"),
+    "no role": (app(variables="DATABASE_URL: 'postgresql://nobody:x@db/shop'"), "direct", "no login role nobody"),
+    "one variable": (app(variables="DATABASE_URL: '${WHOLE}'"), "direct", "does not show its host"),
+}
+
+
+@pytest.mark.parametrize("case", ROUTES)
+def test_each_app_is_judged_with_its_reason(tmp_path: Path, case: str) -> None:
+    text, route, words = ROUTES[case]
+    found = facts(tmp_path, text)
+    if case == "one variable":
+        found = _with_environment(found)
+    line = next(a for k, a in advise(found).items() if k.startswith("route."))
+    assert (line.value, line.recommended) == (route, route) and words in str(line.why), str(line.why)
+
+
+def _with_environment(found: Facts) -> Facts:
+    services = tuple(
+        replace(s, environment={"DATABASE_URL": URL}) if s.name == "api" else s for s in found.stack.services
+    )
+    return replace(found, stack=replace(found.stack, services=services))
+
+
+@pytest.mark.parametrize(("kind", "words"), [("md5", "md5"), ("none", "knows no password")])
+def test_a_password_that_cannot_be_learnt_keeps_the_app_direct(tmp_path: Path, kind: str, words: str) -> None:
+    found = facts(tmp_path, app(), known=server(roles=roles(shop=kind)))
+    assert not OPTIMIZATION.applies(found).applicable and words in str(OPTIMIZATION.applies(found).reason)
+    with pytest.raises(UsageError, match=words):
+        advise(found, route_api="pooled")
+
+
+@pytest.mark.parametrize(
+    ("sessions", "word"),
+    [
+        ((Session("10.0.0.9", "shop", "shop", listens=True),), "LISTEN"),
+        ((Session("10.0.0.9", "shop", "shop", holds_lock=True),), "advisory"),
+        ((Session("10.0.0.8", "shop", "shop", listens=True),), "known to work"),
+    ],
+)
+def test_what_the_server_sees_beats_the_catalog(tmp_path: Path, sessions: tuple[Session, ...], word: str) -> None:
+    found = facts(tmp_path, app("flow", "n8nio/n8n:1.60", N8N))
+    line = advise(with_address(found, "flow", "10.0.0.9", *sessions))["route.flow"]
+    assert word in str(line.why) and line.value == ("pooled" if word == "known to work" else "session")
+
+
+def test_beside_an_app_in_transaction_mode_the_unknown_stays_direct(tmp_path: Path) -> None:
+    found = facts(tmp_path, app(), app("flow", "n8nio/n8n:1.60", N8N))
+    lines = advise(found)
+    assert (lines["route.api"].value, lines["route.flow"].value) == ("direct", "pooled")
+    assert lines["pool_mode"].value == "transaction"
+    with pytest.raises(UsageError, match="one mode"):
+        advise(found, route_api="session")
+
+
+def test_statement_mode_is_for_those_who_ask_for_it(tmp_path: Path) -> None:
+    found = facts(tmp_path, app("flow", "n8nio/n8n:1.60", N8N))
+    assert advise(found, pool_mode="statement")["route.flow"].value == "session"
+    made = fragment(found, pool_mode="statement", route_flow="pooled")
+    assert "shop = host=db port=5432 dbname=shop pool_mode=statement" in text_of(made, "pgbouncer.ini")
+
+
+@pytest.mark.parametrize(
+    ("connections", "apps", "pool", "reserve"), [(100, 1, 25, 5), (100, 4, 20, 3), (20, 1, 12, 2), (12, 2, 3, 0)]
+)
+def test_pools_share_what_the_server_has(tmp_path: Path, connections: int, apps: int, pool: int, reserve: int) -> None:
+    services = [app(f"a{n}", variables=f"DATABASE_URL: 'postgresql://u{n}:x@db/d{n}'") for n in range(apps)]
+    known = server(max_connections=connections, roles=roles(**{f"u{n}": "scram" for n in range(apps)}))
+    lines = advise(facts(tmp_path, *services, known=known))
+    assert (lines["default_pool_size"].value, lines["reserve_pool_size"].value) == (str(pool), str(reserve))
+    assert apps * (pool + reserve) <= connections - 3 - 3
+
+
+def test_a_pool_that_cannot_fit_is_refused_with_the_sum(tmp_path: Path) -> None:
+    found = facts(tmp_path, app())
+    with pytest.raises(UsageError, match=r"1 × \(200 \+ 0\).*94.*max_connections 100"):
+        advise(found, default_pool_size="200", reserve_pool_size="0")
+    assert advise(found, default_pool_size="90")["reserve_pool_size"].value == "4"
+    tiny = facts(tmp_path, app(), known=server(max_connections=6))
+    assert not OPTIMIZATION.applies(tiny).applicable and "cannot fit" in str(OPTIMIZATION.applies(tiny).reason)
+
+
+def test_an_image_that_is_not_there_leaves_everything_direct(tmp_path: Path) -> None:
+    found = replace(facts(tmp_path, app()), images=frozenset({"acme/pool:1.24"}))
+    assert advise(found)["route.api"].value == "direct" and "docker pull" in str(advise(found)["route.api"].why)
+    assert not fragment(found).services
+    assert advise(found, image="acme/pool:1.24")["route.api"].value == "session"
+    with pytest.raises(UsageError, match="docker pull acme/other:1"):
+        advise(found, image="acme/other:1")
+
+
+def test_prepared_statements_by_version(tmp_path: Path) -> None:
+    found = facts(tmp_path, app())
+    assert "max_prepared_statements = 200" in text_of(fragment(found), "pgbouncer.ini")
+    assert "prepared" not in text_of(fragment(found, image="acme/pgbouncer:1.18"), "pgbouncer.ini")
+    with pytest.raises(UsageError, match=r"1\.21"):
+        advise(found, image="acme/pgbouncer:latest", max_prepared_statements="50")
+
+
+def test_startup_timeouts_are_dropped_only_where_they_are_sent(tmp_path: Path) -> None:
+    plain, n8n = facts(tmp_path, app()), facts(tmp_path, app("flow", "n8nio/n8n:1.60", N8N))
+    assert "ignore_startup_parameters = extra_float_digits\n" in text_of(fragment(plain), "pgbouncer.ini")
+    text = text_of(fragment(n8n), "pgbouncer.ini")
+    assert "options,statement_timeout" in text and "search_path" not in text
+    assert any("ALTER ROLE" in str(note) for note in advise(n8n)["route.flow"].notes)
+
+
+@pytest.mark.parametrize(
+    ("services", "error", "words"),
+    [
+        (("  pool: {image: 'edoburu/pgbouncer:v1.25.2-p0'}\n", app()), None, "pool pools connections already"),
+        (("  pool: {image: 'ghcr.io/postgresml/pgcat:1'}\n", app()), None, "pools connections already"),
+        ((), None, "No service of this stack"),
+        ((app(),), "db asks for a password.", "cannot be read: db asks"),
+    ],
+)
+def test_where_it_does_not_apply_it_says_why(
+    tmp_path: Path, services: tuple[str, ...], error: str | None, words: str
+) -> None:
+    applies = OPTIMIZATION.applies(facts(tmp_path, *services, error=error))
+    assert not applies.applicable and words in str(applies.reason), str(applies.reason)
+
+
+def test_a_database_outside_is_named(tmp_path: Path) -> None:
+    found = facts(tmp_path, app(variables="DATABASE_URL: 'postgresql://a:x@db.example.org/shop'"))
+    services = tuple(s for s in found.stack.services if s.name != "db")
+    reason = str(OPTIMIZATION.applies(replace(found, stack=replace(found.stack, services=services))).reason)
+    assert "db.example.org" in reason and "never tuned" in reason
+
+
+def test_no_secret_is_copied_and_the_verifier_is_hidden(tmp_path: Path) -> None:
+    made = fragment(facts(tmp_path, app()))
+    assert environment(made, "api")["DATABASE_URL"] == URL.replace("@db:", "@pgbouncer:")
+    users = made.files[0].files["userlist.txt"]
+    assert users.secret and users.mode == 0o640 and text_of(made, "userlist.txt").startswith('"shop" "SCRAM-SHA-256$')
+    assert "not-a-secret-shop" not in repr(made) and "SCRAM-SHA" not in text_of(made, "pgbouncer.ini")
+    assert made.own == {"pgbouncer": ("api",)} and " user=" not in text_of(made, "pgbouncer.ini")
+
+
+def test_descriptors_cover_clients_and_pools(tmp_path: Path) -> None:
+    made = fragment(facts(tmp_path, app()), max_client_conn="3000")
+    limits = made.services["pgbouncer"]["ulimits"]
+    assert isinstance(limits, dict) and limits["nofile"]["soft"] >= 3000 + 30
+
+
+def test_a_new_password_is_another_assertion(tmp_path: Path) -> None:
+    found = facts(tmp_path, app())
+    rotated = facts(tmp_path, app(), known=server(roles={"shop": replace(roles(shop="scram")["shop"], verifier="x")}))
+    before, after = (OPTIMIZATION.checks(f, fragment(f)) for f in (found, rotated))
+    assert [a.target for a in before] == ["db.role.shop"] and before[0].expected != after[0].expected
+    assert fragment(found).files[0].digest != fragment(rotated).files[0].digest
