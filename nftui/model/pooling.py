@@ -51,9 +51,16 @@ class ServerFacts:
 
 @dataclass(frozen=True, slots=True)
 class PoolerFacts:
-    """A PgBouncer's console: SHOW CONFIG, SHOW DATABASES, the addresses of SHOW CLIENTS."""
+    """A PgBouncer's console (SHOW CONFIG, DATABASES, POOLS, CLIENTS), and what its operator's file says."""
 
     version: str
     config: Mapping[str, str] = field(default_factory=dict)
     databases: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     clients: tuple[str, ...] = ()
+    defaults: Mapping[str, str] = field(default_factory=dict)
+    pools: tuple[tuple[str, str], ...] = ()
+    """(user, database) of those that exist now, the console's left out."""
+    ini: str = ""
+    """Path in the container of the operator's own configuration, "" where it was not found."""
+    own: Mapping[str, str] = field(default_factory=dict)
+    """What its section [pgbouncer] sets: names of settings that nftui knows, so that no secret is among them."""

@@ -7,13 +7,15 @@ user as it does, without a password (its documentation, "Admin console").
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 
+from nftui.clients.pglogin import file_content
 from nftui.clients.postgres import PostgresClient, Query, QueryError, connect
 from nftui.model.errors import NftuiError
 from nftui.model.facts import Live
 from nftui.model.pooling import PoolerFacts, RoleSecret, ServerFacts, Session
-from nftui.model.stack import Service
+from nftui.model.stack import Container, Service
 from nftui.system.exec import Exec
 
 ROLES_PROBE, POOLER_PROBE = "postgres-roles", "pgbouncer"
@@ -35,7 +37,20 @@ SELECT json_agg(json_build_array(coalesce(host(client_addr), ''), usename, datna
   state = 'idle' AND EXISTS (SELECT FROM pg_locks l WHERE l.pid = a.pid AND l.locktype = 'advisory' AND l.granted))
   ORDER BY 1, 2, 3, a.pid)
 FROM pg_stat_activity a WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"""
-_SHOW = ("VERSION", "CONFIG", "DATABASES", "CLIENTS")
+_SHOW = ("VERSION", "CONFIG", "DATABASES", "POOLS", "CLIENTS")
+_PSQL = ("psql", "-X", "-q", "-A", "-w", "-F", "\x1f", "-P", "footer=off", "-P", "pager=off", "-U", "pgbouncer")
+_ASK = (
+    'for d in "${PGHOST:-/tmp}" /tmp /var/run/postgresql /run/pgbouncer; do for s in "$d"/.s.PGSQL.[0-9]*; do '
+    'if [ -S "$s" ]; then what=$1; shift; exec "$@" -h "$d" -p "${s##*.}" -d pgbouncer -c "SHOW $what"; fi; '
+    "done; done; echo 'its console has no socket' >&2; exit 3"
+)
+"""Where the socket lies is the configuration's business: it is looked for."""
+_KNOWN = frozenset({
+    "pool_mode", "max_client_conn", "default_pool_size", "reserve_pool_size", "reserve_pool_timeout",
+    "max_prepared_statements", "query_wait_timeout", "server_login_retry",
+})  # fmt: skip
+_INCLUDE = re.compile(r"(?m)^%include\s+(\S+)")
+_SETTING = re.compile(r"(?m)^\s*(\w+)\s*=\s*(\S+)")
 _SEPARATOR = "\x1f"
 
 
@@ -92,20 +107,25 @@ def probe_pgbouncer(service: Service, exec_port: Exec | None, environ: Mapping[s
         return Live(POOLER_PROBE, service.name, None, "not running")
     found: dict[str, list[dict[str, str]]] = {}
     for what in _SHOW:
-        code, out, err = exec_port.exec(container.id, _console(what, container.environment))
+        code, out, err = exec_port.exec(container.id, ["sh", "-c", _ASK, "sh", what, *_PSQL])
         if code:
             return Live(POOLER_PROBE, service.name, None, _reason(code, err), "exec psql")
         found[what] = _table(out.decode("utf-8", "replace"))
-    return Live(POOLER_PROBE, service.name, _pooler(found), via="exec psql")
+    ini, own = _own_file(container, exec_port)
+    return Live(POOLER_PROBE, service.name, _pooler(found, ini, own), via="exec psql")
 
 
-def _console(what: str, environment: Mapping[str, str]) -> list[str]:
-    host = environment.get("PGHOST", "/tmp")  # noqa: S108 (inside the container)
-    port = environment.get("PGPORT") or environment.get("LISTEN_PORT") or "6432"
-    return [
-        "psql", "-X", "-q", "-A", "-w", "-F", _SEPARATOR, "-P", "footer=off", "-P", "pager=off",
-        "-h", host, "-p", port, "-U", "pgbouncer", "-d", "pgbouncer", "-c", f"SHOW {what}",
-    ]  # fmt: skip
+def _own_file(container: Container, exec_port: Exec) -> tuple[str, dict[str, str]]:
+    """Path and known settings of the operator's file: the one that is run, or the one that nftui's includes."""
+    path = next((word for word in (*container.command, *container.entrypoint) if word.endswith(".ini")), "")
+    text = file_content(container, exec_port, path) if path else None
+    while text is not None and (included := _INCLUDE.search(text)):
+        path = included[1]
+        text = file_content(container, exec_port, path)
+    if text is None:
+        return "", {}
+    section = text.partition("[pgbouncer]")[2].partition("\n[")[0]
+    return path, {k: v for k, v in _SETTING.findall(section) if k in _KNOWN}
 
 
 def _reason(code: int, err: bytes) -> str:
@@ -120,11 +140,15 @@ def _table(text: str) -> list[dict[str, str]]:
     return [dict(zip(lines[0], line, strict=False)) for line in lines[1:]] if lines else []
 
 
-def _pooler(found: Mapping[str, list[dict[str, str]]]) -> PoolerFacts:
+def _pooler(found: Mapping[str, list[dict[str, str]]], ini: str, own: Mapping[str, str]) -> PoolerFacts:
     version = next((value for row in found["VERSION"] for value in row.values()), "")
     return PoolerFacts(
         version=version.removeprefix("PgBouncer ").strip(),
         config={row["key"]: row["value"] for row in found["CONFIG"] if "key" in row and "value" in row},
         databases={row["name"]: row for row in found["DATABASES"] if "name" in row},
         clients=tuple(sorted(row["addr"] for row in found["CLIENTS"] if row.get("database") != "pgbouncer")),
+        defaults={row["key"]: row["default"] for row in found["CONFIG"] if "key" in row and "default" in row},
+        pools=tuple(sorted({(r["user"], r["database"]) for r in found["POOLS"] if r.get("database") != "pgbouncer"})),
+        ini=ini,
+        own=own,
     )

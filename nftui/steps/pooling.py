@@ -62,10 +62,11 @@ class PoolsKind:
         """Raises StepFailed naming what the console says otherwise, or the pool that does not serve."""
         console = _console(step, ctx)
         served = {f"{p.user}/{p.database}": _serve(step, p, ctx) for p in _pools(step, ctx)}
-        if not served:
+        if not served and not console:
             raise StepFailed(
-                msg("No password of {service}'s clients is known here, so no pool could be tried.", service=step.target)
-            )
+                msg("{service} can neither be asked nor tried: its console does not answer, and no password of its "
+                    "clients is known here.", service=step.target)
+            )  # fmt: skip
         return {"console": console, "served": served}
 
     def undo(self, step: StepSpec, before: Data, ctx: Context) -> None:

@@ -23,7 +23,7 @@ COMES = ("apply", "--only", "relay", "--yes", "--json", "--settle", "0")
 GOES = ("apply", "--skip", "postgres", "--off", "relay", "--yes", "--json", "--settle", "0")
 PARTS = {"mounted": ("mounted:", "leave:", "redis.conf", "users.txt"), "start": ("start:", "up relay"),
          "remove": ("remove:", "/stop", "DELETE", "post ")}  # fmt: skip
-"""Parts of the names of what happens in steps of each kind."""
+"""Parts of the names of what happens in steps of each kind; of another kind, what its steps are called."""
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +34,7 @@ def own(bed: Bed, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bed]:
 
 def points(events: list[tuple[str, int]], kind: str) -> list[Point]:
     """Before and after each event of that kind's steps."""
-    mine = [(name, number) for name, number in events if any(part in name for part in PARTS[kind])]
+    mine = [(name, number) for name, number in events if any(part in name for part in PARTS.get(kind, (f"{kind}:",)))]
     return [Point(name, number, when) for name, number in mine for when in ("before", "after")]
 
 

@@ -97,3 +97,99 @@ def no_secret_is_in_clear(stack: Stack, state: Path) -> None:
     assert secret.encode() not in everything_written(state) and b"SCRAM-SHA-256$4096" not in everything_written(state)
     userlist = next((stack.directory / "nftui" / "pgbouncer").glob("*/userlist.txt"))
     assert userlist.stat().st_mode & 0o777 == 0o640 and '" "SCRAM-SHA-256$' in userlist.read_text()
+
+
+def test_a_new_password_is_drift_and_an_apply_heals_it(nftui: tuple[Stack, Nftui], image: str) -> None:
+    stack, run = nftui
+    options = ("--set", f"pgbouncer.image={image}")
+    apply(run, *options)
+    assert {row[0]: row[1] for row in console(stack, "CONFIG")}["pool_mode"] == "session"
+    with stack.postgres() as connection:
+        user, password = stack.environment["POSTGRES_USER"], stack.environment["POSTGRES_PASSWORD"]
+        connection.execute(f"ALTER ROLE {user} PASSWORD '{password}'")
+    missed = run("status", "--json")
+    assert missed.code == 3 and [d["target"] for d in missed.json["drift"]] == [f"postgres.role.{user}"], missed.out
+    assert "SCRAM" not in missed.out
+    pooler, jobs = stack.container("pgbouncer"), stack.container("jobs")
+    apply(run, *options)
+    assert stack.container("pgbouncer") != pooler and stack.container("jobs") == jobs
+    assert run("status").code == 0 and stack.http("jobs", "/health")[0] == 200
+
+
+def test_what_cannot_be_had_is_refused_and_nothing_is_touched(nftui: tuple[Stack, Nftui], image: str) -> None:
+    stack, run = nftui
+    before, former = tree(stack.directory), stack.services()
+    for option, word in (
+        ("pgbouncer.default_pool_size=200", "cannot fit"),
+        ("pgbouncer.image=nftui-test/none:1", "docker pull"),
+        ("pgbouncer.max_prepared_statements=10000000", "out of bounds"),
+    ):
+        done = run("apply", "--only", "pgbouncer", "--yes", "--set", f"pgbouncer.image={image}", "--set", option)
+        assert done.code == 2 and word in done.err + done.out, done.err
+    with stack.postgres() as connection:
+        connection.execute(f"SET password_encryption = md5; ALTER ROLE {stack.environment['POSTGRES_USER']} "
+                           f"PASSWORD '{stack.environment['POSTGRES_PASSWORD']}'")  # fmt: skip
+    done = run("plan", "--only", "pgbouncer", "--set", f"pgbouncer.image={image}", "--json")
+    mine = next(o for o in done.json["optimizations"] if o["id"] == "pgbouncer")
+    assert done.code == 0 and not mine["applicable"] and "md5" in mine["reason"] and not done.json["changes"]
+    assert tree(stack.directory) == before and stack.services() == former
+
+
+def test_a_pooler_that_cannot_serve_is_taken_back_before_any_app_notices(
+    nftui: tuple[Stack, Nftui], image: str
+) -> None:
+    """The server lets in the addresses of today's clients only: the pooler would get nobody in."""
+    stack, run = nftui
+    before, former = tree(stack.directory), stack.services()
+    known = [stack.address("api"), stack.address("jobs"), stack.address("api").rpartition(".")[0] + ".1"]
+    rules = ["local all all trust", *(f"host all all {a}/32 scram-sha-256" for a in known)]
+    text = "\\n".join(rules)
+    stack.exec("postgres", "sh", "-c", f'printf "{text}\\n" > "$PGDATA/pg_hba.conf"')
+    with stack.postgres() as connection:
+        connection.execute("SELECT pg_reload_conf()")
+    done = apply(run, "--set", f"pgbouncer.image={image}", code=1)
+    assert done.json["outcome"] == "rolled-back" and "does not serve" in done.out + done.err, done.out
+    assert tree(stack.directory) == before and stack.services() == former
+
+
+POOL = """
+  pool:
+    image: {image}
+    command: ["/etc/pgbouncer/pgbouncer.ini"]
+    user: "6000:6000"
+    volumes: ["./pgb:/etc/pgbouncer:ro"]
+"""
+OWN_INI = """[databases]
+nextflow = host=postgres port=5432 dbname=nextflow
+[pgbouncer]
+listen_addr = *
+unix_socket_dir = /tmp
+auth_type = trust
+auth_file = /etc/pgbouncer/userlist.txt
+default_pool_size = 7
+"""
+
+
+def test_a_pooler_of_the_operators_is_tuned_by_a_file_that_includes_theirs(
+    stack_factory: StackFactory, image: str, tmp_path: Path
+) -> None:
+    stack = stack_factory(up=False)
+    run = Nftui(stack.directory, tmp_path / "state")
+    (stack.directory / "pgb").mkdir(mode=0o755)
+    (stack.directory / "pgb" / "pgbouncer.ini").write_text(OWN_INI)
+    (stack.directory / "pgb" / "userlist.txt").write_text('"nextflow" ""\n')
+    path = stack.directory / "compose.yaml"
+    path.write_text(path.read_text().replace("\n  redis:\n", POOL.format(image=image) + "\n  redis:\n", 1))
+    stack.up("postgres", "pool")
+    before = tree(stack.directory)
+    apply(run)
+    text = stack.exec(
+        "pool", "psql", "-h", "/tmp", "-p", "6432", "-U", "pgbouncer", "-XAtqc", "SHOW CONFIG", "pgbouncer"
+    )
+    config = {row[0]: row[1] for row in (line.split("|") for line in text.splitlines())}
+    assert (config["max_client_conn"], config["default_pool_size"], config["server_login_retry"]) == ("1000", "7", "2")
+    assert "pgbouncer" not in stack.services() and run("status").code == 0
+    assert run("plan", "--only", "pgbouncer", "--exit-code").code == 0
+    done = run("rollback", "--yes", "--json")
+    assert done.code == 0 and tree(stack.directory) == before, done.out
+    assert stack.inspect("pool")["Args"] == ["/etc/pgbouncer/pgbouncer.ini"]

@@ -9,7 +9,9 @@ from nftui.model.advice import Advice, Applicability, Assertion, Demand, Effort,
 from nftui.model.choices import Choices
 from nftui.model.errors import UsageError
 from nftui.model.message import Message, msg
+from nftui.optimizations.pgbouncer import existing as tuned
 from nftui.optimizations.pgbouncer.advise import lines_of
+from nftui.optimizations.pgbouncer.existing import POOLER_PROBE, Existing, find_existing
 from nftui.optimizations.pgbouncer.fragment import assertions, build_fragment, in_fragment, read_back
 from nftui.optimizations.pgbouncer.knobs import DAYS, DIRECT, ID, KNOBS, ROUTE
 from nftui.optimizations.pgbouncer.setup import set_up
@@ -33,15 +35,16 @@ class Pgbouncer:
     title = msg("Connection pooling")
     summary = msg("A PgBouncer before PostgreSQL: many clients share few server connections.")
     risk: Risk = Risk.MEDIUM
-    needs: tuple[str, ...] = (PROBE,)
+    needs: tuple[str, ...] = (PROBE, POOLER_PROBE)
     knobs: tuple[Knob, ...] = KNOBS
 
     def applies(self, facts: Facts) -> Applicability:
         """Where a server can be asked, and some app may go through a pooler."""
-        site = find_site(facts)
-        if isinstance(site, Message):
-            return Applicability(False, site)
-        return _applicability(site)
+        existing = find_existing(facts)
+        if isinstance(existing, Existing):
+            return tuned.applicability(facts, existing)
+        site = existing or find_site(facts)
+        return Applicability(False, site) if isinstance(site, Message) else _applicability(site)
 
     def findings(self, facts: Facts) -> Iterable[Finding]:
         """None: what is wrong with pooling is found by checks that need no server."""
@@ -53,23 +56,34 @@ class Pgbouncer:
 
     def advise(self, facts: Facts, choices: Choices, grants: Grants) -> tuple[Advice, ...]:
         """The pooler's values, then each app's route. Raises UsageError for what is refused."""
+        existing = find_existing(facts)
+        if isinstance(existing, Existing):
+            return tuned.advise(facts, existing, choices)
         site = find_site(facts)
         if isinstance(site, Message):
             return ()
         return lines_of(set_up(replace(site, has_image=facts.has_image), choices), choices)
 
     def effort(self, facts: Facts, advice: tuple[Advice, ...]) -> Effort:
-        """Two days, if anything is routed."""
+        """Two days, if anything is routed; a pooler that is there costs the part of its sizes."""
+        if isinstance(find_existing(facts), Existing):
+            return Effort(DAYS["sizes"], DAYS["sizes"])
         routed = any(line.knob.startswith(ROUTE) and line.value != DIRECT for line in advice)
         days = round(sum(DAYS.values()), 2) if routed else 0.0
         return Effort(days, days)
 
     def fragment(self, facts: Facts, advice: tuple[Advice, ...]) -> Fragment:
         """The service, its files, the apps' variables."""
+        existing = find_existing(facts)
+        if isinstance(existing, Existing):
+            return tuned.fragment(facts, existing, advice)
         return build_fragment(facts, advice)
 
     def steps(self, facts: Facts, fragment: Fragment) -> tuple[StepSpec, ...]:
         """Read-backs."""
+        existing = find_existing(facts)
+        if isinstance(existing, Existing):
+            return tuned.steps(existing, fragment.values.get(existing.pooler.name, {}))
         setup = in_fragment(facts, fragment)
         return read_back(setup) if setup is not None else ()
 

@@ -59,7 +59,7 @@ class Site:
 def find_site(facts: Facts) -> Site | Message:
     """The server with the most clients that can be asked; a Message says why there is none."""
     stack = facts.stack
-    refusal = _pooled_already(stack) or _mapped_users(facts)
+    refusal = pooled_already(stack) or _mapped_users(facts)
     if refusal is not None:
         return refusal
     servers = stack.with_role(Role.POSTGRES)
@@ -96,7 +96,7 @@ def _links(stack: Stack) -> list[Link]:
     return found
 
 
-def _pooled_already(stack: Stack) -> Message | None:
+def pooled_already(stack: Stack) -> Message | None:
     """There is never a second pooler in front of the first."""
     pooler = next((s for s in stack.services if s.active and s.role in POSTGRES_LIKE[1:]), None)
     if pooler is None:

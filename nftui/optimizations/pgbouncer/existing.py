@@ -1,0 +1,192 @@
+"""A PgBouncer of the operator's: tuned by a file of nftui's own that includes theirs and says the rest after it.
+
+Theirs is neither edited nor copied: what they change in it later counts, and no password of it is written again.
+"""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from nftui.catalog.names import Names
+from nftui.catalog.references import version_key
+from nftui.model.advice import Advice, Applicability, Fragment
+from nftui.model.errors import UsageError
+from nftui.model.message import Message, msg
+from nftui.model.mounted import FileSet, MountedFile
+from nftui.model.plan import StepSpec
+from nftui.model.pooling import PoolerFacts, ServerFacts
+from nftui.model.stack import Role
+from nftui.optimizations.pgbouncer.files import INI, PLACE
+from nftui.optimizations.pgbouncer.knobs import BY_NAME, ID, ROUTE
+from nftui.optimizations.pgbouncer.service import PREPARED_SINCE
+from nftui.optimizations.pgbouncer.setup import PREPARED, RETRY_S
+from nftui.optimizations.pgbouncer.site import PROBE
+from nftui.optimizations.pgbouncer.sizes import CLIENTS, HEADROOM, Budget, size_pools
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from nftui.model.choices import Choices
+    from nftui.model.facts import Facts
+    from nftui.model.stack import Service
+
+POOLER_PROBE = "pgbouncer"
+_LEFT = ("query_wait_timeout", "reserve_pool_timeout", "pool_mode")
+"""What apps notice: changed only where the operator says so."""
+
+
+@dataclass(frozen=True, slots=True)
+class Existing:
+    """One pooler of the operator's that runs, and what is known of the server behind it."""
+
+    pooler: Service
+    facts: PoolerFacts
+    argv: tuple[str, ...]
+    """What it is started with, as Compose source text."""
+    room: Budget | None
+    """None where the server is outside of the stack, or could not be asked."""
+
+    def baseline(self, name: str) -> str | None:
+        """What would be in force without nftui."""
+        return self.facts.own.get(name, self.facts.defaults.get(name))
+
+
+def find_existing(facts: Facts) -> Existing | Message | None:
+    """None where the stack has no PgBouncer of its own; a Message where it must be left alone."""
+    poolers = facts.stack.with_role(Role.PGBOUNCER)
+    if not poolers:
+        return None
+    pooler = poolers[0]
+    if len(poolers) > 1:
+        return msg("There are several poolers ({names}); they are left as they are.",
+                   names=", ".join(p.name for p in poolers))  # fmt: skip
+    known = facts.live_value(pooler.name, POOLER_PROBE)
+    if not isinstance(known, PoolerFacts):
+        live = facts.live.get((pooler.name, POOLER_PROBE))
+        why = (live.error if live else None) or "it does not run"
+        return msg("{service} pools connections already; its console cannot be read ({why}), so it is left as it is.",
+                   service=pooler.name, why=why.rstrip("."))  # fmt: skip
+    argv = _argv(pooler)
+    if not known.ini or known.ini not in argv:
+        return msg("{service} pools connections already; which file it reads cannot be told, so it is left as it is.",
+                   service=pooler.name)  # fmt: skip
+    return Existing(pooler, known, argv, _room(facts, known))
+
+
+def _argv(pooler: Service) -> tuple[str, ...]:
+    raw = pooler.raw.get("command") or pooler.config.get("command")
+    if isinstance(raw, str):
+        return tuple(shlex.split(raw))
+    if isinstance(raw, (list, tuple)):
+        return tuple(str(word) for word in raw)
+    image = pooler.running.image_command if pooler.running else None
+    return tuple(word.replace("$", "$$") for word in image or ())
+
+
+def _room(facts: Facts, known: PoolerFacts) -> Budget | None:
+    names = Names(facts.stack)
+    hosts = {row.get("host", "") for name, row in known.databases.items() if name != "pgbouncer"}
+    servers = {s.name for s in facts.stack.with_role(Role.POSTGRES) for h in hosts if h and _is(names, s, h)}
+    value = facts.live_value(min(servers), PROBE) if len(servers) == 1 else None
+    if not isinstance(value, ServerFacts):
+        return None
+    return Budget(value.max_connections, value.reserved + HEADROOM, max(1, len(known.pools)))
+
+
+def _is(names: Names, server: Service, host: str) -> bool:
+    found = names.resolve(server, host)
+    return host == server.name or (found is not None and found.name == server.name)
+
+
+def outside(facts: Facts, existing: Existing) -> Message | None:
+    """Names the server behind it where that is none of this stack's."""
+    if existing.room is not None:
+        return None
+    hosts = sorted({r.get("host", "") for n, r in existing.facts.databases.items() if n != "pgbouncer"} - {""})
+    return msg("The server behind it ({hosts}) is not this stack's or cannot be asked: pool sizes stay.",
+               hosts=", ".join(hosts) or "?")  # fmt: skip
+
+
+def applicability(facts: Facts, existing: Existing) -> Applicability:
+    """It can be tuned; another one is never put in front of it."""
+    name = existing.pooler.name
+    return Applicability(True, msg("{service} pools connections already; it is tuned, none is added.", service=name),
+                         (name,))  # fmt: skip
+
+
+# -- advice ----------------------------------------------------------------------------------------------------
+def advise(facts: Facts, existing: Existing, choices: Choices) -> tuple[Advice, ...]:
+    """One line for each knob that it has. Raises UsageError."""
+    _refuse(existing, choices)
+    note = outside(facts, existing)
+    recommended = _recommended(existing, choices)
+    return tuple(_line(existing, choices, name, text, note) for name, text in recommended.items())
+
+
+def _refuse(existing: Existing, choices: Choices) -> None:
+    for (owner, _, knob), value in choices.values.items():
+        if owner == ID and (knob == "image" or knob.startswith(ROUTE)):
+            raise UsageError(
+                msg("{id}.{knob} = {value} is refused: {service} is yours, and apps reach it as you wrote it.",
+                    id=ID, knob=knob, value=value, service=existing.pooler.name)
+            )  # fmt: skip
+
+
+def _recommended(existing: Existing, choices: Choices) -> dict[str, str]:
+    found = {name: existing.baseline(name) or "" for name in _LEFT}
+    now = int(existing.baseline("max_client_conn") or 0)
+    found["max_client_conn"] = str(max(CLIENTS, now))
+    found["server_login_retry"] = str(RETRY_S)
+    if existing.room is not None:
+        sizes = size_pools(existing.room, choices)
+        found["default_pool_size"] = str(sizes.recommended_pool)
+        found["reserve_pool_size"] = str(sizes.recommended_reserve)
+    if version_key(existing.facts.version)[:2] >= PREPARED_SINCE:
+        found["max_prepared_statements"] = str(PREPARED)
+    return {name: found[name] for name in BY_NAME if name in found}
+
+
+def _line(existing: Existing, choices: Choices, name: str, recommended: str, note: Message | None) -> Advice:
+    knob = BY_NAME[name]
+    chosen = choices.value(ID, None, name)
+    own = existing.facts.own.get(name)
+    text = chosen.removesuffix("s") if chosen is not None else own if own is not None else recommended
+    baseline = existing.baseline(name)
+    notes = (note,) if note is not None and name == "max_client_conn" else ()
+    return Advice(
+        name, None, text, baseline, recommended, knob.unit, knob.why, knob.source, changes=text != baseline,
+        kept=chosen is None and own is not None, notes=notes,
+    )  # fmt: skip
+
+
+# -- what is written -------------------------------------------------------------------------------------------
+def fragment(facts: Facts, existing: Existing, advice: tuple[Advice, ...]) -> Fragment:
+    """A directory with the including file, and the command that names it; empty where nothing differs."""
+    written = {a.knob: str(a.value) for a in advice if a.value and a.value != existing.baseline(a.knob)}
+    if not written:
+        return Fragment(ID)
+    lines = [
+        "; Written by nftui: your own file, and then what differs.",
+        f"%include {existing.facts.ini}",
+        "[pgbouncer]",
+    ]
+    lines += [f"{name} = {value}" for name, value in sorted(written.items())]
+    files = FileSet("pgbouncer", {INI: MountedFile.of("\n".join(lines) + "\n")})
+    mount = {"type": "bind", "source": files.directory(facts.stack.base), "target": PLACE, "read_only": True}
+    command = [f"{PLACE}/{INI}" if word == existing.facts.ini else word for word in existing.argv]
+    name = existing.pooler.name
+    return Fragment(ID, {name: {"command": command, "volumes": [mount]}}, {name: written}, (files,))
+
+
+def steps(existing: Existing, values: Mapping[str, str]) -> tuple[StepSpec, ...]:
+    """The console must say what was written."""
+    name = existing.pooler.name
+    return (
+        StepSpec(
+            id=f"{ID}-pools:{name}", kind="pgbouncer-pools", target=name, service=name, optimization=ID,
+            params={"pooler": name, "config": dict(sorted(values.items())), "modes": {}, "clients": []},
+            summary=msg("read {count} settings back from {service}", count=len(values), service=name),
+        ),
+    )  # fmt: skip
