@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -63,4 +64,9 @@ class PoolerFacts:
     ini: str = ""
     """Path in the container of the operator's own configuration, "" where it was not found."""
     own: Mapping[str, str] = field(default_factory=dict)
-    """What its section [pgbouncer] sets: names of settings that nftui knows, so that no secret is among them."""
+    """What its section [pgbouncer] sets; passwords stand in other sections."""
+
+    @property
+    def own_digest(self) -> str:
+        """Tells whether the operator changed that section."""
+        return hashlib.sha256(repr(sorted(self.own.items())).encode()).hexdigest()

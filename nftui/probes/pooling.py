@@ -45,12 +45,11 @@ _ASK = (
     "done; done; echo 'its console has no socket' >&2; exit 3"
 )
 """Where the socket lies is the configuration's business: it is looked for."""
-_KNOWN = frozenset({
-    "pool_mode", "max_client_conn", "default_pool_size", "reserve_pool_size", "reserve_pool_timeout",
-    "max_prepared_statements", "query_wait_timeout", "server_login_retry",
-})  # fmt: skip
-_INCLUDE = re.compile(r"(?m)^%include\s+(\S+)")
-_SETTING = re.compile(r"(?m)^\s*(\w+)\s*=\s*(\S+)")
+_INCLUDE = re.compile(r"(?m)^\s*%include\s+(\S+)")
+_SETTING = re.compile(r"(?m)^[ \t]*(\w+)[ \t]*=[ \t]*(.*?)[ \t]*$")
+_SECTION = re.compile(r"(?m)^\s*\[pgbouncer\]\s*$([^\[]*)")
+OURS = "/etc/nftui-pgbouncer/"
+"""Where nftui mounts its own file, in a pooler of its own and in one of the operator's."""
 _SEPARATOR = "\x1f"
 
 
@@ -116,16 +115,19 @@ def probe_pgbouncer(service: Service, exec_port: Exec | None, environ: Mapping[s
 
 
 def _own_file(container: Container, exec_port: Exec) -> tuple[str, dict[str, str]]:
-    """Path and known settings of the operator's file: the one that is run, or the one that nftui's includes."""
+    """Path and settings of the operator's file: the one that is run, or the one that nftui's includes.
+
+    Nothing of a file that includes others, or holds what may be a secret: its settings cannot be restated.
+    """
     path = next((word for word in (*container.command, *container.entrypoint) if word.endswith(".ini")), "")
     text = file_content(container, exec_port, path) if path else None
-    while text is not None and (included := _INCLUDE.search(text)):
+    if path.startswith(OURS) and (included := _INCLUDE.search(text or "")):
         path = included[1]
         text = file_content(container, exec_port, path)
-    if text is None:
+    sections = _SECTION.findall(text or "")
+    if text is None or len(sections) != 1 or _INCLUDE.search(text) or "ldap" in sections[0]:
         return "", {}
-    section = text.partition("[pgbouncer]")[2].partition("\n[")[0]
-    return path, {k: v for k, v in _SETTING.findall(section) if k in _KNOWN}
+    return path, dict(_SETTING.findall(sections[0]))
 
 
 def _reason(code: int, err: bytes) -> str:

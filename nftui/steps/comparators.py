@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from nftui.model.advice import Assertion
 from nftui.model.facts import Live
-from nftui.model.pooling import ServerFacts
+from nftui.model.pooling import PoolerFacts, ServerFacts
 from nftui.model.postgres import PostgresFacts
 from nftui.steps.settings import compare_facts
 
@@ -95,8 +95,19 @@ def _same_role(assertion: Assertion, live: ReadLive) -> bool:
     return _role(assertion, live) == assertion.expected
 
 
+def _section(assertion: Assertion, live: ReadLive) -> str | None:
+    """The digest of what the operator's own file sets in [pgbouncer]."""
+    value = live(service_of(assertion), "pgbouncer").value
+    return value.own_digest if isinstance(value, PoolerFacts) else None
+
+
+def _same_section(assertion: Assertion, live: ReadLive) -> bool:
+    return _section(assertion, live) == assertion.expected
+
+
 COMPARATORS: Mapping[str, Comparator] = {
     "postgres-setting": Comparator(_setting, _same_setting),
     "postgres-altered": Comparator(_altered, _same_altered, _alter_back),
     "postgres-role": Comparator(_role, _same_role),
+    "pooler-section": Comparator(_section, _same_section),
 }

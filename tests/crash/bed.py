@@ -209,6 +209,8 @@ def _inspect_all(stack: Stack) -> list[dict[str, Any]]:
     return json.loads(docker("container", "inspect", *ids)) if ids else []
 
 
+NEEDS = "com.docker.compose.depends_on"
+"""Compose lists them in the order of a hash table."""
 CHANCE = ("com.docker.compose.replace", "com.docker.compose.image")
 
 
@@ -217,6 +219,8 @@ def containers(stack: Stack) -> dict[str, Any]:
     found = []
     for item in _inspect_all(stack):
         labels = {k: v for k, v in item["Config"]["Labels"].items() if k not in CHANCE}
+        if NEEDS in labels:
+            labels[NEEDS] = ",".join(sorted(labels[NEEDS].split(",")))
         # Compose passes variables in the order of a hash table, and lists mounts so.
         variables = sorted(item["Config"]["Env"])
         config = {**item["Config"], "Hostname": None, "Labels": labels, "Env": variables}

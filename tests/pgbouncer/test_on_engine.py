@@ -180,7 +180,7 @@ def test_a_pooler_of_the_operators_is_tuned_by_a_file_that_includes_theirs(
     (stack.directory / "pgb" / "userlist.txt").write_text('"nextflow" ""\n')
     path = stack.directory / "compose.yaml"
     path.write_text(path.read_text().replace("\n  redis:\n", POOL.format(image=image) + "\n  redis:\n", 1))
-    stack.up("postgres", "pool")
+    stack.up()
     before = tree(stack.directory)
     apply(run)
     text = stack.exec(
@@ -190,6 +190,13 @@ def test_a_pooler_of_the_operators_is_tuned_by_a_file_that_includes_theirs(
     assert (config["max_client_conn"], config["default_pool_size"], config["server_login_retry"]) == ("1000", "7", "2")
     assert "pgbouncer" not in stack.services() and run("status").code == 0
     assert run("plan", "--only", "pgbouncer", "--exit-code").code == 0
-    done = run("rollback", "--yes", "--json")
+    ini = stack.directory / "pgb" / "pgbouncer.ini"
+    ini.write_text(OWN_INI.replace("= 7", "= 8"))
+    assert [d["target"] for d in run("status", "--json").json["drift"]] == ["pool.pgbouncer.ini"]
+    apply(run)
+    assert run("status").code == 0
+    ini.write_text(OWN_INI)
+    for _ in range(2):
+        done = run("rollback", "--yes", "--json")
     assert done.code == 0 and tree(stack.directory) == before, done.out
     assert stack.inspect("pool")["Args"] == ["/etc/pgbouncer/pgbouncer.ini"]

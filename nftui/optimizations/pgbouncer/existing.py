@@ -1,6 +1,8 @@
-"""A PgBouncer of the operator's: tuned by a file of nftui's own that includes theirs and says the rest after it.
+"""A PgBouncer of the operator's: tuned by a file of nftui's own that includes theirs and says [pgbouncer] anew.
 
-Theirs is neither edited nor copied: what they change in it later counts, and no password of it is written again.
+Theirs is not edited, and its databases and users, where passwords can stand, are not copied: they are included. A
+section that is entered again begins with PgBouncer's defaults, so theirs is restated whole before what differs; a
+change of it is drift.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from nftui.catalog.names import Names
 from nftui.catalog.references import version_key
-from nftui.model.advice import Advice, Applicability, Fragment
+from nftui.model.advice import Advice, Applicability, Assertion, Fragment
 from nftui.model.errors import UsageError
 from nftui.model.message import Message, msg
 from nftui.model.mounted import FileSet, MountedFile
@@ -167,12 +169,9 @@ def fragment(facts: Facts, existing: Existing, advice: tuple[Advice, ...]) -> Fr
     written = {a.knob: str(a.value) for a in advice if a.value and a.value != existing.baseline(a.knob)}
     if not written:
         return Fragment(ID)
-    lines = [
-        "; Written by nftui: your own file, and then what differs.",
-        f"%include {existing.facts.ini}",
-        "[pgbouncer]",
-    ]
-    lines += [f"{name} = {value}" for name, value in sorted(written.items())]
+    lines = ["; Written by nftui: your own file, and its section [pgbouncer] again with what differs."]
+    lines += [f"%include {existing.facts.ini}", "[pgbouncer]"]
+    lines += [f"{name} = {value}" for name, value in sorted({**existing.facts.own, **written}.items())]
     files = FileSet("pgbouncer", {INI: MountedFile.of("\n".join(lines) + "\n")})
     mount = {"type": "bind", "source": files.directory(facts.stack.base), "target": PLACE, "read_only": True}
     command = [f"{PLACE}/{INI}" if word == existing.facts.ini else word for word in existing.argv]
@@ -190,3 +189,10 @@ def steps(existing: Existing, values: Mapping[str, str]) -> tuple[StepSpec, ...]
             summary=msg("read {count} settings back from {service}", count=len(values), service=name),
         ),
     )  # fmt: skip
+
+
+def assertions(existing: Existing) -> tuple[Assertion, ...]:
+    """Their section as it was restated."""
+    name = existing.pooler.name
+    params = {"service": name, "file": existing.facts.ini}
+    return (Assertion("pooler-section", f"{name}.pgbouncer.ini", existing.facts.own_digest, params),)

@@ -89,6 +89,9 @@ class Pgbouncer:
 
     def checks(self, facts: Facts, fragment: Fragment) -> tuple[Assertion, ...]:
         """What shall hold from then on."""
+        existing = find_existing(facts)
+        if isinstance(existing, Existing):
+            return tuned.assertions(existing)
         setup = in_fragment(facts, fragment)
         return assertions(setup) if setup is not None else ()
 

@@ -1,0 +1,151 @@
+"""What the pooler is for: many clients, connections that are opened for each transaction, and the memory of backends.
+
+A stack of its own (PostgreSQL at 2 GiB and 100 connections), pooled by nftui itself; pgbench from this machine, the
+ways interleaved in one run, so that only ratios are told. Run: python -m tests.benchmarks.pgbouncer [ROUNDS] [SECONDS]
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.e2e.command import Nftui
+from tests.stack import images
+from tests.stack.fixtures import copy_stack, tear_down
+from tests.stack.running import Stack
+
+IMAGE = "pgbouncer:1.24"
+MANY, FEW = 1000, 90
+SAMPLE_S = 1.0
+_ANONYMOUS = (
+    "cat /proc/[0-9]*/status | awk '/^Name:/ {n=$2} /^RssAnon:/ && n ~ /postgres/ {s+=$2; c++} END {print s, c}'"
+)
+
+
+@dataclass(frozen=True)
+class Result:
+    """One run of pgbench; `tps` 0 where it gave up. Memory is what all backends hold for themselves, in bytes."""
+
+    tps: float
+    p95_ms: float | None
+    refused: int
+    memory: int
+
+
+class Bench:
+    """One stack and the ways to its database."""
+
+    def __init__(self, stack: Stack, seconds: int) -> None:
+        self.stack, self.seconds = stack, seconds
+
+    def run(self, service: str, port: int, clients: int, *options: str) -> Result:
+        """Select-only; p95 from the log of every transaction."""
+        env = {**os.environ, "PGPASSWORD": self.stack.environment["POSTGRES_PASSWORD"]}
+        with tempfile.TemporaryDirectory() as logs, _Memory(self.stack) as memory:
+            command = ["pgbench", "-n", "-S", "-M", "simple", "-j", "2", "-T", str(self.seconds), "-c", str(clients),
+                       "-l", f"--log-prefix={logs}/log", "-h", self.stack.address(service), "-p", str(port),
+                       "-U", self.stack.environment["POSTGRES_USER"], *options,
+                       self.stack.environment["POSTGRES_DB"]]  # fmt: skip
+            done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+            times = sorted(int(line.split()[2]) for path in Path(logs).iterdir() for line in path.open())
+        found = re.search(r"tps = ([\d.]+)", done.stdout)
+        refused = len(re.findall(r"too many clients|remaining connection slots", done.stderr))
+        tps = float(found[1]) if found else 0.0
+        return Result(tps, times[int(len(times) * 0.95)] / 1000 if times else None, refused, memory.most)
+
+    def fill(self) -> None:
+        """pgbench's tables."""
+        env = {**os.environ, "PGPASSWORD": self.stack.environment["POSTGRES_PASSWORD"]}
+        where = ["-h", self.stack.address("postgres"), "-U", self.stack.environment["POSTGRES_USER"]]
+        subprocess.run(["pgbench", "-i", "-q", "-s", "5", *where, self.stack.environment["POSTGRES_DB"]], env=env,
+                       check=True, capture_output=True)  # fmt: skip
+
+
+class _Memory:
+    """The most that the server's processes held at once, sampled while something runs."""
+
+    def __init__(self, stack: Stack) -> None:
+        self.stack, self.most, self._end = stack, 0, threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+
+    def __enter__(self) -> _Memory:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._end.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        while not self._end.wait(SAMPLE_S):
+            kilobytes = self.stack.exec("postgres", "sh", "-c", _ANONYMOUS, check=False).split()
+            self.most = max(self.most, int(kilobytes[0]) * 1024 if kilobytes else 0)
+
+
+def oom_kills(stack: Stack) -> bool:
+    """Whether the engine saw the server killed for lack of memory."""
+    state = stack.inspect("postgres")["State"]
+    return bool(state["OOMKilled"]) or not state["Running"]
+
+
+def measure(stack: Stack, rounds: int, seconds: int) -> None:
+    """All ways, in turn, and their ratios."""
+    bench, kept = Bench(stack, seconds), dict[str, list[Result]]()
+    bench.fill()
+    ways = {
+        f"direct, {FEW} clients, a connection each transaction": ("postgres", FEW, "-C"),
+        f"pooled, {MANY} clients, a connection each transaction": ("pgbouncer", MANY, "-C"),
+        f"direct, {FEW} clients, connected": ("postgres", FEW),
+        f"pooled, {MANY} clients, connected": ("pgbouncer", MANY),
+        f"direct, {MANY} clients, connected": ("postgres", MANY),
+    }
+    for _ in range(rounds):
+        for name, (service, clients, *options) in ways.items():
+            kept.setdefault(name, []).append(bench.run(str(service), 5432, int(str(clients)), *map(str, options)))
+            time.sleep(1)
+    for name, results in kept.items():
+        tps, memory = (statistics.median(v) for v in ([r.tps for r in results], [r.memory for r in results]))
+        p95 = statistics.median(r.p95_ms for r in results if r.p95_ms is not None) if results[0].p95_ms else None
+        refused = max(r.refused for r in results)
+        print(
+            f"{name:52} {tps:8.0f} tps  p95 {p95 or 0:8.1f} ms  refused {refused}  backends {memory / 2**20:6.0f} MiB"
+        )
+    first, second, third, fourth, _ = kept.values()
+    ratios = [b.tps / a.tps for a, b in zip(first, second, strict=True)]
+    print(f"a connection each transaction, pooled/direct: {min(ratios):.1f} to {max(ratios):.1f} (aim: at least 8)")
+    each = statistics.median(r.memory for r in third) / FEW
+    pooled = statistics.median(r.memory for r in fourth)
+    print(f"backend memory for {MANY} clients, pooled/direct (by {FEW}): 1/{each * MANY / pooled:.0f} (aim: 1/20)")
+    print(f"killed for lack of memory: {oom_kills(stack)}")
+
+
+def main(rounds: int = 3, seconds: int = 7) -> None:
+    """Set up, measure, remove."""
+    images.ensure("postgres:15", "app:latest", "redis:7", IMAGE)
+    with tempfile.TemporaryDirectory() as directory:
+        stack = copy_stack(Path(directory), "15", {})
+        path = stack.directory / "compose.yaml"
+        path.write_text(path.read_text().replace("limits: { memory: 1G }", "limits: { memory: 2G }"))
+        try:
+            stack.up()
+            nftui = Nftui(stack.directory, Path(directory, "state"))
+            done = nftui("apply", "--only", "pgbouncer", "--yes", "--settle", "1",
+                         "--set", f"pgbouncer.image={images.reference(IMAGE)}",
+                         "--set", "pgbouncer.max_client_conn=1200", "--set", "pgbouncer.route.api=pooled",
+                         "--set", "pgbouncer.route.jobs=pooled")  # fmt: skip
+            assert done.code == 0, done.err
+            measure(stack, rounds, seconds)
+        finally:
+            tear_down(stack)
+
+
+if __name__ == "__main__":
+    main(*map(int, sys.argv[1:]))
