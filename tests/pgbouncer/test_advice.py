@@ -58,6 +58,13 @@ def test_a_password_that_cannot_be_learnt_keeps_the_app_direct(tmp_path: Path, k
         advise(found, route_api="pooled")
 
 
+def test_what_is_encrypted_is_not_made_clear(tmp_path: Path) -> None:
+    plain = app("b", variables=f"DATABASE_URL: '{URL}?sslmode=disable'")
+    lines = advise(facts(tmp_path, app("a"), plain, known=server(tls=True)))
+    assert (lines["route.a"].value, lines["route.b"].value) == ("direct", "session")
+    assert "TLS" in str(lines["route.a"].why)
+
+
 @pytest.mark.parametrize(
     ("sessions", "word"),
     [

@@ -88,7 +88,7 @@ def _routed(verdict: Verdict) -> dict[str, object]:
     changed: dict[str, str] = {}
     for link in verdict.links:
         changed |= rewrite(link.connection, variables(link.client), NAME, PORT).values
-    needs = {NAME: {"condition": "service_healthy", "required": False}}
+    needs = {NAME: {"condition": "service_healthy"}}
     return {"environment": changed, "depends_on": needs}
 
 

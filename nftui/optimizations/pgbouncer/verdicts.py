@@ -120,9 +120,14 @@ def _secret(site: Site, link: Link) -> Message | None:
 
 
 def _tls(site: Site, link: Link) -> Message | None:
-    if link.login.sslmode.lower() not in TLS:
-        return None
-    return msg("it asks for TLS (sslmode={mode}), which the pooler could not offer.", mode=link.login.sslmode)
+    """What is encrypted stays encrypted: the pooler would need a certificate of its own."""
+    mode = link.login.sslmode.lower()
+    if mode in TLS:
+        return msg("it asks for TLS (sslmode={mode}), which the pooler could not offer.", mode=mode)
+    if site.facts.tls and mode != "disable":
+        return msg("{server} speaks TLS, and the way from the app to a pooler would be in clear.",
+                   server=site.server.name)  # fmt: skip
+    return None
 
 
 def _search_path(site: Site, link: Link) -> Message | None:
