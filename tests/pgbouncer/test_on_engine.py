@@ -200,3 +200,23 @@ def test_a_pooler_of_the_operators_is_tuned_by_a_file_that_includes_theirs(
         done = run("rollback", "--yes", "--json")
     assert done.code == 0 and tree(stack.directory) == before, done.out
     assert stack.inspect("pool")["Args"] == ["/etc/pgbouncer/pgbouncer.ini"]
+
+
+@pytest.mark.all
+def test_with_the_server_tuned_in_the_same_run_and_switched_off_again(nftui: tuple[Stack, Nftui], image: str) -> None:
+    stack, run = nftui
+    before = tree(stack.directory)
+    options = ("--set", f"pgbouncer.image={image}", "--set", "postgres.work_mem=3MB", "--only", "postgres,pgbouncer")
+    shown = run("plan", *options)
+    assert "not-a-secret" not in shown.out and "SCRAM-SHA-256$4096" not in shown.out, shown.out
+    done = run("apply", "--yes", "--json", "--settle", "1", *options)
+    assert done.code == 0, done.out + done.err
+    assert stack.show("work_mem") == "3MB" and variables(stack, "jobs")["DB_HOST"] == "pgbouncer"
+    wait_until(lambda: stack.http("jobs", "/health")[0] == stack.http("api", "/health")[0] == 200)
+    done = run("apply", "--yes", "--json", "--settle", "1", "--off", "pgbouncer", "--skip", "postgres")
+    assert done.code == 0 and "pgbouncer" not in stack.services(), done.out + done.err
+    assert stack.show("work_mem") == "3MB" and variables(stack, "jobs")["DB_HOST"] == "postgres"
+    for _ in range(2):
+        done = run("rollback", "--yes", "--json")
+        assert done.code == 0, done.out + done.err
+    assert tree(stack.directory) == before
