@@ -1,0 +1,118 @@
+"""The proofs without an engine: what the console says otherwise, who still goes past the pooler, what drifted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from nftui.catalog.logins import login_of
+from nftui.model.advice import Assertion
+from nftui.model.facts import Live
+from nftui.model.message import msg
+from nftui.model.plan import StepSpec
+from nftui.model.pooling import PoolerFacts, RoleSecret, ServerFacts, Session
+from nftui.model.stack import Container
+from nftui.steps.comparators import COMPARATORS
+from nftui.steps.kind import Context, StepFailed
+from nftui.steps.pooling import PoolsKind, RouteKind
+
+COMMON = {"pooler": "pgbouncer", "port": 5432, "server": "db"}
+CONFIG = {"pool_mode": "transaction"}
+ROW = {"shop": {"name": "shop", "pool_mode": "transaction"}}
+
+
+def context(pooler: PoolerFacts | None, *sessions: Session, variables: Mapping[str, str] | None = None) -> Context:
+    """An app at 10.0.0.9; the clock runs by itself."""
+    answers = {"pgbouncer": pooler, "postgres-roles": ServerFacts(100, 3, sessions=sessions)}
+    container = Container("c", "api-1", "api", 1, "running", None, "i", "s", environment=variables or {},
+                          addresses={"default": "10.0.0.9"})  # fmt: skip
+    clock = iter(range(1000))
+    return cast("Context", SimpleNamespace(
+        probe=lambda service, name: Live(name, service, answers[name], None if answers[name] else "no psql"),
+        engine=SimpleNamespace(containers=lambda: [container]),
+        now=lambda: float(next(clock)), sleep=lambda seconds: None,
+    ))  # fmt: skip
+
+
+def step(kind: str, target: str, **params: Any) -> StepSpec:
+    return StepSpec("x", kind, target, {**COMMON, **params}, msg("x"), service=target)
+
+
+def pools(**params: Any) -> StepSpec:
+    usual: dict[str, Any] = {"config": CONFIG, "modes": {"shop": "transaction"}, "size": 2, "clients": []}
+    return step("pgbouncer-pools", "pgbouncer", **{**usual, **params})
+
+
+def test_the_console_is_believed() -> None:
+    asked = PoolerFacts("1.24.1", CONFIG, ROW)
+    assert PoolsKind().verify(pools(), {}, context(asked))["console"] == "1.24.1"
+
+
+@pytest.mark.parametrize(
+    ("facts", "words"),
+    [
+        (PoolerFacts("1.24.1", {"pool_mode": "session"}, ROW), "pool_mode = session, not transaction"),
+        (PoolerFacts("1.24.1", CONFIG, {"shop": {"pool_mode": "session"}}), "shop: pool_mode = session"),
+        (PoolerFacts("1.24.1", CONFIG, {}), "shop: pool_mode = None"),
+        (None, "neither be asked nor tried"),
+    ],
+)
+def test_what_the_console_says_otherwise_fails_the_step(facts: PoolerFacts | None, words: str) -> None:
+    with pytest.raises(StepFailed, match=words):
+        PoolsKind().verify(pools(), {}, context(facts))
+
+
+def test_a_pool_that_cannot_be_reached_fails_the_step_without_its_password() -> None:
+    variables = {"URL": "postgresql://shop:not-a-secret-shop@pgbouncer/shop"}
+    spec = step("pgbouncer-pools", "api", config=CONFIG, modes={"shop": "transaction"}, size=1,
+                clients=[{"service": "api", "keys": {"url": "URL"}}], port=1)  # fmt: skip
+    found = context(PoolerFacts("1", CONFIG, ROW), variables=variables)
+    container = found.engine.containers()[0]
+    object.__setattr__(container, "addresses", {"default": "127.0.0.1"})
+    with pytest.raises(StepFailed, match="does not serve shop on shop") as failed:
+        PoolsKind().verify(spec, {}, found)
+    assert "not-a-secret-shop" not in str(failed.value)
+
+
+def test_a_session_past_the_pooler_fails_the_step() -> None:
+    kind, spec = RouteKind(), step("pgbouncer-route", "api")
+    asked = PoolerFacts("1.24.1", clients=("10.0.0.9",))
+    assert kind.verify(spec, {}, context(asked, Session("10.0.0.8", "shop", "shop"))) == {"through": True}
+    with pytest.raises(StepFailed, match="1 connections of its own"):
+        kind.verify(spec, {}, context(asked, Session("10.0.0.9", "shop", "shop")))
+
+
+def test_an_idle_app_is_not_a_failure() -> None:
+    assert RouteKind().verify(step("pgbouncer-route", "api"), {}, context(PoolerFacts("1.24.1"))) == {"through": False}
+
+
+def test_a_verifier_is_compared_by_its_digest() -> None:
+    comparator = COMPARATORS["postgres-role"]
+
+    def live(verifier: str) -> Any:
+        roles = {"shop": RoleSecret("shop", "scram", verifier)}
+        return lambda service, probe: Live(probe, service, ServerFacts(100, 3, roles=roles))
+
+    assertion = Assertion("postgres-role", "db.role.shop", "", {"service": "db", "name": "shop"})
+    expected = comparator.read(assertion, live("SCRAM-SHA-256$a"))
+    assert expected is not None and "SCRAM" not in expected
+    same = Assertion("postgres-role", "db.role.shop", expected, assertion.params)
+    assert comparator.same(same, live("SCRAM-SHA-256$a")) and not comparator.same(same, live("SCRAM-SHA-256$b"))
+    assert comparator.read(assertion, lambda s, p: Live(p, s, ServerFacts(100, 3, roles_error="denied"))) is None
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("postgresql://a%40b:p%2Fw@db/shop?sslmode=require", ("a@b", "shop", "p/w", "require")),
+        ("jdbc:postgresql://db:5432/shop?user=a&password=p", ("a", "shop", "p", "")),
+        ("postgres://a:p@db", ("a", "a", "p", "")),
+    ],
+)
+def test_a_login_is_read_from_a_url(url: str, expected: tuple[str, ...]) -> None:
+    found = login_of({"url": "URL"}, {"URL": url})
+    assert (found.user, found.database, found.password, found.sslmode) == expected
+    assert "password" not in repr(found)
