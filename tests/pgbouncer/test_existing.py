@@ -1,0 +1,86 @@
+"""A PgBouncer of the operator's: what is kept, what is advised, what is written, and when it is left alone."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nftui.model.errors import UsageError
+from nftui.model.facts import Facts, Live
+from nftui.model.pooling import PoolerFacts
+from nftui.optimizations.pgbouncer import OPTIMIZATION
+from tests.pgbouncer.build import advise, app, choose, facts, fragment, text_of
+
+INI = "/etc/pgbouncer/pgbouncer.ini"
+POOL = f"  pool: {{image: 'acme/pgbouncer:1.24', command: ['pgbouncer', '{INI}']}}\n"
+DEFAULTS = {
+    "pool_mode": "session", "max_client_conn": "100", "default_pool_size": "20", "reserve_pool_size": "0",
+    "query_wait_timeout": "120", "reserve_pool_timeout": "5", "server_login_retry": "15",
+    "max_prepared_statements": "200",
+}  # fmt: skip
+OWN = {"default_pool_size": "7", "auth_file": "/etc/pgbouncer/userlist.txt", "listen_addr": "*"}
+
+
+def pooled(directory: Path, host: str = "db", text: str = POOL, **more: Any) -> Facts:
+    """Its console was read; the server behind it is `host`."""
+    values: dict[str, Any] = {
+        "version": "1.24.1", "databases": {"shop": {"host": host}}, "defaults": DEFAULTS, "ini": INI, "own": OWN,
+        "pools": (("shop", "shop"),),
+    }  # fmt: skip
+    known = PoolerFacts(**{**values, **more})
+    found = facts(directory, app(), text)
+    return replace(found, live={**found.live, ("pool", "pgbouncer"): Live("pgbouncer", "pool", known)})
+
+
+def test_what_the_operator_set_is_kept_and_shown(tmp_path: Path) -> None:
+    lines = advise(pooled(tmp_path))
+    size = lines["default_pool_size"]
+    assert (size.value, size.recommended, size.kept, size.changes) == ("7", "25", True, False)
+    assert (lines["max_client_conn"].value, lines["pool_mode"].value) == ("1000", "session")
+    assert not any(name.startswith("route.") or name == "image" for name in lines)
+
+
+def test_its_section_is_restated_and_the_rest_included(tmp_path: Path) -> None:
+    made = fragment(pooled(tmp_path), default_pool_size="30")
+    text = text_of(made, "pgbouncer.ini")
+    assert text.index(f"%include {INI}") < text.index("\n[pgbouncer]\n") < text.index("default_pool_size = 30")
+    assert "auth_file = /etc/pgbouncer/userlist.txt" in text and "default_pool_size = 7" not in text
+    assert made.services["pool"]["command"] == ["pgbouncer", "/etc/nftui-pgbouncer/pgbouncer.ini"]
+    assert set(made.services) == {"pool"} and not made.own
+    step = OPTIMIZATION.steps(pooled(tmp_path), made)[0]
+    assert step.params["config"] == made.values["pool"] and step.params["clients"] == []
+
+
+def test_sizes_stay_where_the_server_is_not_this_stacks(tmp_path: Path) -> None:
+    lines = advise(pooled(tmp_path, host="db.example.org"))
+    assert "default_pool_size" not in lines
+    assert any("db.example.org" in str(note) for note in lines["max_client_conn"].notes)
+
+
+@pytest.mark.parametrize("values", [{"image": "acme/x:1"}, {"route_api": "pooled"}])
+def test_what_is_the_operators_is_refused(tmp_path: Path, values: dict[str, str]) -> None:
+    with pytest.raises(UsageError, match="pool is yours"):
+        OPTIMIZATION.advise(pooled(tmp_path), choose(**values), {})
+
+
+def test_a_size_that_cannot_fit_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="cannot fit"):
+        advise(pooled(tmp_path), default_pool_size="500")
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [({"ini": ""}, "which file it reads"), ({"text": POOL + POOL.replace("pool:", "pool2:")}, "several poolers")],
+)
+def test_it_is_left_alone_where_its_file_is_not_certain(tmp_path: Path, more: dict[str, Any], words: str) -> None:
+    applies = OPTIMIZATION.applies(pooled(tmp_path, **more))
+    assert not applies.applicable and words in str(applies.reason)
+
+
+def test_a_change_of_its_section_is_another_assertion(tmp_path: Path) -> None:
+    first, second = pooled(tmp_path), pooled(tmp_path, own={**OWN, "default_pool_size": "8"})
+    before, after = (OPTIMIZATION.checks(f, fragment(f)) for f in (first, second))
+    assert before[0].kind == "pooler-section" and before[0].expected != after[0].expected
