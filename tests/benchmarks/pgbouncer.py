@@ -59,6 +59,8 @@ class Bench:
         found = re.search(r"tps = ([\d.]+)", done.stdout)
         refused = len(re.findall(r"too many clients|remaining connection slots", done.stderr))
         tps = float(found[1]) if found else 0.0
+        if not tps:
+            print(f"{service}, {clients} clients gave up: {(done.stderr.strip().splitlines() or ['?'])[-1]}")
         return Result(tps, times[int(len(times) * 0.95)] / 1000 if times else None, refused, memory.most)
 
     def fill(self) -> None:

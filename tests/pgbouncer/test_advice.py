@@ -106,6 +106,14 @@ def test_pools_share_what_the_server_has(tmp_path: Path, connections: int, apps:
     assert apps * (pool + reserve) <= connections - 3 - 3
 
 
+@pytest.mark.parametrize(("held", "route"), [(19, "session"), (20, "direct")])
+def test_an_unknown_app_with_more_clients_than_a_pool_stays_direct(tmp_path: Path, held: int, route: str) -> None:
+    sessions = [Session("10.0.0.9", "shop", "shop") for _ in range(held)]
+    others = [Session("10.0.0.8", "shop", "shop"), Session("10.0.0.9", "else", "shop")]
+    line = advise(with_address(facts(tmp_path, app()), "api", "10.0.0.9", *sessions, *others))["route.api"]
+    assert line.value == route and (str(held) in str(line.why)) == (route == "direct")
+
+
 def test_a_pool_that_cannot_fit_is_refused_with_the_sum(tmp_path: Path) -> None:
     found = facts(tmp_path, app())
     with pytest.raises(UsageError, match=r"1 × \(200 \+ 0\).*94.*max_connections 100"):

@@ -170,6 +170,7 @@ default_pool_size = 7
 """
 
 
+@pytest.mark.all
 def test_a_pooler_of_the_operators_is_tuned_by_a_file_that_includes_theirs(
     stack_factory: StackFactory, image: str, tmp_path: Path
 ) -> None:

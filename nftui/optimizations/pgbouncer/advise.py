@@ -72,6 +72,11 @@ def _route(verdict: Verdict, setup: Setup) -> Advice:
             msg("The timeouts that it asks for when it connects are dropped; set them for its role: "
                 "ALTER ROLE … SET statement_timeout.")
         )  # fmt: skip
+    if verdict.route == SESSION:
+        notes.append(
+            msg("In session mode {count} clients are served at once; more wait, up to query_wait_timeout.",
+                count=setup.sizes.pool + setup.sizes.reserve)
+        )  # fmt: skip
     if verdict.chosen and verdict.route == POOLED != verdict.recommended:
         notes.append(msg("You say that it tolerates {mode} mode; nftui knows nothing of that.", mode=setup.pool_mode))
     return Advice(

@@ -48,6 +48,12 @@ class Site:
     has_image: Callable[[str], bool | None] = lambda reference: None
     """Whether the engine has that image; None: it does not matter (what was advised is only written down)."""
 
+    def held(self, user: str | None, database: str | None) -> int:
+        """Sessions of that user on that database that these apps hold themselves now: none once they are pooled."""
+        addresses = {a for link in self.links for c in link.client.containers for a in c.addresses.values()}
+        mine = (s for s in self.facts.sessions if s.address in addresses)
+        return sum((s.user, s.database) == (user, database) for s in mine)
+
     def apps(self) -> dict[str, list[Link]]:
         """Service to its links, in name order."""
         found: dict[str, list[Link]] = {}

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from nftui.model.errors import UsageError
 from nftui.model.message import Message, msg
 from nftui.optimizations.pgbouncer.knobs import ID
+from nftui.optimizations.pgbouncer.verdicts import USUAL_POOL
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from nftui.optimizations.pgbouncer.site import Site
     from nftui.optimizations.pgbouncer.verdicts import Verdict
 
-POOL, RESERVE, CLIENTS = 25, 5, 1000
+POOL, RESERVE, CLIENTS = USUAL_POOL, 5, 1000
 """The mission's values; pools shrink where the server has not so many connections."""
 DIRECT_EACH = 5
 """Connections left for each service that stays direct, where it holds no more now."""

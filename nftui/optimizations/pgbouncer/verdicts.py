@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 PORT = 5432
 """Where the pooler listens: the server's usual port, so that an app which names none, or cannot, finds it."""
+USUAL_POOL, SPARE = 25, 1.3
+"""In session mode a pool must have room for the most clients that there will be, not only for those of now."""
 _JOB = re.compile(r"backup|dump|migrat|restore|(?:^|[-_/])(?:init|setup|seed|wait|cron|beat)(?:$|[-_/])|exporter")
 _TIMEOUTS = re.compile(r"(?:\s*(?:-c\s*|--)(?:statement|lock|idle_in_transaction_session)_timeout=\S+)*")
 _SENDS_TIMEOUTS = ("n8n",)
@@ -179,6 +181,10 @@ def _recommend(site: Site, links: tuple[Link, ...]) -> tuple[str, Message]:
         return POOLED, msg("It is known to work in transaction mode.")
     if Pooling.SESSION in known:
         return SESSION, msg("It is known to need its session (LISTEN, session locks or settings).")
+    held = max(site.held(link.login.user, link.login.database) for link in links)
+    if held * SPARE > USUAL_POOL:
+        return DIRECT, msg("Nothing is known of it, and {count} connections are held with its login: in session mode a "
+                           "pool of {size} would make some of them wait.", count=held, size=USUAL_POOL)  # fmt: skip
     return SESSION, msg("Nothing is known of it: session mode changes nothing that it could notice.")
 
 
