@@ -126,7 +126,9 @@ class Session:
 
     def check_value(self, optimization: str, service: str | None, knob: str, text: str) -> str:
         """Canonical form of a knob's value ("auto" stays), or UsageError with the bounds."""
-        found = next((k for k in self.registry[optimization].knobs if k.name == knob), None)
+        from nftui.presets import match_knob
+
+        found = match_knob(self.registry[optimization], knob)
         if found is None:
             raise UsageError(msg("{id} has no knob {knob}.", id=optimization, knob=knob))
         place = f"@{service}" if service else ""

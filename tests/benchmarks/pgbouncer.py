@@ -1,7 +1,10 @@
 """What the pooler is for: many clients, connections that are opened for each transaction, and the memory of backends.
 
 A stack of its own (PostgreSQL at 2 GiB and 100 connections), pooled by nftui itself; pgbench from this machine, the
-ways interleaved in one run, so that only ratios are told. Run: python -m tests.benchmarks.pgbouncer [ROUNDS] [SECONDS]
+ways interleaved in one run, so that only ratios are told. Every login is by SCRAM on both ways, and its client derives
+a key for it: where pgbench shares the cores with the servers, that bounds the first ratio.
+
+Run: python -m tests.benchmarks.pgbouncer [ROUNDS] [SECONDS]
 """
 
 from __future__ import annotations
