@@ -86,6 +86,7 @@ def _cold(facts: Facts, service: Service) -> Finding | None:
     return Finding(
         "ollama-cold", Level.MEDIUM if seconds == 0 else Level.LOW, service.name,
         msg("Models unload between requests"), detail, tuple(evidence), "ollama envconfig, OLLAMA_KEEP_ALIVE (5m)",
+        optimization="ollama",
     )  # fmt: skip
 
 
@@ -129,7 +130,7 @@ def _exceeds(service: Service, limit: int, detail: Message, evidence: tuple[Evid
     shown = at(service, "memory limit", limit_key(service), human_size(limit))
     return Finding(
         "ollama-memory-exceeds-limit", Level.HIGH, service.name, msg("The models kept loaded do not fit"), detail,
-        (shown, *evidence), "AI reference 1.4",
+        (shown, *evidence), "AI reference 1.4", optimization="ollama",
     )  # fmt: skip
 
 

@@ -207,6 +207,7 @@ class Gatherer:
             quiet=wiring.quiet,
             clients=wiring.clients,
             before_stop=wiring.before_stop,
+            models=wiring.models,
             progress=progress,
             sleep=time.sleep,
             now=time.monotonic,

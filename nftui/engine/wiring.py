@@ -26,6 +26,7 @@ from nftui.system.processes import LocalCommands
 from nftui.system.redaction import Redactor
 
 if TYPE_CHECKING:
+    from nftui.clients.ollama import OllamaClient
     from nftui.model.host import Host
     from nftui.probes.usage import Usage
     from nftui.system.exec import DockerExec
@@ -270,6 +271,12 @@ class Wiring:
         seen = health.clients(self.service(name), self.exec)
         found = {c.service for c in self.containers() if not c.one_off and seen & set(c.addresses.values())}
         return sorted(found - {name})
+
+    def models(self, name: str) -> OllamaClient:
+        """The server of models that the service runs now."""
+        from nftui.clients.ollama import OllamaClient
+
+        return OllamaClient(self.service(name))
 
     def before_stop(self, name: str) -> None:
         """What makes the stop short."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +42,42 @@ class QdrantFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class Architecture:
+    """What a model's file says of its shape (/api/show, model_info): enough to tell its key and value cache."""
+
+    name: str
+    kv_heads: tuple[int, ...]
+    """One entry a layer; 0 for a layer without a cache that grows."""
+    key_length: int
+    value_length: int
+    trained_context: int
+    """Tokens that it was made for: a larger context is cut to it."""
+    window: int | None = None
+    """Tokens that its sliding-window layers look back, None where all layers see everything."""
+
+
+@dataclass(frozen=True, slots=True)
 class Model:
     """A model that Ollama stores or holds loaded; bytes."""
 
     name: str
     size: int
+    """On disk where it is stored, in memory (of both kinds) where it is loaded."""
     vram: int = 0
     expires_at: str | None = None
+    digest: str = ""
+    capabilities: tuple[str, ...] = ()
+    """completion, embedding, vision, …; () where the server is too old to say."""
+    architecture: Architecture | None = None
+    context: int | None = None
+    """Tokens of context that it was loaded with; None where it is not loaded, or the server does not say."""
+
+    @property
+    def embeds(self) -> bool:
+        """True where it only makes embeddings: such a model refuses /api/generate."""
+        if self.capabilities:
+            return "embedding" in self.capabilities and "completion" not in self.capabilities
+        return self.architecture is not None and "bert" in self.architecture.name
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,3 +87,5 @@ class OllamaFacts:
     version: str | None
     stored: tuple[Model, ...] = ()
     loaded: tuple[Model, ...] = ()
+    given: Mapping[str, str] = field(default_factory=dict)
+    """OLLAMA_* and LLAMA_ARG_* variables that the running server was started with."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import replace
 
-from nftui.clients.http import HttpClient, HttpUnreachable
+from nftui.clients.http import HttpUnreachable
+from nftui.clients.ollama import OllamaClient
 from nftui.model.ai import Model, OllamaFacts
 from nftui.model.errors import NftuiError
 from nftui.model.facts import Live
@@ -14,39 +14,39 @@ from nftui.model.stack import Service
 from nftui.system.exec import Exec
 
 PROBE = "ollama"
+READ = ("OLLAMA_", "LLAMA_ARG_")
+"""What the server reads, and what it hands on to llama-server."""
+_MOST = 100
+"""Models whose shape is asked for: one request each."""
 
 
 def probe_ollama(service: Service, exec_port: Exec | None, environ: Mapping[str, str] | None = None) -> Live:
     """Read OllamaFacts from the first running container. Never raises for a server that will not answer."""
     try:
-        client = HttpClient(service, _port(service))
-        return Live(PROBE, service.name, read_facts(client), via=client.via)
+        client = OllamaClient(service)
+        facts = read_facts(client)
     except NftuiError as error:
         return Live(PROBE, service.name, None, str(error))
-
-
-def _port(service: Service) -> int:
     container = service.running
-    host = (container.environment if container else {}).get("OLLAMA_HOST") or service.environment.get("OLLAMA_HOST")
-    match = re.search(r":(\d{1,5})/?$", host or "")
-    return int(match[1]) if match else 11434
+    given = {k: v for k, v in container.environment.items() if k.startswith(READ)} if container else {}
+    return Live(PROBE, service.name, replace(facts, given=given), via=client.via)
 
 
-def read_facts(client: HttpClient) -> OllamaFacts:
-    """Facts over REST; /api/ps is not there in servers before 0.1.33. Raises HttpUnreachable."""
-    stored = _models(client.json("/api/tags"))
+def read_facts(client: OllamaClient) -> OllamaFacts:
+    """Facts over REST; /api/ps is not there in servers before 0.1.38. Raises HttpUnreachable."""
+    stored = client.stored()
     try:
-        loaded = _models(client.json("/api/ps"))
+        loaded = client.loaded()
     except HttpUnreachable:
         loaded = ()
-    return OllamaFacts(str(client.json("/api/version").get("version") or "") or None, stored, loaded)
+    shown = tuple(_with_shape(client, m) if n < _MOST else m for n, m in enumerate(stored))
+    return OllamaFacts(client.version(), shown, loaded)
 
 
-def _models(answer: Any) -> tuple[Model, ...]:
-    """`expires_at` stays a text: for ever is centuries ahead, past what a datetime can hold."""
-    models = answer.get("models") if isinstance(answer, dict) else None
-    return tuple(
-        Model(str(m.get("name") or m.get("model")), int(m.get("size") or 0), int(m.get("size_vram") or 0),
-              m.get("expires_at"))
-        for m in models or ()
-    )  # fmt: skip
+def _with_shape(client: OllamaClient, model: Model) -> Model:
+    """What /api/show adds; a model whose file is damaged, or an old server, says nothing."""
+    try:
+        architecture, capabilities = client.show(model.name)
+    except NftuiError:
+        return model
+    return replace(model, architecture=architecture, capabilities=capabilities or model.capabilities)

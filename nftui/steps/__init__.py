@@ -6,6 +6,7 @@ from nftui.steps.files import EnvKind, FileKind
 from nftui.steps.hold import HoldKind, ReleaseKind
 from nftui.steps.kind import Kinds
 from nftui.steps.mounted import MountedKind
+from nftui.steps.ollama import OllamaPreloadKind, OllamaSettingsKind
 from nftui.steps.own import RemoveKind, StartKind
 from nftui.steps.pooling import PoolsKind, RouteKind
 from nftui.steps.project import ProjectCheckKind
@@ -17,7 +18,7 @@ def load_kinds() -> Kinds:
     """All kinds that this version can do and undo."""
     kinds = (
         FileKind(), EnvKind(), MountedKind(), ProjectCheckKind(), StartKind(), RecreateKind(), RemoveKind(),
-        PostgresSettingsKind(), PoolsKind(), RouteKind(),
+        PostgresSettingsKind(), PoolsKind(), RouteKind(), OllamaSettingsKind(), OllamaPreloadKind(),
         DataCheckKind(), HoldKind(), CopyKind(), LiftKind(), FenceKind(), ReleaseKind(),
     )  # fmt: skip
     return Kinds(kinds)

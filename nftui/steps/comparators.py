@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from nftui.model.advice import Assertion
+from nftui.model.ai import OllamaFacts
 from nftui.model.facts import Live
 from nftui.model.pooling import PoolerFacts, ServerFacts
 from nftui.model.postgres import PostgresFacts
@@ -105,9 +106,20 @@ def _same_section(assertion: Assertion, live: ReadLive) -> bool:
     return _section(assertion, live) == assertion.expected
 
 
+def _ollama(assertion: Assertion, live: ReadLive) -> str | None:
+    """The variable as the running server was given it; "" where it was not, None where the server does not answer."""
+    value = live(service_of(assertion), "ollama").value
+    return value.given.get(name_of(assertion), "") if isinstance(value, OllamaFacts) else None
+
+
+def _same_ollama(assertion: Assertion, live: ReadLive) -> bool:
+    return _ollama(assertion, live) == assertion.expected
+
+
 COMPARATORS: Mapping[str, Comparator] = {
     "postgres-setting": Comparator(_setting, _same_setting),
     "postgres-altered": Comparator(_altered, _same_altered, _alter_back),
     "postgres-role": Comparator(_role, _same_role),
     "pooler-section": Comparator(_section, _same_section),
+    "ollama-setting": Comparator(_ollama, _same_ollama),
 }

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol, runtime_checkable
 
+from nftui.clients.ollama import Answer
+from nftui.model.ai import Architecture, Model
 from nftui.model.artefact import Artefact
 from nftui.model.errors import NftuiError, UsageError
 from nftui.model.facts import Live
-from nftui.model.message import Message
+from nftui.model.message import Message, msg
 from nftui.model.plan import StepSpec
 from nftui.model.stack import Container
 from nftui.system.blobs import BlobStore
@@ -143,6 +145,29 @@ class ArtefactCalls(Protocol):
     def list(self, *, gone: bool = False) -> Sequence[Artefact]: ...
 
 
+class ModelCalls(Protocol):
+    """A server of language models that runs now; every call raises NftuiError with one line."""
+
+    def version(self) -> str | None: ...
+    def stored(self) -> Sequence[Model]: ...
+    def loaded(self) -> Sequence[Model]: ...
+    def show(self, name: str) -> tuple[Architecture | None, Sequence[str]]:
+        """Shape and capabilities; loads nothing."""
+        ...
+
+    def load(self, model: Model, keep_alive: int | str, options: Mapping[str, int], timeout: float) -> float:
+        """Bring it into memory, or set anew how long it stays; the seconds that the server took to load it."""
+        ...
+
+    def unload(self, model: Model, timeout: float) -> None: ...
+    def ask(self, name: str, prompt: str, tokens: int, options: Mapping[str, int], timeout: float) -> Answer: ...
+
+
+def no_models(service: str) -> ModelCalls:
+    """Where nothing was wired."""
+    raise StepFailed(msg("{service}: this run has no way to its models.", service=service))
+
+
 @dataclass(slots=True)
 class Context:
     """Everything a kind may use; injected, so that tests enumerate crash points without an engine."""
@@ -179,6 +204,8 @@ class Context:
     """Processes of that container that the kernel killed for lack of memory since it was started; None: unknown."""
     recall: Callable[[str], Data] = lambda step: {}
     """What an earlier step of this run found and read back: its intent and its verified line."""
+    models: Callable[[str], ModelCalls] = no_models
+    """The models of that service; raises NftuiError where it does not answer."""
     force: bool = False
     wait_quiet_s: float = 60.0
     settle_s: float = 10.0

@@ -1,0 +1,217 @@
+"""Ollama over its REST API: what it stores and holds loaded, loading, unloading, and how fast it answers.
+
+Paths and fields: ollama docs/api.md, server/routes.go, api/types.go (AI reference 1.2).
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import re
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from nftui.clients.http import MAX_BYTES, TIMEOUT_S, HttpClient
+from nftui.model.ai import Architecture, Model
+from nftui.model.errors import NftuiError
+from nftui.model.message import msg
+from nftui.model.stack import Service
+
+PORT = 11434
+FOREVER = -1
+"""keep_alive of a model that is to stay; a number: "-1" as a text is refused by the server."""
+_WINDOWED = re.compile(r"^(gemma[23]|gemma3n|gpt-?oss)$")
+"""Architectures whose sliding window holds for most layers; others carry the key and do not use it."""
+
+
+class OllamaRefused(NftuiError):
+    """The server answered with an error; one line, its own words."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One answer's times in seconds, as the client saw them (`first`, `total`) and as the server told them."""
+
+    first: float
+    """Until the first token."""
+    total: float
+    load: float
+    tokens: int
+    generating: float
+
+    @property
+    def tokens_per_second(self) -> float | None:
+        """Of the generation alone; None where it is too short to tell."""
+        return self.tokens / self.generating if self.generating > 0 and self.tokens > 1 else None
+
+
+def port_of(service: Service) -> int:
+    """The port that OLLAMA_HOST names; a scheme alone changes the default (envconfig.Host)."""
+    container = service.running
+    host = (container.environment if container else {}).get("OLLAMA_HOST") or service.environment.get("OLLAMA_HOST")
+    text = (host or "").strip().strip("\"'")
+    match = re.search(r":(\d{1,5})/?$", text)
+    if match:
+        return int(match[1])
+    return {"http": 80, "https": 443}.get(text.partition("://")[0], PORT) if "://" in text else PORT
+
+
+class OllamaClient(HttpClient):
+    """One server. Every call raises NftuiError (HttpUnreachable, OllamaRefused) with one line."""
+
+    def __init__(self, service: Service) -> None:
+        super().__init__(service, port_of(service))
+
+    def version(self) -> str | None:
+        """What the server calls itself ("0.5.7")."""
+        return str(self.json("/api/version").get("version") or "") or None
+
+    def stored(self) -> tuple[Model, ...]:
+        """Models on its disk; those that only name a model in a cloud are left out."""
+        return tuple(_model(m) for m in _list(self.json("/api/tags")) if not m.get("remote_host"))
+
+    def loaded(self) -> tuple[Model, ...]:
+        """Models in memory."""
+        return tuple(_model(m) for m in _list(self.json("/api/ps")))
+
+    def show(self, name: str) -> tuple[Architecture | None, tuple[str, ...]]:
+        """Shape and capabilities of a stored model; loads nothing."""
+        found = self.call("/api/show", {"model": name}, TIMEOUT_S)
+        capabilities = found.get("capabilities")
+        return architecture_of(found.get("model_info")), tuple(str(c) for c in capabilities or ())
+
+    def load(self, model: Model, keep_alive: int | str, options: Mapping[str, int], timeout: float) -> float:
+        """Bring it into memory, or set anew how long it stays; returns the seconds that the server took to load it.
+
+        A model that only embeds refuses /api/generate, so it gets a word to embed.
+        """
+        more: dict[str, object] = {"options": dict(options)} if options else {}
+        if model.embeds:
+            request = {"model": model.name, "input": "nftui", "keep_alive": keep_alive, **more}
+            return _seconds(self.call("/api/embed", request, timeout).get("load_duration"))
+        request = {"model": model.name, "keep_alive": keep_alive, "stream": False, **more}
+        return _seconds(self.call("/api/generate", request, timeout).get("load_duration"))
+
+    def unload(self, model: Model, timeout: float) -> None:
+        """Take it out of memory; requests that are at work are finished first."""
+        self.load(model, 0, {}, timeout)
+
+    def ask(self, name: str, prompt: str, tokens: int, options: Mapping[str, int], timeout: float) -> Answer:
+        """A short answer, always the same for the same prompt; how long the model stays loaded is left as it is."""
+        fixed = {"num_predict": tokens, "seed": 1, "temperature": 0, **options}
+        begin, first = time.monotonic(), 0.0
+        last: Mapping[str, Any] = {}
+        for part in self._stream("/api/generate", {"model": name, "prompt": prompt, "options": fixed}, timeout):
+            first = first or time.monotonic() - begin
+            last = part
+        return Answer(first, time.monotonic() - begin, _seconds(last.get("load_duration")),
+                      int(last.get("eval_count") or 0), _seconds(last.get("eval_duration")))  # fmt: skip
+
+    def call(self, path: str, document: Mapping[str, object], timeout: float) -> Mapping[str, Any]:
+        """POST, one JSON document back."""
+        connection, answer = self._post(path, document, timeout)
+        try:
+            found = json.loads(answer.read(MAX_BYTES))
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            raise OllamaRefused(msg("{path}: {reason}", path=path, reason=type(error).__name__)) from None
+        finally:
+            connection.close()
+        return found if isinstance(found, dict) else {}
+
+    def _stream(self, path: str, document: Mapping[str, object], timeout: float) -> Iterator[Mapping[str, Any]]:
+        connection, answer = self._post(path, document, timeout)
+        try:
+            while line := answer.readline():
+                part = json.loads(line)
+                if "error" in part:
+                    raise OllamaRefused(msg("{path}: {reason}", path=path, reason=str(part["error"])[:200]))
+                yield part
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            raise OllamaRefused(msg("{path}: {reason}", path=path, reason=type(error).__name__)) from None
+        finally:
+            connection.close()
+
+    def _post(
+        self, path: str, document: Mapping[str, object], timeout: float
+    ) -> tuple[http.client.HTTPConnection, http.client.HTTPResponse]:
+        connection = http.client.HTTPConnection(self.host, self.port, timeout=timeout)
+        try:
+            body = json.dumps(document).encode()
+            connection.request("POST", path, body, {**self.headers, "Content-Type": "application/json"})
+            answer = connection.getresponse()
+            if answer.status == 200:
+                return connection, answer
+            reason = _error(answer.read(MAX_BYTES)) or f"status {answer.status}"
+        except (OSError, http.client.HTTPException) as error:
+            reason = f"no answer within {timeout:.0f} s" if isinstance(error, TimeoutError) else type(error).__name__
+        connection.close()
+        raise OllamaRefused(msg("{path}: {reason}", path=path, reason=reason))
+
+
+def _error(body: bytes) -> str:
+    try:
+        found = json.loads(body)
+    except ValueError:
+        return ""
+    return str(found.get("error") or "")[:200] if isinstance(found, dict) else ""
+
+
+def _seconds(nanoseconds: object) -> float:
+    return float(nanoseconds) / 1e9 if isinstance(nanoseconds, (int, float)) else 0.0
+
+
+def _list(answer: Any) -> list[Mapping[str, Any]]:
+    models = answer.get("models") if isinstance(answer, dict) else None
+    return [m for m in models or () if isinstance(m, dict)]
+
+
+def _model(found: Mapping[str, Any]) -> Model:
+    """`expires_at` stays a text: for ever is centuries ahead, past what a datetime can hold."""
+    capabilities = found.get("capabilities")
+    context = found.get("context_length")
+    return Model(
+        name=str(found.get("name") or found.get("model")),
+        size=int(found.get("size") or 0),
+        vram=int(found.get("size_vram") or 0),
+        expires_at=found.get("expires_at"),
+        digest=str(found.get("digest") or ""),
+        capabilities=tuple(str(c) for c in capabilities) if isinstance(capabilities, list) else (),
+        context=context if isinstance(context, int) and context > 0 else None,
+    )
+
+
+def architecture_of(info: object) -> Architecture | None:
+    """The shape from `model_info`; None where it lacks what a cache is made of (AI reference 1.2)."""
+    if not isinstance(info, Mapping):
+        return None
+    name = str(info.get("general.architecture") or "")
+    layers, heads = _int(info, f"{name}.block_count"), _int(info, f"{name}.attention.head_count")
+    width, trained = _int(info, f"{name}.embedding_length"), _int(info, f"{name}.context_length")
+    if not (name and layers and trained):
+        return None
+    each = width // heads if width and heads else 0
+    key = _int(info, f"{name}.attention.key_length") or each
+    value = _int(info, f"{name}.attention.value_length") or each
+    kv_heads = _per_layer(info.get(f"{name}.attention.head_count_kv"), layers, heads)
+    window = _int(info, f"{name}.attention.sliding_window") or None
+    if not (key and value and kv_heads):
+        return None
+    return Architecture(name, kv_heads, key, value, trained, window if _WINDOWED.match(name) else None)
+
+
+def _int(info: Mapping[str, Any], key: str) -> int:
+    """A list (heads per layer) counts with its largest."""
+    value = info.get(key)
+    if isinstance(value, list) and value:
+        value = max(v for v in value if isinstance(v, int))
+    return int(value) if isinstance(value, (int, float)) else 0
+
+
+def _per_layer(value: object, layers: int, heads: int) -> tuple[int, ...]:
+    """KV heads of each layer: one number for all, or a list; as many as there are heads where nothing is said."""
+    if isinstance(value, list):
+        return tuple(int(v) for v in value if isinstance(v, (int, float)))
+    number = int(value) if isinstance(value, (int, float)) else heads
+    return (number,) * layers

@@ -1,0 +1,350 @@
+"""One server's advice: the operator's words, what fits, and the rules for the rest."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from nftui.model.message import Message, msg
+from nftui.model.units import MIB, format_size, human_size, parse_size
+from nftui.optimizations.ollama.decision import Decision, Origin, is_off, own, refusal
+from nftui.optimizations.ollama.fit import AT_ONCE, Fit, Fixed, solve, worst
+from nftui.optimizations.ollama.knobs import BY_NAME, VARIABLES
+from nftui.optimizations.ollama.versions import SINCE, has_prompt_cache, reads
+from nftui.optimizations.ollama.wishes import BadList, Wish, parse_wishes, show_wishes
+from nftui.steps.ollama_config import keep_alive_s
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from nftui.model.choices import Choices
+    from nftui.optimizations.ollama.estimate import Setting
+    from nftui.optimizations.ollama.server import Server
+
+ID = "ollama"
+PROMPT_CACHE = 512 * MIB
+"""Of each loaded model, in the host's memory: llama-server's own 8 GiB has killed containers (AI reference 1.1)."""
+_MANY_CPUS = 8
+_NUMBERS = ("max_loaded_models", "num_parallel", "context_length")
+
+
+class Adviser:
+    """Works one server out. `fit` is None where its models or its memory are not known."""
+
+    def __init__(self, server: Server, choices: Choices) -> None:
+        self.server, self.choices = server, choices
+        self.estimator = server.estimator()
+        self.listed = self._listed()
+        wishes = self.listed if self.listed is not None else automatic(server)
+        known = bool(server.stored) and server.room is not None
+        self.replaced: tuple[str, ...] = ()
+        """The operator's own values that do not fit."""
+        self.ideal = self._solve(wishes, Fixed()) if known else None
+        self.fit = self._fit(wishes) if known else None
+        if self.fit is not None:
+            _refuse(self, self.fit)
+
+    # -- what the operator says
+    def chosen(self, name: str) -> str | None:
+        """The operator's value for that knob."""
+        return self.choices.value(ID, self.server.name, name)
+
+    def _listed(self) -> tuple[Wish, ...] | None:
+        text = self.chosen("models")
+        if text is None:
+            return () if is_off(self.choices, self.server, "models") else None
+        try:
+            found = parse_wishes(text)
+        except BadList as error:
+            raise refusal(self.server, "models", text, msg("{reason}", reason=str(error))) from None
+        names = {m.name for m in self.server.stored}
+        absent = [w.name for w in found if w.name not in names]
+        if absent and self.server.live is not None:
+            raise refusal(self.server, "models", text, msg(
+                "it does not store {models}; pull it first, or choose among {stored}", models=", ".join(absent),
+                stored=", ".join(sorted(names)) or "nothing"))  # fmt: skip
+        return found
+
+    def decided(self, name: str, *, also_own: bool = True) -> str | None:
+        """Chosen, else the operator's own (unless its part is nftui's to replace)."""
+        value = self.chosen(name)
+        if value is None and also_own and name not in self.replaced:
+            value = own(self.server, name)
+        return value
+
+    def _fixed(self, *, also_own: bool) -> Fixed:
+        numbers = {n: int(v) if (v := self.decided(n, also_own=also_own)) is not None else None for n in _NUMBERS}
+        cache = self.decided("kv_cache_type", also_own=also_own)
+        prompts = self.decided("prompt_cache", also_own=also_own)
+        size = None if prompts is None else parse_size(prompts)
+        return Fixed(
+            numbers["context_length"], numbers["num_parallel"], self._believed(cache),
+            size if has_prompt_cache(self.server.version) else 0, numbers["max_loaded_models"],
+        )  # fmt: skip
+
+    def _believed(self, cache: str | None) -> str | None:
+        """Without a GPU older servers silently keep the exact cache: it is counted as exact."""
+        return "f16" if cache is not None and not self.server.on_gpu else cache
+
+    # -- what fits
+    def start(self) -> Setting:
+        """The most that is advised; lowered until it fits."""
+        plain, many = self.server.defaults(), self.server.cpus >= _MANY_CPUS
+        slots = 4 if self.server.on_gpu else 2 if many else 1
+        return replace(plain, parallel=slots, prompt_cache=min(plain.prompt_cache, PROMPT_CACHE))
+
+    def _solve(self, wishes: Sequence[Wish], fixed: Fixed) -> Fit:
+        room = self.server.room
+        assert room is not None
+        quantize = self.server.on_gpu and reads(self.server.version, "OLLAMA_KV_CACHE_TYPE")
+        return solve(
+            self.server.stored, wishes, room, self.start(), fixed, self.estimator,
+            listed=bool(self.listed), quantize=quantize,
+        )  # fmt: skip
+
+    def _fit(self, wishes: Sequence[Wish]) -> Fit:
+        """With the operator's own values; without them where nothing would fit under them."""
+        found = self._solve(wishes, self._fixed(also_own=True))
+        if self.is_sound(found, wishes):
+            return found
+        self.replaced = tuple(n for n in VARIABLES if own(self.server, n) is not None and self.chosen(n) is None)
+        self.replaced = tuple(n for n in self.replaced if n in (*_NUMBERS, "kv_cache_type", "prompt_cache"))
+        return self._solve(wishes, self._fixed(also_own=False))
+
+    def is_sound(self, fit: Fit, wishes: Sequence[Wish]) -> bool:
+        """True where what may be in memory at once fits, and something is in it that was wished for."""
+        wanted = [w for w in wishes if w.name not in fit.too_large]
+        return (bool(fit.pinned) or not wanted) and self.at_worst(fit) <= (self.server.room or 0)
+
+    def at_worst(self, fit: Fit) -> int:
+        """Bytes that the models let in at once can take; on a GPU the server itself evicts before it is too much."""
+        if self.server.on_gpu:
+            return sum(fit.needs[w.name] for w in fit.pinned)
+        return worst(fit.loaded, fit.pinned, fit.needs, self.server.room or 0, bool(self.listed))
+
+    # -- decisions
+    def decide(self) -> dict[str, Decision]:
+        """Every knob of that server. Raises UsageError for a chosen value that it must not get."""
+        rules = {"models": self._models_rule(), **self._rules()}
+        found = {name: self._decision(name, value, why) for name, (value, why) in rules.items()}
+        self._keep_together(found)
+        found["preload"] = self._preload(found["models"])
+        return found
+
+    def _decision(self, name: str, value: str | None, why: Message) -> Decision:
+        source = BY_NAME[name].source
+        if name in VARIABLES and not reads(self.server.version, VARIABLES[name]):
+            return self._unread(name, source)
+        said = self.chosen(name)
+        if name == "models" and self.listed:
+            return Decision(name, Origin.CHOSEN, show_wishes(self.listed), value, why, source)
+        if said is not None and name != "models":
+            return Decision(name, Origin.CHOSEN, self._canonical(name, said), value, why, source)
+        if is_off(self.choices, self.server, name):
+            return Decision(name, Origin.OFF, own(self.server, name) if name in VARIABLES else None, value, why, source)
+        if name in VARIABLES and self.server.handed_on(name):
+            return Decision(name, Origin.OWN, None, value, why, source, [_HANDED_ON])
+        mine = own(self.server, name) if name in VARIABLES else None
+        if mine is None or name in self.replaced:
+            notes = [_replaced(name, mine)] if mine is not None and mine != value else []
+            return Decision(name, Origin.AUTO, value, value, why, source, notes)
+        return Decision(name, Origin.OWN, mine, value, why, source)
+
+    def _unread(self, name: str, source: str) -> Decision:
+        since = ".".join(str(n) for n in SINCE[VARIABLES[name]])
+        running = ".".join(str(n) for n in self.server.version or ())
+        why = msg("Version {running} does not read {variable}; {since} and newer do.", running=running,
+                  variable=VARIABLES[name], since=since)  # fmt: skip
+        return Decision(name, Origin.OFF, None, None, why, source)
+
+    def _canonical(self, name: str, value: str) -> str:
+        if name == "keep_alive" and keep_alive_s(value) is None:
+            reason = msg("the server cannot read it and would take 5m; write 24h, 30m, seconds or -1")
+            raise refusal(self.server, name, value, reason)
+        if name == "prompt_cache" and (parse_size(value) or 0) % MIB:
+            raise refusal(self.server, name, value, msg("the server counts it in whole MB"))
+        return value
+
+    def _models_rule(self) -> tuple[str | None, Message]:
+        if self.server.live is None:
+            return None, msg("The server could not be asked which models it stores.")
+        if not self.server.stored:
+            return "none", msg("It stores no model yet: pull one, then plan again.")
+        if self.ideal is None:
+            return "none", msg("The memory of its GPUs is not known, so nothing is kept in it for good.")
+        if self.server.named:
+            why = msg("Services of this stack name {models}.", models=", ".join(self.server.named))
+        else:
+            why = msg("No service of this stack names a model: those in use, then the smallest.")
+        return show_wishes(self.ideal.pinned), why
+
+    def _rules(self) -> dict[str, tuple[str | None, Message]]:
+        """Knob to recommendation and why."""
+        fit, room = self.ideal, human_size(self.server.room)
+        start = self.start()
+        setting = fit.setting if fit else start
+        gpu = self.server.on_gpu
+        return {
+            "keep_alive": ("24h" if fit is None or fit.pinned else "30m", _keep_why(fit)),
+            "max_loaded_models": (str(fit.loaded if fit else 1), _loaded_why(self.server, fit, room)),
+            "flash_attention": ("on" if gpu else None, _FLASH_GPU if gpu else _FLASH_CPU),
+            "num_parallel": (str(setting.parallel if fit else 1), _parallel_why(self.server, fit)),
+            "context_length": (str(setting.context), _context_why(fit)),
+            "kv_cache_type": (setting.cache, _cache_why(fit)),
+            "max_queue": ("512", msg("The server's own: a refused request is lost, a waiting one is not.")),
+            "prompt_cache": (
+                format_size(setting.prompt_cache) if setting.prompt_cache else None,
+                msg("Each loaded model would keep up to 8 GiB of old prompts in the host's memory."),
+            ),
+        }
+
+    def _keep_together(self, found: dict[str, Decision]) -> None:
+        """What was worked out under the operator's own values; a quantized cache has flash attention beside it."""
+        if self.fit is not None:
+            pairs = {"max_loaded_models": self.fit.loaded, "num_parallel": self.fit.setting.parallel,
+                     "context_length": self.fit.setting.context, "kv_cache_type": self.fit.setting.cache,
+                     "models": show_wishes(self.fit.pinned)}  # fmt: skip
+            for name, value in pairs.items():
+                if found[name].origin is Origin.AUTO:
+                    found[name].value = str(value)
+        cache, flash = found["kv_cache_type"], found["flash_attention"]
+        if cache.value in ("q8_0", "q4_0"):
+            if flash.origin is Origin.CHOSEN and flash.value == "off":
+                raise refusal(self.server, "kv_cache_type", cache.value, msg("it needs flash attention, which is off"))
+            if flash.origin is Origin.AUTO:
+                flash.value = "on"
+        self._notes(found)
+
+    def _preload(self, models: Decision) -> Decision:
+        said, off = self.chosen("preload"), is_off(self.choices, self.server, "preload")
+        wanted = models.value not in (None, "none")
+        value = said or ("once" if wanted and not off else "off")
+        origin = Origin.CHOSEN if said else Origin.OFF if off else Origin.AUTO
+        why = msg("The first request after a restart would wait until its model is read from disk.")
+        return Decision("preload", origin, value if wanted else "off", "once" if wanted else "off", why,
+                        BY_NAME["preload"].source)  # fmt: skip
+
+    def _notes(self, found: dict[str, Decision]) -> None:
+        """What an operator must read beside the values."""
+        fit, models = self.fit, found["models"]
+        if fit is None:
+            return
+        room = human_size(self.server.room)
+        for name in fit.too_large:
+            models.notes.append(msg("{model} needs {need} and at most {room} are there for models: it cannot be loaded "
+                "without harm.", model=name, need=human_size(fit.needs[name]), room=room))  # fmt: skip
+        if fit.dropped:
+            models.notes.append(msg("Not kept in memory, because together they do not fit in {room}: {models}.",
+                                    room=room, models=", ".join(fit.dropped)))  # fmt: skip
+        models.notes += [_sizes(fit), EVICTION] if fit.pinned else []
+        for name in fit.lowered:
+            found[name].notes.append(msg("Lowered so that the models fit in {room}.", room=room))
+        models.notes += _other_context(self)
+
+
+def automatic(server: Server) -> tuple[Wish, ...]:
+    """Models to keep where the operator names none: those that services name, those in use, then the smallest."""
+    held = {m.name for m in server.live.loaded} if server.live else set()
+    named = list(server.named)
+
+    def rank(name: str, size: int) -> tuple[int, int, str]:
+        return (named.index(name) if name in named else len(named) + (name not in held), size, name)
+
+    found = sorted(server.stored, key=lambda m: rank(m.name, m.size))
+    return tuple(Wish(m.name) for m in found[:AT_ONCE])
+
+
+def _refuse(adviser: Adviser, fit: Fit) -> None:
+    """Chosen values under which what was chosen does not fit: never more than the budget holds."""
+    server, room = adviser.server, human_size(adviser.server.room)
+    kept = {w.name for w in fit.pinned}
+    left = [w for w in adviser.listed or () if w.name not in kept]
+    if left:
+        need = sum(fit.needs[w.name] for w in adviser.listed or ())
+        raise refusal(server, "models", show_wishes(adviser.listed or ()), msg(
+            "they need {need} together, at most {models} at once are let in, and {room} are there for models; leave "
+            "one out, choose a smaller quantization, or give the service more memory",
+            need=human_size(need), models=fit.loaded, room=room))  # fmt: skip
+    said = next((n for n in ("max_loaded_models", "num_parallel", "context_length", "kv_cache_type", "prompt_cache")
+                 if adviser.chosen(n) is not None), None)  # fmt: skip
+    if said is not None and not adviser.is_sound(fit, adviser.listed if adviser.listed is not None else
+                                                  automatic(server)):  # fmt: skip
+        raise refusal(server, said, str(adviser.chosen(said)), msg(
+            "models in memory at once could need {need}, and {room} are there for them",
+            need=human_size(max(adviser.at_worst(fit), min(fit.needs.values()))), room=room))  # fmt: skip
+
+
+EVICTION = msg(
+    "When room is needed the server unloads the model with the shortest keep-alive first, and among equals by the name "
+    "of its file: not the one that was used least. Models kept for ever go last, but they do go."
+)
+_HANDED_ON = msg("Its value comes from the shell that starts the stack; it is left alone.")
+_FLASH_GPU = msg("Less memory for the context on GPUs that can.")
+_FLASH_CPU = msg("Without a GPU the server decides by itself; forcing it gains nothing certain.")
+
+
+def _replaced(name: str, value: str) -> Message:
+    return msg("Your {variable}={value} is replaced: with it the models could take more than there is.",
+               variable=VARIABLES[name], value=value)  # fmt: skip
+
+
+def _keep_why(fit: Fit | None) -> Message:
+    if fit is not None and not fit.pinned:
+        return msg("Nothing is kept for good, so a model that nobody asks for makes room after half an hour.")
+    return msg("A model that leaves memory is read from disk again for the next request; a day outlasts a quiet night.")
+
+
+def _loaded_why(server: Server, fit: Fit | None, room: str) -> Message:
+    if fit is None:
+        return msg("Its models or its memory are not known: one at a time is safe.")
+    if server.on_gpu:
+        return msg("{count} of them fit in {room} of GPU memory.", count=fit.loaded, room=room)
+    return msg(
+        "Any {count} of its models fit in {room} at once; without a GPU the server looks at nothing but this count.",
+        count=fit.loaded, room=room,
+    )  # fmt: skip
+
+
+def _parallel_why(server: Server, fit: Fit | None) -> Message:
+    if fit is None or server.on_gpu:
+        return msg("Each slot keeps a context of its own in memory.")
+    return msg("Without a GPU, slots share {cpus} CPUs: more of them answer no sooner.", cpus=f"{server.cpus:g}")
+
+
+def _context_why(fit: Fit | None) -> Message:
+    if fit is not None and "context_length" in fit.lowered:
+        return msg("Less than the server's own, so that the models fit.")
+    return msg("The server's own for this machine: less would cut long prompts.")
+
+
+def _cache_why(fit: Fit | None) -> Message:
+    if fit is not None and "kv_cache_type" in fit.lowered:
+        return msg("Half the memory of the exact cache; without it the models would not fit.")
+    return msg("Exact; a quantized cache is worth it only where memory is short.")
+
+
+def _sizes(fit: Fit) -> Message:
+    parts = ", ".join(f"{w.name} {human_size(fit.needs[w.name])}" for w in fit.pinned)
+    return msg("Estimated memory: {parts}.", parts=parts)
+
+
+def _other_context(adviser: Adviser) -> list[Message]:
+    """A model that is loaded with another context than it would be preloaded with was asked for so by an app."""
+    fit, live = adviser.fit, adviser.server.live
+    if fit is None or live is None:
+        return []
+    held: Mapping[str, int] = {m.name: m.context for m in live.loaded if m.context}
+    running = adviser.server.as_running().context
+    return [
+        msg("An app loads {model} with num_ctx={context}: preloaded without it, it would be loaded again. Name it so "
+            "in models: \"{model} num_ctx={context}\".", model=w.name, context=held[w.name])
+        for w in fit.pinned
+        if w.name in held and held[w.name] not in (running, fit.setting.context, w.options.get("num_ctx"))
+        and not _cut(adviser, w.name, held[w.name])
+    ]  # fmt: skip
+
+
+def _cut(adviser: Adviser, name: str, context: int) -> bool:
+    """The context is just what the model was trained for."""
+    model = next((m for m in adviser.server.stored if m.name == name), None)
+    return bool(model and model.architecture and model.architecture.trained_context == context)

@@ -1,0 +1,48 @@
+"""How much memory a server asks the budget for."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from nftui.model.advice import Demand
+from nftui.model.units import GIB, MIB
+from nftui.optimizations.ollama.advise import Adviser
+from nftui.optimizations.ollama.server import ASIDE, ID, SHARE, build_server
+
+if TYPE_CHECKING:
+    from nftui.model.choices import Choices
+    from nftui.model.facts import Facts
+    from nftui.model.stack import Service
+
+LEAST, UNKNOWN = 512 * MIB, 8 * GIB
+"""A server without a model, and one whose models are not known: an 8B model in 4 bits beside a small one."""
+_EVERYTHING = 1 << 60
+
+
+def demand_of(facts: Facts, choices: Choices, service: Service) -> Demand:
+    """From the service's own limit; without one, what its models would take, and at least the smallest of them."""
+    floor, wanted = _needs(facts, choices, service)
+    limit = service.memory_limit_bytes
+    if limit:
+        return Demand(ID, service.name, min(floor, limit), limit, limit)
+    return Demand(ID, service.name, floor, max(floor, wanted), max(floor, wanted))
+
+
+def _needs(facts: Facts, choices: Choices, service: Service) -> tuple[int, int]:
+    """Bytes of the host's memory: the least that does its work, and what keeps its models."""
+    # Without bounds: what fits is the budget's to say, and its answer is what refuses.
+    server = replace(build_server(facts, service, {}), memory=_EVERYTHING)
+    used = facts.usage.get(service.name, 0)
+    if not server.stored:
+        return max(LEAST, used), UNKNOWN if server.live is None else max(LEAST, used)
+    adviser = Adviser(server, choices)
+    if adviser.fit is None:
+        return max(LEAST, used), UNKNOWN
+    setting, by_name = adviser.fit.setting, {m.name: m for m in server.stored}
+    sizes = [adviser.estimator.in_host(by_name[w.name], setting) for w in adviser.fit.pinned] or [0]
+    return _with_rest(max(sizes)), max(_with_rest(sum(sizes)), used)
+
+
+def _with_rest(models: int) -> int:
+    return max(LEAST, int(models / SHARE) + ASIDE)

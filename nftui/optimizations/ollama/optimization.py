@@ -1,0 +1,78 @@
+"""The `ollama` optimization: which models stay in memory, what makes them fit, loading them ahead. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from nftui.model.advice import Advice, Applicability, Assertion, Demand, Effort, Fragment, Risk
+from nftui.model.message import msg
+from nftui.optimizations.ollama.applies import applicability
+from nftui.optimizations.ollama.demand import demand_of
+from nftui.optimizations.ollama.fragment import assertions, build_fragment, live_steps
+from nftui.optimizations.ollama.knobs import KNOBS, PART_DAYS
+from nftui.optimizations.ollama.report import part_advice, server_advice
+from nftui.optimizations.ollama.server import ID, build_server
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from nftui.engine.protocols import Grants
+    from nftui.model.choices import Choices
+    from nftui.model.facts import Facts
+    from nftui.model.findings import Finding
+    from nftui.model.knobs import Knob
+    from nftui.model.plan import StepSpec
+    from nftui.model.stack import Service
+
+
+class Ollama:
+    """Ollama model caching; see engine.protocols.Optimization."""
+
+    id: str = ID
+    order: int = 30
+    title = msg("Ollama model caching")
+    summary = msg("Which models stay in memory, how many at once, and that they are there before the first request.")
+    risk: Risk = Risk.LOW
+    needs: tuple[str, ...] = ("ollama",)
+    knobs: tuple[Knob, ...] = KNOBS
+
+    def applies(self, facts: Facts) -> Applicability:
+        """Active servers that can be recreated safely."""
+        return applicability(facts)
+
+    def findings(self, facts: Facts) -> Iterable[Finding]:
+        """None of its own: nftui.checks.ollama finds them, also where this cannot be applied."""
+        return ()
+
+    def demand(self, facts: Facts, choices: Choices) -> tuple[Demand, ...]:
+        """Memory per server that can be tuned."""
+        return tuple(demand_of(facts, choices, service) for service in _servers(facts))
+
+    def advise(self, facts: Facts, choices: Choices, grants: Grants) -> tuple[Advice, ...]:
+        """Part switches, then one line per knob and server. Raises UsageError."""
+        servers = [build_server(facts, service, grants) for service in _servers(facts)]
+        lines = [line for server in servers for line in server_advice(server, choices)]
+        return (*part_advice(choices), *lines) if lines else ()
+
+    def effort(self, facts: Facts, advice: tuple[Advice, ...]) -> Effort:
+        """Two to three days, split over the parts that are on."""
+        on = {line.knob for line in advice if line.knob in PART_DAYS and line.value == "on"}
+        low, high = (round(sum(PART_DAYS[part][i] for part in on), 2) for i in (0, 1))
+        return Effort(low, high)
+
+    def fragment(self, facts: Facts, advice: tuple[Advice, ...]) -> Fragment:
+        """Each server's variables, a healthcheck that works, and the models that are loaded ahead."""
+        return build_fragment(facts, advice)
+
+    def steps(self, facts: Facts, fragment: Fragment) -> tuple[StepSpec, ...]:
+        """Read-backs, and loading the models."""
+        return live_steps(facts, fragment)
+
+    def checks(self, facts: Facts, fragment: Fragment) -> tuple[Assertion, ...]:
+        """What shall hold from then on."""
+        return assertions(fragment)
+
+
+def _servers(facts: Facts) -> list[Service]:
+    found = (facts.stack.service(name) for name in applicability(facts).services)
+    return [service for service in found if service is not None]

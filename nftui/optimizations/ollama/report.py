@@ -1,0 +1,85 @@
+"""Advice from decisions: what the screens show."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from nftui.model.advice import Advice
+from nftui.model.message import Message, msg
+from nftui.optimizations.ollama.advise import Adviser
+from nftui.optimizations.ollama.decision import Decision, Origin, baseline, is_written, own
+from nftui.optimizations.ollama.knobs import BY_NAME, PART_DAYS, VARIABLES
+from nftui.optimizations.ollama.server import ID
+from nftui.optimizations.ollama.versions import NEWEST
+
+if TYPE_CHECKING:
+    from nftui.model.choices import Choices
+    from nftui.optimizations.ollama.server import Server
+
+_ORIGIN_SOURCE = {Origin.CHOSEN: "chosen by the operator", Origin.OWN: "set by the operator"}
+
+
+def server_advice(server: Server, choices: Choices) -> tuple[Advice, ...]:
+    """One line per knob of that server, in the knobs' order. Raises UsageError."""
+    decisions = Adviser(server, choices).decide()
+    return tuple(_line(server, decisions[name]) for name in BY_NAME if name in decisions)
+
+
+def part_advice(choices: Choices) -> tuple[Advice, ...]:
+    """The switches of the parts: one for all servers."""
+    return tuple(
+        Advice(
+            part, None, choices.value(ID, None, part) or "on", None, "on", BY_NAME[part].unit,
+            BY_NAME[part].why, BY_NAME[part].source, restart=False,
+        )
+        for part in PART_DAYS
+    )  # fmt: skip
+
+
+def _line(server: Server, decision: Decision) -> Advice:
+    name, current = decision.name, _current(server, decision.name)
+    who = _ORIGIN_SOURCE.get(decision.origin)
+    return Advice(
+        knob=name,
+        service=server.name,
+        value=decision.value,
+        current=current,
+        recommended=decision.recommended,
+        unit=BY_NAME[name].unit,
+        why=decision.why,
+        source=f"{decision.source} ({who})" if who else decision.source,
+        changes=_changes(server, decision, current),
+        kept=decision.origin is Origin.OWN,
+        notes=(*decision.notes, *_notes(server, name)),
+    )
+
+
+def _current(server: Server, name: str) -> str | None:
+    """What runs now; where the server cannot be asked, what the files give it."""
+    if name == "models":
+        return None if server.live is None else ", ".join(sorted(m.name for m in server.live.loaded)) or "none"
+    if name not in VARIABLES:
+        return None
+    running = server.running(name)
+    if running is None:
+        return baseline(server, name)
+    if name == "flash_attention":
+        return "off" if running.lower() in ("0", "f", "false") else "on"
+    return f"{running}MB" if name == "prompt_cache" and running.isdigit() else running
+
+
+def _changes(server: Server, decision: Decision, current: str | None) -> bool:
+    if decision.name == "models":
+        return decision.value not in (None, "none", current)
+    return is_written(server, decision.name, decision.value) and decision.value != current
+
+
+def _notes(server: Server, name: str) -> list[Message]:
+    found = []
+    if name == "models" and server.version is not None and server.version > NEWEST:
+        found.append(msg("Version {version} is newer than any that nftui knows; its values are read back all the same.",
+                         version=".".join(map(str, server.version))))  # fmt: skip
+    if name in VARIABLES and server.declared(name) is not None and own(server, name) is None:
+        found.append(msg("The server cannot read your {variable}={value} and takes its default.",
+                         variable=VARIABLES[name], value=server.declared(name)))  # fmt: skip
+    return found

@@ -1,0 +1,54 @@
+"""The list of models as people write it: "llama3:8b num_ctx=8192, nomic-embed-text"."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from nftui.optimizations.ollama.server import canonical
+
+NONE = "none"
+OPTIONS = ("num_ctx", "num_gpu", "num_batch", "num_thread")
+"""What makes the server load a model again where it differs (server/sched.go, needsReload)."""
+
+
+class BadList(ValueError):
+    """The text is no list of models; the message is its reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """A model that shall stay in memory, with the options that its apps send."""
+
+    name: str
+    options: dict[str, int] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return " ".join([self.name, *(f"{k}={v}" for k, v in sorted(self.options.items()))])
+
+
+def parse_wishes(text: str) -> tuple[Wish, ...]:
+    """The models of that text, each once; () for "none". Raises BadList."""
+    if text.strip().lower() == NONE:
+        return ()
+    found: dict[str, Wish] = {}
+    for part in text.split(","):
+        words = part.split()
+        if not words:
+            continue
+        wish = Wish(canonical(words[0]), dict(_option(word) for word in words[1:]))
+        found.setdefault(wish.name, wish)
+    if not found:
+        raise BadList("it names no model")
+    return tuple(found.values())
+
+
+def _option(word: str) -> tuple[str, int]:
+    name, equals, value = word.partition("=")
+    if name not in OPTIONS or not equals or not value.lstrip("-").isdigit():
+        raise BadList(f"'{word}' is none of {', '.join(f'{o}=NUMBER' for o in OPTIONS)}")
+    return name, int(value)
+
+
+def show_wishes(wishes: tuple[Wish, ...]) -> str:
+    """The canonical text."""
+    return ", ".join(str(w) for w in wishes) or NONE

@@ -1,0 +1,273 @@
+"""Step kinds of Ollama: read its settings back, and bring the pinned models into memory."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from statistics import median
+
+from nftui.clients.ollama import FOREVER
+from nftui.model.ai import Model, OllamaFacts
+from nftui.model.errors import NftuiError
+from nftui.model.message import msg
+from nftui.model.plan import StepSpec
+from nftui.model.stack import Container
+from nftui.steps.gate import POLL_S, containers_of
+from nftui.steps.kind import Context, Data, Found, ModelCalls, StepFailed
+from nftui.steps.ollama_config import differences, server_config
+
+_LOG_LINES = 2000
+"""The line is among the first of a start: enough to find it behind what a new container logged since."""
+_SHORT_S = 30.0
+"""For calls that load nothing."""
+_SLOWEST = 20_000_000
+"""Bytes a second of the slowest disk that is waited for."""
+_WARM_ASKS, _WARM_TOKENS = 5, 8
+_CENTURY = 2200
+"""A model that stays for ever expires centuries ahead."""
+
+
+def _texts(found: object) -> dict[str, str]:
+    assert isinstance(found, Mapping)
+    return {str(k): str(v) for k, v in found.items()}
+
+
+def _container(service: str, ctx: Context) -> Container:
+    running = [c for c in containers_of(service, ctx) if c.running]
+    if not running:
+        raise StepFailed(msg("{service} does not run.", service=service))
+    return running[0]
+
+
+def _wait(step: StepSpec, why_not: Callable[[], str | None], ctx: Context) -> None:
+    """Poll until `why_not` is None; StepFailed with its last word after the step's stall timeout."""
+    deadline = ctx.now() + step.stall_s
+    while (reason := why_not()) is not None:
+        if ctx.now() >= deadline:
+            raise StepFailed(msg("{service}: {reason}", service=step.target, reason=reason))
+        ctx.progress(reason, None)
+        ctx.sleep(POLL_S)
+
+
+def _answers(service: str, ctx: Context) -> str | None:
+    try:
+        ctx.models(service).version()
+    except NftuiError as error:
+        return str(error.message)
+    return None
+
+
+class OllamaSettingsKind:
+    """Compares what the server made of its variables with what was asked; on the way back with what it had before."""
+
+    name = "ollama-settings"
+    version = 1
+    reads_files = True
+
+    def read(self, step: StepSpec, ctx: Context) -> Data:
+        """Nothing changes here: what stood before the recreate is in the plan."""
+        return {"previous": step.params["previous"]}
+
+    def classify(self, step: StepSpec, before: Data, ctx: Context) -> Found:
+        """A reading: always to be done."""
+        return Found.BEFORE
+
+    def do(self, step: StepSpec, before: Data, ctx: Context) -> None:
+        """Nothing: `verify` reads."""
+
+    def verify(self, step: StepSpec, before: Data, ctx: Context) -> Data:
+        """Raises StepFailed naming each variable that did not take."""
+        _wait(step, lambda: _answers(step.target, ctx), ctx)
+        if step.params.get("healthcheck"):
+            _wait(step, lambda: _unhealthy(step.target, ctx), ctx)
+        expected, container = _texts(step.params["expected"]), _container(step.target, ctx)
+        config = server_config(ctx.engine.logs(container.id, _LOG_LINES))
+        wrong = differences(expected, container.environment, config)
+        if wrong:
+            raise StepFailed(
+                msg("{service} does not run what was asked: {list}", service=step.target, list="; ".join(wrong))
+            )
+        shown = {n: config.get(n, container.environment[n]) for n in expected}
+        return {"settings": shown, "read_from": "server log" if config else "container"}
+
+    def undo(self, step: StepSpec, before: Data, ctx: Context) -> None:
+        """The variables from before must be those of the container that runs now."""
+        previous = before["previous"]
+        assert isinstance(previous, Mapping)
+        given = _container(step.target, ctx).environment
+        wrong = [f"{n}={given.get(n)}" for n, value in sorted(previous.items()) if given.get(n) != value]
+        if wrong:
+            raise StepFailed(
+                msg("{service} does not run its former values: {list}", service=step.target, list="; ".join(wrong))
+            )
+
+
+def _unhealthy(service: str, ctx: Context) -> str | None:
+    health = _container(service, ctx).health
+    return None if health in (None, "healthy") else f"waiting for the health of {service}"
+
+
+class OllamaPreloadKind:
+    """Loads models and keeps them; on the way back, what was not loaded before leaves memory again."""
+
+    name = "ollama-preload"
+    version = 1
+    reads_files = False
+
+    def __init__(self) -> None:
+        self._cold: dict[str, float] = {}
+        """Model to seconds of its load, of the run that this process drives."""
+
+    def read(self, step: StepSpec, ctx: Context) -> Data:
+        """Which models are in memory, and which of them for ever."""
+        _wait(step, lambda: _answers(step.target, ctx), ctx)
+        return {"loaded": {m.name: is_pinned(m) for m in ctx.models(step.target).loaded()}}
+
+    def classify(self, step: StepSpec, before: Data, ctx: Context) -> Found:
+        """By what is in memory now: somebody else's model is no concern of ours."""
+        missing = _missing(step, ctx.models(step.target))
+        if not missing:
+            return Found.AFTER
+        return Found.BEFORE if len(missing) == len(_wanted(step)) else Found.PARTIAL
+
+    def do(self, step: StepSpec, before: Data, ctx: Context) -> None:
+        """One after the other: two that load at once would each think the memory theirs."""
+        server = ctx.models(step.target)
+        stored = {m.name: m for m in server.stored()}
+        for name in _missing(step, server):
+            model = stored.get(name)
+            if model is None:
+                raise StepFailed(
+                    msg("{model} is not stored in {service} any more: pull it, or leave it out of the models.",
+                        model=name, service=step.target)
+                )  # fmt: skip
+            self._cold[name] = self._load(step, server, _capable(server, model), ctx)
+
+    def _load(self, step: StepSpec, server: ModelCalls, model: Model, ctx: Context) -> float:
+        patience = 120.0 + model.size / _SLOWEST
+        options = _wanted(step)[model.name]
+        return _in_thread(
+            lambda: server.load(model, FOREVER, options, patience), f"loading {model.name} into memory", ctx
+        )
+
+    def verify(self, step: StepSpec, before: Data, ctx: Context) -> Data:
+        """Each of them is in memory for good, and answers; returns how fast, cold and warm."""
+        server = ctx.models(step.target)
+        missing = _missing(step, server)
+        if missing:
+            raise StepFailed(
+                msg("{models} did not stay in the memory of {service}: {room}", models=", ".join(missing),
+                    service=step.target, room=_held(server))
+            )  # fmt: skip
+        found = {m.name: m for m in server.loaded()}
+        return {"models": {name: self._figures(step, server, found[name], ctx) for name in _wanted(step)}}
+
+    def _figures(self, step: StepSpec, server: ModelCalls, model: Model, ctx: Context) -> dict[str, object]:
+        figures: dict[str, object] = {"bytes": model.size, "vram_bytes": model.vram, "context": model.context}
+        if model.name in self._cold:
+            figures["load_s"] = round(self._cold[model.name], 3)
+        if not _capable(server, model).embeds:
+            ctx.progress(f"timing {model.name}", None)
+            figures |= _warm(server, model.name, _wanted(step)[model.name])
+        return figures
+
+    def undo(self, step: StepSpec, before: Data, ctx: Context) -> None:
+        """What came is unloaded; what was there before stays as long as any model of that server."""
+        loaded = before["loaded"]
+        assert isinstance(loaded, Mapping)
+        if not any(c.running for c in containers_of(step.target, ctx)):
+            return  # what does not run holds nothing
+        try:
+            server = ctx.models(step.target)
+            now = {m.name: m for m in server.loaded()}
+        except NftuiError:
+            # It runs and does not answer: a restart empties its memory for certain.
+            ctx.engine.restart(_container(step.target, ctx).id, 10)
+            return
+        for name in _wanted(step):
+            if name in now and name not in loaded:
+                _unload(step, server, _capable(server, now[name]), ctx)
+            elif name in now and not loaded[name]:
+                _relax(step, server, _capable(server, now[name]), ctx)
+
+
+def is_pinned(model: Model) -> bool:
+    """Whether it stays until it is told to go."""
+    year = (model.expires_at or "").lstrip("+")[:4]
+    return year.isdigit() and int(year) >= _CENTURY
+
+
+def _wanted(step: StepSpec) -> dict[str, dict[str, int]]:
+    """Model to the options that it is loaded with: others would make the server load it again."""
+    models = step.params["models"]
+    assert isinstance(models, Mapping)
+    return {str(n): {str(k): int(v) for k, v in options.items()} for n, options in models.items()}
+
+
+def _missing(step: StepSpec, server: ModelCalls) -> list[str]:
+    """Those that are not in memory, or not for good, or with another context than asked for."""
+    held = {m.name: m for m in server.loaded()}
+    return [n for n, options in _wanted(step).items() if n not in held or not _fits(held[n], options)]
+
+
+def _fits(model: Model, options: Mapping[str, int]) -> bool:
+    wanted = options.get("num_ctx")
+    return is_pinned(model) and (wanted is None or model.context in (None, wanted))
+
+
+def _held(server: ModelCalls) -> str:
+    held = [m.name for m in server.loaded()]
+    return f"it holds {', '.join(held)}" if held else "it holds none"
+
+
+def _capable(server: ModelCalls, model: Model) -> Model:
+    """With what tells whether it only embeds."""
+    architecture, capabilities = server.show(model.name)
+    return Model(model.name, model.size, capabilities=tuple(capabilities), architecture=architecture)
+
+
+def _unload(step: StepSpec, server: ModelCalls, model: Model, ctx: Context) -> None:
+    server.unload(model, _SHORT_S)
+    held = f"{model.name} is still in memory"
+    _wait(step, lambda: held if any(m.name == model.name for m in server.loaded()) else None, ctx)
+
+
+def _relax(step: StepSpec, server: ModelCalls, model: Model, ctx: Context) -> None:
+    """It was loaded before, and not for ever: from now on it goes when the server's own time is over."""
+    value = ctx.probe(step.target, "ollama").value
+    own = value.given.get("OLLAMA_KEEP_ALIVE", "") if isinstance(value, OllamaFacts) else ""
+    text = own.strip().strip("\"'") or "5m"
+    server.load(model, int(text) if text.lstrip("-").isdigit() else text, _wanted(step)[model.name], _SHORT_S)
+
+
+def _warm(server: ModelCalls, name: str, options: Mapping[str, int]) -> dict[str, object]:
+    """Seconds to the first token, median and worst of a few; prompts differ at their end, else a cache answers."""
+    answers = [server.ask(name, f"Count to {n + 3}.", _WARM_TOKENS, options, _SHORT_S * 4) for n in range(_WARM_ASKS)]
+    first = sorted(a.first for a in answers)
+    speeds = [s for a in answers if (s := a.tokens_per_second) is not None]
+    figures: dict[str, object] = {"first_token_s": round(median(first), 3), "first_token_max_s": round(first[-1], 3)}
+    if speeds:
+        figures["tokens_per_s"] = round(median(speeds), 1)
+    return figures
+
+
+def _in_thread(work: Callable[[], float], text: str, ctx: Context) -> float:
+    """The call blocks until the model is loaded: meanwhile the run listens to its operator."""
+    found: list[float] = []
+    failed: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            found.append(work())
+        except BaseException as error:
+            failed.append(error)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    thread.join(0.05)
+    while thread.is_alive():
+        ctx.progress(text, None)
+        ctx.sleep(POLL_S)
+    if failed:
+        raise failed[0]
+    return found[0]
