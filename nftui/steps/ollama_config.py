@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from nftui.model.units import parse_duration
 
 _LINE = re.compile(r'msg="server config" env="(map\[.*\])"')
-_NAME = re.compile(r"(?:^|(?<= ))([A-Za-z][A-Za-z0-9_]*):")
+_NAME = re.compile(r"(?:^|(?<= ))([A-Z][A-Z0-9_]*|[a-z]+_proxy):")
+"""Not `http:`: a list of origins holds that."""
 _KEEP_ALIVE = "OLLAMA_KEEP_ALIVE"
 _SWITCHES = ("OLLAMA_FLASH_ATTENTION",)
 _FOR_EVER_S = 290 * 365 * 86400.0
@@ -42,7 +43,7 @@ def same(name: str, asked: str, shown: str) -> bool:
 def keep_alive_s(text: str) -> float | None:
     """Seconds of OLLAMA_KEEP_ALIVE, infinite for a negative one; None for what the server cannot read (it takes 5m)."""
     text = text.strip().strip("\"'")
-    negative, plain = text.startswith("-"), text.lstrip("+-")
+    negative, plain = text.startswith("-"), text[1:] if text[:1] in ("+", "-") else text
     if not plain.isdigit() and not _GO_DURATION.fullmatch(plain):
         return None
     seconds = parse_duration(plain)

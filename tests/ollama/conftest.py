@@ -39,7 +39,7 @@ class Server:
     def call(self, path: str, **request: object) -> Any:
         """What an app gets for a POST."""
         url = f"http://{self.stack.address('ollama')}:11434{path}"
-        with urlopen(Request(url, json.dumps(request).encode()), timeout=60) as answer:  # noqa: S310
+        with urlopen(Request(url, json.dumps(request).encode()), timeout=60) as answer:
             return json.load(answer)
 
     def held(self) -> dict[str, Any]:

@@ -10,6 +10,19 @@ from nftui.model.units import MIB, format_size, human_size, parse_size
 from nftui.optimizations.ollama.decision import Decision, Origin, is_off, own, refusal
 from nftui.optimizations.ollama.fit import AT_ONCE, Fit, Fixed, solve, worst
 from nftui.optimizations.ollama.knobs import BY_NAME, VARIABLES
+from nftui.optimizations.ollama.reasons import (
+    EVICTION,
+    FLASH_CPU,
+    FLASH_GPU,
+    HANDED_ON,
+    cache_why,
+    context_why,
+    keep_why,
+    loaded_why,
+    parallel_why,
+    replaced,
+    sizes,
+)
 from nftui.optimizations.ollama.versions import SINCE, has_prompt_cache, reads
 from nftui.optimizations.ollama.wishes import BadList, Wish, parse_wishes, show_wishes
 from nftui.steps.ollama_config import keep_alive_s
@@ -105,16 +118,17 @@ class Adviser:
     def _fit(self, wishes: Sequence[Wish]) -> Fit:
         """With the operator's own values; without them where nothing would fit under them."""
         found = self._solve(wishes, self._fixed(also_own=True))
-        if self.is_sound(found, wishes):
+        if self.is_sound(found):
             return found
         self.replaced = tuple(n for n in VARIABLES if own(self.server, n) is not None and self.chosen(n) is None)
         self.replaced = tuple(n for n in self.replaced if n in (*_NUMBERS, "kv_cache_type", "prompt_cache"))
         return self._solve(wishes, self._fixed(also_own=False))
 
-    def is_sound(self, fit: Fit, wishes: Sequence[Wish]) -> bool:
-        """True where what may be in memory at once fits, and something is in it that was wished for."""
-        wanted = [w for w in wishes if w.name not in fit.too_large]
-        return (bool(fit.pinned) or not wanted) and self.at_worst(fit) <= (self.server.room or 0)
+    def is_sound(self, fit: Fit) -> bool:
+        """True where what may be in memory at once fits, and no model is too large that could be had otherwise."""
+        ideal = self.ideal or fit
+        lost = set(fit.too_large) - set(ideal.too_large)
+        return not lost and bool(fit.pinned) >= bool(ideal.pinned) and self.at_worst(fit) <= (self.server.room or 0)
 
     def at_worst(self, fit: Fit) -> int:
         """Bytes that the models let in at once can take; on a GPU the server itself evicts before it is too much."""
@@ -143,10 +157,10 @@ class Adviser:
         if is_off(self.choices, self.server, name):
             return Decision(name, Origin.OFF, own(self.server, name) if name in VARIABLES else None, value, why, source)
         if name in VARIABLES and self.server.handed_on(name):
-            return Decision(name, Origin.OWN, None, value, why, source, [_HANDED_ON])
+            return Decision(name, Origin.OWN, None, value, why, source, [HANDED_ON])
         mine = own(self.server, name) if name in VARIABLES else None
         if mine is None or name in self.replaced:
-            notes = [_replaced(name, mine)] if mine is not None and mine != value else []
+            notes = [replaced(name, mine)] if mine is not None and mine != value else []
             return Decision(name, Origin.AUTO, value, value, why, source, notes)
         return Decision(name, Origin.OWN, mine, value, why, source)
 
@@ -185,12 +199,12 @@ class Adviser:
         setting = fit.setting if fit else start
         gpu = self.server.on_gpu
         return {
-            "keep_alive": ("24h" if fit is None or fit.pinned else "30m", _keep_why(fit)),
-            "max_loaded_models": (str(fit.loaded if fit else 1), _loaded_why(self.server, fit, room)),
-            "flash_attention": ("on" if gpu else None, _FLASH_GPU if gpu else _FLASH_CPU),
-            "num_parallel": (str(setting.parallel if fit else 1), _parallel_why(self.server, fit)),
-            "context_length": (str(setting.context), _context_why(fit)),
-            "kv_cache_type": (setting.cache, _cache_why(fit)),
+            "keep_alive": ("24h" if fit is None or fit.pinned else "30m", keep_why(fit)),
+            "max_loaded_models": (str(fit.loaded if fit else 1), loaded_why(self.server, fit, room)),
+            "flash_attention": ("on" if gpu else None, FLASH_GPU if gpu else FLASH_CPU),
+            "num_parallel": (str(setting.parallel if fit else 1), parallel_why(self.server, fit)),
+            "context_length": (str(setting.context), context_why(fit)),
+            "kv_cache_type": (setting.cache, cache_why(fit)),
             "max_queue": ("512", msg("The server's own: a refused request is lost, a waiting one is not.")),
             "prompt_cache": (
                 format_size(setting.prompt_cache) if setting.prompt_cache else None,
@@ -236,7 +250,7 @@ class Adviser:
         if fit.dropped:
             models.notes.append(msg("Not kept in memory, because together they do not fit in {room}: {models}.",
                                     room=room, models=", ".join(fit.dropped)))  # fmt: skip
-        models.notes += [_sizes(fit), EVICTION] if fit.pinned else []
+        models.notes += [sizes(fit), EVICTION] if fit.pinned else []
         for name in fit.lowered:
             found[name].notes.append(msg("Lowered so that the models fit in {room}.", room=room))
         models.notes += _other_context(self)
@@ -260,72 +274,16 @@ def _refuse(adviser: Adviser, fit: Fit) -> None:
     kept = {w.name for w in fit.pinned}
     left = [w for w in adviser.listed or () if w.name not in kept]
     if left:
-        need = sum(fit.needs[w.name] for w in adviser.listed or ())
         raise refusal(server, "models", show_wishes(adviser.listed or ()), msg(
             "they need {need} together, at most {models} at once are let in, and {room} are there for models; leave "
             "one out, choose a smaller quantization, or give the service more memory",
-            need=human_size(need), models=fit.loaded, room=room))  # fmt: skip
+            need=human_size(fit.least), models=fit.loaded, room=room))  # fmt: skip
     said = next((n for n in ("max_loaded_models", "num_parallel", "context_length", "kv_cache_type", "prompt_cache")
                  if adviser.chosen(n) is not None), None)  # fmt: skip
-    if said is not None and not adviser.is_sound(fit, adviser.listed if adviser.listed is not None else
-                                                  automatic(server)):  # fmt: skip
+    if said is not None and not adviser.is_sound(fit):
         raise refusal(server, said, str(adviser.chosen(said)), msg(
             "models in memory at once could need {need}, and {room} are there for them",
             need=human_size(max(adviser.at_worst(fit), min(fit.needs.values()))), room=room))  # fmt: skip
-
-
-EVICTION = msg(
-    "When room is needed the server unloads the model with the shortest keep-alive first, and among equals by the name "
-    "of its file: not the one that was used least. Models kept for ever go last, but they do go."
-)
-_HANDED_ON = msg("Its value comes from the shell that starts the stack; it is left alone.")
-_FLASH_GPU = msg("Less memory for the context on GPUs that can.")
-_FLASH_CPU = msg("Without a GPU the server decides by itself; forcing it gains nothing certain.")
-
-
-def _replaced(name: str, value: str) -> Message:
-    return msg("Your {variable}={value} is replaced: with it the models could take more than there is.",
-               variable=VARIABLES[name], value=value)  # fmt: skip
-
-
-def _keep_why(fit: Fit | None) -> Message:
-    if fit is not None and not fit.pinned:
-        return msg("Nothing is kept for good, so a model that nobody asks for makes room after half an hour.")
-    return msg("A model that leaves memory is read from disk again for the next request; a day outlasts a quiet night.")
-
-
-def _loaded_why(server: Server, fit: Fit | None, room: str) -> Message:
-    if fit is None:
-        return msg("Its models or its memory are not known: one at a time is safe.")
-    if server.on_gpu:
-        return msg("{count} of them fit in {room} of GPU memory.", count=fit.loaded, room=room)
-    return msg(
-        "Any {count} of its models fit in {room} at once; without a GPU the server looks at nothing but this count.",
-        count=fit.loaded, room=room,
-    )  # fmt: skip
-
-
-def _parallel_why(server: Server, fit: Fit | None) -> Message:
-    if fit is None or server.on_gpu:
-        return msg("Each slot keeps a context of its own in memory.")
-    return msg("Without a GPU, slots share {cpus} CPUs: more of them answer no sooner.", cpus=f"{server.cpus:g}")
-
-
-def _context_why(fit: Fit | None) -> Message:
-    if fit is not None and "context_length" in fit.lowered:
-        return msg("Less than the server's own, so that the models fit.")
-    return msg("The server's own for this machine: less would cut long prompts.")
-
-
-def _cache_why(fit: Fit | None) -> Message:
-    if fit is not None and "kv_cache_type" in fit.lowered:
-        return msg("Half the memory of the exact cache; without it the models would not fit.")
-    return msg("Exact; a quantized cache is worth it only where memory is short.")
-
-
-def _sizes(fit: Fit) -> Message:
-    parts = ", ".join(f"{w.name} {human_size(fit.needs[w.name])}" for w in fit.pinned)
-    return msg("Estimated memory: {parts}.", parts=parts)
 
 
 def _other_context(adviser: Adviser) -> list[Message]:

@@ -40,6 +40,8 @@ class Fit:
     needs: dict[str, int]
     lowered: tuple[str, ...]
     """Knobs that gave way."""
+    least: int
+    """What all that was wished for takes under the most modest setting."""
 
 
 def solve(
@@ -67,7 +69,8 @@ def solve(
     kept = kept[:loaded]
     large = tuple(m.name for m in models if needs[m.name] > room)
     dropped = tuple(w.name for w in wishes if w.name in by_name and w not in kept and w.name not in large)
-    return Fit(setting, tuple(kept), loaded, dropped, large, needs, _lowered(start, setting))
+    least = _total([w for w in wishes if w.name in by_name], by_name, settings[-1], estimator)
+    return Fit(setting, tuple(kept), loaded, dropped, large, needs, _lowered(start, setting), least)
 
 
 def _settings(start: Setting, fixed: Fixed, quantize: bool) -> Iterator[Setting]:

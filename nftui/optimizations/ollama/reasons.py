@@ -1,0 +1,73 @@
+"""Why: the sentences beside the values."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from nftui.model.message import Message, msg
+from nftui.model.units import human_size
+from nftui.optimizations.ollama.knobs import VARIABLES
+
+if TYPE_CHECKING:
+    from nftui.optimizations.ollama.fit import Fit
+    from nftui.optimizations.ollama.server import Server
+
+EVICTION = msg(
+    "When room is needed the server unloads the model with the shortest keep-alive first, and among equals by the name "
+    "of its file: not the one that was used least. Models kept for ever go last, but they do go."
+)
+HANDED_ON = msg("Its value comes from the shell that starts the stack; it is left alone.")
+FLASH_GPU = msg("Less memory for the context on GPUs that can.")
+FLASH_CPU = msg("Without a GPU the server decides by itself; forcing it gains nothing certain.")
+
+
+def replaced(name: str, value: str) -> Message:
+    """The operator's own value gives way."""
+    return msg("Your {variable}={value} is replaced: with it the models could take more than there is.",
+               variable=VARIABLES[name], value=value)  # fmt: skip
+
+
+def keep_why(fit: Fit | None) -> Message:
+    """Of keep_alive."""
+    if fit is not None and not fit.pinned:
+        return msg("Nothing is kept for good, so a model that nobody asks for makes room after half an hour.")
+    return msg("A model that leaves memory is read from disk again for the next request; a day outlasts a quiet night.")
+
+
+def loaded_why(server: Server, fit: Fit | None, room: str) -> Message:
+    """Of max_loaded_models."""
+    if fit is None:
+        return msg("Its models or its memory are not known: one at a time is safe.")
+    if server.on_gpu:
+        return msg("{count} of them fit in {room} of GPU memory.", count=fit.loaded, room=room)
+    return msg(
+        "Any {count} of its models fit in {room} at once; without a GPU the server looks at nothing but this count.",
+        count=fit.loaded, room=room,
+    )  # fmt: skip
+
+
+def parallel_why(server: Server, fit: Fit | None) -> Message:
+    """Of num_parallel."""
+    if fit is None or server.on_gpu:
+        return msg("Each slot keeps a context of its own in memory.")
+    return msg("Without a GPU, slots share {cpus} CPUs: more of them answer no sooner.", cpus=f"{server.cpus:g}")
+
+
+def context_why(fit: Fit | None) -> Message:
+    """Of context_length."""
+    if fit is not None and "context_length" in fit.lowered:
+        return msg("Less than the server's own, so that the models fit.")
+    return msg("The server's own for this machine: less would cut long prompts.")
+
+
+def cache_why(fit: Fit | None) -> Message:
+    """Of kv_cache_type."""
+    if fit is not None and "kv_cache_type" in fit.lowered:
+        return msg("Half the memory of the exact cache; without it the models would not fit.")
+    return msg("Exact; a quantized cache is worth it only where memory is short.")
+
+
+def sizes(fit: Fit) -> Message:
+    """What each kept model takes."""
+    parts = ", ".join(f"{w.name} {human_size(fit.needs[w.name])}" for w in fit.pinned)
+    return msg("Estimated memory: {parts}.", parts=parts)

@@ -1,0 +1,311 @@
+"""What is advised: never more than fits, the operator's words first, and what must give is said."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from nftui.model.ai import Model
+from nftui.model.errors import UsageError
+from nftui.model.units import GIB, MIB
+from nftui.optimizations.ollama.estimate import Estimator, Setting, in_runner
+from nftui.optimizations.ollama.fit import Fixed, solve, worst
+from nftui.optimizations.ollama.wishes import BadList, Wish, parse_wishes, show_wishes
+from tests.ollama.build import BIG, CHAT, GPU, LLAMA, LLAMA3, MISTRAL, NOMIC, advice, facts, plan, written
+
+NAMED = "{MODEL: 'llama3:8b', EMBEDDINGS: nomic-embed-text}"
+
+
+def said(found: object) -> str:
+    return " ".join(str(n) for n in found)  # type: ignore[attr-defined]
+
+
+# -- which models -------------------------------------------------------------------------------------------------
+def test_what_services_name_is_kept_and_any_two_models_fit(tmp_path: Path) -> None:
+    found = advice(facts(tmp_path, LLAMA3, MISTRAL, NOMIC, web=NAMED, limit="13900m"))
+    assert found["models"].value == "llama3:8b, nomic-embed-text:latest"
+    assert found["max_loaded_models"].value == "2" and found["keep_alive"].value == "24h"
+    assert found["preload"].value == "once"
+    assert "mistral:7b" in said(found["models"].notes)
+
+
+def test_all_that_fit_at_once_are_kept(tmp_path: Path) -> None:
+    found = advice(facts(tmp_path, LLAMA3, MISTRAL, NOMIC, web=NAMED, limit="32g", memory=64 * GIB))
+    assert found["models"].value == "llama3:8b, nomic-embed-text:latest, mistral:7b"
+    assert found["max_loaded_models"].value == "3"
+
+
+def test_the_operators_list_says_what_is_used(tmp_path: Path) -> None:
+    """Without it any two of the largest must fit; with it the third is a guest that finds no room and evicts."""
+    stack = facts(tmp_path, LLAMA3, MISTRAL, NOMIC, limit="9g")
+    assert advice(stack)["max_loaded_models"].value == "1"
+    listed = advice(stack, models="llama3:8b, nomic-embed-text")
+    assert (listed["max_loaded_models"].value, listed["models"].value) == ("2", "llama3:8b, nomic-embed-text:latest")
+
+
+def test_nothing_stored_is_said(tmp_path: Path) -> None:
+    found = advice(facts(tmp_path))
+    assert found["models"].value == "none" and "pull one" in str(found["models"].why)
+    assert found["preload"].value == "off"
+
+
+def test_a_model_larger_than_the_machine_is_said_and_kept_out(tmp_path: Path) -> None:
+    found = advice(facts(tmp_path, BIG, NOMIC))
+    assert found["models"].value == "nomic-embed-text:latest"
+    assert "llama3:70b needs 39.5 GiB and at most 12.4 GiB" in said(
+        found["models"].notes
+    ) and "cannot be loaded" in said(found["models"].notes)
+
+
+def test_a_server_that_cannot_be_asked_gets_what_is_safe(tmp_path: Path) -> None:
+    stack = facts(tmp_path, version=None)
+    expected = {"OLLAMA_KEEP_ALIVE": "24h", "OLLAMA_MAX_LOADED_MODELS": "1", "LLAMA_ARG_CACHE_RAM": "512"}
+    assert written(stack) == expected
+    assert advice(stack)["models"].value is None
+
+
+@pytest.mark.parametrize(
+    ("models", "why"),
+    [
+        ("llama3:70b", "it does not store llama3:70b; pull it first, or choose among llama3:8b"),
+        ("llama3:8b num_gqa=1", "'num_gqa=1' is none of num_ctx=NUMBER"),
+        (",", "it names no model"),
+        ("llama3:8b, mistral:7b", "they need 10.2 GiB together"),
+    ],
+)
+def test_a_list_that_cannot_be_kept_is_refused(tmp_path: Path, models: str, why: str) -> None:
+    with pytest.raises(UsageError, match=r"ollama\.models = .* is refused for ollama: ") as caught:
+        advice(facts(tmp_path, LLAMA3, MISTRAL, limit="10g"), models=models)
+    assert why in str(caught.value)
+
+
+def test_options_make_it_larger(tmp_path: Path) -> None:
+    stack = facts(tmp_path, LLAMA3, limit="8g")
+    assert advice(stack, models="llama3:8b")["models"].value == "llama3:8b"
+    with pytest.raises(UsageError, match="they need"):
+        advice(stack, models="llama3:8b num_ctx=65536")
+
+
+def test_a_context_that_an_app_asks_for_is_told(tmp_path: Path) -> None:
+    held = Model("llama3:8b", 6 * GIB, context=8192)
+    notes = advice(facts(tmp_path, LLAMA3, loaded=(held,)))["models"].notes
+    assert 'Name it so in models: "llama3:8b num_ctx=8192"' in said(notes)
+    held = Model("llama3:8b", 6 * GIB, context=4096)
+    assert "num_ctx" not in said(advice(facts(tmp_path, LLAMA3, loaded=(held,)))["models"].notes)
+
+
+def test_the_real_order_of_eviction_is_told(tmp_path: Path) -> None:
+    notes = said(advice(facts(tmp_path, LLAMA3))["models"].notes)
+    assert "shortest keep-alive first" in notes and "not the one that was used least" in notes
+
+
+# -- what the operator set ----------------------------------------------------------------------------------------
+def test_own_values_stay_where_they_fit(tmp_path: Path) -> None:
+    found = advice(facts(tmp_path, LLAMA3, environment="{OLLAMA_KEEP_ALIVE: 10m, OLLAMA_NUM_PARALLEL: '2'}"))
+    assert (found["keep_alive"].value, found["keep_alive"].kept, found["keep_alive"].recommended) == (
+        "10m",
+        True,
+        "24h",
+    )
+    assert (found["num_parallel"].value, found["num_parallel"].kept) == ("2", True)
+
+
+def test_own_values_under_which_too_much_would_be_loaded_are_replaced(tmp_path: Path) -> None:
+    environment = "{OLLAMA_MAX_LOADED_MODELS: '3', OLLAMA_NUM_PARALLEL: '16'}"
+    stack = facts(tmp_path, LLAMA3, MISTRAL, NOMIC, environment=environment, limit="13900m")
+    found = advice(stack)
+    assert (found["max_loaded_models"].value, found["num_parallel"].value) == ("2", "1")
+    assert "OLLAMA_NUM_PARALLEL=16 is replaced" in said(found["num_parallel"].notes)
+    assert written(stack)["OLLAMA_MAX_LOADED_MODELS"] == "2"
+
+
+def test_what_the_server_cannot_read_is_no_value(tmp_path: Path) -> None:
+    found = advice(facts(tmp_path, LLAMA3, environment="{OLLAMA_KEEP_ALIVE: forever}"))
+    assert found["keep_alive"].value == "24h" and "takes its default" in said(found["keep_alive"].notes)
+
+
+def test_what_comes_from_the_shell_is_left_alone(tmp_path: Path) -> None:
+    stack = facts(tmp_path, LLAMA3, environment="[OLLAMA_KEEP_ALIVE]")
+    assert "OLLAMA_KEEP_ALIVE" not in written(stack) and "shell" in said(advice(stack)["keep_alive"].notes)
+
+
+# -- values that are chosen ---------------------------------------------------------------------------------------
+def test_the_missions_values_are_taken_where_they_fit(tmp_path: Path) -> None:
+    stack = facts(tmp_path, LLAMA3, NOMIC)
+    found = written(stack, keep_alive="24h", max_loaded_models="3", flash_attention="on")
+    assert found == {"OLLAMA_KEEP_ALIVE": "24h", "OLLAMA_MAX_LOADED_MODELS": "3", "OLLAMA_FLASH_ATTENTION": "1"}
+
+
+@pytest.mark.parametrize(
+    ("values", "why"),
+    [
+        ({"max_loaded_models": "3"}, "ollama.max_loaded_models = 3 is refused for ollama: models in memory at once"),
+        ({"num_parallel": "64"}, "ollama.num_parallel = 64 is refused"),
+        ({"keep_alive": "forever"}, "the server cannot read it and would take 5m"),
+        ({"keep_alive": "1d"}, "the server cannot read it"),
+        ({"kv_cache_type": "q8_0", "flash_attention": "off"}, "it needs flash attention"),
+    ],
+)
+def test_a_value_that_does_harm_is_refused(tmp_path: Path, values: dict[str, str], why: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        advice(facts(tmp_path, LLAMA3, MISTRAL, NOMIC, limit="12g"), **values)
+    assert why in str(caught.value)
+
+
+def test_a_part_that_is_off_leaves_what_is_there(tmp_path: Path) -> None:
+    stack = facts(tmp_path, LLAMA3, environment="{OLLAMA_NUM_PARALLEL: '16'}")
+    assert "OLLAMA_KEEP_ALIVE" not in written(stack, tune_hot="off")
+    assert advice(stack, tune_hot="off")["models"].value in (None, "none")
+    (mine,) = [o for o in plan(stack, tune_hot="off").optimizations if o.id == "ollama"]
+    assert (mine.effort.low, mine.effort.high) == (1.25, 2.0)
+    (whole,) = [o for o in plan(stack).optimizations if o.id == "ollama"]
+    assert (whole.effort.low, whole.effort.high) == (2.0, 3.0)
+
+
+# -- versions -----------------------------------------------------------------------------------------------------
+def test_a_variable_that_this_version_does_not_read_is_not_written(tmp_path: Path) -> None:
+    stack = facts(tmp_path, LLAMA3, version="0.5.7")
+    found = advice(stack, context_length="8192")["context_length"]
+    assert found.value is None and "Version 0.5.7 does not read OLLAMA_CONTEXT_LENGTH; 0.5.13" in str(found.why)
+    assert "OLLAMA_CONTEXT_LENGTH" not in written(stack, context_length="8192")
+    assert written(replace_version(stack, "0.6.0"), context_length="8192")["OLLAMA_CONTEXT_LENGTH"] == "8192"
+
+
+def replace_version(stack, version: str):  # type: ignore[no-untyped-def]
+    live = stack.live[("ollama", "ollama")]
+    value = replace(live.value, version=version)
+    return replace(stack, live={("ollama", "ollama"): replace(live, value=value)})
+
+
+def test_an_old_server_tries_four_slots_unless_it_is_told(tmp_path: Path) -> None:
+    assert written(facts(tmp_path, LLAMA3, version="0.9.6"))["OLLAMA_NUM_PARALLEL"] == "1"
+    assert "OLLAMA_NUM_PARALLEL" not in written(facts(tmp_path, LLAMA3, version="0.10.0"))
+
+
+def test_the_prompt_cache_of_new_servers_is_bounded(tmp_path: Path) -> None:
+    assert written(facts(tmp_path, LLAMA3, version="0.31.0"))["LLAMA_ARG_CACHE_RAM"] == "512"
+    assert "LLAMA_ARG_CACHE_RAM" not in written(facts(tmp_path, LLAMA3, version="0.29.0"))
+
+
+def test_a_newer_version_than_known_is_said(tmp_path: Path) -> None:
+    assert "newer than any" in said(advice(facts(tmp_path, LLAMA3, version="1.4.0"))["models"].notes)
+    assert "newer than any" not in said(advice(facts(tmp_path, LLAMA3, version="0.0.0"))["models"].notes)
+
+
+def test_a_server_too_old_to_tell_what_it_holds_is_refused(tmp_path: Path) -> None:
+    (mine,) = [o for o in plan(facts(tmp_path, LLAMA3, version="0.1.32")).optimizations if o.id == "ollama"]
+    assert not mine.applicable and "0.1.38" in str(mine.reason)
+
+
+# -- GPUs ---------------------------------------------------------------------------------------------------------
+def test_on_a_gpu_its_memory_counts(tmp_path: Path) -> None:
+    found = advice(facts(tmp_path, LLAMA3, NOMIC, gpus=(8 * GIB,), more=GPU))
+    assert found["flash_attention"].value == "on"
+    assert found["models"].value == "nomic-embed-text:latest, llama3:8b"
+    large = advice(facts(tmp_path, BIG, gpus=(24 * GIB, 24 * GIB), more=GPU, limit=None, memory=128 * GIB))
+    assert "cannot be loaded" in said(large["models"].notes)
+    larger = advice(facts(tmp_path, BIG, gpus=(48 * GIB, 48 * GIB), more=GPU, limit=None, memory=128 * GIB))
+    assert larger["models"].value == "llama3:70b"
+
+
+def test_what_gives_way_first(tmp_path: Path) -> None:
+    """Slots, then context, then the cache's exactness, and only then a model."""
+    cards = {20: ("4", "4096"), 18: ("2", "4096"), 24: ("1", "32768"), 23: ("1", "16384")}
+    for gib, expected in cards.items():
+        stack = facts(
+            tmp_path, MISTRAL, LLAMA3, gpus=(gib * GIB,), more=GPU, version="0.20.0", memory=64 * GIB, limit=None
+        )
+        found = advice(stack, models="llama3:8b, mistral:7b")
+        assert tuple(found[k].value for k in ("num_parallel", "context_length")) == expected, gib
+        assert found["kv_cache_type"].value == "f16"
+    models, wishes, start = [LLAMA3, MISTRAL], [Wish("llama3:8b"), Wish("mistral:7b")], Setting(8192, 4)
+    room = sum(in_runner(m, Setting(4096, 1)) for m in models)
+
+    def fitted(left: int) -> tuple[Setting, int]:
+        fit = solve(models, wishes, left, start, Fixed(), Estimator({}, True), listed=True, quantize=True)
+        return fit.setting, len(fit.pinned)
+
+    assert fitted(room) == (Setting(4096, 1), 2)
+    assert fitted(room - 1) == (Setting(4096, 1, "q8_0"), 2)
+    assert fitted(room - GIB)[1] == 1
+
+
+def test_a_gpu_of_unknown_memory_pins_nothing(tmp_path: Path) -> None:
+    found = advice(facts(tmp_path, LLAMA3, more=GPU))
+    assert found["models"].value == "none" and "GPUs is not known" in str(found["models"].why)
+    assert found["max_loaded_models"].value == "1"
+
+
+# -- what is written ----------------------------------------------------------------------------------------------
+def keys(stack, **values: str):  # type: ignore[no-untyped-def]
+    (fragment,) = [f for f in plan(stack, **values).fragments if f.optimization == "ollama"]
+    return fragment.services["ollama"]
+
+
+def test_a_healthcheck_that_the_image_cannot_run_is_replaced(tmp_path: Path) -> None:
+    check = "    healthcheck: {test: 'curl -f http://localhost:11434/', interval: 5s}\n"
+    assert keys(facts(tmp_path, LLAMA3, more=check))["healthcheck"] == {"test": ["CMD", "ollama", "ls"]}
+    good = "    healthcheck: {test: [CMD, ollama, list]}\n"
+    assert "healthcheck" not in keys(facts(tmp_path, LLAMA3, more=good))
+    assert "healthcheck" not in keys(facts(tmp_path, LLAMA3), tune_health="off")
+
+
+def test_the_same_facts_plan_the_same_whether_models_are_loaded_or_not(tmp_path: Path) -> None:
+    cold = facts(tmp_path, LLAMA3, NOMIC, web=NAMED)
+    held = tuple(Model(m.name, m.size, context=4096) for m in (LLAMA3, NOMIC))
+    warm = facts(tmp_path, LLAMA3, NOMIC, web=NAMED, loaded=held)
+    assert plan(cold).core() == plan(warm).core()
+
+
+# -- the solver ---------------------------------------------------------------------------------------------------
+MODELS = st.lists(st.integers(50 * MIB, 60 * GIB), min_size=1, max_size=12).map(
+    lambda sizes: [Model(f"m{i}:latest", s, capabilities=CHAT, architecture=LLAMA) for i, s in enumerate(sizes)]
+)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(MODELS, st.integers(0, 128 * GIB), st.integers(0, 12), st.booleans())
+def test_never_more_than_the_room(models: list[Model], room: int, wanted: int, listed: bool) -> None:
+    wishes = [Wish(m.name) for m in models[:wanted]]
+    fit = solve(models, wishes, room, Setting(4096, 4), Fixed(), Estimator({}), listed=listed, quantize=False)
+    assert sum(fit.needs[w.name] for w in fit.pinned) <= room
+    assert 1 <= fit.loaded <= len(models) + 1 and len(fit.pinned) <= fit.loaded
+    if not listed:
+        assert worst(fit.loaded, fit.pinned, fit.needs, room, listed) <= room
+    assert {w.name for w in wishes} == {w.name for w in fit.pinned} | set(fit.dropped) | (
+        set(fit.too_large) & {w.name for w in wishes}
+    )
+
+
+@given(MODELS, st.integers(0, 64 * GIB))
+def test_more_room_never_keeps_less(models: list[Model], room: int) -> None:
+    wishes = [Wish(m.name) for m in models[:3]]
+
+    def kept(size: int) -> int:
+        return len(
+            solve(models, wishes, size, Setting(4096, 1), Fixed(), Estimator({}), listed=True, quantize=False).pinned
+        )
+
+    assert kept(room) <= kept(room + 8 * GIB)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("llama3, nomic-embed-text:v1.5", "llama3:latest, nomic-embed-text:v1.5"),
+        ("a:1 num_gpu=0 num_ctx=8192 , a:1", "a:1 num_ctx=8192 num_gpu=0"),
+        ("hf.co/org/model:Q4_K_M", "hf.co/org/model:Q4_K_M"),
+        ("None", "none"),
+    ],
+)
+def test_a_list_is_read_as_people_write_it(text: str, shown: str) -> None:
+    assert show_wishes(parse_wishes(text)) == shown
+
+
+def test_a_list_of_nothing_is_no_list() -> None:
+    with pytest.raises(BadList):
+        parse_wishes(" , ")

@@ -1,0 +1,224 @@
+"""The step kinds of Ollama: crash points, what they refuse, and what their way back leaves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from nftui.clients.ollama import FOREVER
+from nftui.engine.journal import Journal, Phase, RunView, read_journal
+from nftui.engine.runner import Options, Outcome, Runner
+from nftui.model.message import msg
+from nftui.model.plan import StepSpec
+from nftui.steps import load_kinds
+from nftui.steps.kind import Found, StepFailed
+from nftui.steps.ollama import OllamaPreloadKind
+from nftui.steps.ollama_config import keep_alive_s, same, server_config
+from tests.engine.test_runner import MortalJournal, Quiet
+from tests.engine.world import ENV, Killed
+from tests.ollama.world import ModelWorld, new_world, stages
+
+OLD = {ENV: b"A=1\n"}
+BOTH = {"chat:1b": FOREVER, "embed:latest": FOREVER}
+
+
+def run(
+    world: ModelWorld, path: Path, make: Callable[[Path], Journal] = Journal, *, turn: bool = False
+) -> Outcome | None:
+    journal = make(path)
+    runner = Runner(journal, stages(world), load_kinds(), world.context(), Quiet(), Options())
+    if turn and not runner.view.turned:
+        journal.write(Phase.TURN, reason="recovery")
+    try:
+        return runner.forward()
+    finally:
+        journal.close()
+
+
+def spec(models: dict[str, dict[str, int]]) -> StepSpec:
+    """A step that loads those, alone."""
+    return StepSpec("preload", "ollama-preload", "db", {"models": models}, msg("load"), "db", stall_s=2.0)
+
+
+def test_a_run_loads_and_verifies(tmp_path: Path) -> None:
+    world = new_world(tmp_path)
+    assert run(world, tmp_path / "j") is None
+    assert world.held == BOTH
+    view = RunView(read_journal(tmp_path / "j"))
+    lines = {e.step: e.data for e in view.entries if e.phase is Phase.VERIFIED}
+    assert lines["settings"]["settings"] == {"OLLAMA_KEEP_ALIVE": "24h0m0s"}
+    models = lines["preload"]["models"]
+    assert isinstance(models, dict)
+    assert models["chat:1b"]["load_s"] == 0.5 and models["chat:1b"]["first_token_s"] == 0.1
+    assert "first_token_s" not in models["embed:latest"]
+
+
+def points(tmp_path: Path) -> tuple[int, int]:
+    tmp_path.mkdir()
+    world = new_world(tmp_path)
+    run(world, tmp_path / "count")
+    return len(read_journal(tmp_path / "count")), len(world.effects)
+
+
+@pytest.mark.parametrize("resume", [True, False])
+@pytest.mark.parametrize("where", ["journal-before", "journal-after", "effect-before", "effect-after"])
+def test_every_crash_point_ends_old_or_new(tmp_path: Path, where: str, resume: bool) -> None:
+    lines, effects = points(tmp_path / "c")
+    assert effects == 4
+    for point in range(1, (lines if where.startswith("journal") else effects) + 1):
+        base = tmp_path / f"{where}{point}{resume}"
+        base.mkdir()
+        world = new_world(base)
+        _die(world, base, where, point)
+        outcome = run(world, base / "j", turn=not resume)
+        assert outcome is None or outcome.name == "rolled-back", outcome
+        if resume:
+            assert world.held == BOTH, (where, point)
+        else:
+            assert world.files == OLD and world.held == {}, (where, point, world.held)
+
+
+def _die(world: ModelWorld, base: Path, where: str, point: int) -> None:
+    def make(path: Path) -> Journal:
+        journal = MortalJournal(path)
+        if where.startswith("journal"):
+            journal.kill_at, journal.after = point, where.endswith("after")
+        return journal
+
+    if where.startswith("effect"):
+        world.kill_at, world.kill_after = point, where.endswith("after")
+    with pytest.raises(Killed):
+        run(world, base / "j", make)
+    world.kill_at = None
+    if world.container is None:
+        world.container = world._new()
+
+
+def test_a_model_that_does_not_fit_takes_everything_back(tmp_path: Path) -> None:
+    world = new_world(tmp_path)
+    world.refuse = "load embed:latest"
+    outcome = run(world, tmp_path / "j")
+    assert outcome is not None and outcome.name == "rolled-back" and "more system memory" in outcome.reason
+    assert world.files == OLD and world.held == {}
+
+
+def test_a_setting_that_became_something_else_takes_everything_back(tmp_path: Path) -> None:
+    world = new_world(tmp_path)
+    world.logs = lambda container_id, lines: 'msg="server config" env="map[OLLAMA_KEEP_ALIVE:5m0s]"'  # type: ignore[method-assign]
+    outcome = run(world, tmp_path / "j")
+    assert outcome is not None and "OLLAMA_KEEP_ALIVE=24h became 5m0s" in outcome.reason
+    assert world.files == OLD
+
+
+def test_a_model_that_the_server_did_not_keep_is_named(tmp_path: Path) -> None:
+    world = new_world(tmp_path)
+    world.forgets = True
+    outcome = run(world, tmp_path / "j")
+    assert (
+        outcome is not None
+        and "chat:1b, embed:latest did not stay in the memory of db: it holds none" in outcome.reason
+    )
+
+
+def test_a_model_that_is_gone_from_the_disk_is_named(tmp_path: Path) -> None:
+    world = new_world(tmp_path)
+    world.stored_names = ("chat:1b",)
+    outcome = run(world, tmp_path / "j")
+    assert outcome is not None and "embed:latest is not stored in db any more" in outcome.reason
+
+
+def test_the_way_back_keeps_what_was_loaded_before(tmp_path: Path) -> None:
+    """Somebody else's model is not touched; one that was there stays as long as any, one that was pinned stays so."""
+    world, kind = new_world(tmp_path), OllamaPreloadKind()
+    world.held = {"other:2b": None, "chat:1b": None}
+    step, ctx = spec({"chat:1b": {}, "embed:latest": {}}), world.context()
+    before = kind.read(step, ctx)
+    assert kind.classify(step, before, ctx) is Found.BEFORE
+    kind.do(step, before, ctx)
+    assert kind.classify(step, before, ctx) is Found.AFTER
+    assert world.held == {"other:2b": None, **BOTH}
+    kind.undo(step, before, ctx)
+    assert world.held == {"other:2b": None, "chat:1b": "5m"}
+    kind.undo(step, before, ctx)
+    assert world.held == {"other:2b": None, "chat:1b": "5m"}
+
+
+def test_what_was_pinned_before_stays_pinned(tmp_path: Path) -> None:
+    world, kind = new_world(tmp_path), OllamaPreloadKind()
+    world.held = {"chat:1b": FOREVER}
+    step, ctx = spec({"chat:1b": {}}), world.context()
+    before = kind.read(step, ctx)
+    assert kind.classify(step, before, ctx) is Found.AFTER
+    kind.undo(step, before, ctx)
+    assert world.held == {"chat:1b": FOREVER}
+
+
+def test_another_context_than_asked_for_is_loaded_again(tmp_path: Path) -> None:
+    world, kind = new_world(tmp_path), OllamaPreloadKind()
+    world.held = {"chat:1b": FOREVER}
+    assert kind.classify(spec({"chat:1b": {"num_ctx": 8192}}), {"loaded": {}}, world.context()) is Found.BEFORE
+    assert kind.classify(spec({"chat:1b": {"num_ctx": 4096}}), {"loaded": {}}, world.context()) is Found.AFTER
+
+
+def test_a_server_that_does_not_answer_any_more_is_emptied_by_a_restart(tmp_path: Path) -> None:
+    world, kind = new_world(tmp_path), OllamaPreloadKind()
+    step, ctx = spec({"chat:1b": {}}), world.context()
+    before = kind.read(step, ctx)
+    kind.do(step, before, ctx)
+    world.deaf = True
+    kind.undo(step, before, ctx)
+    assert world.effects[-1].startswith("restart") and world.held == {}
+
+
+def test_a_server_that_never_answers_is_a_reason_and_no_endless_wait(tmp_path: Path) -> None:
+    world = new_world(tmp_path)
+    world.deaf = True
+    with pytest.raises(StepFailed, match="db: no answer"):
+        OllamaPreloadKind().read(spec({"chat:1b": {}}), world.context())
+
+
+# -- what the server prints ---------------------------------------------------------------------------------------
+LINE = (
+    'time=2026-11-24T08:36:01.075Z level=INFO source=routes.go:1951 msg="server config" env="map[CUDA_VISIBLE_DEVICES: '
+    "HTTPS_PROXY: OLLAMA_CONTEXT_LENGTH:4096 OLLAMA_HOST:http://0.0.0.0:11434 OLLAMA_KEEP_ALIVE:24h0m0s "
+    "OLLAMA_ORIGINS:[http://localhost https://localhost:* app://* vscode-webview://*] OLLAMA_SCHED_SPREAD:false "
+    'http_proxy: no_proxy:]"'
+)
+
+
+def test_the_servers_own_print_is_read() -> None:
+    config = server_config(f"noise\n{LINE}\n[GIN] more")
+    assert config["OLLAMA_KEEP_ALIVE"] == "24h0m0s" and config["OLLAMA_CONTEXT_LENGTH"] == "4096"
+    assert config["OLLAMA_HOST"] == "http://0.0.0.0:11434" and config["CUDA_VISIBLE_DEVICES"] == ""
+    assert config["OLLAMA_ORIGINS"].endswith("vscode-webview://*]") and config["no_proxy"] == ""
+    assert server_config("nothing of the kind") == {}
+
+
+def test_the_newest_start_counts() -> None:
+    later = LINE.replace("24h0m0s", "5m0s")
+    assert server_config(f"{LINE}\n{later}")["OLLAMA_KEEP_ALIVE"] == "5m0s"
+
+
+@pytest.mark.parametrize(
+    ("name", "asked", "shown", "equal"),
+    [
+        ("OLLAMA_KEEP_ALIVE", "24h", "24h0m0s", True),
+        ("OLLAMA_KEEP_ALIVE", "1800", "30m0s", True),
+        ("OLLAMA_KEEP_ALIVE", "-1", "2562047h47m16.854775807s", True),
+        ("OLLAMA_KEEP_ALIVE", "24h", "5m0s", False),
+        ("OLLAMA_KEEP_ALIVE", "-1", "5m0s", False),
+        ("OLLAMA_FLASH_ATTENTION", "1", "true", True),
+        ("OLLAMA_FLASH_ATTENTION", "0", "true", False),
+        ("OLLAMA_NUM_PARALLEL", "2", "2", True),
+        ("OLLAMA_NUM_PARALLEL", "2", "1", False),
+    ],
+)
+def test_values_are_compared_by_meaning(name: str, asked: str, shown: str, equal: bool) -> None:
+    assert same(name, asked, shown) is equal
+
+
+@pytest.mark.parametrize("text", ["forever", "", "5 m", "1d", "-x", "--1"])
+def test_what_the_server_cannot_read_is_no_duration(text: str) -> None:
+    assert keep_alive_s(text) is None

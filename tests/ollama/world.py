@@ -1,0 +1,122 @@
+"""A world in memory with a server of models: what it holds goes when its container goes; every load is an effect."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from nftui.clients.ollama import FOREVER, Answer, OllamaRefused
+from nftui.model.ai import Architecture, Model, OllamaFacts
+from nftui.model.facts import Live
+from nftui.model.message import msg
+from nftui.model.plan import Stage, StepSpec, Undo, digest
+from nftui.model.stack import Container
+from nftui.steps.kind import Context
+from nftui.system.blobs import BlobStore
+from tests.engine.world import ENV, OVERRIDE, Killed, World
+
+SHAPE = Architecture("llama", (8,) * 16, 64, 64, 131072)
+STORED = {
+    "chat:1b": Model("chat:1b", 40_000_000, capabilities=("completion",), architecture=SHAPE),
+    "embed:latest": Model("embed:latest", 10_000_000, capabilities=("embedding",), architecture=SHAPE),
+    "other:2b": Model("other:2b", 60_000_000, capabilities=("completion",), architecture=SHAPE),
+}
+CENTURIES = "2318-03-05T13:26:50.18Z"
+SOON = "2026-11-24T08:00:00Z"
+
+
+@dataclass
+class ModelWorld(World):
+    """`held`: model to how long it stays, as its requests said; None for the server's own."""
+
+    held: dict[str, int | str | None] = field(default_factory=dict)
+    log: str = "LOG: fake"
+    deaf: bool = False
+    stored_names: tuple[str, ...] = tuple(STORED)
+    forgets: bool = False
+    """Loads nothing, and says it did."""
+
+    def _new(self) -> Container:
+        given = "OLLAMA_KEEP_ALIVE=24h" if self.files.get(OVERRIDE) else ""
+        pairs = dict([given.split("=")]) if given else {}
+        self.log = f'msg="server config" env="map[OLLAMA_KEEP_ALIVE:{"24h0m0s" if given else "5m0s"} X:]"'
+        self.held = {}
+        return replace(super()._new(), environment=pairs)
+
+    def logs(self, container_id: str, lines: int) -> str:
+        return self.log
+
+    def restart(self, container_id: str, grace_s: int) -> None:
+        super().restart(container_id, grace_s)
+        self.held, self.deaf = {}, False
+
+    def probe(self, service: str, probe: str) -> Live:
+        if probe != "ollama":
+            return super().probe(service, probe)
+        assert self.container
+        return Live(probe, service, OllamaFacts("0.12.3", given=self.container.environment))
+
+    def models(self, service: str) -> ModelWorld:
+        if self.deaf:
+            raise OllamaRefused(msg("no answer"))
+        return self
+
+    # -- the server
+    def version(self) -> str:
+        return "0.12.3"
+
+    def stored(self) -> Sequence[Model]:
+        return [STORED[n] for n in self.stored_names]
+
+    def loaded(self) -> Sequence[Model]:
+        return [
+            replace(STORED[n], expires_at=CENTURIES if k == FOREVER else SOON, context=4096)
+            for n, k in self.held.items()
+        ]
+
+    def show(self, name: str) -> tuple[Architecture | None, Sequence[str]]:
+        return STORED[name].architecture, STORED[name].capabilities
+
+    def load(self, model: Model, keep_alive: int | str, options: Mapping[str, int], timeout: float) -> float:
+        die = self.effect(f"load {model.name} {keep_alive}")
+        if self.refuse == f"load {model.name}":
+            raise OllamaRefused(msg("model requires more system memory"))
+        if not self.forgets:
+            self.held[model.name] = keep_alive
+        if die:
+            raise Killed(model.name)
+        return 0.5
+
+    def unload(self, model: Model, timeout: float) -> None:
+        die = self.effect(f"unload {model.name}")
+        self.held.pop(model.name, None)
+        if die:
+            raise Killed(model.name)
+
+    def ask(self, name: str, prompt: str, tokens: int, options: Mapping[str, int], timeout: float) -> Answer:
+        return Answer(0.1, 0.2, 0.0, tokens, 0.1)
+
+    def context(self, **options: object) -> Context:
+        return super().context(**{"models": self.models, **options})
+
+
+def new_world(tmp_path: Path) -> ModelWorld:
+    """`.env` with one key of the operator's, no override, nothing loaded."""
+    return ModelWorld(BlobStore(tmp_path / "blobs"), {ENV: b"A=1\n"})
+
+
+def stages(world: World) -> tuple[Stage, ...]:
+    """A plan with both kinds, behind a recreate."""
+    override = b"shared_buffers=512MB OLLAMA_KEEP_ALIVE=24h\n"
+    world.blobs.put(override)
+    text = msg("step")
+    steps = (
+        StepSpec("override", "file", OVERRIDE, {"after": digest(override), "mode": 0o644}, text),
+        StepSpec("recreate", "recreate", "db", {"grace_s": 120, "force": False}, text, "db", undo=Undo.BY_RESTART),
+        StepSpec("settings", "ollama-settings", "db", {
+            "expected": {"OLLAMA_KEEP_ALIVE": "24h"}, "previous": {"OLLAMA_KEEP_ALIVE": None}, "healthcheck": False,
+        }, text, "db"),
+        StepSpec("preload", "ollama-preload", "db", {"models": {"chat:1b": {}, "embed:latest": {}}}, text, "db"),
+    )  # fmt: skip
+    return (Stage("settings", steps, ("db",)),)
