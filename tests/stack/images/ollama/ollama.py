@@ -6,7 +6,8 @@ scheduler follows server/sched.go without a GPU: it counts, and does not look at
 is the shortest keep-alive, then the file's name; other options mean another load; a request without
 keep_alive leaves a loaded model's own.  A loaded model is a process that holds as much memory as
 the real one would (weights, cache of all slots, buffers), and takes as long to load as its size
-takes to read.  STANDIN_READ_BYTES_PER_S is that speed, STANDIN_VERSION what it says it is.
+takes to read.  STANDIN_READ_BYTES_PER_S is that speed, STANDIN_RUNNER_BYTES
+the buffers of each, STANDIN_VERSION what it says it is.
 """
 
 import datetime
@@ -43,7 +44,7 @@ OTHER_OPTIONS = (
     "typical_p",
 )
 TOKEN_S = 0.004
-RUNNER_BYTES = 300 * 1024**2
+RUNNER_BYTES = int(os.environ.get("STANDIN_RUNNER_BYTES", str(300 * 1024**2)))
 
 
 class Refused(Exception):
@@ -175,7 +176,7 @@ class Runner:
         self.slot = threading.Semaphore(self.slots)
         begin = time.monotonic()
         self.process = subprocess.Popen(
-            [sys.argv[0], "runner", str(self.size)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+            [sys.executable, sys.argv[0], "runner", str(self.size)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
         )
         if self.process.stdout.readline() != b"ready\n":
             raise MemoryError(f"llama runner process has terminated: exit status {self.process.wait()}")

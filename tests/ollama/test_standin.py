@@ -1,0 +1,230 @@
+"""The stand-in behaves as Ollama's scheduler does, by what a client sees; answers are read by the official client."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
+
+import ollama
+import psutil
+import pytest
+
+from nftui.clients.ollama import FOREVER, OllamaClient, OllamaRefused
+from nftui.model.stack import Container, Role, Service
+from nftui.steps.ollama import is_pinned
+from tests.stack.running import SOURCE, wait_until
+
+PROGRAM = SOURCE / "images" / "ollama"
+MIB = 1024**2
+SHAPE = {"architecture": "llama", "blocks": 2, "heads": 8, "kv_heads": 8, "width": 512, "context": 8192}
+MODELS = {
+    **{f"{n}:1": {**SHAPE, "size": 4 * MIB, "capabilities": ["completion"]} for n in ("a", "b", "c", "d")},
+    "slow:1": {**SHAPE, "size": 40 * MIB, "capabilities": ["completion"]},
+    "e:latest": {**SHAPE, "size": MIB, "capabilities": ["embedding"]},
+}
+
+
+@contextmanager
+def serving(directory: Path, **environment: str) -> Iterator[str]:
+    """The program on loopback, with these variables; yields host:port."""
+    (directory / "models.json").write_text(json.dumps(MODELS))
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        host = f"127.0.0.1:{probe.getsockname()[1]}"
+    more = {"OLLAMA_HOST": host, "OLLAMA_MODELS": str(directory), "STANDIN_RUNNER_BYTES": str(8 * MIB),
+            "STANDIN_READ_BYTES_PER_S": "200000000", **environment}  # fmt: skip
+    program = subprocess.Popen(
+        [sys.executable, str(PROGRAM / "ollama.py"), "serve"], env={**os.environ, **more},
+        stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        wait_until(lambda: _listens(host), what="the server")
+        yield host
+    finally:
+        for child in psutil.Process(program.pid).children():
+            child.kill()
+        program.kill()
+        program.wait()
+
+
+def _listens(host: str) -> bool:
+    with suppress(OSError), urlopen(f"http://{host}/", timeout=5) as answer:
+        return bool(answer.read() == b"Ollama is running")
+    return False
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Callable[..., ollama.Client]]:
+    """`start(OLLAMA_…="…")` gives the official client of a new server."""
+    from contextlib import ExitStack
+
+    with ExitStack() as stack:
+
+        def make(**environment: str) -> ollama.Client:
+            client = ollama.Client(host=f"http://{stack.enter_context(serving(tmp_path, **environment))}")
+            stack.callback(client._client.close)
+            return client
+
+        yield make
+
+
+Start = Callable[..., ollama.Client]
+
+
+def held(client: ollama.Client) -> list[str]:
+    return sorted(str(m.model) for m in client.ps().models)
+
+
+def load(client: ollama.Client, *names: str, keep_alive: float | str | None = None) -> None:
+    for name in names:
+        assert client.generate(name, keep_alive=keep_alive).done_reason == "load"
+
+
+def test_the_official_client_reads_every_answer(start: Start) -> None:
+    client = start()
+    assert [m.model for m in client.list().models] == list(MODELS)
+    shown = client.show("a:1")
+    assert shown.capabilities == ["completion"] and (shown.modelinfo or {})["llama.block_count"] == 2
+    answer = client.generate("a:1", prompt="hello", options={"num_predict": 3})
+    assert answer.response == "0 1 2 " and answer.eval_count == 3 and (answer.load_duration or 0) > 0
+    parts = list(client.generate("a:1", prompt="hello", stream=True, options={"num_predict": 3}))
+    assert [p.response for p in parts] == ["0 ", "1 ", "2 ", ""] and parts[-1].done
+    assert len(client.embed("e", input=["x", "y"]).embeddings) == 2
+    (first, *_) = client.ps().models
+    assert first.context_length == 4096 and first.expires_at is not None
+
+
+def test_the_victim_is_the_shortest_keep_alive_and_not_the_least_used(start: Start) -> None:
+    client = start(OLLAMA_MAX_LOADED_MODELS="2")
+    load(client, "a:1", keep_alive=3600)
+    load(client, "b:1", keep_alive=60)
+    client.generate("b:1", prompt="used last", options={"num_predict": 1})
+    load(client, "c:1", keep_alive=600)
+    assert held(client) == ["a:1", "c:1"]
+
+
+def test_pinned_models_go_last_but_they_go(start: Start) -> None:
+    client = start(OLLAMA_MAX_LOADED_MODELS="1")
+    load(client, "a:1", keep_alive=FOREVER)
+    load(client, "b:1")
+    assert held(client) == ["b:1"]
+
+
+def test_a_keep_alive_ends_and_a_request_without_one_keeps_it(start: Start) -> None:
+    client = start(OLLAMA_KEEP_ALIVE="1s")
+    load(client, "a:1")
+    load(client, "b:1", keep_alive=FOREVER)
+    client.generate("b:1", prompt="no word of how long", options={"num_predict": 1})
+    wait_until(lambda: held(client) == ["b:1"], seconds=10, what="the end of a:1")
+    load(client, "b:1", keep_alive=0.2)
+    wait_until(lambda: held(client) == [], seconds=10, what="the end of b:1")
+
+
+def test_other_options_mean_another_load(start: Start) -> None:
+    client = start()
+    first = client.generate("slow:1", prompt="x", options={"num_predict": 1})
+    same = client.generate("slow:1", prompt="x", options={"num_predict": 2, "temperature": 0.1})
+    other = client.generate("slow:1", prompt="x", options={"num_predict": 1, "num_ctx": 2048})
+    loads = [bool(a.load_duration) for a in (first, same, other)]
+    assert loads == [True, False, True]
+    assert [m.context_length for m in client.ps().models] == [2048]
+
+
+def test_a_model_in_use_is_finished_before_it_goes(start: Start) -> None:
+    client = start(OLLAMA_MAX_LOADED_MODELS="1")
+    found: list[str | None] = []
+
+    def answer() -> None:
+        found.append(client.generate("a:1", prompt="long", options={"num_predict": 200}).response)
+
+    thread = threading.Thread(target=answer)
+    load(client, "a:1")
+    thread.start()
+    time.sleep(0.2)
+    load(client, "b:1")
+    thread.join()
+    assert str(found[0]).endswith("199 ") and held(client) == ["b:1"]
+
+
+def test_it_holds_as_much_memory_as_it_says(start: Start, tmp_path: Path) -> None:
+    client = start(OLLAMA_NUM_PARALLEL="2")
+    load(client, "slow:1")
+    (model,) = client.ps().models
+    own = next(
+        p for p in psutil.process_iter(["cmdline"]) if (p.info["cmdline"] or [])[-2:] == ["runner", str(model.size)]
+    )
+    assert model.size == 40 * MIB + 8192 * 2 * 2 * 8 * 64 * 2 + 8 * MIB + 768 * MIB
+    assert own.memory_info().rss >= model.size
+
+
+def test_a_full_queue_is_refused(start: Start) -> None:
+    client = start(OLLAMA_MAX_LOADED_MODELS="1", OLLAMA_MAX_QUEUE="1", STANDIN_READ_BYTES_PER_S="20000000")
+    threads = [threading.Thread(target=load, args=(client, "slow:1"))]
+    threads[0].start()
+    time.sleep(0.3)
+    with pytest.raises(ollama.ResponseError, match="server busy") as caught:
+        client.generate("a:1")
+    assert caught.value.status_code == 503
+    threads[0].join()
+
+
+@pytest.mark.parametrize(
+    ("path", "request_", "status", "said"),
+    [
+        ("/api/generate", {"model": "e"}, 400, "does not support generate"),
+        ("/api/embed", {"model": "a:1", "input": "x"}, 400, "does not support embeddings"),
+        ("/api/generate", {"model": "zzz"}, 404, "model 'zzz:latest' not found"),
+        ("/api/generate", {"model": "a:1", "keep_alive": "-1"}, 400, "missing unit in duration"),
+        ("/api/generate", {"model": "a:1", "max_tokens": 3}, 400, "unknown field max_tokens"),
+        ("/api/generate", {"model": "a:1", "options": {"ctx": 3}}, 400, "unknown option ctx"),
+        ("/metrics", {}, 404, "page not found"),
+    ],
+)
+def test_what_the_real_one_does_not_take_is_refused(
+    tmp_path: Path, path: str, request_: dict[str, object], status: int, said: str
+) -> None:
+    with serving(tmp_path) as host:
+        with pytest.raises(HTTPError) as caught:
+            urlopen(Request(f"http://{host}{path}", json.dumps(request_).encode()), timeout=10)
+        with caught.value as answer:
+            assert answer.code == status and said in answer.read().decode()
+
+
+# -- nftui's own client -------------------------------------------------------------------------------------------
+@pytest.fixture
+def mine(tmp_path: Path) -> Iterator[OllamaClient]:
+    with serving(tmp_path, OLLAMA_KEEP_ALIVE="2m") as host:
+        container = Container("c", "c", "s", 1, "running", None, "i", "i", network_mode="host")
+        yield OllamaClient(Service("s", Role.OLLAMA, environment={"OLLAMA_HOST": host}, containers=(container,)))
+
+
+def test_chat_and_embedding_models_are_each_loaded_in_their_way(mine: OllamaClient) -> None:
+    stored = {m.name: m for m in mine.stored()}
+    for name in ("a:1", "e:latest"):
+        architecture, capabilities = mine.show(name)
+        model = type(stored[name])(name, 0, capabilities=capabilities, architecture=architecture)
+        assert mine.load(model, FOREVER, {}, 10) > 0
+        assert [is_pinned(m) for m in mine.loaded() if m.name == name] == [True]
+        mine.unload(model, 10)
+        assert name not in {m.name for m in mine.loaded()}
+
+
+def test_an_answer_tells_the_first_token_and_the_speed(mine: OllamaClient) -> None:
+    cold, warm = (mine.ask("slow:1", f"Count {n}", 8, {}, 10) for n in range(2))
+    assert cold.load > 0 and warm.load == 0 and cold.first > warm.first > 0
+    assert warm.tokens == 8 and 100 < (warm.tokens_per_second or 0) < 400
+
+
+def test_an_error_is_the_servers_own_words(mine: OllamaClient) -> None:
+    with pytest.raises(OllamaRefused, match="not found"):
+        mine.ask("zzz:1", "x", 1, {}, 10)
