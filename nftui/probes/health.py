@@ -5,9 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 
+from nftui.clients.ollama import OllamaClient
 from nftui.clients.postgres import PostgresClient, PostgresUnreachable, connect
+from nftui.model.errors import NftuiError
 from nftui.model.message import Message
 from nftui.model.stack import Role, Service
+from nftui.probes.ollama import pulls
 from nftui.probes.postgres_state import checkpoint, is_serving
 from nftui.probes.quiet import connected_clients, postgres_quiet
 from nftui.system.exec import Exec
@@ -21,8 +24,29 @@ def _with_postgres(service: Service, port: Exec | None, use: Callable[[PostgresC
         client.close()
 
 
+def _answers_about_models(service: Service, port: Exec | None) -> str | None:
+    """It lists what it stores, which reads its disk and loads nothing; asked inside where its port is out of reach."""
+    try:
+        OllamaClient(service).stored()
+    except NftuiError as error:
+        return None if _lists_models(service, port) else str(error.message)
+    return None
+
+
+def _lists_models(service: Service, port: Exec | None) -> bool:
+    container = service.running
+    if container is None or port is None:
+        return False
+    try:
+        return port.exec(container.id, ["ollama", "ls"])[0] == 0
+    except (OSError, NftuiError):
+        return False
+
+
 def serving(service: Service, port: Exec | None) -> str | None:
     """Why the service does not do its work, None when it does or when its role has no check."""
+    if service.role is Role.OLLAMA:
+        return _answers_about_models(service, port)
     if service.role is not Role.POSTGRES:
         return None
     try:
@@ -34,6 +58,8 @@ def serving(service: Service, port: Exec | None) -> str | None:
 
 def quiet(service: Service, port: Exec | None) -> Sequence[Message]:
     """Why now is no moment to stop it; a server that cannot be asked has nothing to lose by it."""
+    if service.role is Role.OLLAMA:
+        return pulls(service, port)
     if service.role is not Role.POSTGRES or service.running is None:
         return ()
     try:

@@ -10,6 +10,7 @@ from nftui.clients.ollama import OllamaClient
 from nftui.model.ai import Model, OllamaFacts
 from nftui.model.errors import NftuiError
 from nftui.model.facts import Live
+from nftui.model.message import Message, msg
 from nftui.model.stack import Service
 from nftui.system.exec import Exec
 
@@ -50,3 +51,23 @@ def _with_shape(client: OllamaClient, model: Model) -> Model:
     except NftuiError:
         return model
     return replace(model, architecture=architecture, capabilities=capabilities or model.capabilities)
+
+
+def pulls(service: Service, exec_port: Exec | None) -> tuple[Message, ...]:
+    """A model is being pulled: its unfinished files were written to within the last minute.
+
+    A stop breaks it off; what is on the disk is kept, and the pull goes on where somebody asks for it again.
+    """
+    container = service.running
+    if container is None or exec_port is None:
+        return ()
+    given = container.environment
+    store = given.get("OLLAMA_MODELS") or f"{given.get('HOME') or '/root'}/.ollama/models"
+    find = ["find", f"{store}/blobs", "-name", "*-partial*", "-mmin", "-1", "-print", "-quit"]
+    try:
+        code, out, _ = exec_port.exec(container.id, find)
+    except (OSError, NftuiError):
+        return ()
+    if code != 0 or not out.strip():
+        return ()
+    return (msg("A model is being pulled into {service}.", service=service.name),)

@@ -106,7 +106,7 @@ def _why_not(service: str, before: Data, ctx: Context) -> str | None:
         if any(c.state in ("exited", "dead", "restarting") for c in found):
             raise StepFailed(_failed(service, f"its container is {states}", ctx))
         return f"{service} is {states}"
-    if before.get("healthy") and not all(c.health == "healthy" for c in running):
+    if before.get("healthy") and not all(c.health in (None, "healthy") for c in running):
         return f"waiting for the health of {service}"
     return None
 

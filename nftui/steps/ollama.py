@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from statistics import median
 
-from nftui.clients.ollama import FOREVER
+from nftui.clients.ollama import FOREVER, Answer
 from nftui.model.ai import Model, OllamaFacts
 from nftui.model.errors import NftuiError
 from nftui.model.message import msg
 from nftui.model.plan import StepSpec
 from nftui.model.stack import Container
+from nftui.steps import gate
 from nftui.steps.gate import POLL_S, containers_of
 from nftui.steps.kind import Context, Data, Found, ModelCalls, StepFailed
 from nftui.steps.ollama_config import differences, server_config
@@ -23,6 +24,8 @@ _SHORT_S = 30.0
 _SLOWEST = 20_000_000
 """Bytes a second of the slowest disk that is waited for."""
 _WARM_ASKS, _WARM_TOKENS = 5, 8
+_LOOKUP_S = 0.25
+"""What a server may need to find a loaded model, told as load_duration."""
 _CENTURY = 2200
 """A model that stays for ever expires centuries ahead."""
 
@@ -121,7 +124,8 @@ class OllamaPreloadKind:
     def read(self, step: StepSpec, ctx: Context) -> Data:
         """Which models are in memory, and which of them for ever."""
         _wait(step, lambda: _answers(step.target, ctx), ctx)
-        return {"loaded": {m.name: is_pinned(m) for m in ctx.models(step.target).loaded()}}
+        kills = gate.oom_kills(containers_of(step.target, ctx), ctx)
+        return {"loaded": {m.name: is_pinned(m) for m in ctx.models(step.target).loaded()}, "oom_kills": kills}
 
     def classify(self, step: StepSpec, before: Data, ctx: Context) -> Found:
         """By what is in memory now: somebody else's model is no concern of ours."""
@@ -151,8 +155,12 @@ class OllamaPreloadKind:
         )
 
     def verify(self, step: StepSpec, before: Data, ctx: Context) -> Data:
-        """Each of them is in memory for good, and answers; returns how fast, cold and warm."""
+        """Each of them is in memory for good, and answers; returns how fast, cold and warm.
+
+        /api/ps goes on listing a model whose process was killed: the kernel's count and the answers tell the truth.
+        """
         server = ctx.models(step.target)
+        _must_have_been_spared(step, before, ctx)
         missing = _missing(step, server)
         if missing:
             raise StepFailed(
@@ -166,10 +174,15 @@ class OllamaPreloadKind:
         figures: dict[str, object] = {"bytes": model.size, "vram_bytes": model.vram, "context": model.context}
         if model.name in self._cold:
             figures["load_s"] = round(self._cold[model.name], 3)
-        if not _capable(server, model).embeds:
-            ctx.progress(f"timing {model.name}", None)
-            figures |= _warm(server, model.name, _wanted(step)[model.name])
-        return figures
+        ctx.progress(f"timing {model.name}", None)
+        capable, options = _capable(server, model), _wanted(step)[model.name]
+        if capable.embeds:
+            _must_be_warm(step, model.name, server.load(capable, FOREVER, options, _SHORT_S))
+            return figures
+        answers = [server.ask(model.name, f"Count to {n + 3}.", _WARM_TOKENS, options, _SHORT_S * 4)
+                   for n in range(_WARM_ASKS)]  # fmt: skip
+        _must_be_warm(step, model.name, max(a.load for a in answers))
+        return figures | _warm(answers)
 
     def undo(self, step: StepSpec, before: Data, ctx: Context) -> None:
         """What came is unloaded; what was there before stays as long as any model of that server."""
@@ -240,9 +253,26 @@ def _relax(step: StepSpec, server: ModelCalls, model: Model, ctx: Context) -> No
     server.load(model, int(text) if text.lstrip("-").isdigit() else text, _wanted(step)[model.name], _SHORT_S)
 
 
-def _warm(server: ModelCalls, name: str, options: Mapping[str, int]) -> dict[str, object]:
+def _must_have_been_spared(step: StepSpec, before: Data, ctx: Context) -> None:
+    kills = gate.oom_kills(containers_of(step.target, ctx), ctx) - int(str(before.get("oom_kills") or 0))
+    if kills > 0:
+        raise StepFailed(
+            msg("Loading the models took more memory than {service} has: the kernel killed {count} of its processes. "
+                "Keep fewer of them, or give it more.", service=step.target, count=kills)
+        )  # fmt: skip
+
+
+def _must_be_warm(step: StepSpec, name: str, load_s: float) -> None:
+    """A request that finds its model in memory says so: only a new load takes longer than looking it up."""
+    if load_s > _LOOKUP_S:
+        raise StepFailed(
+            msg("{model} was not in the memory of {service} any more: a request had to load it again.", model=name,
+                service=step.target)
+        )  # fmt: skip
+
+
+def _warm(answers: Sequence[Answer]) -> dict[str, object]:
     """Seconds to the first token, median and worst of a few; prompts differ at their end, else a cache answers."""
-    answers = [server.ask(name, f"Count to {n + 3}.", _WARM_TOKENS, options, _SHORT_S * 4) for n in range(_WARM_ASKS)]
     first = sorted(a.first for a in answers)
     speeds = [s for a in answers if (s := a.tokens_per_second) is not None]
     figures: dict[str, object] = {"first_token_s": round(median(first), 3), "first_token_max_s": round(first[-1], 3)}

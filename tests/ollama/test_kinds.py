@@ -66,7 +66,7 @@ def points(tmp_path: Path) -> tuple[int, int]:
 @pytest.mark.parametrize("where", ["journal-before", "journal-after", "effect-before", "effect-after"])
 def test_every_crash_point_ends_old_or_new(tmp_path: Path, where: str, resume: bool) -> None:
     lines, effects = points(tmp_path / "c")
-    assert effects == 4
+    assert effects == 5  # two files' worth, two loads, and a word to embed when it is timed
     for point in range(1, (lines if where.startswith("journal") else effects) + 1):
         base = tmp_path / f"{where}{point}{resume}"
         base.mkdir()
@@ -120,6 +120,23 @@ def test_a_model_that_the_server_did_not_keep_is_named(tmp_path: Path) -> None:
         outcome is not None
         and "chat:1b, embed:latest did not stay in the memory of db: it holds none" in outcome.reason
     )
+
+
+def test_a_model_that_is_listed_and_dead_is_found_out(tmp_path: Path) -> None:
+    world = new_world(tmp_path)
+    world.dead = ("chat:1b",)
+    outcome = run(world, tmp_path / "j")
+    assert outcome is not None and "chat:1b was not in the memory of db any more" in outcome.reason
+    assert world.files == OLD and world.held == {}
+
+
+def test_a_process_that_the_kernel_killed_takes_everything_back(tmp_path: Path) -> None:
+    world = new_world(tmp_path)
+    journal = Journal(tmp_path / "j")
+    ctx = world.context(oom_kills=lambda container: len(world.held) // 2)
+    outcome = Runner(journal, stages(world), load_kinds(), ctx, Quiet(), Options()).forward()
+    assert outcome is not None and "the kernel killed 1 of its processes" in outcome.reason
+    assert world.files == OLD and world.held == {}
 
 
 def test_a_model_that_is_gone_from_the_disk_is_named(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from tests.ollama.conftest import Server
 pytestmark = [pytest.mark.engine, pytest.mark.slow, pytest.mark.timeout(300)]
 
 APPLY = ("apply", "--only", "ollama", "--yes", "--json", "--settle", "0")
+ALL = {"tiny-chat:1b", "embed:latest", "small-chat:2b"}
 
 
 def test_applied_read_back_and_taken_back(server: Server) -> None:
@@ -18,15 +19,66 @@ def test_applied_read_back_and_taken_back(server: Server) -> None:
     done = server.nftui(*APPLY)
     assert done.code == 0, done.out + done.err
     held = server.held()
-    assert set(held) == {"tiny-chat:1b", "embed:latest", "small-chat:2b"}
-    assert all(m["expires_at"] > "2200" for m in held.values())
+    assert set(held) == ALL and all(m["expires_at"] > "2200" for m in held.values())
     assert server.environment()["OLLAMA_KEEP_ALIVE"] == "24h"
     assert server.stack.inspect("ollama")["State"]["Health"]["Status"] == "healthy"
     assert server.nftui("status").code == 0
+
     again = server.nftui("plan", "--only", "ollama", "--json").json
     assert not again["changes"], again["files"]
+    # The operator's own `up` keeps it.
+    server.stack.up()
+    assert set(server.held()) == ALL
 
     back = server.nftui("rollback", "--yes", "--json")
     assert back.code == 0, back.out + back.err
     assert tree(server.stack.directory) == before and server.environment() == variables
     assert server.held() == {}
+
+
+def test_nothing_is_stopped_while_a_model_is_pulled(server: Server) -> None:
+    container, before = server.stack.container("ollama"), tree(server.stack.directory)
+    blobs = "/root/.ollama/models/blobs"
+    server.stack.exec("ollama", "mkdir", "-p", blobs)
+    server.stack.exec("ollama", "touch", f"{blobs}/sha256-0123-partial-0")
+    done = server.nftui(*APPLY, "--wait-quiet", "1")
+    assert done.code == 1 and "A model is being pulled into ollama" in done.out + done.err
+    assert server.stack.container("ollama") == container and tree(server.stack.directory) == before
+
+
+@pytest.mark.all
+def test_models_that_take_more_than_was_told_take_everything_back(server: Server) -> None:
+    """The kernel ends one of them, and the server goes on listing it."""
+    text = (server.stack.directory / "compose.yaml").read_text()
+    text = text.replace("      STANDIN_READ", '      STANDIN_RUNNER_BYTES: "2000000000"\n      STANDIN_READ')
+    (server.stack.directory / "compose.yaml").write_text(text)
+    server.stack.up()
+    before, variables = tree(server.stack.directory), server.environment()
+    done = server.nftui(*APPLY)
+    assert done.code == 1 and "the kernel killed" in done.out + done.err
+    assert tree(server.stack.directory) == before and server.environment() == variables
+    assert server.held() == {} and server.nftui("status").code == 0
+
+
+@pytest.mark.all
+def test_off_takes_it_out_and_the_operators_list_goes_in(server: Server) -> None:
+    assert server.nftui(*APPLY, "--set", "ollama.models=tiny-chat:1b num_ctx=2048").code == 0
+    held = server.held()
+    assert {n: m["context_length"] for n, m in held.items()} == {"tiny-chat:1b": 2048}
+    # An app that sends the same options finds it warm.
+    answer = server.call("/api/generate", model="tiny-chat:1b", prompt="x", stream=False, options={"num_ctx": 2048})
+    assert answer["load_duration"] == 0
+    done = server.nftui("apply", "--off", "ollama", "--yes", "--json", "--settle", "0")
+    assert done.code == 0, done.out + done.err
+    assert not (server.stack.directory / "compose.nftui.yaml").exists()
+    assert "OLLAMA_KEEP_ALIVE" not in server.environment() and server.held() == {}
+
+
+@pytest.mark.all
+def test_a_list_that_does_not_fit_touches_nothing(server: Server) -> None:
+    before = tree(server.stack.directory)
+    done = server.nftui(*APPLY, "--set", "ollama.models=giant-chat:70b")
+    assert done.code == 2 and "they need" in done.err
+    done = server.nftui(*APPLY, "--set", "ollama.models=missing")
+    assert done.code == 2 and "pull it first" in done.err
+    assert tree(server.stack.directory) == before

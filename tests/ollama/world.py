@@ -34,6 +34,8 @@ class ModelWorld(World):
     log: str = "LOG: fake"
     deaf: bool = False
     stored_names: tuple[str, ...] = tuple(STORED)
+    dead: tuple[str, ...] = ()
+    """Models whose process was killed: they are listed until somebody asks."""
     forgets: bool = False
     """Loads nothing, and says it did."""
 
@@ -82,11 +84,12 @@ class ModelWorld(World):
         die = self.effect(f"load {model.name} {keep_alive}")
         if self.refuse == f"load {model.name}":
             raise OllamaRefused(msg("model requires more system memory"))
+        cold = model.name not in self.held
         if not self.forgets:
             self.held[model.name] = keep_alive
         if die:
             raise Killed(model.name)
-        return 0.5
+        return 0.5 if cold else 0.0
 
     def unload(self, model: Model, timeout: float) -> None:
         die = self.effect(f"unload {model.name}")
@@ -95,7 +98,7 @@ class ModelWorld(World):
             raise Killed(model.name)
 
     def ask(self, name: str, prompt: str, tokens: int, options: Mapping[str, int], timeout: float) -> Answer:
-        return Answer(0.1, 0.2, 0.0, tokens, 0.1)
+        return Answer(0.1, 0.2, 0.9 if name in self.dead else 0.0, tokens, 0.1)
 
     def context(self, **options: object) -> Context:
         return super().context(**{"models": self.models, **options})

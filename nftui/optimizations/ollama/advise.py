@@ -22,6 +22,7 @@ from nftui.optimizations.ollama.reasons import (
     parallel_why,
     replaced,
     sizes,
+    slow_to_load,
 )
 from nftui.optimizations.ollama.versions import SINCE, has_prompt_cache, reads
 from nftui.optimizations.ollama.wishes import BadList, Wish, parse_wishes, show_wishes
@@ -254,6 +255,8 @@ class Adviser:
         for name in fit.lowered:
             found[name].notes.append(msg("Lowered so that the models fit in {room}.", room=room))
         models.notes += _other_context(self)
+        late = slow_to_load(self.server)
+        models.notes += [late] if late else []
 
 
 def automatic(server: Server) -> tuple[Wish, ...]:

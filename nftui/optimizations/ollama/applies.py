@@ -8,6 +8,7 @@ from nftui.model.advice import Applicability
 from nftui.model.ai import OllamaFacts
 from nftui.model.message import Message, msg
 from nftui.model.stack import Role
+from nftui.optimizations.ollama.server import holds, models_directory
 from nftui.optimizations.ollama.versions import OLDEST, parse_version
 
 if TYPE_CHECKING:
@@ -42,6 +43,8 @@ def refusal_of(facts: Facts, service: Service) -> Message | None:
     if service.scale > 1:
         return msg("{service} runs {count} times: what one of them holds says nothing of the others.",
                    service=service.name, count=service.scale)  # fmt: skip
-    if service.running is not None and not service.mounts:
-        return msg("No mount holds the models of {service}; a recreate would lose them.", service=service.name)
+    directory = models_directory(service)
+    if service.running is not None and not any(holds(m, directory) for m in service.mounts):
+        return msg("No mount holds {path} of {service}; a recreate would lose its models.", path=directory,
+                   service=service.name)  # fmt: skip
     return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from nftui.model.host import Medium
 from nftui.model.message import Message, msg
 from nftui.model.units import human_size
 from nftui.optimizations.ollama.knobs import VARIABLES
@@ -71,3 +72,24 @@ def sizes(fit: Fit) -> Message:
     """What each kept model takes."""
     parts = ", ".join(f"{w.name} {human_size(fit.needs[w.name])}" for w in fit.pinned)
     return msg("Estimated memory: {parts}.", parts=parts)
+
+
+COLD_S = 2.0
+"""The mission's target for an answer of a model that was not in memory."""
+_BEFORE_READING_S = 0.4
+_READ = {Medium.NVME: 3_000_000_000, Medium.SSD: 500_000_000, Medium.HDD: 150_000_000}
+"""Bytes a second that such a disk reads in one go (AI reference 1.5)."""
+
+
+def slow_to_load(server: Server) -> Message | None:
+    """Models that no setting brings into memory in time, because their disk cannot read them so fast."""
+    speed = _READ.get(server.medium)
+    if speed is None:
+        return None
+    late = [m for m in server.stored if m.size / speed > COLD_S - _BEFORE_READING_S]
+    if not late:
+        return None
+    parts = ", ".join(f"{m.name} {m.size / speed:.0f} s" for m in late)
+    return msg("From {medium} these take longer to read than the {target} s that a cold answer should take: {parts}. "
+               "Only keeping them in memory helps, or a faster disk.", medium=server.medium.value, target=f"{COLD_S:g}",
+               parts=parts)  # fmt: skip

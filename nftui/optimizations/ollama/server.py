@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from nftui.model.ai import Model, OllamaFacts
+from nftui.model.host import Medium
 from nftui.model.units import MIB, parse_size
 from nftui.optimizations.ollama.estimate import PROMPT_CACHE_DEFAULT, Estimator, Setting, measure
 from nftui.optimizations.ollama.knobs import VARIABLES
@@ -22,7 +23,7 @@ from nftui.optimizations.ollama.versions import (
 if TYPE_CHECKING:
     from nftui.engine.protocols import Grants
     from nftui.model.facts import Facts
-    from nftui.model.stack import Service
+    from nftui.model.stack import MountSpec, Service
 
 ID = "ollama"
 SHARE = 0.80
@@ -45,6 +46,8 @@ class Server:
     live: OllamaFacts | None
     named: tuple[str, ...]
     """Stored models that other services of the stack name, in the services' order."""
+    medium: Medium = Medium.UNKNOWN
+    """Of the disk that the models are read from."""
 
     @property
     def name(self) -> str:
@@ -125,7 +128,31 @@ def build_server(facts: Facts, service: Service, grants: Grants) -> Server:
         cpus=float(cpus or facts.host.cpu.logical or 1),
         live=live,
         named=named_models(facts, service, live.stored if live else ()),
+        medium=medium_of(facts, service),
     )
+
+
+def models_directory(service: Service) -> str:
+    """Where the server keeps its models, inside the container (envconfig.Models)."""
+    given = {**service.environment, **(service.running.environment if service.running else {})}
+    return (given.get("OLLAMA_MODELS") or f"{given.get('HOME') or '/root'}/.ollama/models").rstrip("/")
+
+
+def holds(mount: MountSpec, path: str) -> bool:
+    """True where a mount holds that path."""
+    target = mount.target.rstrip("/")
+    return path == target or path.startswith(target + "/")
+
+
+def medium_of(facts: Facts, service: Service) -> Medium:
+    """What the models are read from; unknown where it is another machine's, or nothing runs."""
+    path, container = models_directory(service), service.running
+    if container is None or (facts.engine is not None and not facts.engine.local):
+        return Medium.UNKNOWN
+    mounts = [m for m in container.mounts if m.host_path and holds(m, path)]
+    best = max(mounts, key=lambda m: len(m.target), default=None)
+    disk = facts.host.mount_for(best.host_path) if best and best.host_path else None
+    return disk.medium if disk else Medium.UNKNOWN
 
 
 def vram_of(facts: Facts, service: Service, live: OllamaFacts | None) -> int | None:

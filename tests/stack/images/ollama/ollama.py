@@ -183,6 +183,10 @@ class Runner:
         time.sleep(model["size"] / READ)
         self.load_s = time.monotonic() - begin
 
+    def serves(self, options):
+        """Loaded as asked, and alive: one that was killed is listed until somebody asks for it."""
+        return self.options == options and self.process.poll() is None
+
     def end(self):
         self.process.kill()
         self.process.wait()
@@ -199,7 +203,7 @@ class Scheduler:
         """A loaded runner for this request; (runner, seconds of loading)."""
         with self.state:
             runner = self.loaded.get(name)
-            if runner and runner.options == options:
+            if runner and runner.serves(options):
                 return self.use(runner, keep_alive), 0.0
             if self.waiting >= QUEUE:
                 raise Refused(503, "server busy, please try again.  maximum pending requests exceeded")
@@ -216,7 +220,7 @@ class Scheduler:
         while True:
             with self.state:
                 runner = self.loaded.get(name)
-                if runner and runner.options == options:
+                if runner and runner.serves(options):
                     return self.use(runner, keep_alive), 0.0
                 if runner:
                     self.expire(runner)
