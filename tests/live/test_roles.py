@@ -186,8 +186,10 @@ def test_a_qdrant_that_refuses_is_a_reason() -> None:
 
 def test_ollama_is_read() -> None:
     with serve(OLLAMA) as port:
-        live = probe_ollama(service(Role.OLLAMA, port), None)
+        given = {"OLLAMA_KEEP_ALIVE": "1h", "LLAMA_ARG_CACHE_RAM": "512", "HF_TOKEN": "not-a-real-token"}
+        live = probe_ollama(service(Role.OLLAMA, port, **given), None)
     assert isinstance(live.value, OllamaFacts)
+    assert live.value.given == {"OLLAMA_KEEP_ALIVE": "1h", "LLAMA_ARG_CACHE_RAM": "512"}
     assert live.value.version == "0.5.7" and live.value.stored[0].name == "llama3:8b"
     assert live.value.loaded == (
         Model("llama3:8b", 6654289920, 6000000000, "2318-03-05T13:26:50.187268719Z"),
