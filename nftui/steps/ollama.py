@@ -188,6 +188,7 @@ class OllamaPreloadKind:
         """What came is unloaded; what was there before stays as long as any model of that server."""
         loaded = before["loaded"]
         assert isinstance(loaded, Mapping)
+        _stop_keeper(step, ctx)
         if not any(c.running for c in containers_of(step.target, ctx)):
             return  # what does not run holds nothing
         try:
@@ -202,6 +203,14 @@ class OllamaPreloadKind:
                 _unload(step, server, _capable(server, now[name]), ctx)
             elif name in now and not loaded[name]:
                 _relax(step, server, _capable(server, now[name]), ctx)
+
+
+def _stop_keeper(step: StepSpec, ctx: Context) -> None:
+    """The service that loads them again would do so now; its own step takes it away."""
+    name = step.params.get("keeper")
+    for container in containers_of(str(name), ctx) if name else ():
+        if container.running:
+            ctx.engine.stop(container.id, 1)
 
 
 def is_pinned(model: Model) -> bool:

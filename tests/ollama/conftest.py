@@ -61,14 +61,15 @@ def server(engine: None, tmp_path: Path) -> Iterator[Server]:
     one = Server(stack, Nftui(stack.directory, tmp_path / "state"))
     try:
         stack.up()
-        wait_until(lambda: _answers(one), what="the server")
+        wait_until(lambda: answers(one), what="the server")
         yield one
     finally:
         problems = tear_down(stack)
     assert not problems, "a stack was not removed whole"
 
 
-def _answers(one: Server) -> bool:
+def answers(one: Server) -> bool:
+    """Whether the server can be asked."""
     try:
         one.held()
     except OSError:

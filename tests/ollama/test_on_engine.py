@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tests.e2e.command import tree
-from tests.ollama.conftest import Server
+from tests.ollama.conftest import Server, answers
+from tests.stack.running import docker, wait_until
 
 pytestmark = [pytest.mark.engine, pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -82,3 +83,24 @@ def test_a_list_that_does_not_fit_touches_nothing(server: Server) -> None:
     done = server.nftui(*APPLY, "--set", "ollama.models=missing")
     assert done.code == 2 and "pull it first" in done.err
     assert tree(server.stack.directory) == before
+
+
+def test_the_models_are_there_again_after_a_restart_where_that_was_chosen(server: Server) -> None:
+    before = tree(server.stack.directory)
+    done = server.nftui(
+        *APPLY, "--set", "ollama.preload=always", "--set", "ollama.models=tiny-chat:1b num_ctx=2048, embed"
+    )
+    assert done.code == 0, done.out + done.err
+    docker("restart", "--time", "2", server.stack.container("ollama"))
+
+    def contexts() -> dict[str, int]:
+        return {n: m["context_length"] for n, m in server.held().items()} if answers(server) else {}
+
+    wait_until(lambda: contexts() == {"tiny-chat:1b": 2048, "embed:latest": 2048}, seconds=60, what="the models")
+    assert all(m["expires_at"] > "2200" for m in server.held().values())
+    assert server.nftui("status").code == 0
+    assert not server.nftui("plan", "--only", "ollama", "--json").json["changes"]
+    back = server.nftui("rollback", "--yes", "--json")
+    assert back.code == 0, back.out + back.err
+    assert tree(server.stack.directory) == before and set(server.stack.services()) == {"ollama", "web"}
+    assert server.held() == {}

@@ -9,6 +9,7 @@ from nftui.model.message import Message, msg
 from nftui.model.units import MIB, format_size, human_size, parse_size
 from nftui.optimizations.ollama.decision import Decision, Origin, is_off, own, refusal
 from nftui.optimizations.ollama.fit import AT_ONCE, Fit, Fixed, solve, worst
+from nftui.optimizations.ollama.keeper import can_keep
 from nftui.optimizations.ollama.knobs import BY_NAME, VARIABLES
 from nftui.optimizations.ollama.reasons import (
     EVICTION,
@@ -234,6 +235,8 @@ class Adviser:
         said, off = self.chosen("preload"), is_off(self.choices, self.server, "preload")
         wanted = models.value not in (None, "none")
         value = said or ("once" if wanted and not off else "off")
+        if value == "always" and not can_keep(self.server.service):
+            raise refusal(self.server, "preload", value, msg("no service beside it reaches it in its network mode"))
         origin = Origin.CHOSEN if said else Origin.OFF if off else Origin.AUTO
         why = msg("The first request after a restart would wait until its model is read from disk.")
         return Decision("preload", origin, value if wanted else "off", "once" if wanted else "off", why,

@@ -11,6 +11,7 @@ from nftui.model.message import msg
 from nftui.model.plan import StepSpec, Undo
 from nftui.model.stack import Role
 from nftui.optimizations.ollama.decision import given, is_written
+from nftui.optimizations.ollama.keeper import keeper, keeper_name
 from nftui.optimizations.ollama.knobs import VARIABLES
 from nftui.optimizations.ollama.server import ID, Server, build_server
 from nftui.optimizations.ollama.wishes import parse_wishes
@@ -32,6 +33,7 @@ def build_fragment(facts: Facts, advice: Iterable[Advice]) -> Fragment:
     """Every value that differs from what the service would have without nftui; an empty fragment where none does."""
     services: dict[str, dict[str, object]] = {}
     values: dict[str, dict[str, str]] = {}
+    own: dict[str, tuple[str, ...]] = {}
     lines = tuple(advice)
     health = not any(line.knob == "tune_health" and line.value == "off" for line in lines)
     for name in sorted({line.service for line in lines if line.service is not None}):
@@ -41,12 +43,15 @@ def build_fragment(facts: Facts, advice: Iterable[Advice]) -> Fragment:
         server = build_server(facts, service, {})
         said = {line.knob: line.value for line in lines if line.service == name}
         written = {k: str(v) for k, v in said.items() if is_written(server, k, v)}
-        if said.get("preload") == "once" and said.get("models"):
+        if said.get("preload") in ("once", "always") and said.get("models"):
             written["models"] = str(said["models"])
         keys = _keys(server, written, health=health)
         if keys:
             services[name], values[name] = keys, dict(sorted(written.items()))
-    return Fragment(ID, services, values)
+        if said.get("preload") == "always" and "models" in written:
+            beside = keeper_name(facts, service)
+            services[beside], own[beside] = keeper(service, parse_wishes(written["models"])), (name,)
+    return Fragment(ID, services, values, own=own)
 
 
 def _keys(server: Server, written: Mapping[str, str], *, health: bool) -> dict[str, object]:
@@ -82,11 +87,12 @@ def environment_of(fragment: Fragment, service: str) -> dict[str, str]:
 def live_steps(facts: Facts, fragment: Fragment) -> tuple[StepSpec, ...]:
     """Read the settings back, then load the models."""
     found: list[StepSpec] = []
-    for service in sorted(fragment.services):
+    for service in sorted(set(fragment.services) - set(fragment.own)):
         found.append(_read_back(facts, fragment, service))
         models = fragment.values.get(service, {}).get("models")
         if models and parse_wishes(models):
-            found.append(_preload(service, models))
+            beside = next((name for name, users in fragment.own.items() if service in users), None)
+            found.append(_preload(service, models, beside))
     return tuple(found)
 
 
@@ -110,13 +116,13 @@ def _read_back(facts: Facts, fragment: Fragment, service: str) -> StepSpec:
     )
 
 
-def _preload(service: str, models: str) -> StepSpec:
+def _preload(service: str, models: str, beside: str | None) -> StepSpec:
     wishes = parse_wishes(models)
     return StepSpec(
         id=f"{ID}-preload:{service}",
         kind="ollama-preload",
         target=service,
-        params={"models": {w.name: dict(sorted(w.options.items())) for w in wishes}},
+        params={"models": {w.name: dict(sorted(w.options.items())) for w in wishes}, "keeper": beside},
         summary=msg("load {models} into the memory of {service}", models=", ".join(w.name for w in wishes),
                     service=service),
         service=service,
@@ -129,6 +135,6 @@ def assertions(fragment: Fragment) -> tuple[Assertion, ...]:
     """What shall hold from then on: each variable of the running server."""
     return tuple(
         Assertion("ollama-setting", f"{service}.{name}", value, {"service": service, "name": name})
-        for service in sorted(fragment.services)
+        for service in sorted(set(fragment.services) - set(fragment.own))
         for name, value in sorted(environment_of(fragment, service).items())
     )

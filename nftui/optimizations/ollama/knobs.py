@@ -46,8 +46,9 @@ KNOBS: tuple[Knob, ...] = (
         "Host memory in which each loaded model keeps old prompts, from version 0.30 on; 8 GiB where nobody says."),
         "llama.cpp server, --cache-ram (AI reference 1.1)", unit="bytes", minimum=0, maximum=1024 * GIB, main=False),
     Knob("preload", Kind.ENUM, msg("preload"), msg(
-        "Whether the models are loaded ahead: once, when this is applied, or off, by the first request."),
-        PRELOAD, unit="choice", choices=("once", "off")),
+        "When the models are loaded ahead: once, when this is applied; always, also after each restart of the server, "
+            "by a small service of nftui's; or off, by the first request."),
+        PRELOAD, unit="choice", choices=("once", "always", "off")),
     _part("memory", "What fits", "Parallel requests, context, cache and the number of models are chosen by nftui."),
     _part("hot", "Hot models", "Which models stay in memory, how long, and loading them ahead are chosen by nftui."),
     _part("health", "Health and queue", "A healthcheck that works in this image, and the length of the queue."),
