@@ -9,9 +9,10 @@ from statistics import median
 from nftui.clients.ollama import FOREVER, Answer
 from nftui.model.ai import Model, OllamaFacts
 from nftui.model.errors import NftuiError
-from nftui.model.message import msg
+from nftui.model.message import Message, msg
 from nftui.model.plan import StepSpec
 from nftui.model.stack import Container
+from nftui.model.units import human_size
 from nftui.steps import gate
 from nftui.steps.gate import POLL_S, containers_of
 from nftui.steps.kind import Context, Data, Found, ModelCalls, StepFailed
@@ -24,6 +25,8 @@ _SHORT_S = 30.0
 _SLOWEST = 20_000_000
 """Bytes a second of the slowest disk that is waited for."""
 _WARM_ASKS, _WARM_TOKENS = 5, 8
+COLD_S, WARM_S = 2.0, 0.5
+"""The mission's targets for the first token: of a model that was not in memory, and of one that was."""
 _LOOKUP_S = 0.25
 """What a server may need to find a loaded model, told as load_duration."""
 _CENTURY = 2200
@@ -168,10 +171,18 @@ class OllamaPreloadKind:
                     service=step.target, room=_held(server))
             )  # fmt: skip
         found = {m.name: m for m in server.loaded()}
-        return {"models": {name: self._figures(step, server, found[name], ctx) for name in _wanted(step)}}
+        figures = {name: self._figures(step, server, found[name], ctx) for name in _wanted(step)}
+        for name, seen in figures.items():
+            late = _too_slow(name, seen)
+            if late is not None:
+                ctx.note(str(late))
+        return {"models": figures}
 
     def _figures(self, step: StepSpec, server: ModelCalls, model: Model, ctx: Context) -> dict[str, object]:
-        figures: dict[str, object] = {"bytes": model.size, "vram_bytes": model.vram, "context": model.context}
+        stored = next((m.size for m in server.stored() if m.name == model.name), 0)
+        figures: dict[str, object] = {
+            "bytes": model.size, "vram_bytes": model.vram, "context": model.context, "stored_bytes": stored,
+        }  # fmt: skip
         if model.name in self._cold:
             figures["load_s"] = round(self._cold[model.name], 3)
         ctx.progress(f"timing {model.name}", None)
@@ -278,6 +289,22 @@ def _must_be_warm(step: StepSpec, name: str, load_s: float) -> None:
             msg("{model} was not in the memory of {service} any more: a request had to load it again.", model=name,
                 service=step.target)
         )  # fmt: skip
+
+
+def _too_slow(name: str, seen: Mapping[str, object]) -> Message | None:
+    """What misses the mission's targets, and what the disk allows: a setting cannot change either."""
+    load, first = float(str(seen.get("load_s") or 0)), float(str(seen.get("first_token_s") or 0))
+    if load <= COLD_S and first <= WARM_S:
+        return None
+    if load <= COLD_S:
+        return msg(
+            "{model} answers after {first} s although it is in memory (target {target} s): it is too large for the "
+            "processors that it runs on.", model=name, first=f"{first:.2f}", target=f"{WARM_S:g}",
+        )  # fmt: skip
+    stored = int(str(seen["stored_bytes"]))
+    return msg("{model} took {load} s to load and then answers after {first} s (targets {cold} s, {warm} s). Read as "
+               "fast as that, models up to {size} load in time.", model=name, load=f"{load:.1f}", first=f"{first:.2f}",
+               cold=f"{COLD_S:g}", warm=f"{WARM_S:g}", size=human_size(stored / load * COLD_S))  # fmt: skip
 
 
 def _warm(answers: Sequence[Answer]) -> dict[str, object]:

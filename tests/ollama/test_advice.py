@@ -362,7 +362,14 @@ def test_without_a_limit_it_asks_for_what_its_models_take(tmp_path: Path) -> Non
 
     assert demand() == (0.5, 0.5)
     assert demand(LLAMA3) == pytest.approx((7.3, 7.3), abs=0.2)
-    assert demand(LLAMA3, MISTRAL) == pytest.approx((7.3, 13.2), abs=0.2)
+    assert demand(LLAMA3, MISTRAL) == pytest.approx((6.4, 13.2), abs=0.2)
+    assert demand(BIG, NOMIC)[0] < 2
+
+
+def test_what_it_asks_for_holds_what_it_asked_for(tmp_path: Path) -> None:
+    assert advice(facts(tmp_path, BIG, NOMIC, limit=None, memory=64 * GIB))["models"].value == (
+        "nomic-embed-text:latest, llama3:70b"
+    )
 
 
 def test_a_variable_that_the_server_was_not_given_is_drift() -> None:

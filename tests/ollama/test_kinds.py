@@ -130,6 +130,18 @@ def test_a_model_that_is_listed_and_dead_is_found_out(tmp_path: Path) -> None:
     assert world.files == OLD and world.held == {}
 
 
+@pytest.mark.parametrize(("load_s", "notes"), [(1.9, 0), (4.0, 2)])
+def test_what_misses_the_targets_is_told_with_what_the_disk_allows(tmp_path: Path, load_s: float, notes: int) -> None:
+    world = new_world(tmp_path)
+    world.slow = load_s
+    assert run(world, tmp_path / "j") is None
+    said = [str(e.data["text"]) for e in read_journal(tmp_path / "j") if e.phase is Phase.NOTE]
+    assert len(said) == notes
+    for text in said[:1]:
+        assert text.startswith("chat:1b took 4.0 s to load and then answers after 0.10 s")
+        assert text.endswith("models up to 19.1 MiB load in time.")
+
+
 def test_a_process_that_the_kernel_killed_takes_everything_back(tmp_path: Path) -> None:
     world = new_world(tmp_path)
     journal = Journal(tmp_path / "j")

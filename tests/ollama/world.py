@@ -36,6 +36,8 @@ class ModelWorld(World):
     stored_names: tuple[str, ...] = tuple(STORED)
     dead: tuple[str, ...] = ()
     """Models whose process was killed: they are listed until somebody asks."""
+    slow: float = 0.5
+    """Seconds that a load takes."""
     forgets: bool = False
     """Loads nothing, and says it did."""
 
@@ -89,7 +91,7 @@ class ModelWorld(World):
             self.held[model.name] = keep_alive
         if die:
             raise Killed(model.name)
-        return 0.5 if cold else 0.0
+        return self.slow if cold else 0.0
 
     def unload(self, model: Model, timeout: float) -> None:
         die = self.effect(f"unload {model.name}")

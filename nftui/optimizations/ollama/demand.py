@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 LEAST, UNKNOWN = 512 * MIB, 8 * GIB
 """A server without a model, and one whose models are not known: an 8B model in 4 bits beside a small one."""
 _EVERYTHING = 1 << 60
+_STEP = 64 * MIB
 
 
 def demand_of(facts: Facts, choices: Choices, service: Service) -> Demand:
@@ -41,8 +42,11 @@ def _needs(facts: Facts, choices: Choices, service: Service) -> tuple[int, int]:
         return max(LEAST, used), UNKNOWN
     setting, by_name = adviser.fit.setting, {m.name: m for m in server.stored}
     sizes = [adviser.estimator.in_host(by_name[w.name], setting) for w in adviser.fit.pinned] or [0]
-    return _with_rest(max(sizes)), max(_with_rest(sum(sizes)), used)
+    # Nobody asked for the largest: a machine that cannot hold it is not to be emptied for it.
+    least = max(sizes) if adviser.listed else min(sizes)
+    return _with_rest(least), max(_with_rest(sum(sizes)), used)
 
 
 def _with_rest(models: int) -> int:
-    return max(LEAST, int(models / SHARE) + ASIDE)
+    """Rounded up: a grant that is rounded down must still hold them."""
+    return max(LEAST, -(-(int(models / SHARE) + ASIDE) // _STEP) * _STEP)

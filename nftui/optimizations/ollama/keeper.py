@@ -28,11 +28,9 @@ ask() {
   exec 3>&- 3<&-
 }
 while sleep "$NFTUI_POLL_S" & wait $!; do
-  held=$(ask GET /api/ps "" 2>/dev/null) || continue
-  case "$held" in *'"models"'*) ;; *) continue ;; esac
-  held="${held// /}"
+  held=$(ollama ps 2>/dev/null) || continue
   while read -r name options; do
-    case "$held" in *"\\"name\\":\\"$name\\""*) continue ;; esac
+    grep -q "^$name[[:space:]]" <<< "$held" && continue
     echo "loading $name"
     rest="\\"model\\":\\"$name\\",\\"keep_alive\\":$NFTUI_KEEP_ALIVE,\\"options\\":$options"
     case "$(ask POST /api/generate "{$rest,\\"stream\\":false}")" in
@@ -63,6 +61,7 @@ def keeper(service: Service, wishes: Sequence[Wish]) -> dict[str, object]:
         "entrypoint": ["bash", "-c", _SCRIPT.replace("$", "$$")],
         "command": [],
         "environment": {
+            "OLLAMA_HOST": f"{'127.0.0.1' if on_host else service.name}:{port_of(service)}",
             "NFTUI_HOST": "127.0.0.1" if on_host else service.name,
             "NFTUI_PORT": str(port_of(service)),
             "NFTUI_POLL_S": str(POLL_S),

@@ -8,6 +8,7 @@ from nftui.model.host import Medium
 from nftui.model.message import Message, msg
 from nftui.model.units import human_size
 from nftui.optimizations.ollama.knobs import VARIABLES
+from nftui.steps.ollama import COLD_S
 
 if TYPE_CHECKING:
     from nftui.optimizations.ollama.fit import Fit
@@ -74,8 +75,6 @@ def sizes(fit: Fit) -> Message:
     return msg("Estimated memory: {parts}.", parts=parts)
 
 
-COLD_S = 2.0
-"""The mission's target for an answer of a model that was not in memory."""
 _BEFORE_READING_S = 0.4
 _READ = {Medium.NVME: 3_000_000_000, Medium.SSD: 500_000_000, Medium.HDD: 150_000_000}
 """Bytes a second that such a disk reads in one go (AI reference 1.5)."""
