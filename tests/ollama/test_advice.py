@@ -9,19 +9,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from nftui.model.advice import Assertion
-from nftui.model.ai import Model, OllamaFacts
-from nftui.model.choices import Choices
+from nftui.model.ai import Model
 from nftui.model.errors import UsageError
-from nftui.model.facts import Live
-from nftui.model.host import Medium, Mount
-from nftui.model.stack import Container, MountSpec
 from nftui.model.units import GIB, MIB
 from nftui.optimizations.ollama.estimate import Estimator, Setting, in_runner
 from nftui.optimizations.ollama.fit import Fixed, solve, worst
 from nftui.optimizations.ollama.wishes import BadList, Wish, parse_wishes, show_wishes
-from nftui.steps.comparators import COMPARATORS
-from tests.ollama.build import BIG, CHAT, GPU, LLAMA, LLAMA3, MISTRAL, NOMIC, REGISTRY, advice, facts, plan, written
+from tests.ollama.build import BIG, CHAT, GPU, LLAMA, LLAMA3, MISTRAL, NOMIC, advice, facts, plan, written
 
 NAMED = "{MODEL: 'llama3:8b', EMBEDDINGS: nomic-embed-text}"
 
@@ -315,68 +309,3 @@ def test_a_list_is_read_as_people_write_it(text: str, shown: str) -> None:
 def test_a_list_of_nothing_is_no_list() -> None:
     with pytest.raises(BadList):
         parse_wishes(" , ")
-
-
-# -- around the server --------------------------------------------------------------------------------------------
-def running(stack, target: str = "/root/.ollama", host_path: str | None = None, copies: int = 1):  # type: ignore[no-untyped-def]
-    """The same with the server running, its models on a mount below `host_path`."""
-    mounts = (MountSpec("volume", "models", target, host_path=host_path),)
-    container = Container("c", "c", "ollama", 1, "running", None, "i", "i", mounts=mounts)
-    services = tuple(
-        replace(s, containers=(container,), mounts=mounts, scale=copies) if s.name == "ollama" else s
-        for s in stack.stack.services
-    )
-    return replace(stack, stack=replace(stack.stack, services=services))
-
-
-def test_a_model_too_large_is_not_counted_among_those_that_fit_at_once(tmp_path: Path) -> None:
-    assert advice(facts(tmp_path, BIG, LLAMA3, NOMIC))["max_loaded_models"].value == "2"
-
-
-@pytest.mark.parametrize(
-    ("kind", "path", "late"),
-    [("hdd", "/hdd", "llama3:8b 33 s, mistral:7b 27 s"), ("nvme", "/nvme", "llama3:8b 2 s"), ("unknown", "/x", None)],
-)
-def test_what_the_disk_makes_impossible_is_told(tmp_path: Path, kind: str, path: str, late: str | None) -> None:
-    stack = running(facts(tmp_path, LLAMA3, MISTRAL, NOMIC if kind == "hdd" else LLAMA3), host_path=f"{path}/models")
-    mount = Mount(path, "ext4", None, None, None, Medium(kind))
-    notes = said(advice(replace(stack, host=replace(stack.host, mounts=(mount,))))["models"].notes)
-    assert (late is None) == ("take longer to read" not in notes) and (late or "") in notes
-
-
-@pytest.mark.parametrize(
-    ("target", "copies", "why"),
-    [("/data", 1, "No mount holds /root/.ollama/models"), ("/root/.ollama", 2, "runs 2 times")],
-)
-def test_a_server_that_a_recreate_would_harm_is_refused(tmp_path: Path, target: str, copies: int, why: str) -> None:
-    (mine,) = [
-        o for o in plan(running(facts(tmp_path, LLAMA3), target, copies=copies)).optimizations if o.id == "ollama"
-    ]
-    assert not mine.applicable and why in str(mine.reason)
-
-
-def test_without_a_limit_it_asks_for_what_its_models_take(tmp_path: Path) -> None:
-    def demand(*models: Model) -> tuple[float, float]:
-        (found,) = REGISTRY["ollama"].demand(facts(tmp_path, *models, limit=None), Choices())
-        return found.floor / GIB, found.wanted / GIB
-
-    assert demand() == (0.5, 0.5)
-    assert demand(LLAMA3) == pytest.approx((7.3, 7.3), abs=0.2)
-    assert demand(LLAMA3, MISTRAL) == pytest.approx((6.4, 13.2), abs=0.2)
-    assert demand(BIG, NOMIC)[0] < 2
-
-
-def test_what_it_asks_for_holds_what_it_asked_for(tmp_path: Path) -> None:
-    assert advice(facts(tmp_path, BIG, NOMIC, limit=None, memory=64 * GIB))["models"].value == (
-        "nomic-embed-text:latest, llama3:70b"
-    )
-
-
-def test_a_variable_that_the_server_was_not_given_is_drift() -> None:
-    def live(service: str, probe: str) -> Live:
-        return Live(probe, service, OllamaFacts("0.12.3", given={"OLLAMA_KEEP_ALIVE": "24h"}))
-
-    comparator = COMPARATORS["ollama-setting"]
-    for name, value, same in (("KEEP_ALIVE", "24h", True), ("KEEP_ALIVE", "5m", False), ("NUM_PARALLEL", "2", False)):
-        params = {"service": "ollama", "name": f"OLLAMA_{name}"}
-        assert comparator.same(Assertion("ollama-setting", f"ollama.OLLAMA_{name}", value, params), live) is same

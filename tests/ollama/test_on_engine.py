@@ -87,9 +87,8 @@ def test_a_list_that_does_not_fit_touches_nothing(server: Server) -> None:
 
 def test_the_models_are_there_again_after_a_restart_where_that_was_chosen(server: Server) -> None:
     before = tree(server.stack.directory)
-    done = server.nftui(
-        *APPLY, "--set", "ollama.preload=always", "--set", "ollama.models=tiny-chat:1b num_ctx=2048, embed"
-    )
+    values = ("--set", "ollama.preload=always", "--set", "ollama.models=tiny-chat:1b num_ctx=2048, embed")
+    done = server.nftui(*APPLY, *values)
     assert done.code == 0, done.out + done.err
     docker("restart", "--time", "2", server.stack.container("ollama"))
 
@@ -99,7 +98,7 @@ def test_the_models_are_there_again_after_a_restart_where_that_was_chosen(server
     wait_until(lambda: contexts() == {"tiny-chat:1b": 2048, "embed:latest": 2048}, seconds=60, what="the models")
     assert all(m["expires_at"] > "2200" for m in server.held().values())
     assert server.nftui("status").code == 0
-    assert not server.nftui("plan", "--only", "ollama", "--json").json["changes"]
+    assert not server.nftui("plan", "--only", "ollama", *values, "--json").json["changes"]
     back = server.nftui("rollback", "--yes", "--json")
     assert back.code == 0, back.out + back.err
     assert tree(server.stack.directory) == before and set(server.stack.services()) == {"ollama", "web"}
