@@ -133,7 +133,7 @@ def _reserved(facts: Facts, floors: int) -> tuple[int, tuple[Message, ...]]:
         return reserved, ()
     note = msg(
         "Other projects on this host were promised {promised}; {kept} can be kept for them beside this stack's floors. "
-        "Lower their limits, or switch services off.", promised=human_size(facts.others_bytes), kept=human_size(others),
+        "Lower what they may use, or switch services off.", promised=human_size(facts.others_bytes), kept=human_size(others),
     )  # fmt: skip
     return reserved, (note,)
 
@@ -185,8 +185,8 @@ def _shortage(room: int, needs: Sequence[Need], given: Mapping[str, int]) -> Ite
         )  # fmt: skip
     elif short := [n for n in needs if n.limit and given[n.service] < n.limit]:
         yield msg(
-            "The memory limits do not fit: {sum} are promised, {room} is left for this stack. Planned with less than "
-            "the limit: {short}. Lower those limits, or switch services off.",
+            "More memory is promised than fits: {sum} are promised, {room} is left for this stack. Planned with less "
+            "than the limit: {short}. Lower the limit of each, or switch services off.",
             sum=human_size(sum(n.limit or 0 for n in needs)), room=human_size(room),
             short=_figures(short, given, "wanted"),
         )  # fmt: skip
