@@ -133,7 +133,8 @@ def _reserved(facts: Facts, floors: int) -> tuple[int, tuple[Message, ...]]:
         return reserved, ()
     note = msg(
         "Other projects on this host were promised {promised}; {kept} can be kept for them beside this stack's floors. "
-        "Lower what they may use, or switch services off.", promised=human_size(facts.others_bytes), kept=human_size(others),
+        "Lower what they may use, or switch services off.",
+        promised=human_size(facts.others_bytes), kept=human_size(others),
     )  # fmt: skip
     return reserved, (note,)
 

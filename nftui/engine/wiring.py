@@ -172,11 +172,9 @@ class Wiring:
     def images(self) -> frozenset[str] | None:
         """References of the images on the engine, None where it cannot be asked."""
         try:
-            found = self.engine.get("/images/json") if self.engine else None
+            return self.engine.references() if self.engine else None
         except EngineError:
             return None
-        images = found if isinstance(found, list) else []
-        return frozenset(str(n) for i in images for key in ("RepoTags", "RepoDigests") for n in i.get(key) or ())
 
     def probe_live(self, needs: Iterable[str]) -> dict[tuple[str, str], Live]:
         """Live facts of all services that run."""

@@ -109,6 +109,11 @@ class DockerEngine:
         """See EnginePort."""
         return cast("Json", self.get(f"/images/{quote(reference, safe='/:@')}/json"))
 
+    def references(self) -> frozenset[str]:
+        """Tags and digests of all images that it has. Raises EngineError."""
+        found = cast("list[Json]", self.get("/images/json"))
+        return frozenset(str(n) for i in found for key in ("RepoTags", "RepoDigests") for n in i.get(key) or ())
+
     def stats(self, container: str) -> Json:
         """See EnginePort."""
         query = {"stream": "false", "one-shot": "true"}
