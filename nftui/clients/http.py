@@ -1,10 +1,18 @@
-"""JSON over HTTP from a service's port: its address, then where it is published. Read-only, bounded."""
+"""JSON over HTTP with a service's port: its address, then where it is published. Answers are bounded.
+
+Steps use the methods that change something; facts are read with `json` and `status` alone.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import http.client
 import json
-from collections.abc import Mapping
+import os
+import ssl
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from nftui.clients.routes import routes
@@ -16,16 +24,27 @@ TIMEOUT_S = 3.0
 MAX_BYTES = 8 * 1024 * 1024
 
 
+_PIECE = 1024 * 1024
+
+
 class HttpUnreachable(NftuiError):
-    """No way to the server, or it refused: one line."""
+    """No way to the server, or it refused: one line. `status` is 0 where there was no answer at all."""
+
+    status = 0
 
 
 class HttpClient:
-    """GET requests to one server; a connection per request, so that nothing stays open."""
+    """Requests to one server; a connection per request, so that nothing stays open."""
 
-    def __init__(self, service: Service, port: int, headers: Mapping[str, str] | None = None) -> None:
-        """Finds the first route that answers anything. Raises HttpUnreachable."""
-        self.headers = dict(headers or {})
+    def __init__(
+        self, service: Service, port: int, headers: Mapping[str, str] | None = None, *, tls: bool = False
+    ) -> None:
+        """Finds the first route that answers anything. Raises HttpUnreachable.
+
+        `tls`: encrypted, and whoever answers at the container's own address is believed: its certificate names the
+        service as its users know it, not that address.
+        """
+        self.headers, self.tls = dict(headers or {}), tls
         container = service.running
         reasons = []
         for host, number, via in routes(container, port) if container else ():
@@ -51,13 +70,115 @@ class HttpClient:
                 return json.loads(body)
         except (OSError, http.client.HTTPException, ValueError) as error:
             raise HttpUnreachable(msg("{path}: {reason}", path=path, reason=type(error).__name__)) from None
+        _must_be_good("GET", path, status, body)
         raise HttpUnreachable(msg("{path}: status {status}", path=path, status=status))
 
     def _get(self, path: str, headers: Mapping[str, str]) -> tuple[int, bytes]:
-        connection = http.client.HTTPConnection(self.host, self.port, timeout=TIMEOUT_S)
-        try:
-            connection.request("GET", path, headers=dict(headers))
-            answer = connection.getresponse()
+        with self._asked("GET", path, None, headers, TIMEOUT_S) as answer:
             return answer.status, answer.read(MAX_BYTES)
+
+    @contextmanager
+    def _asked(
+        self, method: str, path: str, body: object, headers: Mapping[str, str], timeout_s: float
+    ) -> Iterator[http.client.HTTPResponse]:
+        connection = self._connection(timeout_s)
+        try:
+            connection.request(method, path, body=body, headers=dict(headers))  # type: ignore[arg-type]
+            yield connection.getresponse()
         finally:
             connection.close()
+
+    def _connection(self, timeout_s: float) -> http.client.HTTPConnection:
+        if not self.tls:
+            return http.client.HTTPConnection(self.host, self.port, timeout=timeout_s)
+        context = ssl.create_default_context()
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        return http.client.HTTPSConnection(self.host, self.port, timeout=timeout_s, context=context)
+
+    # -- for steps -----------------------------------------------------------------------------------------
+    def send(self, method: str, path: str, body: object = None, *, timeout_s: float = TIMEOUT_S) -> Any:
+        """Ask with a JSON body; the JSON answer. Raises HttpUnreachable, with the server's own words."""
+        headers = {**self.headers, "Content-Type": "application/json"}
+        data = None if body is None else json.dumps(body).encode()
+        with _told(method, path), self._asked(method, path, data, headers, timeout_s) as answer:
+            text = answer.read(MAX_BYTES)
+            _must_be_good(method, path, answer.status, text)
+            return json.loads(text or b"null")
+
+    def download(self, path: str, target: str, *, timeout_s: float) -> tuple[int, str]:
+        """What is at `path` as the new file `target`, on the disk; its bytes and sha256.
+
+        Raises HttpUnreachable, and OSError where the file cannot be written.
+        """
+        with _told("GET", path), self._asked("GET", path, None, self.headers, timeout_s) as answer:
+            _must_be_good("GET", path, answer.status, b"")
+            pieces = iter(lambda: answer.read(_PIECE), b"")
+            return _written(pieces, target)
+
+    def upload(self, path: str, source: str, *, timeout_s: float) -> None:
+        """The file `source` as the one part `snapshot` of a form. Raises HttpUnreachable."""
+        head = (
+            f'--{_BOUNDARY}\r\nContent-Disposition: form-data; name="snapshot"; filename="{Path(source).name}"\r\n'
+            "Content-Type: application/octet-stream\r\n\r\n"
+        ).encode()
+        tail = f"\r\n--{_BOUNDARY}--\r\n".encode()
+        headers = {
+            **self.headers, "Content-Type": f"multipart/form-data; boundary={_BOUNDARY}",
+            "Content-Length": str(len(head) + Path(source).stat().st_size + len(tail)),
+        }  # fmt: skip
+        with _told("POST", path), self._asked("POST", path, _form(head, source, tail), headers, timeout_s) as answer:
+            _must_be_good("POST", path, answer.status, answer.read(MAX_BYTES))
+
+
+_BOUNDARY = "nftui-7b0d6f4c0a1e4a54"
+
+
+def _form(head: bytes, source: str, tail: bytes) -> Iterator[bytes]:
+    yield head
+    with Path(source).open("rb") as file:
+        yield from iter(lambda: file.read(_PIECE), b"")
+    yield tail
+
+
+def _written(pieces: Iterator[bytes], target: str) -> tuple[int, str]:
+    size, digest = 0, hashlib.sha256()
+    with os.fdopen(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+        for piece in pieces:
+            file.write(piece)
+            digest.update(piece)
+            size += len(piece)
+        file.flush()
+        os.fsync(file.fileno())
+    return size, digest.hexdigest()
+
+
+@contextmanager
+def _told(method: str, path: str) -> Iterator[None]:
+    """A connection that fails as one line; what a full disk says stays an OSError."""
+    try:
+        yield
+    except (ConnectionError, TimeoutError, http.client.HTTPException, ValueError) as error:
+        reason = type(error).__name__
+        raise HttpUnreachable(msg("{method} {path}: {reason}", method=method, path=path, reason=reason)) from None
+
+
+def _must_be_good(method: str, path: str, status: int, text: bytes) -> None:
+    if status < 300:
+        return
+    words = {401: "the key is missing or wrong", 403: "the key does not allow it"}.get(status, _words(text))
+    text_ = "{method} {path}: status {status}{words}"
+    error = HttpUnreachable(
+        msg(text_, method=method, path=path, status=status, words=f" ({words})" if words else "")
+    )  # fmt: skip
+    error.status = status
+    raise error
+
+
+def _words(text: bytes) -> str:
+    """The reason in an error's document, as Qdrant and Ollama put it; "" where there is none."""
+    try:
+        found = json.loads(text)
+        status = found.get("status")
+        return str(status["error"] if isinstance(status, dict) else found.get("error") or "")[:300]
+    except (ValueError, AttributeError, KeyError):
+        return ""

@@ -22,7 +22,7 @@ def step_json(step: StepSpec) -> dict[str, object]:
         "params": dict(step.params), "summary": step.summary.as_json(), "service": step.service,
         "optimization": step.optimization, "downtime_s": step.downtime_s, "undo": str(step.undo),
         "undo_after_write": str(step.undo_after_write), "resume": str(step.resume), "stall_s": step.stall_s,
-        "cancel": str(step.cancel),
+        "cancel": str(step.cancel), "live": step.live,
         "opens": step.opens, "last_back": step.last_back,
     }  # fmt: skip
 

@@ -213,6 +213,8 @@ class Gatherer:
             now=time.monotonic,
             run=str(options.get("run") or ""),
             oom_kills=oom_kills,
+            api=wiring.api,
+            kept=str(state.root / "kept"),
             force=bool(options.get("force")),
             wait_quiet_s=float(str(options.get("wait_quiet_s") or 0)),
             settle_s=float(str(options.get("settle_s") or 0)),

@@ -88,7 +88,7 @@ def draft(facts: Facts, choices: Choices, registry: Registry, standing: Standing
         choices=resolve(choices, parts.plans, standing.in_force),
         optimizations=tuple(parts.plans),
         stages=stages,
-        fragments=tuple(f for f in parts.fragments if any(f.services.values())),
+        fragments=tuple(f for f in parts.fragments if not f.is_empty),
         grants=budget.grants,
         memory=budget.use,
         warnings=tuple(parts.warnings),
@@ -139,7 +139,7 @@ def _take(
     parts.refusals += _stays(optimization, fragment, present)
     parts.switches += [(optimization.id, switch) for switch in switches]
     parts.warnings += _notes(optimization, selection, applies, choices)
-    if fragment is not None and any(fragment.services.values()):
+    if fragment is not None and not fragment.is_empty:
         parts.fragments.append(fragment)
         parts.steps += optimization.steps(facts, fragment) if selection is Selection.ON else ()
         parts.assertions += _assertions(facts, optimization, selection, fragment, standing.in_force)
@@ -240,7 +240,7 @@ def _written(standing: Standing, parts: _Parts, done: int) -> list[Fragment]:
     """What may be written once the first `done` data sets lie where they shall."""
     present, pending = standing.in_force.fragment, parts.switches[done:]
     found = (without(f, present(f.optimization), pending) for f in parts.fragments)
-    return [f for f in found if any(f.services.values())]
+    return [f for f in found if not f.is_empty]
 
 
 def _settings_stage(facts: Facts, standing: Standing, parts: _Parts, at: _At) -> list[Stage]:
@@ -252,6 +252,7 @@ def _settings_stage(facts: Facts, standing: Standing, parts: _Parts, at: _At) ->
     ours = _ours(facts, standing, fragments, parts, at)
     touched = _touched(facts, standing, changed - ours.names, parts)
     renewed = [*ours.start, *ours.recreate, *touched]
+    live = [s for s in parts.steps if s.live and s.service not in renewed]
     steps = [
         *own.write_steps(facts, fragments, mounted),
         *file_steps(files, facts.stack.files[:1]),
@@ -260,12 +261,13 @@ def _settings_stage(facts: Facts, standing: Standing, parts: _Parts, at: _At) ->
         *(s for s in parts.steps if s.service in ours.start),  # Proven before anything is routed to them.
         *_recreate_steps(facts, [*ours.recreate, *touched], standing),
         *(s for s in parts.steps if s.service in renewed and s.service not in ours.start),
+        *live,
         *own.remove_steps(ours),
         *own.leave_steps(facts, fragments, former),
     ]
     if not steps:
         return []
-    services = (*renewed, *ours.remove)
+    services = tuple(dict.fromkeys((*renewed, *ours.remove, *(s.service for s in live if s.service))))
     return [Stage("settings", tuple(steps), services, (*mounted, *files), fragments=tuple(fragments))]
 
 
@@ -282,7 +284,7 @@ def _data_stage(facts: Facts, standing: Standing, parts: _Parts, number: int, at
         write=own.write_steps(facts, fragments, mounted),
         leave=own.leave_steps(facts, fragments, former),
         beside=_recreate_steps(facts, list(beside), standing),
-        live=[s for s in parts.steps if s.service == switch.service],
+        live=[s for s in parts.steps if s.service == switch.service and not s.live],
         remove=own.remove_steps(ours),
     )
     return data_stage(facts, switch, (*mounted, *files), fragments, around, standing.pending)

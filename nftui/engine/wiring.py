@@ -26,6 +26,7 @@ from nftui.system.processes import LocalCommands
 from nftui.system.redaction import Redactor
 
 if TYPE_CHECKING:
+    from nftui.clients.http import HttpClient
     from nftui.clients.ollama import OllamaClient
     from nftui.model.host import Host
     from nftui.probes.usage import Usage
@@ -275,6 +276,12 @@ class Wiring:
         from nftui.clients.ollama import OllamaClient
 
         return OllamaClient(self.service(name))
+
+    def api(self, name: str) -> HttpClient:
+        """The service's HTTP API, by its role."""
+        from nftui.probes import health
+
+        return health.api(self.service(name))
 
     def before_stop(self, name: str) -> None:
         """What makes the stop short."""

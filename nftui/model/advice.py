@@ -96,6 +96,11 @@ class Fragment:
     volumes: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     """Top-level volumes that its services name: made by nftui, so external to Compose, which never deletes those."""
 
+    @property
+    def is_empty(self) -> bool:
+        """True where nothing of it is in force, neither in a file nor in a running service."""
+        return not any(self.services.values()) and not any(self.values.values())
+
 
 @dataclass(frozen=True, slots=True)
 class Effort:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from nftui.model.qdrant import IndexConfig
+
 
 @dataclass(frozen=True, slots=True)
 class Collection:
@@ -22,6 +24,10 @@ class Collection:
     indexing_threshold_kb: int | None = None
     quantized: bool = False
     on_disk: bool = False
+    index: IndexConfig = field(default_factory=IndexConfig)
+    shards: int = 1
+    optimizer: str = "ok"
+    """"ok", or the error that stopped it."""
 
     @property
     def vector_bytes(self) -> int | None:

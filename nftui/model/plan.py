@@ -60,6 +60,8 @@ class StepSpec:
     resume: Resume = Resume.REDO
     stall_s: float = 120.0
     cancel: Cancel = Cancel.AT_ONCE
+    live: bool = False
+    """True: it changes the running service by itself, so it is planned also where nothing is recreated."""
     opens: bool = False
     """From its intent on others may write to data that its stage switched: the commit point is crossed."""
     last_back: bool = False

@@ -5,10 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 
+from nftui.clients.http import HttpClient
 from nftui.clients.ollama import OllamaClient
 from nftui.clients.postgres import PostgresClient, PostgresUnreachable, connect
+from nftui.clients.qdrant import connect_qdrant
 from nftui.model.errors import NftuiError
-from nftui.model.message import Message
+from nftui.model.message import Message, msg
 from nftui.model.stack import Role, Service
 from nftui.probes.ollama import pulls
 from nftui.probes.postgres_state import checkpoint, is_serving
@@ -43,10 +45,28 @@ def _lists_models(service: Service, port: Exec | None) -> bool:
         return False
 
 
+def api(service: Service) -> HttpClient:
+    """The HTTP API of that service. Raises HttpUnreachable; NftuiError for a role that has none."""
+    if service.role is Role.QDRANT:
+        return connect_qdrant(service)
+    raise NftuiError(msg("{service} has no HTTP API that nftui knows.", service=service.name))
+
+
+def _qdrant(service: Service) -> str | None:
+    """Its collections are listed: /readyz says nothing on a single node (AI reference 2.7)."""
+    try:
+        connect_qdrant(service).json("/collections")
+    except NftuiError as error:
+        return str(error.message)
+    return None
+
+
 def serving(service: Service, port: Exec | None) -> str | None:
     """Why the service does not do its work, None when it does or when its role has no check."""
     if service.role is Role.OLLAMA:
         return _answers_about_models(service, port)
+    if service.role is Role.QDRANT:
+        return _qdrant(service)
     if service.role is not Role.POSTGRES:
         return None
     try:

@@ -10,6 +10,9 @@ from nftui.steps.ollama import OllamaPreloadKind, OllamaSettingsKind
 from nftui.steps.own import RemoveKind, StartKind
 from nftui.steps.pooling import PoolsKind, RouteKind
 from nftui.steps.project import ProjectCheckKind
+from nftui.steps.qdrant import QdrantCollectionKind
+from nftui.steps.qdrant_defaults import QdrantDefaultsKind
+from nftui.steps.qdrant_snapshot import QdrantSnapshotKind
 from nftui.steps.recreate import RecreateKind
 from nftui.steps.settings import PostgresSettingsKind
 
@@ -19,6 +22,7 @@ def load_kinds() -> Kinds:
     kinds = (
         FileKind(), EnvKind(), MountedKind(), ProjectCheckKind(), StartKind(), RecreateKind(), RemoveKind(),
         PostgresSettingsKind(), PoolsKind(), RouteKind(), OllamaSettingsKind(), OllamaPreloadKind(),
+        QdrantSnapshotKind(), QdrantCollectionKind(), QdrantDefaultsKind(),
         DataCheckKind(), HoldKind(), CopyKind(), LiftKind(), FenceKind(), ReleaseKind(),
     )  # fmt: skip
     return Kinds(kinds)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from nftui.model.advice import Assertion
-from nftui.model.ai import OllamaFacts
+from nftui.model.ai import OllamaFacts, QdrantFacts
 from nftui.model.facts import Live
 from nftui.model.pooling import PoolerFacts, ServerFacts
 from nftui.model.postgres import PostgresFacts
@@ -116,10 +116,25 @@ def _same_ollama(assertion: Assertion, live: ReadLive) -> bool:
     return _ollama(assertion, live) == assertion.expected
 
 
+def _collection_value(assertion: Assertion, live: ReadLive) -> str | None:
+    facts = live(service_of(assertion), "qdrant").value
+    if not isinstance(facts, QdrantFacts):
+        return None
+    name = assertion.params.get("collection")
+    found = next((c for c in facts.collections if c.name == name), None)
+    # An app may drop a collection; that is no drift of its index.
+    return found.index.effective(name_of(assertion)) if found else None
+
+
+def _same_value(assertion: Assertion, live: ReadLive) -> bool:
+    return _collection_value(assertion, live) == assertion.expected
+
+
 COMPARATORS: Mapping[str, Comparator] = {
     "postgres-setting": Comparator(_setting, _same_setting),
     "postgres-altered": Comparator(_altered, _same_altered, _alter_back),
     "postgres-role": Comparator(_role, _same_role),
     "pooler-section": Comparator(_section, _same_section),
     "ollama-setting": Comparator(_ollama, _same_ollama),
+    "qdrant-collection": Comparator(_collection_value, _same_value),
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from nftui.clients.ollama import Answer
 from nftui.model.ai import Architecture, Model
@@ -168,6 +168,22 @@ def no_models(service: str) -> ModelCalls:
     raise StepFailed(msg("{service}: this run has no way to its models.", service=service))
 
 
+class ApiCalls(Protocol):
+    """A service's HTTP API, with the credentials of its own environment. Raises HttpUnreachable."""
+
+    def json(self, path: str) -> Any: ...
+    def send(self, method: str, path: str, body: object = None, *, timeout_s: float = 3.0) -> Any: ...
+    def download(self, path: str, target: str, *, timeout_s: float) -> tuple[int, str]:
+        """Into a new file, on the disk when it returns; its bytes and sha256."""
+        ...
+
+    def upload(self, path: str, source: str, *, timeout_s: float) -> None: ...
+
+
+def _no_api(service: str) -> ApiCalls:
+    raise NftuiError(Message("{service} has no HTTP API that nftui knows.", {"service": service}))
+
+
 @dataclass(slots=True)
 class Context:
     """Everything a kind may use; injected, so that tests enumerate crash points without an engine."""
@@ -206,6 +222,10 @@ class Context:
     """What an earlier step of this run found and read back: its intent and its verified line."""
     models: Callable[[str], ModelCalls] = no_models
     """The models of that service; raises NftuiError where it does not answer."""
+    api: Callable[[str], ApiCalls] = _no_api
+    """The HTTP API of a service as it runs now."""
+    kept: str = ""
+    """The directory of the state directory in which steps put large files that they keep; recorded as artefacts."""
     force: bool = False
     wait_quiet_s: float = 60.0
     settle_s: float = 10.0

@@ -1,7 +1,8 @@
 """Faults inside a worker that otherwise is the real one: every event is logged, and at one of them it dies.
 
 An event is a journal line, a name that is switched or removed, a child that changes containers, a request to the
-engine. It has a name and a number (how often that name came before), so that a point of one run is found in another.
+engine, one that changes a service. It has a name and a number (how often that name came before), so that a point of one
+run is found in another.
 """
 
 from __future__ import annotations
@@ -141,6 +142,7 @@ def plant(text: str) -> None:
     _children(planted)
     _requests(planted)
     _trees(planted)
+    _services(planted)
 
 
 def _journal(planted: Planted) -> None:
@@ -282,6 +284,28 @@ def _trees(planted: Planted) -> None:
             planted.strike()
 
     LocalTrees.copy = copy  # type: ignore[method-assign]
+
+
+def _services(planted: Planted) -> None:
+    """Requests that change something, to a service's own HTTP API; what has a name by chance is left out of theirs."""
+    from nftui.clients.http import HttpClient
+
+    send, download = HttpClient.send, HttpClient.download
+
+    def named(path: str) -> str:
+        parts = path.partition("?")[0].split("/")
+        return parts[3] if len(parts) > 3 else parts[-1]
+
+    def asked(self: HttpClient, method: str, path: str, *arguments: Any, **options: Any) -> Any:
+        if method == "GET" or named(path) == "points":
+            return send(self, method, path, *arguments, **options)
+        return planted.around(f"http {method} {named(path)}", lambda: send(self, method, path, *arguments, **options))
+
+    def fetched(self: HttpClient, path: str, *arguments: Any, **options: Any) -> Any:
+        return planted.around(f"http fetch {named(path)}", lambda: download(self, path, *arguments, **options))
+
+    HttpClient.send = asked  # type: ignore[method-assign]
+    HttpClient.download = fetched  # type: ignore[method-assign]
 
 
 # -- processes ---------------------------------------------------------------------------------------------------

@@ -26,18 +26,24 @@ KINDS = {"file", "env", "project-check", "recreate", "postgres-settings"}
 """Step kinds that the plan of `APPLY` on the crash stack consists of: a new kind needs a plan here that has it."""
 DATA_KINDS = {"data-check", "hold", "copy", "lift", "fence", "release"}
 """Those that the plan of test_data_points.py has as well."""
+QDRANT_KINDS = {"qdrant-snapshot", "qdrant-collection", "qdrant-defaults"}
+"""Those of the plan of test_qdrant.py."""
 BEGUN = "journal intent override:compose.nftui.yaml"
 SHARE = 5
 """Points of a plain run: one for each step kind."""
 KIND_OF = {
     "override:": "file", "compose.nftui.yaml": "file", "env:": "env", ".env": "env", "check:": "project-check",
-    "recreate:": "recreate", "postgres-settings:": "postgres-settings", "postgres": "recreate",
+    "recreate:": "recreate", "qdrant-snapshot:": "qdrant-snapshot", "qdrant-collection:": "qdrant-collection",
+    "qdrant-defaults:": "qdrant-defaults", "snapshots": "qdrant-snapshot", "PATCH docs": "qdrant-collection",
+    "nftui-defaults": "qdrant-defaults", "postgres-settings:": "postgres-settings", "postgres": "recreate",
 }  # fmt: skip
 """Part of an event's name to the step kind that it belongs to."""
 
 
 def test_no_step_kind_is_without_crash_points() -> None:
-    assert {name for name, _ in load_kinds()} == KINDS | OWN_KINDS | DATA_KINDS | POOL_KINDS | MODEL_KINDS
+    assert {
+        name for name, _ in load_kinds()
+    } == KINDS | OWN_KINDS | DATA_KINDS | POOL_KINDS | MODEL_KINDS | QDRANT_KINDS
 
 
 @dataclass(frozen=True)

@@ -68,6 +68,7 @@ IMAGES = {
         Image("pgbouncer:1.18", "pgbouncer", "bookworm-pooler"),
         Image("pgbouncer:1.24", "pgbouncer", "trixie-pooler"),
         Image("ollama:latest", "ollama", "bookworm"),
+        Image("qdrant:1.19", "qdrant", "bookworm"),
     )
 }
 DEFAULT = ("postgres:15", "redis:7", "app:latest", "postgres:17", "ollama:latest")
@@ -76,11 +77,11 @@ DEFAULT = ("postgres:15", "redis:7", "app:latest", "postgres:17", "ollama:latest
 def reference(tag: str) -> str:
     """The image to run for `tag` (say `postgres:15`): ours, or the official one if asked for.
 
-    NFTUI_TEST_IMAGES=official runs the same tests on the official images; app and pooler are always ours, and so is
-    Ollama, whose models weigh gigabytes.
+    NFTUI_TEST_IMAGES=official runs the same tests on the official images; app and pooler are always ours, and so
+    are Ollama, whose models weigh gigabytes, and Qdrant.
     """
     official = os.environ.get("NFTUI_TEST_IMAGES") == "official"
-    return tag if official and not tag.startswith(("app", "pgbouncer", "ollama")) else IMAGES[tag].name
+    return tag if official and not tag.startswith(("app", "pgbouncer", "ollama", "qdrant")) else IMAGES[tag].name
 
 
 def ensure(*tags: str) -> None:

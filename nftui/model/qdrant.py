@@ -1,0 +1,175 @@
+"""Qdrant's index settings: what stands where, and what is in force for each vector (AI reference 2.2).
+
+A collection has settings of its own; each vector may override them. A change is written where the value stands now:
+above, a vector's own value would hide it; below, it could not be taken away again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+Json = Mapping[str, object]
+
+HNSW = ("m", "ef_construct", "full_scan_threshold")
+DISABLED = "Disabled"
+"""What takes a quantization away."""
+
+
+@dataclass(frozen=True, slots=True)
+class VectorConfig:
+    """One dense vector of a collection; "" is the name of the unnamed one."""
+
+    name: str
+    size: int
+    distance: str
+    hnsw: Json = field(default_factory=dict)
+    """Its own values; the collection's hold for the others."""
+    quantization: Json | None = None
+    """Its own; None: the collection's."""
+    on_disk: bool = False
+    multi: bool = False
+    """Several vectors per point, compared by MaxSim."""
+
+
+@dataclass(frozen=True, slots=True)
+class IndexConfig:
+    """Everything of a collection's configuration that decides about its index and its memory."""
+
+    hnsw: Json = field(default_factory=dict)
+    quantization: Json | None = None
+    vectors: tuple[VectorConfig, ...] = ()
+
+    def value(self, vector: VectorConfig, name: str) -> object:
+        """What is in force for that vector: m, ef_construct, full_scan_threshold (KB), quantization, on_disk."""
+        if name == "quantization":
+            return kind_of(vector.quantization or self.quantization)
+        if name == "on_disk":
+            return vector.on_disk
+        return vector.hnsw.get(name, self.hnsw.get(name))
+
+    def effective(self, name: str) -> str | None:
+        """The same for the whole collection, as text; None where its vectors differ or nothing is known."""
+        found = {str(self.value(v, name)).lower() for v in self.vectors}
+        text = found.pop() if len(found) == 1 else None
+        return None if text == "none" and name != "quantization" else text
+
+    def patch(self, wanted: Mapping[str, str]) -> dict[str, object]:
+        """The body of PATCH that brings `wanted` (knob to text) into force; {} where all of it is."""
+        body: dict[str, object] = {}
+        vectors: dict[str, dict[str, object]] = {}
+        for vector in self.vectors:
+            for name, text in wanted.items():
+                if str(self.value(vector, name)).lower() != text:
+                    self._write(vector, name, text, body, vectors.setdefault(vector.name, {}))
+        changed = {name: diff for name, diff in vectors.items() if diff}
+        return {**body, **({"vectors": changed} if changed else {})}
+
+    def _write(
+        self, vector: VectorConfig, name: str, text: str, body: dict[str, object], diff: dict[str, object]
+    ) -> None:
+        if name == "on_disk":
+            diff["on_disk"] = text == "true"
+        elif name == "quantization":
+            target = diff if vector.quantization else body
+            target["quantization_config"] = quantization_config(text)
+            if text == "none" and self.quantization:
+                # Without its own the vector would take the collection's.
+                body["quantization_config"] = DISABLED
+        else:
+            target = diff if name in vector.hnsw else body
+            hnsw = target.setdefault("hnsw_config", {})
+            assert isinstance(hnsw, dict)
+            hnsw[name] = int(text)
+
+    def way_back(self, patch: Json) -> dict[str, object]:
+        """The body of PATCH that restores what `patch` overwrites, from this configuration."""
+        back = _restored(patch, self.hnsw, self.quantization)
+        named = {v.name: v for v in self.vectors}
+        diffs = patch.get("vectors") or {}
+        assert isinstance(diffs, Mapping)
+        found: dict[str, object] = {}
+        for name, diff in diffs.items():
+            vector = named[name]
+            found[name] = _restored(diff, vector.hnsw, vector.quantization)
+            if "on_disk" in diff:
+                found[name] = {**_restored(diff, vector.hnsw, vector.quantization), "on_disk": vector.on_disk}
+        return {**back, **({"vectors": found} if found else {})}
+
+    def holds(self, patch: Json) -> bool:
+        """Whether everything that `patch` writes stands."""
+        return same(self.way_back(patch), patch)
+
+
+def _restored(patch: Json, hnsw: Json, quantization: Json | None) -> dict[str, object]:
+    back: dict[str, object] = {}
+    names = patch.get("hnsw_config") or {}
+    assert isinstance(names, Mapping)
+    if names:
+        back["hnsw_config"] = {name: hnsw.get(name) for name in names}
+    if "quantization_config" in patch:
+        back["quantization_config"] = quantization or DISABLED
+    return back
+
+
+def same(one: object, other: object) -> bool:
+    """Equal in everything that both say: a server may write defaults beside, or the same placement by a newer name."""
+    if not isinstance(one, Mapping) or not isinstance(other, Mapping):
+        return one == other
+    placed = {"always_ram", "memory", "quantile"}
+    return all(same(one[k], other[k]) if k in one and k in other else k in placed for k in {*one, *other})
+
+
+def kind_of(quantization: Json | None) -> str:
+    """none, int8, binary, product, or what else the server calls it."""
+    if not quantization:
+        return "none"
+    return {"scalar": "int8"}.get(name := next(iter(quantization)), name)
+
+
+def quantization_config(kind: str) -> Json | str:
+    """What the API takes for none, int8 or binary; the quantized vectors stay in memory.
+
+    Quantile 0.99 cuts outliers off and is what Qdrant's documentation advises (AI reference 2.4).
+    """
+    if kind == "int8":
+        return {"scalar": {"type": "int8", "quantile": 0.99, "always_ram": True}}
+    return {"binary": {"always_ram": True}} if kind == "binary" else DISABLED
+
+
+def read_config(config: Mapping[str, object]) -> IndexConfig:
+    """From the `config` of GET /collections/NAME."""
+    params = _mapping(config.get("params"))
+    declared = _mapping(params.get("vectors"))
+    named = {"": declared} if isinstance(declared.get("size"), int) else declared
+    return IndexConfig(
+        _known(_mapping(config.get("hnsw_config"))),
+        _quantization(config.get("quantization_config")),
+        tuple(_vector(name, _mapping(value)) for name, value in sorted(named.items())),
+    )
+
+
+def _vector(name: str, value: Mapping[str, object]) -> VectorConfig:
+    return VectorConfig(
+        name,
+        int(str(value.get("size") or 0)),
+        str(value.get("distance", "")),
+        _known(_mapping(value.get("hnsw_config"))),
+        _quantization(value.get("quantization_config")),
+        bool(value.get("on_disk")),
+        bool(value.get("multivector_config")),
+    )
+
+
+def _quantization(value: object) -> Json | None:
+    """Without fields that are null: servers differ in which of those they write."""
+    found = {kind: _known(_mapping(config)) for kind, config in _mapping(value).items()}
+    return found or None
+
+
+def _known(value: Mapping[str, object]) -> dict[str, object]:
+    return {k: v for k, v in value.items() if v is not None}
+
+
+def _mapping(value: object) -> Mapping[str, object]:
+    return value if isinstance(value, Mapping) else {}

@@ -1,0 +1,257 @@
+"""Advice for one server: its collections one by one, then what new ones start with, and threads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from nftui.model.advice import Advice
+from nftui.model.errors import UsageError
+from nftui.model.message import Message, msg
+from nftui.model.units import human_size
+from nftui.optimizations.qdrant import rules
+from nftui.optimizations.qdrant.knobs import BY_NAME, ENV, INDEX, PART_OF, QUANTIZING, RULES, SETTINGS, STOCK, TUNED
+from nftui.optimizations.qdrant.server import ID
+
+if TYPE_CHECKING:
+    from nftui.model.ai import Collection
+    from nftui.model.choices import Choices
+    from nftui.optimizations.qdrant.server import Server
+
+FLOOR = 0.95
+"""Recall@10 that is asked for where nobody chose: int8 without rescoring ends at about 0.96 (AI reference 2.3)."""
+EF_NEW = "128"
+"""A new collection's ef_construct: it is also the ef of every search that does not set one (AI reference 2.3)."""
+
+
+@dataclass(slots=True)
+class Line:
+    """One knob while it is worked out."""
+
+    knob: str
+    value: str | None
+    current: str | None
+    recommended: str | None
+    why: Message
+    source: str
+    kept: bool = False
+    notes: list[Message] = field(default_factory=list)
+
+
+def server_advice(server: Server, choices: Choices) -> tuple[Advice, ...]:
+    """Every knob of that server and of its collections. Raises UsageError for a value that must not be."""
+    floor = float(choices.value(ID, server.name, "recall_floor") or FLOOR)
+    lines = _defaults(server, choices)
+    collections = [c for c in (server.live.collections if server.live else ()) if c.index.vectors]
+    tight = _is_tight(server, collections)
+    for collection in collections:
+        lines += _collection(server, choices, collection, floor, tight)
+    return tuple(_advice(server, line) for line in lines)
+
+
+def _advice(server: Server, line: Line) -> Advice:
+    pattern = BY_NAME.get(line.knob) or BY_NAME["collection.{name}." + line.knob.rpartition(".")[2]]
+    return Advice(
+        line.knob, server.name, line.value, line.current, line.recommended, pattern.unit, line.why, line.source,
+        changes=line.value is not None and line.value != line.current, kept=line.kept,
+        restart=line.knob in ENV, notes=tuple(line.notes),
+    )  # fmt: skip
+
+
+# -- new collections, and what holds for all ---------------------------------------------------------------------
+def _defaults(server: Server, choices: Choices) -> list[Line]:
+    recommended = {**STOCK, "ef_construct": EF_NEW}
+    whys = {
+        "m": msg("Enough for up to a million vectors at a recall of 0.95."),
+        "ef_construct": msg("Apps seldom set hnsw_ef: what stands here is what their searches take."),
+        "full_scan_threshold": msg("Qdrant's own default."),
+    }
+    lines = [_default(server, choices, name, recommended[name], whys[name], RULES) for name in INDEX]
+    lines[0].notes += _sharding(server)
+    lines += [_wish(server, choices, name) for name in ("quantization", "on_disk")]
+    return lines + _switches(server, choices) + _threads(server, choices)
+
+
+def _default(server: Server, choices: Choices, name: str, recommended: str, why: Message, source: str) -> Line:
+    """A value that new collections take over at their creation: existing ones have their own knobs."""
+    declared = server.declared(ENV[name])
+    stock = STOCK.get(name, "0")
+    current, chosen = declared[1] if declared else stock, choices.value(ID, server.name, name)
+    if chosen is not None:
+        value, kept = chosen, False
+    elif choices.value(ID, server.name, "tune_defaults") == "off" or declared:
+        value, kept = current, declared is not None
+    else:
+        value, kept = recommended, False
+    line = Line(name, value, current, recommended, why, source, kept)
+    if name in INDEX:
+        line.notes.append(msg("For new collections; Qdrant copies it into each at its creation."))
+    return line
+
+
+def _wish(server: Server, choices: Choices, name: str) -> Line:
+    """One word for all collections; without it each gets its own advice."""
+    value = choices.value(ID, server.name, name)
+    why = msg("Each collection has its own advice below; a value here holds for all of them.")
+    return Line(name, value, None, None, why, QUANTIZING)
+
+
+def _switches(server: Server, choices: Choices) -> list[Line]:
+    floor = choices.value(ID, server.name, "recall_floor") or f"{FLOOR:g}"
+    keep = choices.value(ID, server.name, "snapshot") or "on"
+    why = msg("Measured on stored vectors against an exact search, before and after.")
+    return [
+        Line("recall_floor", floor, None, f"{FLOOR:g}", why, BY_NAME["recall_floor"].source),
+        Line("snapshot", keep, None, "on", BY_NAME["snapshot"].why, BY_NAME["snapshot"].source),
+    ]
+
+
+def _threads(server: Server, choices: Choices) -> list[Line]:
+    cpus = server.cpus
+    wanted = {"search_threads": str(cpus or 0), "optimizer_cpus": str(max(1, cpus // 2) if cpus else 0)}
+    why = (
+        msg("It may use {cpus} CPUs, and would start as many threads as the machine has.", cpus=cpus)
+        if cpus
+        else msg("No CPU limit holds it back, so Qdrant counts right.")
+    )
+    return [_default(server, choices, name, value, why, SETTINGS) for name, value in wanted.items()]
+
+
+def _sharding(server: Server) -> list[Message]:
+    """What sharding would take: the number of shards is fixed when a collection is created."""
+    if not server.live or not server.live.collections:
+        return []
+    return [
+        msg(
+            "One node serves every shard itself, so more shards gain nothing here. Several nodes need cluster mode "
+            "(QDRANT__CLUSTER__ENABLED, port 6335), a new collection with 2 to 4 shards per node, a copy of the "
+            "points, and an alias that is switched: the number of shards of an existing collection is fixed."
+        )
+    ]
+
+
+# -- collections -------------------------------------------------------------------------------------------------
+def _is_tight(server: Server, collections: list[Collection]) -> bool:
+    """Whether what the collections take does not fit the memory that the server may use."""
+    if server.memory is None:
+        return False
+    needed = sum(rules.memory_bytes(c.points or 0, c.index) for c in collections)
+    return needed * rules.HEADROOM > server.memory
+
+
+def _collection(server: Server, choices: Choices, collection: Collection, floor: float, tight: bool) -> list[Line]:
+    prefix = f"collection.{collection.name}."
+    advised = _advised(server, collection, floor, tight)
+    lines = {}
+    for name in TUNED:
+        recommended, why = advised[name]
+        current = collection.index.effective(name)
+        current = _word(name, current)
+        chosen = _chosen(server, choices, collection, name)
+        off = choices.value(ID, server.name, PART_OF[name]) == "off"
+        value = chosen if chosen is not None else current if off else recommended
+        source = RULES if name in INDEX else QUANTIZING
+        lines[name] = Line(prefix + name, value, current, recommended, why, source)
+    _say_memory(collection, lines)
+    return list(lines.values())
+
+
+def _word(name: str, value: str | None) -> str | None:
+    """As the knob writes it."""
+    return {"true": "on", "false": "off"}.get(value or "", value) if name == "on_disk" else value
+
+
+def _chosen(server: Server, choices: Choices, collection: Collection, name: str) -> str | None:
+    own = choices.value(ID, server.name, f"collection.{collection.name}.{name}")
+    value = own if own is not None else choices.value(ID, server.name, name)
+    if value is None or (own is None and not rules.is_indexed(collection)):
+        return None
+    if name == "quantization" and value == "binary" and _size(collection) < rules.BINARY_LEAST:
+        if own is None:
+            return None
+        raise UsageError(
+            msg(
+                "{id}.collection.{name}.quantization = binary is refused for {service}: its vectors have {size} "
+                "dimensions, and below {least} binary codes find too little.",
+                id=ID, name=collection.name, service=server.name, size=_size(collection), least=rules.BINARY_LEAST,
+            )
+        )  # fmt: skip
+    return value
+
+
+def _size(collection: Collection) -> int:
+    """The smallest of its vectors."""
+    return min(v.size for v in collection.index.vectors)
+
+
+def _advised(
+    server: Server, collection: Collection, floor: float, tight: bool
+) -> dict[str, tuple[str | None, Message]]:
+    """Knob to (recommendation, why); None where its vectors differ and are left as they are."""
+    current = {name: _word(name, collection.index.effective(name)) for name in TUNED}
+    if not rules.is_indexed(collection):
+        why = msg("{points} points are below the indexing threshold: every search reads all of them, and that is fast.",
+                  points=collection.points or 0)  # fmt: skip
+        return {name: (current[name], why) for name in TUNED}
+    return {**_graph(collection, floor, current), **_places(server, collection, tight, current)}
+
+
+def _graph(
+    collection: Collection, floor: float, current: dict[str, str | None]
+) -> dict[str, tuple[str | None, Message]]:
+    points = collection.points or 0
+    m, ef = rules.graph_for(points, floor)
+    why = msg("{points} vectors at a recall of {floor}: m {m}, ef_construct {ef}.",
+              points=points, floor=f"{floor:g}", m=m, ef=ef)  # fmt: skip
+    enough = msg("Enough for {points} vectors at a recall of {floor}; building anew would gain nothing.",
+                 points=points, floor=f"{floor:g}")  # fmt: skip
+
+    def at_least(name: str, wanted: int, least: float) -> tuple[str | None, Message]:
+        now = current[name]
+        if now is None or not now.isdigit() or int(now) == 0 or int(now) >= least:
+            return now, enough
+        return str(wanted), why
+
+    return {
+        "m": at_least("m", m, m),
+        "ef_construct": at_least("ef_construct", ef, ef * rules.NEAR),
+        "full_scan_threshold": (
+            current["full_scan_threshold"],
+            msg("Both of its ways find the same."),
+        ),
+    }
+
+
+def _places(
+    server: Server, collection: Collection, tight: bool, current: dict[str, str | None]
+) -> dict[str, tuple[str | None, Message]]:
+    """int8 in memory with the originals on a fast disk, where the memory does not hold everything; else as it is."""
+    if not tight or current["quantization"] not in ("none", "int8"):
+        why = msg("Its vectors fit the memory: quantization would cost recall and gain little.")
+        return {name: (current[name], why) for name in ("quantization", "on_disk")}
+    if not server.fast_disk:
+        why = msg("The memory is short, but its disk is not known to be NVMe or SSD: reading originals would be slow.")
+        return {name: (current[name], why) for name in ("quantization", "on_disk")}
+    why = msg("The collections need more than {memory}: int8 in memory, originals on the disk.",
+              memory=human_size(server.memory))  # fmt: skip
+    return {"quantization": ("int8", why), "on_disk": ("on", why)}
+
+
+def _say_memory(collection: Collection, lines: dict[str, Line]) -> None:
+    """Memory before and after, and what an app must do for recall where vectors are quantized."""
+    points = collection.points or 0
+    words = {"on": "true", "off": "false"}
+    wanted = {name: words.get(line.value, line.value) for name, line in lines.items() if line.value is not None}
+    before = rules.memory_bytes(points, collection.index)
+    after = rules.memory_bytes(points, collection.index, wanted)
+    line = lines["quantization"]
+    if before != after:
+        line.notes.append(
+            msg("Memory of {name}: about {before} now, {after} then.",
+                name=collection.name, before=human_size(before), after=human_size(after))
+        )  # fmt: skip
+    if line.value == "int8" and line.value != line.current:
+        line.notes.append(
+            msg("Searches that pass rescore and oversampling 2 find as much as without quantization; others about "
+                "0.96.")
+        )  # fmt: skip

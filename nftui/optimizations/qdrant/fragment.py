@@ -1,0 +1,126 @@
+"""What is written: environment for new collections, updates for those that are there, and what drift watches."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from nftui.model.advice import Assertion, Fragment
+from nftui.model.ai import QdrantFacts
+from nftui.model.message import msg
+from nftui.model.plan import StepSpec, Undo
+from nftui.optimizations.qdrant import rules
+from nftui.optimizations.qdrant.knobs import ENV, STOCK, TUNED
+from nftui.optimizations.qdrant.server import ID, build_server
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from nftui.model.advice import Advice
+    from nftui.model.ai import Collection
+    from nftui.model.facts import Facts
+
+_PREFIX = "collection."
+_KEPT = ("recall_floor", "snapshot")
+_STALL_S = 600.0
+_PER_POINT_S = 1 / 500
+"""Seconds of stall time per point: one segment tells nothing while its graph is built (two slow cores, m 48)."""
+
+
+def build_fragment(facts: Facts, advice: Iterable[Advice]) -> Fragment:
+    """Environment that differs from what is declared; every collection's values, which shall stand from then on."""
+    services: dict[str, dict[str, object]] = {}
+    values: dict[str, dict[str, str]] = {}
+    for line in advice:
+        service = facts.stack.service(line.service or "")
+        if service is None or line.value is None:
+            continue
+        kept = values.setdefault(service.name, {})
+        if line.knob in ENV:
+            written = build_server(facts, service, {}).declared(ENV[line.knob])
+            if line.value != (written[1] if written else STOCK.get(line.knob, "0")):
+                environment = services.setdefault(service.name, {}).setdefault("environment", {})
+                assert isinstance(environment, dict)
+                environment[written[0] if written else ENV[line.knob]] = line.value
+                kept[line.knob] = line.value
+        elif line.knob.startswith(_PREFIX) or line.knob in _KEPT:
+            kept[line.knob] = line.value
+    return Fragment(ID, services, {name: dict(sorted(kept.items())) for name, kept in values.items() if kept})
+
+
+def collections_of(values: Mapping[str, str]) -> dict[str, dict[str, str]]:
+    """Collection to knob to value, as the server's API writes it."""
+    found: dict[str, dict[str, str]] = {}
+    for knob, value in values.items():
+        name, _, what = knob.removeprefix(_PREFIX).rpartition(".")
+        if knob.startswith(_PREFIX) and what in TUNED:
+            found.setdefault(name, {})[what] = {"on": "true", "off": "false"}.get(value, value)
+    return found
+
+
+def live_steps(facts: Facts, fragment: Fragment) -> tuple[StepSpec, ...]:
+    """The read-back of the defaults; then for each collection that differs a snapshot and its update."""
+    steps: list[StepSpec] = []
+    for service, values in sorted(fragment.values.items()):
+        defaults = {name: values[name] for name in STOCK if name in values}
+        if defaults:
+            steps.append(_read_back(service, defaults))
+        live = facts.live_value(service, ID)
+        for collection in live.collections if isinstance(live, QdrantFacts) else ():
+            wanted = collections_of(values).get(collection.name, {})
+            steps += _collection_steps(service, collection, wanted, values)
+    return tuple(steps)
+
+
+def _read_back(service: str, defaults: dict[str, str]) -> StepSpec:
+    return StepSpec(
+        id=f"{ID}-defaults:{service}", kind="qdrant-defaults", target=service, params={"expected": defaults},
+        summary=msg("read the defaults of new collections back from {service}", service=service),
+        service=service, optimization=ID,
+    )  # fmt: skip
+
+
+def _collection_steps(
+    service: str, collection: Collection, wanted: dict[str, str], values: Mapping[str, str]
+) -> list[StepSpec]:
+    patch = collection.index.patch(wanted)
+    if not patch:
+        return []
+    target, name = f"{service}/{collection.name}", collection.name
+    update = StepSpec(
+        id=f"{ID}-collection:{service}.{name}", kind="qdrant-collection", target=target,
+        params={"collection": name, "patch": patch, "recall_floor": float(values.get("recall_floor", "0"))},
+        summary=msg("index of {name} in {service}", name=name, service=service), service=service, optimization=ID,
+        undo=Undo.EXACT, stall_s=_STALL_S + (collection.points or 0) * _PER_POINT_S, live=True,
+    )  # fmt: skip
+    if values.get("snapshot") == "off":
+        return [update]
+    return [_snapshot(service, collection), update]
+
+
+def _snapshot(service: str, collection: Collection) -> StepSpec:
+    target, name = f"{service}/{collection.name}", collection.name
+    size = max(collection.vector_bytes or 0, rules.memory_bytes(collection.points or 0, collection.index))
+    return StepSpec(
+        id=f"{ID}-snapshot:{service}.{name}", kind="qdrant-snapshot", target=target,
+        params={"collection": name, "bytes": _rounded(size)},
+        summary=msg("snapshot of {name} in {service}, kept by nftui", name=name, service=service), service=service,
+        optimization=ID, live=True,
+    )  # fmt: skip
+
+
+def _rounded(size: int) -> int:
+    """To powers of two: a plan must not change with each point that an app writes."""
+    return 1 << max(20, size.bit_length())
+
+
+def assertions(fragment: Fragment) -> tuple[Assertion, ...]:
+    """Each collection's values."""
+    return tuple(
+        Assertion(
+            "qdrant-collection", f"{service}.{name}.{what}", value,
+            {"service": service, "collection": name, "name": what},
+        )
+        for service, values in sorted(fragment.values.items())
+        for name, tuned in sorted(collections_of(values).items())
+        for what, value in sorted(tuned.items())
+    )  # fmt: skip

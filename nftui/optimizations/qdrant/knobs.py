@@ -1,0 +1,100 @@
+"""The knobs of the Qdrant optimization: names and bounds are those of Qdrant's API."""
+
+from __future__ import annotations
+
+from nftui.model.knobs import Kind, Knob
+from nftui.model.message import msg
+
+RULES = "AI reference 2.3"
+QUANTIZING = "AI reference 2.4"
+SETTINGS = "qdrant src/settings.rs (AI reference 2.1)"
+QUANTIZATIONS = ("none", "int8", "binary")
+
+INDEX = ("m", "ef_construct", "full_scan_threshold")
+TUNED = (*INDEX, "quantization", "on_disk")
+"""What a collection has: its knobs are collection.NAME.KNOB."""
+
+_WHY = {
+    "m": "Links of each vector in the graph: more find more, and take memory and time to build.",
+    "ef_construct": "Candidates while the graph is built; also those of a search that does not say (hnsw_ef).",
+    "full_scan_threshold": "Segments with fewer KB of vectors are read whole instead of by the graph.",
+    "quantization": "Compressed copies of the vectors: int8 takes a quarter, binary a 32nd of the memory.",
+    "on_disk": "The original vectors stay on the disk and are read from there; the quantized ones stay in memory.",
+}
+_MOST_KB = 10**9
+
+
+def _index(prefix: str, name: str, low: int, high: int, unit: str) -> Knob:
+    return Knob(
+        prefix + name, Kind.INTEGER, msg(prefix + name), msg(_WHY[name]), RULES, unit=unit, minimum=low, maximum=high,
+        dynamic="collection" if prefix else None,
+    )  # fmt: skip
+
+
+def _tuned(prefix: str) -> tuple[Knob, ...]:
+    dynamic = "collection" if prefix else None
+    return (
+        _index(prefix, "m", 4, 128, "links"),
+        _index(prefix, "ef_construct", 4, 4096, "vectors"),
+        _index(prefix, "full_scan_threshold", 10, _MOST_KB, "KB"),
+        Knob(
+            f"{prefix}quantization", Kind.ENUM, msg(f"{prefix}quantization"), msg(_WHY["quantization"]), QUANTIZING,
+            unit="choice", choices=QUANTIZATIONS, dynamic=dynamic,
+        ),
+        Knob(
+            f"{prefix}on_disk", Kind.BOOLEAN, msg(f"{prefix}on_disk"), msg(_WHY["on_disk"]), QUANTIZING, unit="switch",
+            dynamic=dynamic,
+        ),
+    )  # fmt: skip
+
+
+def _part(name: str, label: str, why: str) -> Knob:
+    return Knob(
+        f"tune_{name}", Kind.BOOLEAN, msg(label), msg(why), "design: each part can be switched off",
+        unit="switch", per_service=False, main=False,
+    )  # fmt: skip
+
+
+FLOOR = Knob(
+    "recall_floor", Kind.REAL, msg("recall_floor"),
+    msg("Share of the 10 nearest points that a search must find after the change; below it everything is taken back."),
+    "AI reference 2.8", unit="fraction", minimum=0.0, maximum=1.0,
+)  # fmt: skip
+
+KNOBS: tuple[Knob, ...] = (
+    *_tuned(""),
+    FLOOR,
+    Knob(
+        "snapshot", Kind.BOOLEAN, msg("snapshot"),
+        msg("A snapshot of each collection is kept outside of its volume before it is changed."), "engine.md 5",
+        unit="switch",
+    ),
+    Knob(
+        "search_threads", Kind.INTEGER, msg("search_threads"),
+        msg("Threads that search; Qdrant counts the machine's CPUs, not the container's quota. 0 leaves it to Qdrant."),
+        SETTINGS, unit="threads", minimum=0, maximum=1024, main=False,
+    ),
+    Knob(
+        "optimizer_cpus", Kind.INTEGER, msg("optimizer_cpus"),
+        msg("CPUs that building an index may take from searches. 0 leaves it to Qdrant."),
+        SETTINGS, unit="CPUs", minimum=0, maximum=1024, main=False,
+    ),
+    *_tuned("collection.{name}."),
+    _part("index", "Index", "m, ef_construct and full_scan_threshold of the collections are chosen by nftui."),
+    _part("quantization", "Quantization", "Quantization and the place of the vectors are chosen by nftui."),
+    _part("defaults", "Defaults", "Values for new collections and threads are written to the service's environment."),
+)  # fmt: skip
+BY_NAME = {knob.name: knob for knob in KNOBS}
+
+PART_DAYS = {"tune_index": 0.75, "tune_quantization": 0.75, "tune_defaults": 0.5}
+PART_OF = {**dict.fromkeys(INDEX, "tune_index"), "quantization": "tune_quantization", "on_disk": "tune_quantization"}
+STOCK = {"m": "16", "ef_construct": "100", "full_scan_threshold": "10000"}
+"""Qdrant's own defaults for a new collection (config/config.yaml)."""
+ENV = {
+    "m": "QDRANT__STORAGE__HNSW_INDEX__M",
+    "ef_construct": "QDRANT__STORAGE__HNSW_INDEX__EF_CONSTRUCT",
+    "full_scan_threshold": "QDRANT__STORAGE__HNSW_INDEX__FULL_SCAN_THRESHOLD_KB",
+    "search_threads": "QDRANT__STORAGE__PERFORMANCE__MAX_SEARCH_THREADS",
+    "optimizer_cpus": "QDRANT__STORAGE__PERFORMANCE__OPTIMIZER_CPU_BUDGET",
+}
+"""Names that Qdrant reads; without _KB the third would stop its start (duplicate field, AI reference 2.1)."""

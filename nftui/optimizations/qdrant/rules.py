@@ -1,0 +1,58 @@
+"""What a collection of that size, dimension and distance needs; memory that its parts take. Pure arithmetic."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from nftui.model.ai import Collection
+    from nftui.model.qdrant import IndexConfig, VectorConfig
+
+_GRAPH = (
+    (100_000, ((16, 100), (16, 128), (24, 200))),
+    (1_000_000, ((16, 128), (24, 200), (32, 256))),
+    (1 << 62, ((24, 200), (32, 256), (48, 400))),
+)
+"""Up to so many vectors: (m, ef_construct) for a recall of 0.95, 0.98 and more (AI reference 2.3)."""
+NEAR = 0.75
+"""A graph that was built with this share of the advised candidates is not built again."""
+BINARY_LEAST = 1024
+"""Dimensions below which binary codes find too little: 0.32 of 10 measured at 128 (AI reference 2.3, 2.4)."""
+_FLOAT = 4
+_THRESHOLD_KB = 10_000
+_TRACKER = 40
+"""Bytes that each point takes beside its vectors (AI reference 2.5)."""
+_LINKS = 2 * 4 * 1.1
+"""Bytes per link of m: the lowest level has 2 m of 4 bytes, the others a tenth more."""
+HEADROOM = 1.25
+"""The optimizer holds a copy of a segment while it builds (AI reference 2.5)."""
+
+
+def graph_for(points: int, recall: float) -> tuple[int, int]:
+    """(m, ef_construct) for that many vectors and that recall@10, where apps do not set hnsw_ef."""
+    column = 0 if recall <= 0.95 else 1 if recall <= 0.98 else 2
+    return next(values[column] for most, values in _GRAPH if points <= most)
+
+
+def is_indexed(collection: Collection) -> bool:
+    """Whether a segment of it is large enough for an index: below it every search reads all, and that is right."""
+    size, threshold = collection.vector_bytes or 0, collection.indexing_threshold_kb
+    if threshold == 0:
+        return False
+    return (collection.indexed_vectors or 0) > 0 or size > (threshold or _THRESHOLD_KB) * 1024
+
+
+def memory_bytes(points: int, index: IndexConfig, values: dict[str, str] | None = None) -> int:
+    """Memory of a collection with `values` (knob to text) in the place of what stands."""
+    return points * _TRACKER + sum(_vector_bytes(points, index, vector, values or {}) for vector in index.vectors)
+
+
+def _vector_bytes(points: int, index: IndexConfig, vector: VectorConfig, values: dict[str, str]) -> int:
+    def value(name: str) -> str:
+        return values.get(name) or str(index.value(vector, name)).lower()
+
+    raw = points * vector.size * _FLOAT
+    quantized = {"int8": raw // 4, "binary": raw // 32, "none": 0}.get(value("quantization"), raw // 4)
+    m = value("m")
+    graph = int(points * int(m) * _LINKS) if m.isdigit() else 0
+    return (0 if value("on_disk") == "true" else raw) + quantized + graph

@@ -1,0 +1,116 @@
+"""One Qdrant of the stack, as advice needs it: its collections, its memory, CPUs, disk and declared environment."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from nftui.catalog import data_paths
+from nftui.model.advice import Applicability
+from nftui.model.ai import QdrantFacts
+from nftui.model.host import Medium
+from nftui.model.message import Message, msg
+from nftui.model.stack import Role
+
+if TYPE_CHECKING:
+    from nftui.engine.protocols import Grants
+    from nftui.model.facts import Facts
+    from nftui.model.stack import Service
+
+ID = "qdrant"
+_CLUSTER = "QDRANT__CLUSTER__ENABLED"
+_STORAGE = "QDRANT__STORAGE__STORAGE_PATH"
+_ON = ("true", "1")
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A server that can be tuned. `memory` in bytes, None where nothing bounds it."""
+
+    service: Service
+    live: QdrantFacts | None
+    memory: int | None
+    cpus: int | None
+    """CPUs of its quota where that is less than the machine has, else None: Qdrant counts them itself."""
+    fast_disk: bool
+    """Its storage is known to be on NVMe or SSD."""
+
+    @property
+    def name(self) -> str:
+        """The service's name."""
+        return self.service.name
+
+    def declared(self, variable: str) -> tuple[str, str] | None:
+        """(name as written, value); Qdrant's names are compared without regard to case."""
+        found = self.service.environment.items()
+        return next(((k, v) for k, v in found if k.upper() == variable and v is not None), None)
+
+
+def build_server(facts: Facts, service: Service, grants: Grants) -> Server:
+    """From the facts; the running container's own limits are never an input, for nftui may have written them."""
+    grant = grants.get(service.name)
+    live = facts.live_value(service.name, ID)
+    return Server(
+        service, live if isinstance(live, QdrantFacts) else None, grant.bytes if grant else service.memory_limit_bytes,
+        _quota(facts, service, grant.cpus if grant else None), _medium(facts, service) in (Medium.NVME, Medium.SSD),
+    )  # fmt: skip
+
+
+def _quota(facts: Facts, service: Service, granted: float | None) -> int | None:
+    host = facts.engine.cpus if facts.engine and facts.engine.cpus else facts.host.cpu.logical
+    known = [float(n) for n in (service.cpus, granted) if n]
+    return max(1, math.ceil(min(known))) if known and (not host or min(known) < host) else None
+
+
+def _medium(facts: Facts, service: Service) -> Medium:
+    container = service.running
+    roots = _roots(service)
+    path = next((m.host_path for m in container.mounts if m.target in roots), None) if container else None
+    mount = facts.host.mount_for(path) if path and (facts.engine is None or facts.engine.local) else None
+    return mount.medium if mount else Medium.UNKNOWN
+
+
+def _roots(service: Service) -> tuple[str, ...]:
+    """Where it keeps its collections: as its environment says, else as its image does."""
+    moved = next((v for k, v in service.environment.items() if k.upper() == _STORAGE and v), None)
+    if moved:
+        return (moved.rstrip("/") if moved.startswith("/") else f"/qdrant/{moved.removeprefix('./')}",)
+    return data_paths(service.role, service.image, service.version)
+
+
+def applicability(facts: Facts) -> Applicability:
+    """Active Qdrant servers, split into those that can be tuned and those that are refused."""
+    servers = facts.stack.with_role(Role.QDRANT)
+    if not servers:
+        return Applicability(False, msg("No Qdrant is active in this stack."))
+    refused = {s.name: reason for s in servers if (reason := _refusal(facts, s)) is not None}
+    good = tuple(s.name for s in servers if s.name not in refused)
+    if not good:
+        return Applicability(False, next(iter(refused.values())), (), refused)
+    return Applicability(True, msg("Qdrant servers that can be tuned: {names}.", names=", ".join(good)), good, refused)
+
+
+def _refusal(facts: Facts, service: Service) -> Message | None:
+    environment = {k.upper(): (v or "").lower() for k, v in service.environment.items()}
+    if environment.get(_CLUSTER) in _ON:
+        return msg(
+            "{service} is a node of a cluster: a snapshot holds its own shards only, so it is left alone.",
+            service=service.name,
+        )
+    if service.scale > 1:
+        return msg("{service} runs {count} times without being a cluster.", service=service.name, count=service.scale)
+    if not _has_volume(service):
+        return msg("{service} keeps its collections in the container: recreated, it would lose them.",
+                   service=service.name)  # fmt: skip
+    live = facts.live_value(service.name, ID)
+    version = live.version if isinstance(live, QdrantFacts) else None
+    if version is not None and version.partition(".")[0] != "1":
+        return msg("{service} is Qdrant {version}; versions 1.x are known.", service=service.name, version=version)
+    return None
+
+
+def _has_volume(service: Service) -> bool:
+    roots = _roots(service)
+    found = [m.target.rstrip("/") for m in service.mounts if m.type in ("bind", "volume")]
+    return any(root == target or root.startswith(target + "/") for root in roots for target in found)

@@ -1,0 +1,213 @@
+"""A new index under the data of a Qdrant collection, and the way back.
+
+The way back of a changed index is another change: it keeps what was written meanwhile. The snapshot is for what an
+update cannot bring back, a collection that is gone.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from nftui.clients.http import HttpUnreachable
+from nftui.clients.qdrant import collection_path
+from nftui.model.message import msg
+from nftui.model.plan import StepSpec
+from nftui.model.qdrant import IndexConfig, read_config, same
+from nftui.steps.kind import ApiCalls, Context, Data, Found, StepFailed
+from nftui.steps.qdrant_measure import fingerprints, measure, sample_ids
+from nftui.steps.qdrant_snapshot import LONG_S, collection_of, kept_snapshot
+
+POLL_S = 0.5
+_REPLACED = 10
+"""One of so many sampled points may be gone or new while a collection is worked on."""
+_PATCH_S = 600.0
+"""Qdrant answers a change of its optimizers once the present optimization has ended."""
+
+
+def _info(api: ApiCalls, name: str) -> dict[str, Any]:
+    found = api.json(collection_path(name))["result"]
+    assert isinstance(found, dict)
+    return found
+
+
+def _config(info: dict[str, Any]) -> IndexConfig:
+    return read_config(info["config"])
+
+
+class QdrantCollectionKind:
+    """PATCH of one collection, its optimizer followed to green, recall and latency before and after."""
+
+    name = "qdrant-collection"
+    version = 1
+    reads_files = False
+
+    def read(self, step: StepSpec, ctx: Context) -> Data:
+        """Its configuration, count, sampled vectors and how it searches now. A red one is not touched."""
+        api, name = ctx.api(str(step.service)), collection_of(step)
+        info = _info(api, name)
+        if info["status"] == "red":
+            raise StepFailed(
+                msg("{name} is red: {why}. Repair it first.", name=name, why=_optimizer_error(info))
+            )  # fmt: skip
+        config, present = _config(info), _present(api, name)
+        search = measure(api, name, config, _ids(present), ctx)
+        return {**present, "back": config.way_back(_patch(step)), "search": search}
+
+    def classify(self, step: StepSpec, before: Data, ctx: Context) -> Found:
+        """By the values that the step writes; the server writes all of them or none."""
+        config = _config(_info(ctx.api(str(step.service)), collection_of(step)))
+        if config.holds(_patch(step)):
+            return Found.AFTER
+        return Found.BEFORE if same(config.way_back(_patch(step)), before["back"]) else Found.FOREIGN
+
+    def do(self, step: StepSpec, before: Data, ctx: Context) -> None:
+        """Ask for it; the server answers at once and works behind."""
+        _send(ctx.api(str(step.service)), collection_of(step), _patch(step))
+        ctx.issued(f"index of {collection_of(step)}")
+
+    def verify(self, step: StepSpec, before: Data, ctx: Context) -> Data:
+        """Green, as asked, nothing missing, and found as well as the operator's floor says."""
+        api, name = ctx.api(str(step.service)), collection_of(step)
+        info = follow(step, api, ctx)
+        config = _config(info)
+        if not config.holds(_patch(step)):
+            raise StepFailed(msg("{name} did not take what was asked for.", name=name))
+        _must_be_whole(api, name, before)
+        search = measure(api, name, config, _ids(before), ctx)
+        _must_find(step, before, search)
+        return {"count": _count(api, name), "search": search, "indexed": info.get("indexed_vectors_count")}
+
+    def undo(self, step: StepSpec, before: Data, ctx: Context) -> None:
+        """The former values by another update: later writes stay. A collection that is gone comes from the snapshot."""
+        api, name, back = ctx.api(str(step.service)), collection_of(step), before["back"]
+        assert isinstance(back, dict)
+        restored = _bring_back(step, api, ctx)
+        # Since the run apps may have replaced every point: what counts is that the way back itself loses none.
+        present = before if restored else _present(api, name)
+        if not _config(_info(api, name)).holds(back):
+            _send(api, name, back)
+        info = follow(step, api, ctx)
+        if not _config(info).holds(back):
+            raise StepFailed(msg("{name} did not take its former configuration.", name=name))
+        _must_be_whole(api, name, present)
+
+
+def _patch(step: StepSpec) -> dict[str, object]:
+    patch = step.params["patch"]
+    assert isinstance(patch, dict)
+    return patch
+
+
+def _send(api: ApiCalls, name: str, patch: dict[str, object]) -> None:
+    api.send("PATCH", collection_path(name), patch, timeout_s=_PATCH_S)
+
+
+def _count(api: ApiCalls, name: str) -> int:
+    answer = api.send("POST", collection_path(name, "points/count"), {"exact": True}, timeout_s=60.0)
+    return int(answer["result"]["count"])
+
+
+def _present(api: ApiCalls, name: str) -> Data:
+    """What is there now: how many points, and a sample of them with digests of their vectors."""
+    ids = sample_ids(api, name)
+    return {"count": _count(api, name), "ids": ids, "vectors": fingerprints(api, name, ids)}
+
+
+def _ids(before: Data) -> list[Any]:
+    ids = before["ids"]
+    assert isinstance(ids, list)
+    return ids
+
+
+def _optimizer_error(info: dict[str, Any]) -> str:
+    status = info.get("optimizer_status")
+    return str(status.get("error")) if isinstance(status, dict) else str(status)
+
+
+def follow(step: StepSpec, api: ApiCalls, ctx: Context) -> dict[str, Any]:
+    """Until the collection is green. StepFailed where it turns red, or nothing moved for the step's stall time.
+
+    Grey is work that nobody has begun, after a restart: an update without content begins it (AI reference 2.2).
+    """
+    name, last, deadline = collection_of(step), None, ctx.now() + step.stall_s
+    while True:
+        info = _info(api, name)
+        status, indexed, points = info["status"], info.get("indexed_vectors_count"), info.get("points_count")
+        if status == "red":
+            raise StepFailed(msg("the optimizer of {name} failed: {why}", name=name, why=_optimizer_error(info)))
+        if status == "green":
+            return info
+        if status == "grey":
+            _send(api, name, {"optimizers_config": {}})
+        sign = (status, indexed, info.get("segments_count"), points)
+        if sign != last:
+            last, deadline = sign, ctx.now() + step.stall_s
+        if ctx.now() >= deadline:
+            raise StepFailed(
+                msg(
+                    "The optimizer of {name} made no progress in {seconds} s: {indexed} of {points} vectors indexed, "
+                    "status {status}.",
+                    name=name, seconds=int(step.stall_s), indexed=indexed, points=points, status=status,
+                )
+            )  # fmt: skip
+        ctx.progress(f"indexing {name}, {indexed} of {points}", min(1.0, (indexed or 0) / points) if points else None)
+        ctx.sleep(POLL_S)
+
+
+def _must_be_whole(api: ApiCalls, name: str, before: Data) -> None:
+    """What was sampled is there unchanged, but for what apps may have written in the same minutes.
+
+    What they delete the count tells as well; beyond it one in ten may have been replaced.
+    """
+    known = before["vectors"]
+    assert isinstance(known, dict)
+    now = fingerprints(api, name, _ids(before))
+    missing = len([i for i in known if i not in now])
+    fewer = int(str(before["count"])) - _count(api, name)
+    if missing > max(fewer, 0) + len(known) / _REPLACED:
+        raise StepFailed(
+            msg("{name} lacks {missing} of {count} sampled points, and only {fewer} were deleted.",
+                name=name, missing=missing, count=len(known), fewer=max(fewer, 0))
+        )  # fmt: skip
+    changed = len([i for i, digest in now.items() if known.get(i) != digest])
+    if changed > len(now) / 2:
+        raise StepFailed(
+            msg("{changed} of {count} sampled vectors of {name} differ.", name=name, changed=changed, count=len(now))
+        )
+
+
+def _must_find(step: StepSpec, before: Data, search: dict[str, Any]) -> None:
+    """Recall below the operator's floor takes the run back."""
+    floor, former = float(str(step.params["recall_floor"])), before["search"]
+    assert isinstance(former, dict)
+    for vector, found in sorted(search.items()):
+        if found["recall"] < floor:
+            old = former.get(vector, {}).get("recall")
+            raise StepFailed(
+                msg(
+                    "{name} finds {recall} of the 10 nearest points, below the floor of {floor} (before: {old}; p95 "
+                    "{p95} ms).",
+                    name=collection_of(step) + (f".{vector}" if vector else ""), recall=found["recall"], floor=floor,
+                    old=old, p95=found["p95_ms"],
+                )
+            )  # fmt: skip
+
+
+def _bring_back(step: StepSpec, api: ApiCalls, ctx: Context) -> bool:
+    """A collection that is gone is restored from its snapshot: nothing written later could be lost by it.
+
+    Whether that was so. StepFailed where no snapshot is kept.
+    """
+    name = collection_of(step)
+    try:
+        _info(api, name)
+        return False
+    except HttpUnreachable as error:
+        if error.status != 404:
+            raise
+    kept = kept_snapshot(step, ctx)
+    if kept is None:
+        raise StepFailed(msg("{name} is gone, and no snapshot of it is kept.", name=name))
+    query = f"snapshots/upload?priority=snapshot&wait=true&checksum={kept.checksum}"
+    api.upload(f"{collection_path(name)}/{query}", kept.name, timeout_s=LONG_S)
+    return True

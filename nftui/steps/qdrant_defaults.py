@@ -1,0 +1,66 @@
+"""What new collections of a Qdrant start with, read back: nothing of its API tells, so one is made and removed."""
+
+from __future__ import annotations
+
+from nftui.clients.http import HttpUnreachable
+from nftui.clients.qdrant import collection_path
+from nftui.model.message import msg
+from nftui.model.plan import StepSpec
+from nftui.steps.kind import ApiCalls, Context, Data, Found, StepFailed
+
+SCRATCH = "nftui-defaults-read-back"
+_TIMEOUT_S = 60.0
+
+
+class QdrantDefaultsKind:
+    """Makes an empty collection of one dimension, reads its configuration, removes it."""
+
+    name = "qdrant-defaults"
+    version = 1
+    reads_files = True
+
+    def read(self, step: StepSpec, ctx: Context) -> Data:
+        """Nothing that stays is changed here."""
+        return {}
+
+    def classify(self, step: StepSpec, before: Data, ctx: Context) -> Found:
+        """A reading: always to be done."""
+        return Found.BEFORE
+
+    def do(self, step: StepSpec, before: Data, ctx: Context) -> None:
+        """Nothing: `verify` reads."""
+
+    def verify(self, step: StepSpec, before: Data, ctx: Context) -> Data:
+        """Raises StepFailed naming what did not take."""
+        api, expected = ctx.api(str(step.service)), step.params["expected"]
+        assert isinstance(expected, dict)
+        found = _made(api)
+        wrong = [f"{k}: {v} was asked for, it has {found.get(k)}" for k, v in expected.items() if found.get(k) != v]
+        if wrong:
+            raise StepFailed(
+                msg("New collections of {service} do not start as asked: {list}",
+                    service=step.target, list="; ".join(wrong))
+            )  # fmt: skip
+        return {"defaults": {name: found[name] for name in expected}}
+
+    def undo(self, step: StepSpec, before: Data, ctx: Context) -> None:
+        """Whatever a cut-off reading left goes."""
+        _remove(ctx.api(str(step.service)))
+
+
+def _made(api: ApiCalls) -> dict[str, str]:
+    _remove(api)
+    path = collection_path(SCRATCH)
+    api.send("PUT", path, {"vectors": {"size": 1, "distance": "Dot"}}, timeout_s=_TIMEOUT_S)
+    try:
+        return {k: str(v) for k, v in api.json(path)["result"]["config"]["hnsw_config"].items()}
+    finally:
+        _remove(api)
+
+
+def _remove(api: ApiCalls) -> None:
+    try:
+        api.send("DELETE", collection_path(SCRATCH), timeout_s=_TIMEOUT_S)
+    except HttpUnreachable as error:
+        if error.status != 404:
+            raise

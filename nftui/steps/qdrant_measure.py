@@ -1,0 +1,99 @@
+"""Recall and latency of a Qdrant collection as its apps see it: their search against an exact one (AI reference 2.8).
+
+Stored vectors are the queries; the truth is an exact search on the original vectors. A search whose settings the apps
+leave alone takes the collection's own, and so does this one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from nftui.clients.http import HttpUnreachable
+from nftui.clients.qdrant import collection_path
+from nftui.model.qdrant import IndexConfig, VectorConfig
+from nftui.steps.kind import ApiCalls, Context
+
+LIMIT = 10
+"""The 10 of recall@10."""
+SAMPLE = 100
+_LEAST = 20
+_BUDGET_S = 20.0
+"""Seconds after which no further query is asked, once there are `_LEAST`: exact search reads everything."""
+_TIMEOUT_S = 60.0
+_EXACT = {"exact": True, "quantization": {"ignore": True}}
+
+
+def sample_ids(api: ApiCalls, name: str) -> list[Any]:
+    """Points picked by the server; the first ones where it cannot pick. Raises HttpUnreachable."""
+    try:
+        body = {"query": {"sample": "random"}, "limit": SAMPLE, "with_payload": False}
+        found = api.send("POST", collection_path(name, "points/query"), body, timeout_s=_TIMEOUT_S)["result"]["points"]
+    except HttpUnreachable:
+        body = {"limit": SAMPLE, "with_payload": False}
+        found = api.send("POST", collection_path(name, "points/scroll"), body, timeout_s=_TIMEOUT_S)["result"]["points"]
+    return sorted((p["id"] for p in found), key=str)
+
+
+def fingerprints(api: ApiCalls, name: str, ids: Sequence[Any]) -> dict[str, str]:
+    """Point id to a digest of its vectors; points that are gone are missing."""
+    body = {"ids": list(ids), "with_vector": True, "with_payload": False}
+    found = api.send("POST", collection_path(name, "points"), body, timeout_s=_TIMEOUT_S)["result"]
+    return {
+        str(p["id"]): hashlib.sha256(json.dumps(p["vector"], sort_keys=True).encode()).hexdigest()[:16] for p in found
+    }
+
+
+def measure(api: ApiCalls, name: str, config: IndexConfig, ids: Sequence[Any], ctx: Context) -> dict[str, Any]:
+    """Vector name to {"n", "recall", "p50_ms", "p95_ms"}; vectors with several per point are left out."""
+    return {
+        vector.name: found
+        for vector in config.vectors
+        if not vector.multi and ids and (found := _vector(api, name, vector, ids, ctx))
+    }
+
+
+def _vector(api: ApiCalls, name: str, vector: VectorConfig, ids: Sequence[Any], ctx: Context) -> dict[str, Any]:
+    end, hits, times = ctx.now() + _BUDGET_S, [], []
+    for number, point in enumerate(ids):
+        if number >= _LEAST and ctx.now() > end:
+            break
+        ctx.progress(f"searching {name}, {number} of {len(ids)}", number / len(ids))
+        truth = _search(api, name, vector, point, _EXACT)
+        began = ctx.now()
+        found = _search(api, name, vector, point, None)
+        times.append((ctx.now() - began) * 1000)
+        if truth:
+            hits.append(_hits(truth, found) / len(truth))
+    if not hits:
+        return {}
+    times.sort()
+    return {
+        "n": len(hits), "recall": round(sum(hits) / len(hits), 4),
+        "p50_ms": round(times[len(times) // 2], 3), "p95_ms": round(times[int(len(times) * 0.95)], 3),
+    }  # fmt: skip
+
+
+def _search(
+    api: ApiCalls, name: str, vector: VectorConfig, point: Any, params: Mapping[str, object] | None
+) -> list[dict[str, Any]]:
+    """What lies nearest to a stored point, itself left out; [] where it is gone meanwhile."""
+    body = {"query": point, "limit": LIMIT, "with_payload": False, "with_vector": False}
+    body |= {"using": vector.name} if vector.name else {}
+    body |= {"params": params} if params else {}
+    try:
+        answer = api.send("POST", collection_path(name, "points/query"), body, timeout_s=_TIMEOUT_S)
+    except HttpUnreachable as error:
+        if error.status == 404:
+            return []
+        raise
+    return list(answer["result"]["points"])
+
+
+def _hits(truth: list[dict[str, Any]], found: list[dict[str, Any]]) -> int:
+    """How many of `found` belong to the truth; a score equal to that of its last one does."""
+    wanted, cut = {p["id"] for p in truth}, truth[-1]["score"]
+    near = 1e-6 * max(1.0, abs(cut))
+    return sum(1 for p in found[: len(truth)] if p["id"] in wanted or abs(p["score"] - cut) <= near)

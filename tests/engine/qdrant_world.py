@@ -1,0 +1,170 @@
+"""A Qdrant in memory for the step kinds: its effects are counted, it can die at any of them and fail in every way."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+from nftui.clients.http import HttpUnreachable
+from nftui.model.message import msg
+from nftui.model.plan import Stage, StepSpec
+from nftui.model.qdrant import read_config
+from nftui.steps.kind import Context
+from tests.engine.world import World, new_world
+
+HNSW = {"m": 16, "ef_construct": 100, "full_scan_threshold": 10000}
+WISH = {"m": "24", "quantization": "int8"}
+
+
+def refused(status: int, text: str = "refused") -> HttpUnreachable:
+    error = HttpUnreachable(msg("{text}", text=text))
+    error.status = status
+    return error
+
+
+def new_config() -> dict[str, Any]:
+    return {
+        "params": {"vectors": {"size": 4, "distance": "Dot"}}, "hnsw_config": dict(HNSW), "quantization_config": None,
+    }  # fmt: skip
+
+
+@dataclass
+class FakeQdrant:
+    """One collection `docs` of ten points. `busy` polls it is yellow after a change; recall by `recall_of` its m."""
+
+    world: World
+    collections: dict[str, dict[str, Any]] = field(default_factory=lambda: {"docs": new_config()})
+    points: dict[int, list[float]] = field(default_factory=lambda: {i: [float(i), 1, 2, 3] for i in range(10)})
+    snapshots: dict[str, bytes] = field(default_factory=dict)
+    busy: int = 0
+    status: str | None = None
+    """What is answered for ever, None: green once it is not busy."""
+    found: int = 10
+    """How many of ten an approximate search finds where m is not 16."""
+    inert: bool = False
+    torn: bool = False
+    """Downloads arrive cut off."""
+    asked: list[str] = field(default_factory=list)
+
+    def json(self, path: str) -> Any:
+        return self.send("GET", path)
+
+    def send(self, method: str, path: str, body: Any = None, *, timeout_s: float = 3.0) -> Any:
+        self.asked.append(f"{method} {path}")
+        parts = [unquote(p) for p in path.partition("?")[0].split("/")[2:]]
+        name, rest = parts[0], "/".join(parts[1:])
+        if method == "GET":
+            return {"result": self._info(name)}
+        if rest.startswith("points"):
+            return {"result": getattr(self, "_" + rest.replace("/", "_"))(body)}
+        die = self.world.effect(f"{method} {rest or name}")
+        result = getattr(self, f"_{method.lower()}_{parts[1] if rest else 'collection'}")(name, *parts[2:], body)
+        if die:
+            from tests.engine.world import Killed
+
+            raise Killed(path)
+        return {"result": result}
+
+    def _collection(self, name: str) -> dict[str, Any]:
+        if name not in self.collections:
+            raise refused(404, f"Collection {name} doesn't exist")
+        return self.collections[name]
+
+    def _info(self, name: str) -> dict[str, Any]:
+        config = self._collection(name)
+        status = self.status or ("yellow" if self.busy > 0 else "green")
+        self.busy -= 1
+        return {
+            "status": status, "optimizer_status": {"error": "no space"} if status == "red" else "ok",
+            "indexed_vectors_count": 10, "points_count": len(self.points), "segments_count": 1,
+            "config": copy.deepcopy(config),
+        }  # fmt: skip
+
+    def _patch_collection(self, name: str, body: Any) -> bool:
+        config = self._collection(name)
+        if self.inert:
+            return True
+        config["hnsw_config"] |= body.get("hnsw_config", {})
+        if "quantization_config" in body:
+            asked = body["quantization_config"]
+            config["quantization_config"] = None if asked == "Disabled" else asked
+        self.busy = 3
+        return True
+
+    def _put_collection(self, name: str, body: Any) -> bool:
+        self.collections[name] = new_config()
+        return True
+
+    def _delete_collection(self, name: str, body: Any) -> bool:
+        return self.collections.pop(name, None) is not None
+
+    def _points_count(self, body: Any) -> Any:
+        return {"count": len(self.points)}
+
+    def _points(self, body: Any) -> Any:
+        return [{"id": i, "vector": self.points[i]} for i in body["ids"] if i in self.points]
+
+    def _points_query(self, body: Any) -> Any:
+        exact = (body.get("params") or {}).get("exact")
+        few = "sample" not in (body["query"] if isinstance(body["query"], dict) else {}) and not exact
+        number = self.found if few and self.collections["docs"]["hnsw_config"]["m"] != 16 else 10
+        return {"points": [{"id": i, "score": 1.0 / (i + 1)} for i in list(self.points)[:number]]}
+
+    def _post_snapshots(self, name: str, body: Any) -> Any:
+        content = json.dumps([self._collection(name), self.points]).encode()
+        self.snapshots[f"{name}-{len(self.asked)}"] = content
+        digest = hashlib.sha256(content).hexdigest()
+        return {"name": f"{name}-{len(self.asked)}", "size": len(content), "checksum": digest}
+
+    def _delete_snapshots(self, name: str, file: str, body: Any) -> bool:
+        if file not in self.snapshots:
+            raise refused(404)
+        del self.snapshots[file]
+        return True
+
+    def download(self, path: str, target: str, *, timeout_s: float) -> tuple[int, str]:
+        die = self.world.effect("download")
+        content = self.snapshots[path.rpartition("/")[2]][: -1 if self.torn else None]
+        Path(target).write_bytes(content)
+        if die:
+            from tests.engine.world import Killed
+
+            raise Killed(path)
+        return len(content), hashlib.sha256(content).hexdigest()
+
+    def upload(self, path: str, source: str, *, timeout_s: float) -> None:
+        self.world.effect("upload")
+        config, points = json.loads(Path(source).read_bytes())
+        self.collections[unquote(path.split("/")[2])] = config
+        self.points = {int(i): v for i, v in points.items()}
+
+    def state(self) -> tuple[Any, ...]:
+        """What must be exactly old or exactly new."""
+        return copy.deepcopy(self.collections), dict(self.points)
+
+
+def qdrant_world(base: Path) -> tuple[World, FakeQdrant]:
+    world = new_world(base)
+    return world, FakeQdrant(world)
+
+
+def context(world: World, qdrant: FakeQdrant) -> Context:
+    return world.context(api=lambda service: qdrant, kept=str(world.blobs.root.parent / "kept"))
+
+
+def qdrant_stages(qdrant: FakeQdrant, floor: float = 0.9) -> tuple[Stage, ...]:
+    """A snapshot of `docs`, its update, and the read-back of the defaults."""
+    text, config = msg("step"), read_config(new_config())
+    common = {"service": "q", "optimization": "qdrant"}
+    params = {"collection": "docs", "patch": config.patch(WISH), "recall_floor": floor}
+    steps = (
+        StepSpec("defaults", "qdrant-defaults", "q", {"expected": {"m": "16"}}, text, **common),  # type: ignore[arg-type]
+        StepSpec("snapshot", "qdrant-snapshot", "q/docs", {"collection": "docs", "bytes": 1}, text, **common),  # type: ignore[arg-type]
+        StepSpec("collection", "qdrant-collection", "q/docs", params, text, stall_s=30, **common),  # type: ignore[arg-type]
+    )
+    return (Stage("settings", steps, ("q",)),)

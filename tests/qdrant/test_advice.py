@@ -1,0 +1,267 @@
+"""Advice by collection, what is written for it, and what is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nftui.model.advice import Advice, Grant
+from nftui.model.ai import Collection, QdrantFacts
+from nftui.model.choices import Choices, Selection
+from nftui.model.errors import UsageError
+from nftui.model.facts import Facts, Live
+from nftui.model.host import Host, Medium, Mount
+from nftui.model.qdrant import read_config, same
+from nftui.model.stack import Container, MountSpec
+from nftui.model.units import GIB, MIB
+from nftui.optimizations.qdrant import OPTIMIZATION, rules
+from nftui.optimizations.qdrant.server import ID
+from nftui.presets import build_choices, parse_set
+from tests.checks.build import read
+
+STACK = """
+services:
+  vectors:
+    image: qdrant/qdrant:v1.15.0
+    environment: {env}
+    volumes: ["data:/qdrant/storage"]
+{more}
+volumes: {{data: {{}}}}
+"""
+
+
+def facts(tmp_path: Path, *collections: Collection, env: str = "{}", more: str = "", medium: Medium | None = None,
+          version: str | None = "1.15.0") -> Facts:  # fmt: skip
+    found = read(tmp_path, STACK.format(env=env, more=more))
+    service = found.stack.service("vectors")
+    assert service is not None
+    mount = MountSpec("volume", "data", "/qdrant/storage", host_path="/fast/data")
+    running = Container("c", "c", "vectors", 1, "running", None, "i", "i", mounts=(mount,))
+    stack = replace(found.stack, services=(replace(service, containers=(running,)),))
+    live = {("vectors", ID): Live(ID, "vectors", QdrantFacts(version, collections))} if version else {}
+    mounts = (Mount("/fast", "ext4", GIB, GIB, "sda", medium),) if medium else ()
+    return replace(found, stack=stack, live=live, host=replace(Host(), mounts=mounts))
+
+
+def collection(points: int, size: int = 384, name: str = "docs", config: dict[str, Any] | None = None) -> Collection:
+    index = {
+        "params": {"vectors": {"size": size, "distance": "Cosine"}},
+        "hnsw_config": {"m": 16, "ef_construct": 100, "full_scan_threshold": 10000}, **(config or {}),
+    }  # fmt: skip
+    indexed = points if points * size * 4 > 10_000 * 1024 else 0
+    return Collection(name, "green", points, indexed, 2, size, 16, 100, 10_000, index=read_config(index))
+
+
+def choices(*sets: str) -> Choices:
+    return build_choices({ID: OPTIMIZATION}, sets=sets)[0].select(ID, Selection.ON)
+
+
+def advice(found: Facts, *sets: str, grant: int = 16 * GIB) -> dict[str, Advice]:
+    lines = OPTIMIZATION.advise(found, choices(*sets), {"vectors": Grant("vectors", grant)})
+    return {line.knob: line for line in lines}
+
+
+def patches(found: Facts, lines: Iterable[Advice]) -> dict[str, Any]:
+    fragment = OPTIMIZATION.fragment(found, tuple(lines))
+    steps = OPTIMIZATION.steps(found, fragment)
+    return {s.id: s.params.get("patch") for s in steps}
+
+
+@pytest.mark.parametrize(
+    ("points", "floor", "m", "ef"),
+    [(50_000, "0.95", "16", "100"), (50_000, "0.98", "16", "128"), (50_000, "0.99", "24", "200"),
+     (500_000, "0.95", "16", "128"), (500_000, "0.98", "24", "200"), (5_000_000, "0.95", "24", "200")],
+)  # fmt: skip
+def test_a_graph_grows_with_size_and_recall(tmp_path: Path, points: int, floor: str, m: str, ef: str) -> None:
+    found = facts(tmp_path, collection(points))
+    lines = advice(found, f"qdrant.recall_floor={floor}", grant=1024 * GIB)
+    graph = (lines["collection.docs.m"].value, lines["collection.docs.ef_construct"].value)
+    # What was built with nearly as many candidates is not built again.
+    assert graph == (m, "100" if int(ef) * rules.NEAR <= 100 else ef)
+
+
+def test_a_small_collection_is_left_alone_whatever_holds_for_all(tmp_path: Path) -> None:
+    found = facts(tmp_path, collection(500))
+    lines = advice(found, "qdrant.m=32", "qdrant.quantization=int8")
+    assert lines["collection.docs.m"].value == "16" and lines["collection.docs.quantization"].value == "none"
+    assert "below the indexing threshold" in str(lines["collection.docs.m"].why)
+    assert lines["m"].value == "32"
+    steps = patches(found, lines.values())
+    assert list(steps) == ["qdrant-defaults:vectors"]
+
+
+def test_a_value_for_all_reaches_what_is_indexed_and_one_of_its_own_wins(tmp_path: Path) -> None:
+    found = facts(tmp_path, collection(50_000), collection(50_000, name="a.b"))
+    lines = advice(found, "qdrant.m=32", "qdrant.collection.a.b.m=8", "qdrant.quantization=int8")
+    assert lines["collection.docs.m"].value == "32" and lines["collection.a.b.m"].value == "8"
+    steps = patches(found, lines.values())
+    assert list(steps) == ["qdrant-defaults:vectors", "qdrant-snapshot:vectors.docs", "qdrant-collection:vectors.docs",
+                           "qdrant-snapshot:vectors.a.b", "qdrant-collection:vectors.a.b"]  # fmt: skip
+    int8 = {"scalar": {"type": "int8", "quantile": 0.99, "always_ram": True}}
+    assert steps["qdrant-collection:vectors.docs"] == {"hnsw_config": {"m": 32}, "quantization_config": int8}
+    assert any("about" in str(n) for n in lines["collection.docs.quantization"].notes)
+
+
+def test_short_memory_moves_originals_to_a_fast_disk_and_only_there(tmp_path: Path) -> None:
+    big = collection(1_000_000, 768)
+    kept = {"collection.docs.quantization": "none", "collection.docs.on_disk": "off"}
+    moved = {"collection.docs.quantization": "int8", "collection.docs.on_disk": "on"}
+    for medium, grant, expected in [
+        (Medium.NVME, 2 * GIB, moved), (Medium.SSD, 2 * GIB, moved), (Medium.HDD, 2 * GIB, kept), (None, 2 * GIB, kept),
+        (Medium.NVME, 64 * GIB, kept),
+    ]:  # fmt: skip
+        lines = advice(facts(tmp_path, big, medium=medium), grant=grant)
+        assert {k: lines[k].value for k in kept} == expected, (medium, grant)
+
+
+def test_what_was_applied_is_kept_at_the_next_plan(tmp_path: Path) -> None:
+    """A value that nftui wrote is no input to its own advice: moved originals do not move back as the memory fits."""
+    config = {
+        "params": {"vectors": {"size": 768, "distance": "Cosine", "on_disk": True}},
+        "quantization_config": {"scalar": {"type": "int8", "quantile": 0.99, "always_ram": True}},
+    }
+    found = facts(tmp_path, collection(1_000_000, 768, config=config), medium=Medium.NVME)
+    lines = advice(found, grant=3 * GIB)
+    assert (lines["collection.docs.quantization"].value, lines["collection.docs.on_disk"].value) == ("int8", "on")
+    assert "qdrant-snapshot:vectors.docs" not in patches(
+        found, advice(found, "qdrant.collection.docs.m=16", "qdrant.collection.docs.ef_construct=100").values()
+    )
+
+
+def test_binary_needs_many_dimensions(tmp_path: Path) -> None:
+    short, long = collection(50_000, 384), collection(50_000, 1536, name="long")
+    with pytest.raises(UsageError, match="384 dimensions"):
+        advice(facts(tmp_path, short), "qdrant.collection.docs.quantization=binary")
+    lines = advice(facts(tmp_path, short, long), "qdrant.quantization=binary")
+    assert lines["collection.docs.quantization"].value == "none"
+    assert lines["collection.long.quantization"].value == "binary"
+
+
+def test_parts_that_are_off_cost_no_days_and_change_nothing(tmp_path: Path) -> None:
+    found = facts(tmp_path, collection(5_000_000), medium=Medium.NVME)
+    whole = advice(found, grant=GIB)
+    assert OPTIMIZATION.effort(found, tuple(whole.values())).high == 2.0
+    sets = [f"qdrant.tune_{part}=off" for part in ("index", "quantization", "defaults")]
+    lines = advice(found, *sets, grant=GIB)
+    assert OPTIMIZATION.effort(found, tuple(lines.values())).high == 0
+    assert not patches(found, lines.values()) and not OPTIMIZATION.fragment(found, tuple(lines.values())).services
+
+
+def test_defaults_are_written_by_the_names_that_qdrant_reads(tmp_path: Path) -> None:
+    more = "    cpus: 2"
+    found = facts(tmp_path, env="{qdrant__storage__hnsw_index__m: '32'}", more=more)
+    found = replace(found, host=replace(found.host, cpu=replace(found.host.cpu, logical=16)))
+    lines = advice(found, "qdrant.full_scan_threshold=5000")
+    environment = OPTIMIZATION.fragment(found, tuple(lines.values())).services["vectors"]["environment"]
+    assert environment == {
+        "QDRANT__STORAGE__HNSW_INDEX__EF_CONSTRUCT": "128",
+        "QDRANT__STORAGE__HNSW_INDEX__FULL_SCAN_THRESHOLD_KB": "5000",
+        "QDRANT__STORAGE__PERFORMANCE__MAX_SEARCH_THREADS": "2",
+        "QDRANT__STORAGE__PERFORMANCE__OPTIMIZER_CPU_BUDGET": "1",
+    }
+    assert lines["m"].kept and lines["m"].value == "32"
+    chosen = advice(found, "qdrant.m=24")
+    # Names are compared without regard to case: a second spelling would leave open which of them counts.
+    written = OPTIMIZATION.fragment(found, tuple(chosen.values())).services["vectors"]["environment"]
+    assert isinstance(written, dict) and written["qdrant__storage__hnsw_index__m"] == "24"
+
+
+@pytest.mark.parametrize(
+    ("env", "more", "version", "why"),
+    [("{QDRANT__CLUSTER__ENABLED: 'true'}", "", "1.15.0", "node of a cluster"),
+     ("{QDRANT__STORAGE__STORAGE_PATH: /elsewhere}", "", "1.15.0", "would lose them"),
+     ("{}", "", "2.0.0", "versions 1.x are known")],
+)  # fmt: skip
+def test_what_must_not_be_touched_is_refused(tmp_path: Path, env: str, more: str, version: str, why: str) -> None:
+    found = OPTIMIZATION.applies(facts(tmp_path, env=env, more=more, version=version))
+    assert not found.applicable and why in str(found.reason)
+
+
+def test_the_mission_preset_says_why_it_is_wrong_for_a_collection(tmp_path: Path) -> None:
+    from nftui.optimizations.registry import load_registry
+
+    found = facts(tmp_path, collection(500, name="few"), collection(50_000))
+    wanted, _ = build_choices(load_registry(), preset="mission")
+    lines = {a.knob: a for a in OPTIMIZATION.advise(found, wanted, {"vectors": Grant("vectors", GIB)})}
+    assert [lines[f"collection.docs.{k}"].value for k in ("m", "ef_construct", "quantization")] == ["16", "200", "int8"]
+    assert lines["collection.few.ef_construct"].value == "100"
+    assert lines["ef_construct"].value == "200" and lines["full_scan_threshold"].value == "10000"
+
+
+def test_knobs_of_collections_are_found_by_name() -> None:
+    registry = {ID: OPTIMIZATION}
+    assert parse_set(registry, "qdrant.collection.a.b.m=8") == (ID, None, "collection.a.b.m", "8")
+    assert parse_set(registry, "qdrant@vectors.collection.docs.quantization=int8")[1] == "vectors"
+    with pytest.raises(UsageError, match="out of bounds"):
+        parse_set(registry, "qdrant.collection.docs.m=1000")
+
+
+def test_memory_of_a_collection() -> None:
+    """1M x 768: 2.9 GiB of vectors, 134 MiB of graph at m 16, a quarter of the vectors as int8 (AI reference 2.5)."""
+    index = collection(1_000_000, 768).index
+    plain = rules.memory_bytes(1_000_000, index)
+    assert plain == 1_000_000 * (768 * 4 + 40) + int(1_000_000 * 16 * 8.8)
+    moved = rules.memory_bytes(1_000_000, index, {"quantization": "int8", "on_disk": "true"})
+    assert 0.25 * plain < moved < 0.32 * plain and moved > 900 * MIB
+
+
+HNSW = st.dictionaries(
+    st.sampled_from(["m", "ef_construct", "full_scan_threshold"]), st.integers(10, 500), max_size=3
+)  # fmt: skip
+QUANTIZED = st.sampled_from([None, {"scalar": {"type": "int8"}}, {"binary": {"always_ram": True}}])
+VECTORS = st.dictionaries(
+    st.sampled_from(["text", "image", "title"]),
+    st.fixed_dictionaries(
+        {"size": st.just(8), "distance": st.just("Dot"), "hnsw_config": HNSW, "quantization_config": QUANTIZED,
+         "on_disk": st.booleans()}
+    ), min_size=1,
+)  # fmt: skip
+WISHES = st.dictionaries(
+    st.sampled_from(["m", "ef_construct"]), st.integers(4, 600).map(str), max_size=2
+).flatmap(
+    lambda hnsw: st.fixed_dictionaries(
+        {}, optional={"quantization": st.sampled_from(["none", "int8", "binary"]),
+                      "on_disk": st.sampled_from(["true", "false"])}
+    ).map(lambda more: {**hnsw, **more})
+)  # fmt: skip
+
+
+def patched(config: dict[str, Any], patch: dict[str, Any]) -> dict[str, Any]:
+    """As the server does it."""
+
+    def merged(part: dict[str, Any], diff: dict[str, Any]) -> dict[str, Any]:
+        found = {**part, **{k: v for k, v in diff.items() if k == "on_disk"}}
+        if "hnsw_config" in diff:
+            found["hnsw_config"] = {**(part.get("hnsw_config") or {}), **diff["hnsw_config"]}
+        if "quantization_config" in diff:
+            asked = diff["quantization_config"]
+            found["quantization_config"] = None if asked == "Disabled" else asked
+        return found
+
+    vectors = config["params"]["vectors"]
+    diffs = patch.get("vectors", {})
+    after = {name: merged(v, diffs.get(name, {})) for name, v in vectors.items()}
+    return {**merged(config, patch), "params": {"vectors": after}}
+
+
+@given(st.fixed_dictionaries({"m": st.integers(4, 64), "ef_construct": st.integers(4, 500),
+                              "full_scan_threshold": st.integers(10, 99)}), QUANTIZED, VECTORS, WISHES)  # fmt: skip
+def test_a_change_takes_for_every_vector_and_its_way_back_is_exact(
+    hnsw: dict[str, int], quantization: Any, vectors: dict[str, Any], wanted: dict[str, str]
+) -> None:
+    config = {"params": {"vectors": vectors}, "hnsw_config": hnsw, "quantization_config": quantization}
+    before = read_config(config)
+    patch = before.patch(wanted)
+    after = read_config(patched(config, patch))
+    for name, text in wanted.items():
+        assert {str(after.value(v, name)).lower() for v in after.vectors} == {text}, name
+    assert after.holds(patch) and not after.patch(wanted)
+    back = before.way_back(patch)
+    assert read_config(patched(patched(config, patch), back)) == before
+    assert before.holds(back) and (not patch or same(before.way_back(patch), back))

@@ -1,0 +1,293 @@
+"""The test server itself, and nftui's client and step kinds against its real index, without an engine."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import socket
+import ssl
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from qdrant_client import models
+from qdrant_client.http.exceptions import UnexpectedResponse
+
+from nftui.clients.http import HttpUnreachable
+from nftui.clients.qdrant import connect_qdrant
+from nftui.model.ai import QdrantFacts
+from nftui.model.errors import NftuiError
+from nftui.model.message import msg
+from nftui.model.plan import StepSpec
+from nftui.model.qdrant import read_config
+from nftui.model.stack import Container, Role, Service
+from nftui.probes.qdrant import probe_qdrant
+from nftui.steps import load_kinds
+from nftui.steps.kind import Context
+from tests.engine.world import new_world
+from tests.qdrant.server import KEY, Server, process, vectors
+
+pytestmark = pytest.mark.timeout(200)
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Server]:
+    with process(tmp_path, free_port()) as found:
+        yield found
+
+
+def service(server: Server, key: str = KEY) -> Service:
+    environment = {"QDRANT__SERVICE__HTTP_PORT": server.url.rpartition(":")[2]}
+    environment |= {"qdrant__service__api_key": key} if key else {}
+    container = Container("c", "c", "q", 1, "running", None, "i", "i", network_mode="host", environment=environment)
+    return Service("q", Role.QDRANT, containers=(container,))
+
+
+def context(server: Server, tmp_path: Path) -> Context:
+    place = tmp_path / "world"
+    place.mkdir(exist_ok=True)
+    world = new_world(place)
+    return world.context(
+        api=lambda name: connect_qdrant(service(server)), kept=str(place / "kept"), sleep=time.sleep, now=time.monotonic
+    )
+
+
+def update(server: Server, name: str, floor: float = 0.0, **wanted: str) -> StepSpec:
+    live = probe_qdrant(service(server), None).value
+    assert isinstance(live, QdrantFacts)
+    index = next(c for c in live.collections if c.name == name).index
+    params = {"collection": name, "patch": index.patch(wanted), "recall_floor": floor}
+    return StepSpec("s", "qdrant-collection", f"q/{name}", params, msg("step"), "q", stall_s=60)
+
+
+def test_facts_tell_every_vectors_own_values(server: Server) -> None:
+    server.client.create_collection(
+        "multi",
+        {
+            "text": models.VectorParams(size=8, distance=models.Distance.COSINE, on_disk=True),
+            "image": models.VectorParams(
+                size=16, distance=models.Distance.DOT, hnsw_config=models.HnswConfigDiff(m=32)
+            ),
+        },
+    )  # fmt: skip
+    live = probe_qdrant(service(server), None)
+    assert isinstance(live.value, QdrantFacts) and not live.value.open and live.value.version == "1.19.0"
+    index = live.value.collections[0].index
+    assert [(v.name, v.size, v.distance, v.on_disk) for v in index.vectors] == [
+        ("image", 16, "Dot", False), ("text", 8, "Cosine", True),
+    ]  # fmt: skip
+    assert [index.value(v, "m") for v in index.vectors] == [32, 16] and index.effective("m") is None
+    assert index.effective("ef_construct") == "100" and index.effective("quantization") == "none"
+
+
+@pytest.mark.parametrize("key", ["", "not-the-key"])
+def test_a_wrong_key_is_a_clear_line(server: Server, key: str) -> None:
+    live = probe_qdrant(service(server, key), None)
+    assert live.value is None and "status 401 (the key is missing or wrong)" in str(live.error)
+    assert "not-the-key" not in str(live.error)
+
+
+def test_a_key_that_may_only_read_is_told_when_something_is_to_be_written(tmp_path: Path) -> None:
+    port = free_port()
+    with process(tmp_path, port, QDRANT__SERVICE__READ_ONLY_API_KEY="fake-reading-key") as server:
+        server.fill("docs", vectors(20, 8))
+        reading = connect_qdrant(service(server, "fake-reading-key"))
+        assert reading.json("/collections")["result"]["collections"] == [{"name": "docs"}]
+        with pytest.raises(HttpUnreachable, match=r"status 40[13] "):
+            reading.send("PATCH", "/collections/docs", {"hnsw_config": {"m": 8}})
+
+
+def certificate(directory: Path) -> ssl.SSLContext:
+    """For a name that is not the container's address, signed by itself."""
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "key.pem", "-out", "cert.pem",
+               "-days", "2", "-subj", "/CN=vectors.example"]  # fmt: skip
+    subprocess.run(command, cwd=directory, check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(directory / "cert.pem", directory / "key.pem")
+    return context
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="needs openssl")
+def test_tls_is_spoken_where_the_service_says_so(tmp_path: Path) -> None:
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            body = json.dumps({"result": {"collections": []}, "version": "1.15.0"}).encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: Any) -> None:
+            """Silent."""
+
+    http = HTTPServer(("127.0.0.1", 0), Handler)
+    http.socket = certificate(tmp_path).wrap_socket(http.socket, server_side=True)
+    thread = threading.Thread(target=http.serve_forever, daemon=True)
+    thread.start()
+    try:
+        found = service(Server(f"x:{http.server_port}"))
+        plain = probe_qdrant(found, None)
+        container = replace(
+            found.containers[0],
+            environment={**found.containers[0].environment, "QDRANT__SERVICE__ENABLE_TLS": "true"},
+        )
+        live = probe_qdrant(replace(found, containers=(container,)), None)
+    finally:
+        http.shutdown()
+        http.server_close()
+        thread.join()
+    assert plain.value is None
+    assert isinstance(live.value, QdrantFacts)
+
+
+def test_an_index_of_named_vectors_is_changed_where_its_values_stand_and_comes_back(
+    server: Server, tmp_path: Path
+) -> None:
+    client = server.client
+    client.create_collection(
+        "multi",
+        {
+            "text": models.VectorParams(size=16, distance=models.Distance.COSINE),
+            "image": models.VectorParams(size=8, distance=models.Distance.DOT, hnsw_config=models.HnswConfigDiff(m=32)),
+        },
+        optimizers_config=models.OptimizersConfigDiff(indexing_threshold=10),
+    )
+    points = [
+        models.PointStruct(id=i, vector={"text": t.tolist(), "image": g.tolist()}, payload={"n": i})
+        for i, (t, g) in enumerate(zip(vectors(300, 16), vectors(300, 8), strict=True))
+    ]
+    client.upsert("multi", points)
+    server.wait_green("multi")
+    old, config = server.picture("multi"), read_config(server.info("multi").config.model_dump(mode="json"))
+    step, ctx = update(server, "multi", m="8", ef_construct="64", quantization="int8"), context(server, tmp_path)
+    kind = load_kinds().of(step)
+    before = kind.read(step, ctx)
+    kind.do(step, before, ctx)
+    told: Any = kind.verify(step, before, ctx)
+    now = read_config(server.info("multi").config.model_dump(mode="json"))
+    assert {str(now.value(v, "m")) for v in now.vectors} == {"8"} and now.effective("quantization") == "int8"
+    assert set(told["search"]) == {"text", "image"} and told["search"]["text"]["n"] == 100
+    kind.undo(step, before, ctx)
+    assert read_config(server.info("multi").config.model_dump(mode="json")) == config
+    assert server.picture("multi")[1:] == old[1:]
+
+
+def test_a_recall_below_the_floor_is_found_out(server: Server, tmp_path: Path) -> None:
+    """Four links and four candidates, on 3000 vectors without clusters: the graph does find less."""
+    server.fill("docs", vectors(3000, 48, spread=3.0))
+    step, ctx = update(server, "docs", floor=0.97, m="4", ef_construct="4"), context(server, tmp_path)
+    kind = load_kinds().of(step)
+    before: Any = kind.read(step, ctx)
+    assert before["search"][""]["recall"] > 0.9
+    kind.do(step, before, ctx)
+    with pytest.raises(NftuiError, match=r"below the floor of 0\.97"):
+        kind.verify(step, before, ctx)
+    kind.undo(step, before, ctx)
+    assert server.hnsw("docs") == (16, 100) and server.recall("docs") > 0.9
+
+
+def test_a_collection_that_is_gone_comes_back_from_its_snapshot(server: Server, tmp_path: Path) -> None:
+    server.fill("docs", vectors(300, 16))
+    old, ctx = server.picture("docs"), context(server, tmp_path)
+    kept = StepSpec("k", "qdrant-snapshot", "q/docs", {"collection": "docs", "bytes": 1}, msg("step"), "q")
+    kind = load_kinds().of(kept)
+    place = kind.read(kept, ctx)
+    kind.do(kept, place, ctx)
+    assert kind.verify(kept, place, ctx)["size"] and not server.client.list_snapshots("docs")
+    assert Path(str(place["path"])).stat().st_mode & 0o077 == 0
+    step = update(server, "docs", m="24")
+    collection = load_kinds().of(step)
+    before = collection.read(step, ctx)
+    collection.do(step, before, ctx)
+    collection.verify(step, before, ctx)
+    server.client.delete_collection("docs")
+    collection.undo(step, before, ctx)
+    assert server.picture("docs") == old
+    kind.undo(kept, place, ctx)
+    assert not Path(str(place["path"])).exists() and not ctx.artefacts.list()
+
+
+# -- the test server ---------------------------------------------------------------------------------------------
+def test_requests_and_answers_are_those_of_the_client(server: Server) -> None:
+    """Every answer goes through qdrant-client's models; what the server does not know it refuses."""
+    server.fill("docs", vectors(50, 8))
+    client = server.client
+    assert client.collection_exists("docs") and client.count("docs").count == 50
+    client.update_collection_aliases(
+        [models.CreateAliasOperation(create_alias=models.CreateAlias(collection_name="docs", alias_name="all"))]
+    )
+    assert client.get_aliases().aliases[0].alias_name == "all" and client.count("all").count == 50
+    assert len(client.query_points("docs", query=3, limit=5).points) == 5
+    made = client.create_snapshot("docs")
+    assert made is not None and [s.name for s in client.list_snapshots("docs")] == [made.name]
+    client.delete_snapshot("docs", made.name)
+    client.delete("docs", models.PointIdsList(points=[1, 2]))
+    assert client.count("docs").count == 48
+    with pytest.raises(UnexpectedResponse, match="404"):
+        client.get_collection("absent")
+    api = connect_qdrant(service(server))
+    for method, path, body in [
+        ("PATCH", "/collections/docs", {"hnsw": {"m": 8}}),
+        ("PATCH", "/collections/docs", {"hnsw_config": {"m": 8, "efconstruct": 8}}),
+        ("PATCH", "/collections/docs", {"vectors": {"absent": {"hnsw_config": {"m": 8}}}}),
+        ("PATCH", "/collections/docs", {"hnsw_config": {"ef_construct": 2}}),
+        ("POST", "/collections/docs/points/query", {"query": 1, "top": 3}),
+        ("POST", "/collections/docs/points/search", {"vector": [1.0] * 8, "limit": 3}),
+        ("GET", "/absent", None),
+    ]:  # fmt: skip
+        with pytest.raises(HttpUnreachable) as caught:
+            api.send(method, path, body)
+        assert caught.value.status in (400, 404, 422), (method, path)
+    assert server.hnsw("docs") == (16, 100)
+
+
+KNOWN = [
+    ("HNSW", models.HnswConfigDiff), ("OPTIMIZERS", models.OptimizersConfigDiff), ("VECTOR", models.VectorParams),
+    ("VECTOR_DIFF", models.VectorParamsDiff), ("CREATE", models.CreateCollection), ("UPDATE", models.UpdateCollection),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "model"), KNOWN)
+def test_every_field_that_the_server_takes_is_one_of_the_clients(name: str, model: Any) -> None:
+    import ast
+
+    program = (Path(__file__).parents[1] / "stack" / "images" / "qdrant" / "collection.py").read_text()
+    values = {
+        node.targets[0].id: ast.literal_eval(node.value)
+        for node in ast.parse(program).body
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name) and node.targets[0].id.isupper()
+    }
+    assert set(values[name]) <= set(model.model_fields)
+
+
+def test_a_name_without_kb_stops_its_start_as_it_stops_qdrants(tmp_path: Path) -> None:
+    name = "QDRANT__STORAGE__HNSW_INDEX__FULL_SCAN_THRESHOLD"
+    with (
+        pytest.raises(AssertionError, match="duplicate field `full_scan_threshold_kb`"),
+        process(tmp_path, free_port(), **{name: "5000"}),
+    ):
+        pass
+    with process(tmp_path, free_port(), **{f"{name}_KB": "5000", "QDRANT__STORAGE__HNSW__M": "64"}) as server:
+        server.fill("docs", vectors(5, 4), hnsw_config=None)
+        assert server.info("docs").config.hnsw_config.full_scan_threshold == 5000 and server.hnsw("docs") == (16, 100)
+
+
+def test_data_outlives_a_restart(tmp_path: Path) -> None:
+    port = free_port()
+    with process(tmp_path, port) as server:
+        server.fill("docs", vectors(100, 8))
+        old = server.picture("docs")
+    with process(tmp_path, port) as server:
+        assert server.picture("docs") == old
