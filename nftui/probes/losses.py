@@ -23,8 +23,10 @@ _PASSING_NAMES = re.compile(
     r"/(__pycache__|\.cache|\.npm|\.[a-z_]*_history|\.lesshst)(/|$)|\.pyc$|\.pid$|/sbin/docker-init$"
 )
 """Caches and histories; and the place that the engine makes in a container with `init: true` [X]."""
-_MODIFIED = 0
-"""Kind of a change in the engine's answer: 0 modified, 1 added, 2 deleted (Engine API, ContainerChanges)."""
+_MODIFIED, _ADDED = 0, 1
+"""Kinds of a change in the engine's answer: 0 modified, 1 added, 2 deleted (Engine API, ContainerChanges)."""
+ASKED = 50
+"""Of so many added paths it is asked whether they are directories; more are named as they are."""
 
 
 def losses(service: Service, engine: EnginePort) -> tuple[Message, ...]:
@@ -61,7 +63,18 @@ def changed_paths(container: Container, engine: EnginePort) -> list[str]:
     parents = {parent for place in mounted for parent in _parents(place)}
     parents |= {parent for path in changes for parent in _parents(path) if changes.get(parent) == _MODIFIED}
     passing = (*PASSING, *mounted)
-    return sorted(p for p in changes if p not in parents and not _beneath(p, passing) and not _PASSING_NAMES.search(p))
+    kept = [p for p in changes if p not in parents and not _beneath(p, passing) and not _PASSING_NAMES.search(p)]
+    empty = _directories([p for p in kept if changes[p] == _ADDED], container, engine)
+    return sorted(p for p in kept if p not in empty)
+
+
+def _directories(added: list[str], container: Container, engine: EnginePort) -> set[str]:
+    """Of what was added, the directories: what lies in them is named by itself, and an empty one is no loss."""
+    full = {parent for path in added for parent in _parents(path)} & set(added)
+    leaves = [path for path in added if path not in full]
+    if len(leaves) > ASKED:
+        return full
+    return full | {path for path in leaves if engine.is_directory(container.id, path)}
 
 
 def _parents(path: str) -> Iterable[str]:

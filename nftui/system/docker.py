@@ -7,6 +7,7 @@ Reading goes over http.client: importing the docker SDK costs 90 ms here against
 
 from __future__ import annotations
 
+import base64
 import json
 import shutil
 import threading
@@ -32,6 +33,7 @@ Json = dict[str, Any]
 TIMEOUT_S = 15.0
 """Seconds for one question; an engine under heavy load answers `info` within a few."""
 _PODMAN_SOCKETS = ("/run/podman/podman.sock",)
+_GO_MODE_DIR = 1 << 31
 
 
 class EngineError(NftuiError):
@@ -70,6 +72,10 @@ class EnginePort(Protocol):
 
     def stats(self, container: str) -> Json:
         """One sample of a container's use, without waiting for a second one."""
+        ...
+
+    def is_directory(self, container: str, path: str) -> bool:
+        """Whether `path` in the container is a directory; a link is none."""
         ...
 
     def get(self, path: str, query: Mapping[str, str] | None = None, timeout: float = TIMEOUT_S) -> object:
@@ -118,6 +124,17 @@ class DockerEngine:
         """See EnginePort."""
         query = {"stream": "false", "one-shot": "true"}
         return cast("Json", self.get(f"/containers/{quote(container, safe='')}/stats", query))
+
+    def is_directory(self, container: str, path: str) -> bool:
+        """See EnginePort; the mode is Go's, with its top bit for a directory (Engine API, ContainerArchiveInfo)."""
+        target = f"/containers/{quote(container, safe='')}/archive?{urlencode({'path': path})}"
+        try:
+            api = self.sdk().api
+            response = api.head(f"{api.base_url}{target}", timeout=TIMEOUT_S)
+            told = json.loads(base64.b64decode(response.headers.get("X-Docker-Container-Path-Stat", "")) or b"{}")
+        except Exception as error:
+            raise unreachable(self.endpoint, error) from error
+        return bool(int(told.get("mode", 0)) & _GO_MODE_DIR)
 
     def get(self, path: str, query: Mapping[str, str] | None = None, timeout: float = TIMEOUT_S) -> object:
         """See EnginePort."""

@@ -78,6 +78,9 @@ class FakeEngine:
     def stats(self, container: str) -> dict[str, Any]:
         return self.samples[container]
 
+    def is_directory(self, container: str, path: str) -> bool:
+        return False
+
     def get(self, path: str, query: Mapping[str, str] | None = None, timeout: float = 1.0) -> object:
         raise NotImplementedError
 

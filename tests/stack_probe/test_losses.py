@@ -12,9 +12,15 @@ from tests.stack_probe.fakes import FakeEngine
 class Layers(FakeEngine):
     """Answers with paths and kinds, or with an error."""
 
-    def __init__(self, changes: dict[str, int] | None) -> None:
+    def __init__(self, changes: dict[str, int] | None, directories: tuple[str, ...] = ()) -> None:
         super().__init__()
         self.changes = changes
+        self.directories = directories
+        self.asked = 0
+
+    def is_directory(self, container: str, path: str) -> bool:
+        self.asked += 1
+        return path in self.directories
 
     def get(self, path: str, query: object = None, timeout: float = 0) -> object:
         if self.changes is None:
@@ -49,6 +55,20 @@ def test_what_was_written_changed_or_removed_is_named_and_counted() -> None:
     ]
     many = {f"/data/{n}": 1 for n in range(SHOWN + 2)}
     assert said(many)[0].endswith("/data/4 (+2)")
+
+
+def test_an_empty_directory_is_no_loss_and_what_lies_in_a_new_one_is() -> None:
+    kept = {"/data/snapshots": 1, "/data/snapshots/docs": 1}
+    assert losses(service(), Layers(kept, ("/data/snapshots/docs",))) == ()
+    only_file = "db: what was changed in its container would be lost: /data/snapshots/docs"
+    assert [str(m) for m in losses(service(), Layers(kept))] == [only_file]
+    gone = {"/data/empty": 2}
+    assert losses(service(), Layers(gone, ("/data/empty",))) != ()
+
+
+def test_nobody_asks_the_engine_about_each_of_a_thousand_files() -> None:
+    layers = Layers({f"/data/{n}": 1 for n in range(1000)})
+    assert losses(service(), layers) and layers.asked == 0
 
 
 def test_a_volume_without_a_name_is_told_and_a_named_one_is_not() -> None:
