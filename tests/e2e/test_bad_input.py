@@ -334,7 +334,8 @@ def test_a_server_that_refuses_the_password_is_not_touched(running_stack: Stack,
     nftui, before = Nftui(running_stack.directory, tmp_path / "state"), running_stack.container("postgres")
     checked = nftui("check", "--json")
     assert checked.code == 0 and any(f["service"] == "postgres" for f in checked.json["findings"])
-    assert [(u["service"], u["probe"]) for u in checked.json["unread"]] == [("postgres", "postgres")]
+    assert {u["service"] for u in checked.json["unread"]} == {"postgres"}
+    assert "postgres" in {u["probe"] for u in checked.json["unread"]}
     assert "postgres could not be asked" in checked.err and "POSTGRES_PASSWORD" in checked.err, checked.err
     planned = nftui("plan", "--only", "postgres", "--json")
     assert planned.code == 0 and any("postgres cannot be asked" in w for w in planned.json["warnings"])

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from nftui.model.stack import ProjectRequest
+from nftui.probes.resolve import Background
 from nftui.session import Session
 from tests.e2e.command import Nftui, tree
 from tests.e2e.shared import mtimes, stack_of
@@ -138,8 +139,8 @@ def test_other_memory_of_the_machine_is_drift_and_a_kernels_share_is_not(nftui: 
     def seen(factor: float) -> list[str]:
         session = Session(ProjectRequest(str(nftui.directory)), state_dir=nftui.state)
         wiring = session.gatherer.wiring
-        memory = wiring.host.memory_bytes or 0
-        wiring.__dict__["host"] = replace(wiring.host, memory_bytes=int(memory * factor))
+        host = replace(wiring.host, memory_bytes=int((wiring.host.memory_bytes or 0) * factor))
+        wiring.__dict__["_machine"] = Background(lambda: host)
         try:
             return [d.target for d in session.runs.status().drift]
         finally:
