@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 import os
+import sys
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+SHOWN_LINES = 40
+"""Of a failure that is told at once; all of it stands at the end."""
 
 pytest_plugins = ["tests.stack.fixtures"]
 
 # No test asserts a time: a busy machine is not a reason for a property to fail.
 settings.register_profile("nftui", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("nftui")
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """In a run of an hour a failure is told when it happens, not only at the end."""
+    if report.failed and os.environ.get("NFTUI_TEST_ALL") == "1":
+        told = "\n".join(report.longreprtext.splitlines()[-SHOWN_LINES:])
+        print(f"\n{report.nodeid} ({report.when})\n{told}", file=sys.__stderr__, flush=True)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

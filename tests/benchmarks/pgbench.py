@@ -7,7 +7,7 @@ that fails is counted, not left out. The aims: no query below 0.9x of the defaul
 Its container and volume are its own and removed. nftui's set is planned from a Compose file; that needs no engine.
 
 The figures: python -m tests.benchmarks.pgbench --rounds 3 --seconds 60 --warm 60 --scale 100   (about 80 minutes)
-Does it work: python -m tests.benchmarks.pgbench --rounds 1 --seconds 3 --warm 3 --scale 2
+Does it work: the same with --rounds 1 --seconds 3 --warm 3 --scale 2 --rows 50000 --transactions 800   (a minute)
 """
 
 from __future__ import annotations
@@ -55,7 +55,8 @@ FILL = (
     "repeat(md5(i::text), 4) AS pad FROM generate_series(1, {rows}) i",
     "CREATE INDEX ON facts (k)", "CREATE INDEX ON facts (id)", "CREATE UNIQUE INDEX ON dim (id)", "VACUUM ANALYZE",
 )  # fmt: skip
-TRANSACTIONS = 12_000
+PATIENCE_S = 600
+"""No single query or command of a set takes that long on a server that works: longer counts as a failure."""
 
 
 def nftui_settings() -> tuple[dict[str, str], str]:
@@ -123,9 +124,13 @@ class Server:
         env = ["-e", "PGUSER=postgres", "-e", "PGPASSWORD=not-a-secret", "-e", "PGDATABASE=postgres"]
         return ["docker", "exec", *env, self.name, *arguments]
 
-    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Run inside; output captured."""
-        return subprocess.run(self.command(*arguments), capture_output=True, text=True, check=False)
+    def run(self, *arguments: str, seconds: int = 0) -> subprocess.CompletedProcess[str]:
+        """Run inside; output captured. What takes PATIENCE_S longer than `seconds` has failed, with code 124."""
+        command, limit = self.command(*arguments), seconds + PATIENCE_S
+        try:
+            return subprocess.run(command, capture_output=True, text=True, check=False, timeout=limit)
+        except subprocess.TimeoutExpired:
+            return subprocess.CompletedProcess(command, 124, "", f"no end within {limit} s")
 
     def sql(self, text: str) -> str:
         """First value of a query."""
@@ -140,34 +145,35 @@ class Server:
         subprocess.run(["docker", "volume", "rm", self.name], capture_output=True, check=False)
 
 
-def measure(server: Server, seconds: int, warm: int) -> dict[str, float | str]:
+def measure(server: Server, seconds: int, warm: int, transactions: int) -> dict[str, float | str]:
     """Warm up, then reads, then writes after a checkpoint, then the queries; times and counters."""
-    server.run("pgbench", "-h", "127.0.0.1", "-S", "-c", "8", "-j", "2", "-T", str(warm))
-    found: dict[str, float | str] = {"read tps": _tps(server, "-S", "-T", str(seconds))}
-    found |= _wal(server)
-    found["write tps"] = _tps(server, "-T", str(seconds))
+    server.run("pgbench", "-h", "127.0.0.1", "-S", "-c", "8", "-j", "2", "-T", str(warm), seconds=warm)
+    found: dict[str, float | str] = {"read tps": _tps(server, seconds, "-S")}
+    found |= _wal(server, transactions)
+    found["write tps"] = _tps(server, seconds)
     for name, query in QUERIES.items():
         found |= _query(server, name, query)
     return found
 
 
-def _wal(server: Server) -> dict[str, float | str]:
+def _wal(server: Server, transactions: int) -> dict[str, float | str]:
     """A fixed number of tpcb transactions right after a checkpoint, where whole pages are written: a counter."""
     name = "WAL bytes per transaction"
     try:
         server.sql("CHECKPOINT")
         before = server.sql("SELECT pg_current_wal_lsn()")
-        clients = ("-c", "8", "-j", "2", "-t", str(TRANSACTIONS // 8))
+        clients = ("-c", "8", "-j", "2", "-t", str(transactions // 8))
         done = server.run("pgbench", "-h", "127.0.0.1", *clients)
         if done.returncode:
             return {name: f"FAILS: {_last(done.stderr)}"}
-        return {name: float(server.sql(f"SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), '{before}')")) / TRANSACTIONS}
+        return {name: float(server.sql(f"SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), '{before}')")) / transactions}
     except RuntimeError as error:
         return {name: f"FAILS: {error}"}
 
 
-def _tps(server: Server, *options: str) -> float | str:
-    done = server.run("pgbench", "-h", "127.0.0.1", "-c", "8", "-j", "2", *options)
+def _tps(server: Server, seconds: int, *options: str) -> float | str:
+    load = ("-c", "8", "-j", "2", "-T", str(seconds))
+    done = server.run("pgbench", "-h", "127.0.0.1", *load, *options, seconds=seconds)
     line = next((ln for ln in done.stdout.splitlines() if ln.startswith("tps")), None)
     if done.returncode or line is None:
         return f"FAILS: {_last(done.stderr)}"
@@ -201,7 +207,8 @@ def _last(text: str) -> str:
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser()
-    for name, default in (("rounds", 3), ("seconds", 60), ("warm", 60), ("scale", 100), ("rows", 2_000_000)):
+    for name, default in (("rounds", 3), ("seconds", 60), ("warm", 60), ("scale", 100), ("rows", 2_000_000),
+                          ("transactions", 12_000)):  # fmt: skip
         parser.add_argument(f"--{name}", type=int, default=default)
     options = parser.parse_args()
     own, shm = nftui_settings()
@@ -214,17 +221,18 @@ def main() -> None:
         server.fill(options.scale, options.rows)
         for number in range(options.rounds):
             for name in list(sets) if number % 2 == 0 else list(sets)[::-1]:
-                found[name].append(_one(server, sets[name], options.seconds, options.warm))
+                print(f"round {number + 1} of {options.rounds}: {name}", file=sys.stderr, flush=True)
+                found[name].append(_one(server, sets[name], options))
     finally:
         server.close()
     _table(found)
 
 
-def _one(server: Server, chosen: tuple[dict[str, str], str], seconds: int, warm: int) -> dict[str, float | str]:
+def _one(server: Server, chosen: tuple[dict[str, str], str], options: argparse.Namespace) -> dict[str, float | str]:
     try:
         server.start(*chosen)
-        return measure(server, seconds, warm)
-    except RuntimeError as error:
+        return measure(server, options.seconds, options.warm, options.transactions)
+    except (RuntimeError, subprocess.CalledProcessError) as error:
         return {"server": f"FAILS: {error}"}
     finally:
         server.stop()
