@@ -13,7 +13,7 @@ from nftui.engine.aftermath import RUN_LABEL, half_made, in_flight
 from nftui.model.errors import NftuiError
 from nftui.model.message import Message
 from nftui.model.stack import Container
-from nftui.probes.inspected import PROJECT
+from nftui.probes.inspected import PROJECT, inspect_or_none
 from nftui.system.docker import DockerEngine, EngineError
 from nftui.system.durable import sync_directory
 from nftui.system.files import Attributes, LocalFiles, attributes_of
@@ -206,11 +206,13 @@ class ProjectEngine:
     def writing(self, path: str) -> Sequence[str]:
         """Of any project; a container that has a parent of `path` mounted is not counted."""
         inside = path.rstrip("/") + "/"
-        running = [self._port.inspect(str(c["Id"])) for c in self._port.containers() if c.get("State") == "running"]
+        listed = [str(c["Id"]) for c in self._port.containers() if c.get("State") == "running"]
+        running = [inspect_or_none(self._port, container) for container in listed]
         return sorted(
             str(c.get("Name", "")).lstrip("/")
             for c in running
-            if any(m.get("RW") and (str(m.get("Source")) + "/").startswith(inside) for m in c.get("Mounts") or ())
+            if c is not None  # gone since it was listed: somebody else's, and it writes no more
+            and any(m.get("RW") and (str(m.get("Source")) + "/").startswith(inside) for m in c.get("Mounts") or ())
         )
 
 

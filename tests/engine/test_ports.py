@@ -1,0 +1,52 @@
+"""What steps ask of the engine, beside other projects that come and go."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from nftui.engine.ports import ProjectEngine
+from nftui.engine.wiring import Wiring
+from nftui.model.message import msg
+from nftui.system.docker import EngineError
+
+
+class Busy:
+    """An engine that lists containers which answer, are gone, or fail."""
+
+    def __init__(self, answers: dict[str, dict[str, Any] | EngineError]) -> None:
+        self.answers = answers
+
+    def containers(self, label: str | None = None) -> list[dict[str, Any]]:
+        return [{"Id": name, "State": "running"} for name in self.answers]
+
+    def inspect(self, container: str) -> dict[str, Any]:
+        found = self.answers[container]
+        if isinstance(found, EngineError):
+            raise found
+        return found
+
+
+def writing(answers: dict[str, dict[str, Any] | EngineError]) -> list[str]:
+    wiring = cast("Wiring", SimpleNamespace(engine=Busy(answers)))
+    return list(ProjectEngine(wiring).writing("/volumes/data"))
+
+
+def mounted(source: str, *, writable: bool = True) -> dict[str, Any]:
+    return {"Name": "/db", "Mounts": [{"Source": source, "RW": writable}]}
+
+
+def test_a_container_that_went_away_since_it_was_listed_writes_no_more() -> None:
+    gone = EngineError("engine-refused", msg("No such container"), 404)
+    assert writing({"other": gone, "db": mounted("/volumes/data/pg")}) == ["db"]
+
+
+def test_a_container_that_cannot_be_read_may_be_writing() -> None:
+    with pytest.raises(EngineError):
+        writing({"other": EngineError("engine-refused", msg("too busy"), 500)})
+
+
+def test_who_only_reads_or_writes_elsewhere_is_not_named() -> None:
+    assert writing({"a": mounted("/volumes/data", writable=False), "b": mounted("/volumes/database")}) == []
