@@ -73,9 +73,11 @@ def working_set(container: Container, engine: EnginePort, root: str = "/") -> in
 
 def _from_stats(container: Container, engine: EnginePort) -> int | None:
     try:
-        memory = engine.stats(container.id).get("memory_stats")
+        # Nothing at all is answered for a container that just went away.
+        sample: Json | None = engine.stats(container.id)
     except EngineError:
         return None
+    memory = (sample or {}).get("memory_stats")
     if not isinstance(memory, Mapping) or not isinstance(memory.get("usage"), int):
         return None
     detail = memory.get("stats")

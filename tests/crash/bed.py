@@ -131,6 +131,8 @@ class Bed:
         self.log.unlink(missing_ok=True)
         fault = replace(self.fault(point, death), command=list(by))
         done = replace(self.nftui, fault=fault)(*command)
+        # The last things that a worker does come after the end that its followers wait for.
+        wait_until(lambda: not self.worker_lives(), seconds=60, what="the worker's end")
         return self.log.exists() and "# struck" in self.log.read_text(), done
 
     def _died(self) -> bool:

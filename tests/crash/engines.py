@@ -17,6 +17,9 @@ from pathlib import Path
 
 POOL = "base=10.231.0.0/16,size=24"
 """Addresses that the shared engine does not give to its networks."""
+BRIDGE_ADDRESS = "10.230.255.1/24"
+PATIENCE_S = 180
+"""Of a machine that does much else; nothing is measured by it."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,24 @@ class OwnEngine:
     def host(self) -> str:
         """For DOCKER_HOST."""
         return f"unix://{self.directory}/socket"
+
+    @property
+    def _bridge(self) -> str:
+        """A bridge of its own: an engine that is told to have none takes docker0 away from the shared one."""
+        return f"nft-{self.directory.name[-8:]}"
+
+    def open(self) -> None:
+        """Its bridge, and start."""
+        subprocess.run(["ip", "link", "add", self._bridge, "type", "bridge"], check=True)
+        subprocess.run(["ip", "address", "add", BRIDGE_ADDRESS, "dev", self._bridge], check=True)
+        subprocess.run(["ip", "link", "set", self._bridge, "up"], check=True)
+        self.start()
+
+    def close(self) -> None:
+        """Stop, and leave nothing behind; its data directory is a mount of its own."""
+        self.stop()
+        subprocess.run(["umount", "--recursive", f"{self.directory}/data"], capture_output=True, check=False)
+        subprocess.run(["ip", "link", "delete", self._bridge], capture_output=True, check=False)
 
     @property
     def _pid(self) -> int | None:
@@ -47,7 +68,7 @@ class OwnEngine:
         arguments = [
             "setsid", "--fork", "dockerd",
             f"--data-root={place}/data", f"--exec-root={place}/exec", f"--pidfile={place}/pid",
-            f"--host={self.host}", "--bridge=none", "--iptables=false", "--ip6tables=false",
+            f"--host={self.host}", f"--bridge={self._bridge}", "--iptables=false", "--ip6tables=false",
             f"--default-address-pool={POOL}", "--storage-driver=overlay2",
         ]  # fmt: skip
         with (place / "log").open("ab") as log:
@@ -76,10 +97,12 @@ class OwnEngine:
         return subprocess.run(["docker", "-H", self.host, *arguments], capture_output=True, check=False)
 
     def _wait(self, condition: object, what: str) -> None:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + PATIENCE_S
         while not (callable(condition) and condition()):
             if time.monotonic() > deadline:
-                raise AssertionError(f"{what}: not within 60 s\n{(self.directory / 'log').read_text()[-2000:]}")
+                raise AssertionError(
+                    f"{what}: not within {PATIENCE_S} s\n{(self.directory / 'log').read_text()[-2000:]}"
+                )
             time.sleep(0.1)
 
 
@@ -87,13 +110,11 @@ class OwnEngine:
 def own_engine(directory: Path) -> Iterator[OwnEngine]:
     """Started, and stopped at the end."""
     engine = OwnEngine(directory)
-    engine.start()
     try:
+        engine.open()
         yield engine
     finally:
-        engine.stop()
-        # Its data directory is a mount of its own, which the engine leaves behind.
-        subprocess.run(["umount", "--recursive", f"{directory}/data"], capture_output=True, check=False)
+        engine.close()
 
 
 if __name__ == "__main__":

@@ -60,7 +60,7 @@ def walk_to_knobs(screen: Terminal, nftui: Nftui, stack: Stack) -> None:
     """The welcome screen names the machine and its stack; Enter leads to the first optimization."""
     screen.type(start_command(nftui))
     screen.press("Enter")
-    welcome = screen.sees("1 optimization applies here", seconds=90)
+    welcome = screen.sees("optimizations apply here", seconds=90)
     for words in ("GiB memory", "cores", f"Stack     {stack.project} (compose.yaml)", "PostgreSQL tuning", "redis"):
         assert words in welcome, f"{words}\n{welcome}"
     assert "unknown" not in welcome.split("Engine", 1)[1].splitlines()[0]
@@ -101,6 +101,8 @@ def choose(screen: Terminal) -> None:
 
 def apply(screen: Terminal) -> None:
     """Review says everything, Enter starts nothing, `a` does; without SSH there is no time limit."""
+    screen.press("Enter")
+    screen.sees("Connection pooling [on]")
     screen.press("Enter")
     review = screen.sees("Review: nothing has been changed yet", "recreate postgres", "Apply ", seconds=90)
     assert "[ ] no time limit" in review and "of downtime" in review and "by restart" in review

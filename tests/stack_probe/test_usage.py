@@ -40,6 +40,11 @@ def test_a_pid_of_another_machine_is_not_read(tmp_path: Path) -> None:
     assert working_set(container_of(container("db")), engine, str(tmp_path)) == 4 * MIB
 
 
+def test_a_container_that_just_went_away_uses_nothing(tmp_path: Path) -> None:
+    engine = FakeEngine(samples={"app-db-1-id": None})  # type: ignore[dict-item]
+    assert working_set(container_of(container("db")), engine, str(tmp_path)) is None
+
+
 def test_the_project_and_the_others(tmp_path: Path) -> None:
     sample = {"memory_stats": {"usage": 3 * MIB, "stats": {}}}
     inspected = [

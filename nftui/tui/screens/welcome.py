@@ -147,6 +147,9 @@ class WelcomeScreen(Page[Move | Follow]):
         title = cut(self.say(item.title) if item.title else item.id, 28, glyphs)
         days = glyphs.plain(human_days(item.effort.low, item.effort.high))
         change = sum(a.changes for a in item.advice)
+        if not change:
+            asked = self.say(msg("nothing to change unless you ask for it"))
+            return ((f"   {glyphs.changed} {title:<28}", ""), (f"  {asked}", "dim"))
         cost = f" {glyphs.dot} ".join([days, f"{human_seconds(item.downtime_s)} down", f"{item.risk} risk"])
         return ((f"   {glyphs.changed} {title:<28}", ""), (f"{change:>3} changes  ", "strong"), (cost, "dim"))
 
