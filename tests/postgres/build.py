@@ -14,7 +14,7 @@ from nftui.model.postgres import PostgresFacts, Setting
 from nftui.model.stack import Container, Engine, Invocation, MountSpec, Place, Role, Service, Stack
 from nftui.model.units import GIB, parse_duration, parse_size
 from nftui.optimizations.postgres import OPTIMIZATION
-from nftui.optimizations.postgres.flags import last_values
+from nftui.optimizations.postgres.flags import read_flags
 from nftui.optimizations.postgres.gucs import GUCS, stock
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def simulate(world: Facts, written: Fragment, *, files_read: bool = True) -> Fac
     command = keys.get("command", list(found.command or ("postgres",)))
     assert isinstance(command, list)
     rows, files = dict(before.settings), dict(before.file_settings)
-    for name, value in last_values([str(word) for word in command]).items():
+    for name, value in ((f.name, f.value) for f in read_flags([str(word) for word in command])):
         old = rows[name]
         if old.source == "configuration file" and files_read:
             files.setdefault(name, old.shown)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from nftui.model.stack import Container
-from nftui.optimizations.postgres.command import CannotMerge, declared_flags, merge
+from nftui.optimizations._command.command import CannotMerge
+from nftui.optimizations.postgres.command import declared_flags, merge
 
 from .build import service
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from nftui.model.advice import Applicability
 from nftui.model.message import Message, msg
 from nftui.model.stack import Role
-from nftui.optimizations.postgres.command import CannotMerge, merge
+from nftui.optimizations._command.command import CannotMerge
+from nftui.optimizations.postgres.command import merge
 from nftui.optimizations.postgres.data import (
     data_directory,
     deepest,

@@ -1,205 +1,33 @@
-"""A service's `command`, rebuilt whole: the operator's own arguments in order, our settings among them.
-
-Compose replaces the image's CMD by `command`, so whatever is not written again is lost (databases reference 1.4, 7).
-Everything here is Compose source text: what the operator interpolates stays `${…}`.
-"""
+"""The command that starts a PostgreSQL, rebuilt whole with our settings among its arguments."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from nftui.model.message import Message, msg
-from nftui.optimizations.postgres.flags import appended, last_values, merge_words, read_flags
+from nftui.optimizations._command import command
+from nftui.optimizations._command.flags import Syntax
+from nftui.optimizations.postgres.flags import read_flags, written
 from nftui.optimizations.postgres.gucs import GUCS
 from nftui.optimizations.postgres.images import has_stock_command
-from nftui.optimizations.postgres.shell import merge_script, script_flags
-from nftui.optimizations.postgres.words import UnsafeText, agrees, escape, split_source
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from nftui.model.stack import Service
 
-_SHELLS = {"sh", "bash", "ash", "dash"}
-_RUN_AS = {"gosu", "su-exec"}
+
+def _stock(service: Service) -> tuple[str, ...]:
+    return ("postgres",) if has_stock_command(service) else ()
 
 
-class CannotMerge(Exception):
-    """This command cannot be rebuilt with certainty; `message` says why."""
-
-    def __init__(self, message: Message) -> None:
-        super().__init__(str(message))
-        self.message = message
-
-
-class Place(StrEnum):
-    """Where the server's arguments stand."""
-
-    ARGUMENTS = "arguments"
-    SCRIPT = "script"
-
-
-@dataclass(frozen=True, slots=True)
-class Command:
-    """What starts the server: source and actual words, and the index of its first argument or of the script."""
-
-    source: tuple[str, ...]
-    actual: tuple[str, ...]
-    place: Place
-    index: int
-    text: str | None = None
-    """The source string where it cannot be split as Compose does after interpolation: settings go to its end."""
-    fixed: tuple[str, ...] = ()
-    """Arguments that an overridden entrypoint gives before these."""
-
-
-def read_command(service: Service) -> Command:
-    """How the declared service starts its server. Raises CannotMerge."""
-    source, actual, text = _words(service)
-    entrypoint = service.entrypoint or ()
-    if entrypoint:
-        return _behind_entrypoint(source, actual, text, entrypoint)
-    if not actual:
-        source = actual = _image_command(service)
-    return _located(source, actual, text)
+_SYNTAX = Syntax(("postgres",), read_flags, written, GUCS, _stock)
 
 
 def declared_flags(service: Service) -> dict[str, str]:
     """Settings that the operator's command gives the server (name to the text); {} where it cannot be read."""
-    try:
-        command = read_command(service) if (service.command or service.entrypoint) else None
-        if command is None:
-            return {}
-        if command.place is Place.SCRIPT:
-            return script_flags(command.actual[command.index])
-    except (CannotMerge, UnsafeText):
-        return last_values(service.command or ())
-    return last_values([*command.fixed, *command.actual[command.index :]])
+    return command.declared_flags(_SYNTAX, service)
 
 
 def merge(service: Service, settings: Mapping[str, str]) -> str | list[str]:
     """The whole `command` with those settings. Raises CannotMerge."""
-    command = read_command(service)
-    i = command.index
-    if command.text is not None:
-        return f"{command.text.rstrip()} {' '.join(appended(settings, set()))}"
-    if command.place is Place.ARGUMENTS:
-        return [*command.source[:i], *merge_words(command.source[i:], command.actual[i:], settings)]
-    try:
-        script = merge_script(command.source[i], command.actual[i], settings)
-    except UnsafeText as error:
-        raise _unsafe(error) from error
-    return [*command.source[:i], script, *command.source[i + 1 :]]
-
-
-def _unsafe(error: UnsafeText) -> CannotMerge:
-    return CannotMerge(
-        msg("its command holds {what}, so nothing can be added to it safely; add the flags there.", what=error)
-    )
-
-
-def _words(service: Service) -> tuple[tuple[str, ...], tuple[str, ...], str | None]:
-    """Source words, actual words, and the source string where the two cannot be matched word by word."""
-    actual = service.command or ()
-    raw = service.raw.get("command")
-    if raw is None or raw == [] or raw == "":
-        return tuple(escape(word) for word in actual), actual, None
-    if isinstance(raw, str):
-        return _string_words(raw, actual)
-    source = tuple(str(word) for word in raw) if isinstance(raw, (list, tuple)) else ()
-    actual = actual or tuple(word.replace("$$", "$") for word in source)
-    if len(source) != len(actual) or not all(agrees(s, a) for s, a in zip(source, actual, strict=True)):
-        raise CannotMerge(msg("its command in the file differs from what Compose resolves."))
-    return source, actual, None
-
-
-def _string_words(raw: str, actual: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...], str | None]:
-    try:
-        source = tuple(split_source(raw))
-    except UnsafeText as error:
-        raise _unsafe(error) from error
-    actual = actual or tuple(word.replace("$$", "$") for word in source)
-    if len(source) == len(actual) and all(agrees(s, a) for s, a in zip(source, actual, strict=True)):
-        return source, actual, None
-    return source, actual, raw
-
-
-def _image_command(service: Service) -> tuple[str, ...]:
-    """What the image starts by itself. Raises CannotMerge where it is not known."""
-    container = service.running or (service.containers[0] if service.containers else None)
-    if container is not None and container.image_command is not None:
-        return tuple(escape(word) for word in container.image_command) or ("postgres",)
-    if container is not None and container.command:
-        return tuple(escape(word) for word in _without_ours(container.command))
-    if has_stock_command(service):
-        return ("postgres",)
-    raise CannotMerge(msg("what its image starts by itself is not known; write it as the service's command."))
-
-
-def _without_ours(command: Sequence[str]) -> Sequence[str]:
-    """A running command without the settings at its end that nftui may have put there."""
-    end = len(command)
-    for flag in reversed(read_flags(command)):
-        if flag.end != end or flag.name not in GUCS:
-            break
-        end = flag.start
-    return command[:end]
-
-
-def _base(path: str) -> str:
-    return path.rpartition("/")[2]
-
-
-def _is_shell(words: Sequence[str]) -> bool:
-    return len(words) >= 2 and _base(words[0]) in _SHELLS and words[1].startswith("-") and words[1].endswith("c")
-
-
-def _located(source: tuple[str, ...], actual: tuple[str, ...], text: str | None) -> Command:
-    """The command behind the image's own entrypoint. Raises CannotMerge."""
-    if actual[0].startswith("-"):
-        return Command(source, actual, Place.ARGUMENTS, 0, text)
-    if _is_shell(actual) and len(actual) >= 3:
-        return _script(source, actual, text, 2)
-    i = 0
-    if _base(actual[0]) in _RUN_AS and len(actual) > 2:
-        i = 2
-    if _base(actual[i]) == "docker-entrypoint.sh":
-        i += 1
-    if i < len(actual) and i and actual[i].startswith("-"):
-        return Command(source, actual, Place.ARGUMENTS, i, text)
-    if i < len(actual) and _base(actual[i]) == "postgres":
-        return Command(source, actual, Place.ARGUMENTS, i + 1, text)
-    raise CannotMerge(msg("its command starts {program}, not postgres; add the flags there.", program=actual[0]))
-
-
-def _script(source: tuple[str, ...], actual: tuple[str, ...], text: str | None, index: int) -> Command:
-    if text is not None:
-        raise CannotMerge(msg("its command holds a variable that Compose turns into several words."))
-    try:
-        script_flags(actual[index])
-        merge_script(source[index], actual[index], {})
-    except UnsafeText as error:
-        raise _unsafe(error) from error
-    return Command(source, actual, Place.SCRIPT, index)
-
-
-def _behind_entrypoint(
-    source: tuple[str, ...], actual: tuple[str, ...], text: str | None, entrypoint: tuple[str, ...]
-) -> Command:
-    """The command behind an entrypoint that the operator wrote. Raises CannotMerge."""
-    if _is_shell(entrypoint):
-        if len(entrypoint) == 2 and actual:
-            return _script(source, actual, text, 0)
-        raise CannotMerge(msg("its entrypoint starts the server through a shell; add the flags there."))
-    position = next((i for i, word in enumerate(entrypoint) if _base(word) == "postgres" and i in (0, 1, 2)), None)
-    if position is not None and (position == 0 or _base(entrypoint[position - 1]) == "docker-entrypoint.sh"):
-        return Command(source, actual, Place.ARGUMENTS, 0, text, fixed=entrypoint[position + 1 :])
-    if not actual:
-        raise CannotMerge(
-            msg("its own entrypoint {program} starts the server; add the flags there.", program=entrypoint[0])
-        )
-    if _base(entrypoint[-1]) == "docker-entrypoint.sh" or _base(actual[0]) in {"postgres", "docker-entrypoint.sh"}:
-        return _located(source, actual, text)
-    raise CannotMerge(msg("its own entrypoint {program} hides how the server starts.", program=entrypoint[0]))
+    return command.merge(_SYNTAX, service, settings)

@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from nftui.optimizations.postgres.flags import appended, edits, last_values
-from nftui.optimizations.postgres.words import UnsafeText, braces_end
+from nftui.optimizations._command.flags import Syntax, appended, edits, last_values
+from nftui.optimizations._command.words import UnsafeText, braces_end
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -117,7 +117,7 @@ class _Scanner:
         return value + c, quote
 
 
-def _arguments(command: Simple) -> list[Word] | None:
+def _arguments(syntax: Syntax, command: Simple) -> list[Word] | None:
     """The server's arguments where this command starts one, else None."""
     words = list(command.words)
     while words and (words[0].value in _KEYWORDS or _is_assignment(words[0].value)):
@@ -126,9 +126,9 @@ def _arguments(command: Simple) -> list[Word] | None:
         words = words[2:]
     if words and _base(words[0].value) == "docker-entrypoint.sh":
         words.pop(0)
-        if words and words[0].value.startswith("-"):
+        if words and syntax.is_argument(words[0].value):
             return words
-    return words[1:] if words and _base(words[0].value) == "postgres" else None
+    return words[1:] if words and _base(words[0].value) in syntax.programs else None
 
 
 def _base(path: str) -> str:
@@ -140,22 +140,23 @@ def _is_assignment(word: str) -> bool:
     return bool(equals) and name.isidentifier()
 
 
-def _server(text: str) -> tuple[Simple, list[Word]]:
-    found = [(c, a) for c in _Scanner(text).scan() if (a := _arguments(c)) is not None]
+def _server(syntax: Syntax, text: str) -> tuple[Simple, list[Word]]:
+    found = [(c, a) for c in _Scanner(text).scan() if (a := _arguments(syntax, c)) is not None]
     if len(found) != 1:
-        raise UnsafeText("no command that starts postgres" if not found else "several commands that start postgres")
+        name = syntax.programs[0]
+        raise UnsafeText(f"no command that starts {name}" if not found else f"several commands that start {name}")
     return found[0]
 
 
-def script_flags(script: str) -> dict[str, str]:
+def script_flags(syntax: Syntax, script: str) -> dict[str, str]:
     """Settings that the script gives the server."""
-    return last_values([word.value for word in _server(script)[1]])
+    return last_values(syntax, [word.value for word in _server(syntax, script)[1]])
 
 
-def merge_script(source: str, actual: str, settings: Mapping[str, str]) -> str:
+def merge_script(syntax: Syntax, source: str, actual: str, settings: Mapping[str, str]) -> str:
     """The script with our settings behind the server's arguments, before any redirection or operator."""
-    command, arguments = _server(source)
-    values = [word.value for word in _server(actual)[1]]
+    command, arguments = _server(syntax, source)
+    values = [word.value for word in _server(syntax, actual)[1]]
     if len(values) != len(arguments):
         raise UnsafeText("a variable that Compose turns into several words")
     changes: list[tuple[int, int, str]] = []
@@ -163,8 +164,8 @@ def merge_script(source: str, actual: str, settings: Mapping[str, str]) -> str:
     def put(start: int, end: int, text: str) -> None:
         changes.append((arguments[start].start, arguments[end - 1].end, text))
 
-    done = edits(values, settings, put)
-    more = appended(settings, done)
+    done = edits(syntax, values, settings, put)
+    more = appended(syntax, settings, done)
     if more:
         changes.append((command.end, command.end, " " + " ".join(more)))
     for start, end, text in sorted(changes, reverse=True):

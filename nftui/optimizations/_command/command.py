@@ -1,0 +1,209 @@
+"""A service's `command`, rebuilt whole: the operator's own arguments in order, our settings among them.
+
+Compose replaces the image's CMD by `command`, so whatever is not written again is lost (databases reference 1.4, 7).
+Everything here is Compose source text: what the operator interpolates stays `${…}`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from nftui.model.message import Message, msg
+from nftui.optimizations._command.flags import Syntax, appended, last_values, merge_words
+from nftui.optimizations._command.shell import merge_script, script_flags
+from nftui.optimizations._command.words import UnsafeText, agrees, escape, split_source
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from nftui.model.stack import Service
+
+_SHELLS = {"sh", "bash", "ash", "dash"}
+_RUN_AS = {"gosu", "su-exec"}
+
+
+class CannotMerge(Exception):
+    """This command cannot be rebuilt with certainty; `message` says why."""
+
+    def __init__(self, message: Message) -> None:
+        super().__init__(str(message))
+        self.message = message
+
+
+class Place(StrEnum):
+    """Where the server's arguments stand."""
+
+    ARGUMENTS = "arguments"
+    SCRIPT = "script"
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """What starts the server: source and actual words, and the index of its first argument or of the script."""
+
+    source: tuple[str, ...]
+    actual: tuple[str, ...]
+    place: Place
+    index: int
+    text: str | None = None
+    """The source string where it cannot be split as Compose does after interpolation: settings go to its end."""
+    fixed: tuple[str, ...] = ()
+    """Arguments that an overridden entrypoint gives before these."""
+
+
+def read_command(syntax: Syntax, service: Service) -> Command:
+    """How the declared service starts its server. Raises CannotMerge."""
+    source, actual, text = _words(service)
+    entrypoint = service.entrypoint or ()
+    if entrypoint:
+        return _behind_entrypoint(syntax, source, actual, text, entrypoint)
+    if not actual:
+        source = actual = _image_command(syntax, service)
+    return _located(syntax, source, actual, text)
+
+
+def declared_flags(syntax: Syntax, service: Service) -> dict[str, str]:
+    """Settings that the operator's command gives the server (name to the text); {} where it cannot be read."""
+    try:
+        command = read_command(syntax, service) if (service.command or service.entrypoint) else None
+        if command is None:
+            return {}
+        if command.place is Place.SCRIPT:
+            return script_flags(syntax, command.actual[command.index])
+    except (CannotMerge, UnsafeText):
+        return last_values(syntax, service.command or ())
+    return last_values(syntax, [*command.fixed, *command.actual[command.index :]])
+
+
+def merge(syntax: Syntax, service: Service, settings: Mapping[str, str]) -> str | list[str]:
+    """The whole `command` with those settings. Raises CannotMerge."""
+    command = read_command(syntax, service)
+    i = command.index
+    if command.text is not None:
+        return f"{command.text.rstrip()} {' '.join(appended(syntax, settings, set()))}"
+    if command.place is Place.ARGUMENTS:
+        return [*command.source[:i], *merge_words(syntax, command.source[i:], command.actual[i:], settings)]
+    try:
+        script = merge_script(syntax, command.source[i], command.actual[i], settings)
+    except UnsafeText as error:
+        raise _unsafe(error) from error
+    return [*command.source[:i], script, *command.source[i + 1 :]]
+
+
+def _unsafe(error: UnsafeText) -> CannotMerge:
+    return CannotMerge(
+        msg("its command holds {what}, so nothing can be added to it safely; add the flags there.", what=error)
+    )
+
+
+def _words(service: Service) -> tuple[tuple[str, ...], tuple[str, ...], str | None]:
+    """Source words, actual words, and the source string where the two cannot be matched word by word."""
+    actual = service.command or ()
+    raw = service.raw.get("command")
+    if raw is None or raw == [] or raw == "":
+        return tuple(escape(word) for word in actual), actual, None
+    if isinstance(raw, str):
+        return _string_words(raw, actual)
+    source = tuple(str(word) for word in raw) if isinstance(raw, (list, tuple)) else ()
+    actual = actual or tuple(word.replace("$$", "$") for word in source)
+    if len(source) != len(actual) or not all(agrees(s, a) for s, a in zip(source, actual, strict=True)):
+        raise CannotMerge(msg("its command in the file differs from what Compose resolves."))
+    return source, actual, None
+
+
+def _string_words(raw: str, actual: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...], str | None]:
+    try:
+        source = tuple(split_source(raw))
+    except UnsafeText as error:
+        raise _unsafe(error) from error
+    actual = actual or tuple(word.replace("$$", "$") for word in source)
+    if len(source) == len(actual) and all(agrees(s, a) for s, a in zip(source, actual, strict=True)):
+        return source, actual, None
+    return source, actual, raw
+
+
+def _image_command(syntax: Syntax, service: Service) -> tuple[str, ...]:
+    """What the image starts by itself. Raises CannotMerge where it is not known."""
+    container = service.running or (service.containers[0] if service.containers else None)
+    if container is not None and container.image_command is not None:
+        return tuple(escape(word) for word in container.image_command) or syntax.programs[:1]
+    if container is not None and container.command:
+        return tuple(escape(word) for word in _without_ours(syntax, container.command))
+    if stock := syntax.stock(service):
+        return stock
+    raise CannotMerge(msg("what its image starts by itself is not known; write it as the service's command."))
+
+
+def _without_ours(syntax: Syntax, command: Sequence[str]) -> Sequence[str]:
+    """A running command without the settings at its end that nftui may have put there."""
+    end = len(command)
+    for flag in reversed(syntax.read(command)):
+        if flag.end != end or flag.name not in syntax.ours:
+            break
+        end = flag.start
+    return command[:end]
+
+
+def _base(path: str) -> str:
+    return path.rpartition("/")[2]
+
+
+def _is_shell(words: Sequence[str]) -> bool:
+    return len(words) >= 2 and _base(words[0]) in _SHELLS and words[1].startswith("-") and words[1].endswith("c")
+
+
+def _located(syntax: Syntax, source: tuple[str, ...], actual: tuple[str, ...], text: str | None) -> Command:
+    """The command behind the image's own entrypoint. Raises CannotMerge."""
+    if syntax.is_argument(actual[0]):
+        return Command(source, actual, Place.ARGUMENTS, 0, text)
+    if _is_shell(actual) and len(actual) >= 3:
+        return _script(syntax, source, actual, text, 2)
+    i = 0
+    if _base(actual[0]) in _RUN_AS and len(actual) > 2:
+        i = 2
+    if _base(actual[i]) == "docker-entrypoint.sh":
+        i += 1
+    if i < len(actual) and i and syntax.is_argument(actual[i]):
+        return Command(source, actual, Place.ARGUMENTS, i, text)
+    if i < len(actual) and _base(actual[i]) in syntax.programs:
+        return Command(source, actual, Place.ARGUMENTS, i + 1, text)
+    raise CannotMerge(
+        msg("its command starts {program}, not {server}; add the flags there.",
+            program=actual[0], server=syntax.programs[0])
+    )  # fmt: skip
+
+
+def _script(syntax: Syntax, source: tuple[str, ...], actual: tuple[str, ...], text: str | None, index: int) -> Command:
+    if text is not None:
+        raise CannotMerge(msg("its command holds a variable that Compose turns into several words."))
+    try:
+        script_flags(syntax, actual[index])
+        merge_script(syntax, source[index], actual[index], {})
+    except UnsafeText as error:
+        raise _unsafe(error) from error
+    return Command(source, actual, Place.SCRIPT, index)
+
+
+def _behind_entrypoint(
+    syntax: Syntax, source: tuple[str, ...], actual: tuple[str, ...], text: str | None, entrypoint: tuple[str, ...]
+) -> Command:
+    """The command behind an entrypoint that the operator wrote. Raises CannotMerge."""
+    if _is_shell(entrypoint):
+        if len(entrypoint) == 2 and actual:
+            return _script(syntax, source, actual, text, 0)
+        raise CannotMerge(msg("its entrypoint starts the server through a shell; add the flags there."))
+    position = next((i for i, word in enumerate(entrypoint) if _base(word) in syntax.programs and i in (0, 1, 2)), None)
+    if position is not None and (position == 0 or _base(entrypoint[position - 1]) == "docker-entrypoint.sh"):
+        return Command(source, actual, Place.ARGUMENTS, 0, text, fixed=entrypoint[position + 1 :])
+    if not actual:
+        raise CannotMerge(
+            msg("its own entrypoint {program} starts the server; add the flags there.", program=entrypoint[0])
+        )
+    if _base(entrypoint[-1]) == "docker-entrypoint.sh" or _base(actual[0]) in {
+        *syntax.programs,
+        "docker-entrypoint.sh",
+    }:
+        return _located(syntax, source, actual, text)
+    raise CannotMerge(msg("its own entrypoint {program} hides how the server starts.", program=entrypoint[0]))
