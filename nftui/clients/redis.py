@@ -1,4 +1,4 @@
-"""A Redis service: over its address, else redis-cli inside the container. Read-only, bounded.
+"""A Redis service: over its address, else redis-cli inside the container. One command at a time, bounded.
 
 The password is the one that the running container's command or environment gives; it never stands on a command line.
 """
@@ -29,10 +29,16 @@ class RedisUnreachable(NftuiError):
     """No way to the server: one line, without any secret."""
 
 
+class RedisLocked(RedisUnreachable):
+    """It answers, and no password that is known fits."""
+
+
 class RedisClient(Protocol):
     """Commands, one by one; None where the server refuses one."""
 
     via: str
+    error: str
+    """What the server said the last time that it refused something."""
 
     def ask(self, *words: str) -> Any:
         """The answer: text, or a flat list of texts; None for an error or no value."""
@@ -50,17 +56,20 @@ def connect(service: Service, exec_port: Exec | None, environ: Mapping[str, str]
         raise RedisUnreachable(msg("{service} is not running", service=service.name))
     passwords = candidates(service, container, exec_port, environ or {})
     reasons: list[str] = []
+    failed: type[RedisUnreachable] = RedisUnreachable
     for host, port, via in routes(container, _port(container)):
         try:
             return _network(host, port, via, passwords)
         except (OSError, RedisUnreachable) as error:
             reasons.append(f"{via}: {_line(error, passwords)}")
+            failed = RedisLocked if isinstance(error, RedisLocked) else failed
     if exec_port is not None:
         try:
             return _exec(exec_port, container, passwords)
         except (OSError, NftuiError) as error:
             reasons.append(f"exec: {_line(error, passwords)}")
-    raise RedisUnreachable(msg("{service}: {reasons}", service=service.name, reasons="; ".join(reasons) or "no way in"))
+            failed = RedisLocked if isinstance(error, RedisLocked) else failed
+    raise failed(msg("{service}: {reasons}", service=service.name, reasons="; ".join(reasons) or "no way in"))
 
 
 def _line(error: Exception, passwords: Sequence[str]) -> str:
@@ -110,7 +119,7 @@ def _login(client: RedisClient, passwords: Sequence[str]) -> RedisClient:
             continue
         if client.ask("PING") == "PONG":
             return client
-    raise RedisUnreachable(msg("the server wants a password, and none that is known fits"))
+    raise RedisLocked(msg("the server wants a password, and none that is known fits"))
 
 
 class ExecClient:
@@ -120,6 +129,7 @@ class ExecClient:
         self._exec, self._id, self._program = exec_port, container_id, program
         self._environment = {"REDISCLI_AUTH": password} if password else {}
         self.via = f"exec {program}"
+        self.error = ""
 
     def ask(self, *words: str) -> Any:
         """See RedisClient. Raises OSError."""
@@ -130,6 +140,7 @@ class ExecClient:
         code, out, _ = self._exec.exec(self._id, argv, env=self._environment, timeout=EXEC_TIMEOUT_S)
         text = out.decode("utf-8", "replace").replace("\r\n", "\n")
         if code or text.startswith(("(error)", "NOAUTH", "ERR ", "NOPERM", "WRONGPASS")):
+            self.error = text.removeprefix("(error)").strip()
             return None
         return text.rstrip("\n") if raw else parse_reply(text)
 
@@ -169,5 +180,5 @@ def _exec(exec_port: Exec, container: Container, passwords: Sequence[str]) -> Re
             client = ExecClient(exec_port, container.id, program, password)
             if client.ask("PING") == "PONG":
                 return client
-        raise RedisUnreachable(msg("the server wants a password, and none that is known fits"))
+        raise RedisLocked(msg("the server wants a password, and none that is known fits"))
     raise RedisUnreachable(msg("the container has no redis-cli"))

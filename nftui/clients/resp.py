@@ -19,6 +19,9 @@ class RespError(OSError):
 class RespClient:
     """A session over TCP; strings are text, errors and nulls None. Raises OSError."""
 
+    error = ""
+    """What the server said the last time that it refused something."""
+
     def __init__(self, host: str, port: int, via: str, timeout_s: float) -> None:
         self.via = via
         self._socket = socket.create_connection((host, port), timeout_s)
@@ -44,6 +47,7 @@ class RespClient:
         if kind == b"+":
             return rest.decode("utf-8", "replace")
         if kind == b"-":
+            self.error = rest.decode("utf-8", "replace")
             return None
         if kind not in (b":", b"$", b"*") or not rest.lstrip(b"-").isdigit():
             raise RespError("the server does not speak Redis's protocol")

@@ -208,6 +208,7 @@ class Gatherer:
             clients=wiring.clients,
             before_stop=wiring.before_stop,
             models=wiring.models,
+            store=wiring.store,
             progress=progress,
             sleep=time.sleep,
             now=time.monotonic,

@@ -28,6 +28,7 @@ from nftui.system.redaction import Redactor
 if TYPE_CHECKING:
     from nftui.clients.http import HttpClient
     from nftui.clients.ollama import OllamaClient
+    from nftui.clients.redis import RedisClient
     from nftui.model.host import Host
     from nftui.probes.usage import Usage
     from nftui.system.exec import DockerExec
@@ -276,6 +277,12 @@ class Wiring:
         from nftui.clients.ollama import OllamaClient
 
         return OllamaClient(self.service(name))
+
+    def store(self, name: str) -> RedisClient:
+        """A session on the keys that the service holds now."""
+        from nftui.clients.redis import connect
+
+        return connect(self.service(name), self.exec, self.environ)
 
     def api(self, name: str) -> HttpClient:
         """The service's HTTP API, by its role."""

@@ -62,6 +62,8 @@ class StepSpec:
     cancel: Cancel = Cancel.AT_ONCE
     live: bool = False
     """True: it changes the running service by itself, so it is planned also where nothing is recreated."""
+    early: bool = False
+    """True: it is done before its service is recreated, so that the recreate loses nothing."""
     opens: bool = False
     """From its intent on others may write to data that its stage switched: the commit point is crossed."""
     last_back: bool = False

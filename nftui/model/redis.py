@@ -22,6 +22,8 @@ class RedisFacts:
     """Over all databases."""
     databases: Mapping[int, int] = field(default_factory=dict)
     """Database number to its keys (INFO keyspace)."""
+    lasting: int | None = None
+    """Keys that have no time to live, over all databases."""
     loading: bool = False
     aof_enabled: bool | None = None
     last_save_ok: bool | None = None
@@ -32,3 +34,11 @@ class RedisFacts:
     """Addresses of connected clients without nftui's own."""
     queue_keys: tuple[str, ...] = ()
     """Names of keys of a known job queue, from a bounded sample: at most one per kind."""
+    config_file: str | None = None
+    """The configuration that it was started with, "" for none, None where it does not say."""
+    file_settings: Mapping[str, str] | None = None
+    """What that file says of the settings that nftui knows; None where there is one that could not be read."""
+    replicas: int = 0
+    """Replicas that are connected to it."""
+    commands: Mapping[str, int] = field(default_factory=dict)
+    """Command to how often it was called since the start (INFO commandstats): "get", "cluster|slots"."""

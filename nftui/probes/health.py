@@ -15,7 +15,10 @@ from nftui.model.stack import Role, Service
 from nftui.probes.ollama import pulls
 from nftui.probes.postgres_state import checkpoint, is_serving
 from nftui.probes.quiet import connected_clients, postgres_quiet
+from nftui.probes.redis_state import redis_clients, redis_quiet, redis_serving, save_at_stop
 from nftui.system.exec import Exec
+
+_REDIS = (Role.REDIS, Role.KEYDB)
 
 
 def _with_postgres(service: Service, port: Exec | None, use: Callable[[PostgresClient], object]) -> object:
@@ -67,6 +70,8 @@ def serving(service: Service, port: Exec | None) -> str | None:
         return _answers_about_models(service, port)
     if service.role is Role.QDRANT:
         return _qdrant(service)
+    if service.role in _REDIS:
+        return redis_serving(service, port)
     if service.role is not Role.POSTGRES:
         return None
     try:
@@ -80,6 +85,8 @@ def quiet(service: Service, port: Exec | None) -> Sequence[Message]:
     """Why now is no moment to stop it; a server that cannot be asked has nothing to lose by it."""
     if service.role is Role.OLLAMA:
         return pulls(service, port)
+    if service.role in _REDIS and service.running is not None:
+        return redis_quiet(service, port)
     if service.role is not Role.POSTGRES or service.running is None:
         return ()
     try:
@@ -91,6 +98,8 @@ def quiet(service: Service, port: Exec | None) -> Sequence[Message]:
 
 def clients(service: Service, port: Exec | None) -> set[str]:
     """Addresses from which sessions are open; empty where the service cannot be asked."""
+    if service.role in _REDIS and service.running is not None:
+        return redis_clients(service, port)
     if service.role is not Role.POSTGRES or service.running is None:
         return set()
     try:
@@ -102,6 +111,8 @@ def clients(service: Service, port: Exec | None) -> set[str]:
 
 def ease_stop(service: Service, port: Exec | None) -> None:
     """A CHECKPOINT, so that the shutdown is short; whatever hinders it does not hinder the stop."""
+    if service.role in _REDIS and service.running is not None:
+        save_at_stop(service, port)
     if service.role is not Role.POSTGRES or service.running is None:
         return
     try:

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
+from nftui.catalog.programs import split_words
+from nftui.clients.pglogin import file_content
 from nftui.clients.redis import RedisClient, connect
 from nftui.model.errors import NftuiError
 from nftui.model.facts import Live
 from nftui.model.redis import RedisFacts
-from nftui.model.stack import Service
+from nftui.model.stack import Container, Service
 from nftui.system.exec import Exec
 
 PROBE = "redis"
 
-_SETTINGS = ("maxmemory", "maxmemory-policy", "appendonly", "appendfsync", "save", "stop-writes-on-bgsave-error")
+SETTINGS = ("maxmemory", "maxmemory-policy", "appendonly", "appendfsync", "save", "stop-writes-on-bgsave-error")
 _SAMPLE_ROUNDS = 5
 _SAMPLE_COUNT = "200"
 _DATABASES = 4
@@ -36,7 +39,9 @@ def probe_redis(service: Service, exec_port: Exec | None, environ: Mapping[str, 
     except NftuiError as error:
         return Live(PROBE, service.name, None, str(error))
     try:
-        return Live(PROBE, service.name, read_facts(client), via=client.via)
+        facts = read_facts(client)
+        file = _file_settings(service.running, facts.config_file, exec_port)
+        return Live(PROBE, service.name, replace(facts, file_settings=file), via=client.via)
     except OSError as error:
         return Live(PROBE, service.name, None, f"{client.via}: {error or type(error).__name__}", client.via)
     finally:
@@ -45,53 +50,77 @@ def probe_redis(service: Service, exec_port: Exec | None, environ: Mapping[str, 
 
 def read_facts(client: RedisClient) -> RedisFacts:
     """Facts over an open session; what the login may not see is left None or empty."""
-    info = _info(client.ask("INFO", "everything") or client.ask("INFO") or "")
-    databases = {int(k[2:]): _keys(v) for k, v in info.items() if re.fullmatch(r"db\d+", k)}
+    info = read_info(client, "everything") or read_info(client)
+    keyspace = {int(k[2:]): v for k, v in info.items() if re.fullmatch(r"db\d+", k)}
+    databases = {number: _number(text, "keys") for number, text in keyspace.items()}
     loading = info.get("loading") == "1"
     return RedisFacts(
         version=info.get("valkey_version") or info.get("redis_version") or "",
         mode=info.get("redis_mode", "standalone"),
         role=info.get("role", "master"),
-        config={name: value for name in _SETTINGS if (value := _setting(client, name)) is not None},
+        config={name: value for name in SETTINGS if (value := setting(client, name)) is not None},
         used_memory=_int(info.get("used_memory")),
         used_memory_rss=_int(info.get("used_memory_rss")),
         keys=None if loading or not info else sum(databases.values()),
         databases=databases,
+        lasting=None if loading or not info else sum(_lasting(text) for text in keyspace.values()),
         loading=loading,
         aof_enabled={"0": False, "1": True}.get(info.get("aof_enabled", "")),
         last_save_ok={"ok": True, "err": False}.get(info.get("rdb_last_bgsave_status", "")),
         evicted_keys=_int(info.get("evicted_keys")),
-        errors={k[10:]: _count(v) for k, v in info.items() if k.startswith("errorstat_")},
-        clients=tuple(_clients(client)),
+        errors={k[10:]: _number(v, "count") for k, v in info.items() if k.startswith("errorstat_")},
+        clients=tuple(client_addresses(client)),
         queue_keys=() if loading else tuple(_queue_keys(client, databases)),
+        config_file=info.get("config_file"),
+        replicas=_int(info.get("connected_slaves")) or 0,
+        commands={k[8:]: _number(v, "calls") for k, v in info.items() if k.startswith("cmdstat_")},
     )
 
 
-def _info(text: str) -> dict[str, str]:
-    lines = (line.partition(":") for line in str(text).splitlines() if ":" in line and not line.startswith("#"))
+def read_info(client: RedisClient, *sections: str) -> dict[str, str]:
+    """INFO by line; {} where it is refused."""
+    text = str(client.ask("INFO", *sections) or "")
+    lines = (line.partition(":") for line in text.splitlines() if ":" in line and not line.startswith("#"))
     return {name: value.strip() for name, _, value in lines}
 
 
-def _setting(client: RedisClient, name: str) -> str | None:
+def _file_settings(container: Container | None, path: str | None, exec_port: Exec | None) -> Mapping[str, str] | None:
+    """What a configuration says of the known settings; one that includes others leaves that open."""
+    if not path:
+        return {} if path == "" else None
+    text = file_content(container, exec_port, path) if container else None
+    lines = [split_words(line) for line in (text or "").splitlines() if not line.lstrip().startswith("#")]
+    if text is None or any(words[:1] == ["include"] for words in lines):
+        return None
+    found: dict[str, str] = {}
+    for words in lines:
+        name, value = (words[0].lower(), " ".join(words[1:])) if words else ("", "")
+        if name in SETTINGS:
+            more = name == "save" and found.get(name) and value.strip("\"' ")
+            found[name] = f"{found[name]} {value}" if more else value
+    return found
+
+
+def setting(client: RedisClient, name: str) -> str | None:
+    """CONFIG GET of one setting, None where the login may not."""
     answer = client.ask("CONFIG", "GET", name)
     return str(answer[1]) if isinstance(answer, list) and len(answer) == 2 else None
 
 
-def _keys(text: str) -> int:
-    match = re.search(r"keys=(\d+)", text)
+def _number(text: str, name: str) -> int:
+    match = re.search(rf"\b{name}=(\d+)", text)
     return int(match[1]) if match else 0
 
 
-def _count(text: str) -> int:
-    match = re.search(r"count=(\d+)", text)
-    return int(match[1]) if match else 0
+def _lasting(text: str) -> int:
+    return _number(text, "keys") - _number(text, "expires")
 
 
 def _int(text: str | None) -> int | None:
     return int(text) if text and text.isdigit() else None
 
 
-def _clients(client: RedisClient) -> Iterator[str]:
+def client_addresses(client: RedisClient) -> Iterator[str]:
     """Addresses of normal clients; nftui's own session is the one that runs CLIENT LIST."""
     for line in str(client.ask("CLIENT", "LIST") or "").splitlines():
         fields = dict(part.partition("=")[::2] for part in line.split(" "))

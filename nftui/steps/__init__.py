@@ -14,6 +14,7 @@ from nftui.steps.qdrant import QdrantCollectionKind
 from nftui.steps.qdrant_defaults import QdrantDefaultsKind
 from nftui.steps.qdrant_snapshot import QdrantSnapshotKind
 from nftui.steps.recreate import RecreateKind
+from nftui.steps.redis import RedisLogKind, RedisSettingsKind
 from nftui.steps.settings import PostgresSettingsKind
 
 
@@ -22,7 +23,7 @@ def load_kinds() -> Kinds:
     kinds = (
         FileKind(), EnvKind(), MountedKind(), ProjectCheckKind(), StartKind(), RecreateKind(), RemoveKind(),
         PostgresSettingsKind(), PoolsKind(), RouteKind(), OllamaSettingsKind(), OllamaPreloadKind(),
-        QdrantSnapshotKind(), QdrantCollectionKind(), QdrantDefaultsKind(),
+        QdrantSnapshotKind(), QdrantCollectionKind(), QdrantDefaultsKind(), RedisLogKind(), RedisSettingsKind(),
         DataCheckKind(), HoldKind(), CopyKind(), LiftKind(), FenceKind(), ReleaseKind(),
     )  # fmt: skip
     return Kinds(kinds)

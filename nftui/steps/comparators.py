@@ -15,6 +15,8 @@ from nftui.model.ai import OllamaFacts, QdrantFacts
 from nftui.model.facts import Live
 from nftui.model.pooling import PoolerFacts, ServerFacts
 from nftui.model.postgres import PostgresFacts
+from nftui.model.redis import RedisFacts
+from nftui.steps.redis import same
 from nftui.steps.settings import compare_facts
 
 ReadLive = Callable[[str, str], Live]
@@ -130,11 +132,21 @@ def _same_value(assertion: Assertion, live: ReadLive) -> bool:
     return _collection_value(assertion, live) == assertion.expected
 
 
+def _redis(assertion: Assertion, live: ReadLive) -> str | None:
+    facts = live(service_of(assertion), "redis").value
+    return facts.config.get(name_of(assertion)) if isinstance(facts, RedisFacts) else None
+
+
+def _same_redis(assertion: Assertion, live: ReadLive) -> bool:
+    return same(assertion.expected, _redis(assertion, live) or "")
+
+
 COMPARATORS: Mapping[str, Comparator] = {
     "postgres-setting": Comparator(_setting, _same_setting),
     "postgres-altered": Comparator(_altered, _same_altered, _alter_back),
     "postgres-role": Comparator(_role, _same_role),
     "pooler-section": Comparator(_section, _same_section),
     "ollama-setting": Comparator(_ollama, _same_ollama),
+    "redis-setting": Comparator(_redis, _same_redis),
     "qdrant-collection": Comparator(_collection_value, _same_value),
 }

@@ -180,6 +180,23 @@ class ApiCalls(Protocol):
     def upload(self, path: str, source: str, *, timeout_s: float) -> None: ...
 
 
+class StoreCalls(Protocol):
+    """A session on a store of keys that runs now: Redis and what speaks its protocol. Raises OSError."""
+
+    error: str
+    """What the server said the last time that it refused something."""
+
+    def ask(self, *words: str) -> Any:
+        """The answer: text, a number or a list; None where it refused or has no value."""
+        ...
+
+    def close(self) -> None: ...
+
+
+def _no_store(service: str) -> StoreCalls:
+    raise NftuiError(Message("{service} cannot be asked for its keys.", {"service": service}))
+
+
 def _no_api(service: str) -> ApiCalls:
     raise NftuiError(Message("{service} has no HTTP API that nftui knows.", {"service": service}))
 
@@ -224,6 +241,8 @@ class Context:
     """The models of that service; raises NftuiError where it does not answer."""
     api: Callable[[str], ApiCalls] = _no_api
     """The HTTP API of a service as it runs now."""
+    store: Callable[[str], StoreCalls] = _no_store
+    """A session on that service's keys, to be closed; raises NftuiError where it does not answer."""
     kept: str = ""
     """The directory of the state directory in which steps put large files that they keep; recorded as artefacts."""
     force: bool = False

@@ -27,6 +27,7 @@ KINDS = {"file", "env", "project-check", "recreate", "postgres-settings"}
 DATA_KINDS = {"data-check", "hold", "copy", "lift", "fence", "release"}
 """Those that the plan of test_data_points.py has as well."""
 QDRANT_KINDS = {"qdrant-snapshot", "qdrant-collection", "qdrant-defaults"}
+REDIS_KINDS = {"redis-log", "redis-settings"}
 """Those of the plan of test_qdrant.py."""
 BEGUN = "journal intent override:compose.nftui.yaml"
 SHARE = 5
@@ -43,7 +44,7 @@ KIND_OF = {
 def test_no_step_kind_is_without_crash_points() -> None:
     assert {
         name for name, _ in load_kinds()
-    } == KINDS | OWN_KINDS | DATA_KINDS | POOL_KINDS | MODEL_KINDS | QDRANT_KINDS
+    } == KINDS | OWN_KINDS | DATA_KINDS | POOL_KINDS | MODEL_KINDS | QDRANT_KINDS | REDIS_KINDS
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,214 @@
+"""Advice for one server: persistence by what it holds, memory by what it may use, eviction by who uses it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from nftui.model.advice import Advice
+from nftui.model.errors import UsageError
+from nftui.model.message import Message, msg
+from nftui.model.units import MIB, format_size, human_size, parse_size
+from nftui.optimizations.redis.knobs import (
+    BY_NAME,
+    CLIENTS,
+    GRACE,
+    GRACE_SOURCE,
+    ID,
+    LOG,
+    MEMORY,
+    NOEVICTION,
+    PART_OF,
+    SINGLE,
+)  # fmt: skip
+
+if TYPE_CHECKING:
+    from nftui.model.choices import Choices
+    from nftui.optimizations.redis.server import Server
+
+SHARE, SHARE_UNSAVED = 0.6, 0.75
+"""Of the memory that it may use: with saves or a log, whose fork holds changed pages twice, and without."""
+SPARE = 1.25
+"""maxmemory is never set below what is in use and some: it would refuse or evict at once."""
+GRACE_S = 30
+_PERSISTED = "yes"
+
+
+@dataclass(slots=True)
+class Line:
+    """One knob while it is worked out."""
+
+    knob: str
+    recommended: str | None
+    why: Message
+    source: str
+    current: str | None = None
+    value: str | None = None
+    kept: bool = False
+    notes: list[Message] = field(default_factory=list)
+
+
+def server_advice(server: Server, choices: Choices) -> tuple[Advice, ...]:
+    """Every knob of that server. Raises UsageError for a value that must not be."""
+    log = _decide(server, choices, _appendonly(server), _unsaved(server))
+    lines = [_mode(), log, _decide(server, choices, _fsync(server)), _memory(server, choices, log.value == _PERSISTED),
+             _policy(server, choices), _grace(server, choices)]  # fmt: skip
+    return tuple(_advice(server, line) for line in lines)
+
+
+def _advice(server: Server, line: Line) -> Advice:
+    return Advice(
+        line.knob, server.name, line.value, line.current, line.recommended, BY_NAME[line.knob].unit, line.why,
+        line.source, changes=line.value is not None and line.value != line.current, kept=line.kept,
+        notes=tuple(line.notes),
+    )  # fmt: skip
+
+
+def _is_off(choices: Choices, knob: str) -> bool:
+    return choices.value(ID, None, PART_OF[knob]) == "off"
+
+
+def _decide(server: Server, choices: Choices, line: Line, unsafe: Message | None = None) -> Line:
+    """Chosen; else the operator's own value, unless it is unsafe; else what is recommended."""
+    chosen, own = choices.value(ID, server.name, line.knob), server.own(line.knob)
+    line.current = server.current(line.knob)
+    if chosen is not None:
+        line.value = chosen
+    elif _is_off(choices, line.knob):
+        line.value = server.baseline(line.knob)
+    elif own is not None and own != line.recommended and unsafe is None:
+        line.value, line.kept = own, True
+    else:
+        line.value = line.recommended
+    return line
+
+
+# -- persistence -------------------------------------------------------------------------------------------------
+def _mode() -> Line:
+    why = msg("One server: every client and command works with it.")
+    return Line("mode", SINGLE, why, CLIENTS, SINGLE, SINGLE)
+
+
+def _appendonly(server: Server) -> Line:
+    if server.only_cache:
+        present = server.baseline("appendonly")
+        return Line("appendonly", present, msg("All who use it keep only a cache in it: it can be filled anew."), LOG)
+    what = _holders(server)
+    why = msg("{who} keep jobs, sessions or locks in it: a crash would lose all since the last snapshot.", who=what)
+    if not server.keeps:
+        why = msg("It is not known that everything in it can be made anew.")
+    line = Line("appendonly", "yes", why, LOG)
+    if server.current("appendonly") == "no":
+        line.notes.append(
+            msg("The running server writes its log first; only then it is restarted with it. Snapshots stay on.")
+        )
+    return line
+
+
+def _unsaved(server: Server) -> Message | None:
+    """The operator's own "no" is unsafe where no snapshots are taken either."""
+    save = server.live.config.get("save") if server.live else server.flags.get("save")
+    off = save is not None and not save.strip("\"' ")
+    return msg("nothing survives a restart") if server.keeps and off else None
+
+
+def _holders(server: Server) -> str:
+    return ", ".join(server.keepers) or msg("job queues ({keys})", keys=", ".join(server.queues)).render()
+
+
+def _fsync(server: Server) -> Line:
+    why = msg("At most a second is lost, and writes do not wait for the disk.")
+    return Line("appendfsync", "everysec", why, MEMORY)
+
+
+def _grace(server: Server, choices: Choices) -> Line:
+    least = max(GRACE_S, server.grace_declared)
+    line = Line(GRACE, f"{least}s", msg("Docker ends a stop after 10 s, in the middle of a save."), GRACE_SOURCE)
+    line.current = f"{server.grace_declared}s"
+    chosen = choices.value(ID, server.name, GRACE)
+    line.value = chosen or (line.current if _is_off(choices, GRACE) else line.recommended)
+    return line
+
+
+# -- memory ------------------------------------------------------------------------------------------------------
+def _memory(server: Server, choices: Choices, logged: bool) -> Line:
+    saves = logged or (server.live.config.get("save", "") != "" if server.live else True)
+    share = SHARE if saves else SHARE_UNSAVED
+    if server.memory is None:
+        line = Line("maxmemory", server.baseline("maxmemory"), msg("What it may use is not known."), MEMORY)
+        return _decide(server, choices, line)
+    fits = int(server.memory * share) // MIB * MIB
+    needed = -(-int(server.used * SPARE) // MIB) * MIB
+    why = msg("{share:.0%} of {memory}; the rest is for the fork of a save and for clients.", share=share,
+              memory=human_size(server.memory))  # fmt: skip
+    if needed > fits:
+        why = msg("{used} are in use; a bound below that would refuse or evict at once.", used=human_size(server.used))
+    line = _decide(server, choices, Line("maxmemory", format_size(max(fits, needed)), why, MEMORY), _unbounded(server))
+    line.value = _absolute(line.value, server.memory)
+    _check_memory(server, line, choices)
+    _warn(server, line, saves)
+    return line
+
+
+def _unbounded(server: Server) -> Message | None:
+    """The operator's own 0, or a bound above what the container may use, ends in a kill."""
+    own = parse_size(server.own("maxmemory") or "0") or 0
+    if own and server.memory is not None and own <= server.memory:
+        return None
+    return msg("it would grow until it is killed")
+
+
+def _absolute(value: str | None, memory: int) -> str | None:
+    if value is None or not value.endswith("%"):
+        return value
+    return format_size(max(MIB, int(memory * float(value[:-1]) / 100) // MIB * MIB))
+
+
+def _check_memory(server: Server, line: Line, choices: Choices) -> None:
+    size = parse_size(line.value or "0") or 0
+    if choices.value(ID, server.name, "maxmemory") is None or not size:
+        return
+    if size < server.used:
+        raise refused(server, line, msg("{used} are in use, so it would refuse or evict keys at once",
+                                        used=human_size(server.used)))  # fmt: skip
+    if server.memory is not None and size > server.memory:
+        raise refused(server, line, msg("the service may use {memory}, so it would be killed before that",
+                                        memory=human_size(server.memory)))  # fmt: skip
+
+
+def _warn(server: Server, line: Line, saves: bool) -> None:
+    size = parse_size(line.value or "0") or 0
+    if server.memory is not None and saves and size > server.memory * 0.65:
+        line.notes.append(
+            msg("Above 65 % of {memory} a save can end in a kill: give the service more memory.",
+                memory=human_size(server.memory))
+        )  # fmt: skip
+
+
+def refused(server: Server, line: Line, why: Message) -> UsageError:
+    """A chosen value that this server must not get."""
+    return UsageError(
+        msg("{id}.{knob} = {value} is refused for {service}: {why}.", id=ID, knob=line.knob, value=line.value,
+            service=server.name, why=why)
+    )  # fmt: skip
+
+
+def _policy(server: Server, choices: Choices) -> Line:
+    if server.keeps:
+        why = msg("{who} keep jobs, sessions or locks in it; evicted, they vanish without an error.",
+                  who=_holders(server))  # fmt: skip
+        line = Line("policy", NOEVICTION, why, MEMORY)
+        if any("cache" in u.purposes for u in server.users):
+            line.notes.append(msg("A cache shares it with them: a second instance could evict, this one must not."))
+    elif server.only_cache:
+        why = msg("All who use it keep only a cache in it: full, it forgets the oldest.")
+        line = Line("policy", "allkeys-lru", why, MEMORY)
+    else:
+        present = server.baseline("policy")
+        line = Line("policy", present, msg("It is not known what its keys are: left as it is."), MEMORY)
+    unsafe = line.why if server.keeps else None
+    line = _decide(server, choices, line, unsafe)
+    if server.keeps and line.value != NOEVICTION and choices.value(ID, server.name, "policy") is not None:
+        raise refused(server, line, msg("{who} keep jobs, sessions or locks in it, and none of those may be evicted",
+                                        who=_holders(server)))  # fmt: skip
+    return line

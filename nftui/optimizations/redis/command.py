@@ -1,0 +1,68 @@
+"""The command that starts a Redis, rebuilt whole with our settings among its arguments."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from nftui.catalog.lookup import families_of
+from nftui.catalog.references import parse_reference
+from nftui.optimizations._command import command
+from nftui.optimizations._command.flags import Flag, Syntax, last_values
+from nftui.optimizations.redis.knobs import SETTINGS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from nftui.model.stack import Service
+
+_OPTION = re.compile(r"--[A-Za-z]")
+_PROGRAMS = {"redis-official": "redis-server", "valkey-official": "valkey-server", "keydb": "keydb-server"}
+"""Families whose CMD is their program alone."""
+
+
+def read_flags(arguments: Sequence[str]) -> list[Flag]:
+    """`--name value value …`, as the server joins them; what stands before the first option is its configuration.
+
+    Also "--name value" in one word. Several `--save` add up.
+    """
+    starts = [i for i, word in enumerate(arguments) if _OPTION.match(word)]
+    found: list[Flag] = []
+    for number, start in enumerate(starts, start=1):
+        end = starts[number] if number < len(starts) else len(arguments)
+        name, _, rest = arguments[start][2:].partition(" ")
+        values = [*([rest] if rest else []), *arguments[start + 1 : end]]
+        found.append(Flag(name.lower(), " ".join(values), start, end))
+    return found
+
+
+def written(name: str, value: str) -> list[str]:
+    """The two words that set it."""
+    return [f"--{name}", value]
+
+
+def _stock(service: Service) -> tuple[str, ...]:
+    if service.config.get("build") is not None:
+        return ()
+    families = families_of(parse_reference(service.image or ""))
+    program = next((_PROGRAMS[f.id] for f in families if f.id in _PROGRAMS), None)
+    return (program,) if program else ()
+
+
+_SYNTAX = Syntax(("redis-server", "valkey-server", "keydb-server"), read_flags, written, SETTINGS, _stock, ".conf")
+
+
+def declared_flags(service: Service) -> dict[str, str]:
+    """Settings that the operator's command gives the server; {} where it cannot be read."""
+    return command.declared_flags(_SYNTAX, service)
+
+
+def running_flags(service: Service) -> dict[str, str]:
+    """Settings that the running container's command gives it, the operator's and nftui's."""
+    container = service.running
+    return last_values(_SYNTAX, container.command) if container else {}
+
+
+def merge(service: Service, settings: Mapping[str, str]) -> str | list[str]:
+    """The whole `command` with those settings. Raises CannotMerge."""
+    return command.merge(_SYNTAX, service, settings)

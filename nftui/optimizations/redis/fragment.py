@@ -1,0 +1,105 @@
+"""What is written, what is done before and read back after a restart, and what drift watches."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from nftui.model.advice import Assertion, Fragment
+from nftui.model.message import msg
+from nftui.model.plan import StepSpec, Undo
+from nftui.model.redis import RedisFacts
+from nftui.optimizations.redis.command import merge
+from nftui.optimizations.redis.knobs import GRACE, ID, NAMES, SETTINGS
+from nftui.optimizations.redis.server import build_server
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from nftui.model.advice import Advice
+    from nftui.model.facts import Facts
+    from nftui.optimizations.redis.server import Server
+
+_STALL_S = 300.0
+
+
+def build_fragment(facts: Facts, advice: Iterable[Advice]) -> Fragment:
+    """Every value that differs from what a restart without nftui would give."""
+    services: dict[str, dict[str, object]] = {}
+    values: dict[str, dict[str, str]] = {}
+    by_service: dict[str, list[Advice]] = {}
+    for line in advice:
+        if line.service is not None and line.value is not None:
+            by_service.setdefault(line.service, []).append(line)
+    for name, lines in sorted(by_service.items()):
+        service = facts.stack.service(name)
+        if service is None:
+            continue
+        server = build_server(facts, service, {})
+        written = {line.knob: str(line.value) for line in lines if _is_written(server, line)}
+        if written:
+            services[name], values[name] = _keys(server, written), dict(sorted(written.items()))
+    return Fragment(ID, services, values)
+
+
+def _is_written(server: Server, line: Advice) -> bool:
+    if line.knob == GRACE:
+        return line.value != f"{server.grace_declared}s"
+    return line.knob in NAMES and line.value != server.baseline(line.knob)
+
+
+def _keys(server: Server, written: Mapping[str, str]) -> dict[str, object]:
+    keys: dict[str, object] = {}
+    settings = {NAMES[knob]: value.lower() for knob, value in written.items() if knob in NAMES}
+    if settings:
+        keys["command"] = merge(server.service, settings)
+    if GRACE in written:
+        keys[GRACE] = written[GRACE]
+    return keys
+
+
+def settings_of(fragment: Fragment, service: str) -> dict[str, str]:
+    """The server's own settings among what is written for that service, under its own names."""
+    values = fragment.values.get(service, {})
+    return {NAMES[knob]: value for knob, value in sorted(values.items()) if knob in NAMES}
+
+
+def live_steps(facts: Facts, fragment: Fragment) -> tuple[StepSpec, ...]:
+    """For each server: its log written before it is recreated with one, and all settings read back after."""
+    steps: list[StepSpec] = []
+    for service in sorted(fragment.values):
+        expected = settings_of(fragment, service)
+        if expected:
+            log = _log_step(service) if expected.get("appendonly") == "yes" else None
+            steps += [*([log] if log else []), _read_back(facts, service, expected, log)]
+    return tuple(steps)
+
+
+def _log_step(service: str) -> StepSpec:
+    return StepSpec(
+        id=f"{ID}-log:{service}", kind="redis-log", target=service, params={},
+        summary=msg("write everything that is in memory of {service} to its log", service=service), service=service,
+        optimization=ID, undo=Undo.EXACT, stall_s=_STALL_S, early=True,
+    )  # fmt: skip
+
+
+def _read_back(facts: Facts, service: str, expected: Mapping[str, str], log: StepSpec | None) -> StepSpec:
+    live = facts.live_value(service, ID)
+    config = live.config if isinstance(live, RedisFacts) else {}
+    params: dict[str, object] = {
+        "expected": dict(expected), "previous": {n: config[n] for n in sorted(SETTINGS) if n in config},
+        "log": log.id if log else None,
+    }  # fmt: skip
+    return StepSpec(
+        id=f"{ID}-settings:{service}", kind="redis-settings", target=service, params=params,
+        summary=msg("read {count} settings back from {service}", count=len(expected), service=service),
+        service=service, optimization=ID, undo=Undo.EXACT,
+    )  # fmt: skip
+
+
+def assertions(fragment: Fragment) -> tuple[Assertion, ...]:
+    """Each setting, as the running server says it."""
+    return tuple(
+        Assertion("redis-setting", f"{service}.{name}", value, {"service": service, "name": name})
+        for service in sorted(fragment.values)
+        for name, value in settings_of(fragment, service).items()
+    )

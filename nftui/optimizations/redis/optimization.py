@@ -1,0 +1,96 @@
+"""The `redis` optimization: persistence, memory and eviction of each server. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from nftui.model.advice import Advice, Applicability, Assertion, Demand, Effort, Fragment, Risk
+from nftui.model.message import msg
+from nftui.model.units import MIB
+from nftui.optimizations.redis.advise import SHARE, server_advice
+from nftui.optimizations.redis.applies import applicability
+from nftui.optimizations.redis.fragment import assertions, build_fragment, live_steps
+from nftui.optimizations.redis.knobs import BY_NAME, ID, KNOBS, PART_DAYS
+from nftui.optimizations.redis.server import build_server
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from nftui.engine.protocols import Grants
+    from nftui.model.choices import Choices
+    from nftui.model.facts import Facts
+    from nftui.model.findings import Finding
+    from nftui.model.knobs import Knob
+    from nftui.model.plan import StepSpec
+    from nftui.optimizations.redis.server import Server
+
+_WANTED = 512 * MIB
+
+
+class Redis:
+    """Redis tuning; see engine.protocols.Optimization."""
+
+    id: str = ID
+    order: int = 50
+    title = msg("Redis persistence and memory")
+    summary = msg("A log beside the snapshots, a bound below the service's memory, and no eviction of jobs.")
+    risk: Risk = Risk.MEDIUM
+    needs: tuple[str, ...] = (ID,)
+    knobs: tuple[Knob, ...] = KNOBS
+
+    def applies(self, facts: Facts) -> Applicability:
+        """Active servers that can be recreated safely."""
+        return applicability(facts)
+
+    def findings(self, facts: Facts) -> Iterable[Finding]:
+        """None of its own: those about Redis stand in nftui/checks."""
+        return ()
+
+    def demand(self, facts: Facts, choices: Choices) -> tuple[Demand, ...]:
+        """Its limit; without one, what its keys take with room for the fork of a save."""
+        return tuple(_demand(facts, server) for server in _servers(facts, {}))
+
+    def advise(self, facts: Facts, choices: Choices, grants: Grants) -> tuple[Advice, ...]:
+        """Part switches, then the lines of each server. Raises UsageError."""
+        lines = [line for server in _servers(facts, grants) for line in server_advice(server, choices)]
+        return (*_parts(choices), *lines) if lines else ()
+
+    def effort(self, facts: Facts, advice: tuple[Advice, ...]) -> Effort:
+        """Days of the parts that are on."""
+        on = {line.knob for line in advice if line.knob in PART_DAYS and line.value == "on"}
+        days = round(sum(PART_DAYS[part] for part in on), 2)
+        return Effort(days, days)
+
+    def fragment(self, facts: Facts, advice: tuple[Advice, ...]) -> Fragment:
+        """Each server's command, rebuilt whole, with its stop timeout."""
+        return build_fragment(facts, advice)
+
+    def steps(self, facts: Facts, fragment: Fragment) -> tuple[StepSpec, ...]:
+        """The log before the restart, the read-back after it."""
+        return live_steps(facts, fragment)
+
+    def checks(self, facts: Facts, fragment: Fragment) -> tuple[Assertion, ...]:
+        """What shall hold from then on."""
+        return assertions(fragment)
+
+
+def _servers(facts: Facts, grants: Grants) -> list[Server]:
+    found = (facts.stack.service(name) for name in applicability(facts).services)
+    return [build_server(facts, service, grants) for service in found if service is not None]
+
+
+def _demand(facts: Facts, server: Server) -> Demand:
+    limit = server.service.memory_limit_bytes
+    used = max(facts.usage.get(server.name, 0), server.used)
+    if limit:
+        return Demand(ID, server.name, min(used, limit), limit, limit)
+    wanted = max(_WANTED, int(used / SHARE))
+    return Demand(ID, server.name, used, wanted, wanted)
+
+
+def _parts(choices: Choices) -> tuple[Advice, ...]:
+    return tuple(
+        Advice(part, None, choices.value(ID, None, part) or "on", None, "on", BY_NAME[part].unit, BY_NAME[part].why,
+               BY_NAME[part].source, restart=False)
+        for part in PART_DAYS
+    )  # fmt: skip

@@ -1,0 +1,146 @@
+"""One Redis of the stack, as advice needs it: what its files and its running process say, who uses it, its memory."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from nftui.catalog import data_paths
+from nftui.catalog.apps import Purpose
+from nftui.catalog.connections import connections
+from nftui.model.redis import RedisFacts
+from nftui.model.stack import Role
+from nftui.model.units import format_size, parse_size
+from nftui.optimizations.redis.command import declared_flags, running_flags
+from nftui.optimizations.redis.knobs import ID, NAMES, STOCK
+
+if TYPE_CHECKING:
+    from nftui.catalog.connections import Connection
+    from nftui.engine.protocols import Grants
+    from nftui.model.facts import Facts
+    from nftui.model.stack import Service
+
+KEPT = (Purpose.QUEUE, Purpose.SESSION, Purpose.LOCK)
+"""What must not be lost."""
+DOCKER_GRACE_S = 10
+_ROLES = (Role.REDIS, Role.KEYDB)
+_FACTORS = {"k": 1000, "m": 1000**2, "g": 1000**3}
+"""Redis reads `64m` by thousands and `64mb` by 1024s (redis.conf)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A server that can be tuned. `memory` in bytes, None where nothing bounds it."""
+
+    service: Service
+    live: RedisFacts | None
+    users: tuple[Connection, ...]
+    memory: int | None
+    flags: Mapping[str, str]
+    """Settings of the operator's command, by the server's own names."""
+    ran: Mapping[str, str]
+    """Those of the command that runs, nftui's among them."""
+
+    @property
+    def name(self) -> str:
+        """The service's name."""
+        return self.service.name
+
+    @property
+    def keepers(self) -> tuple[str, ...]:
+        """Apps that keep a queue, sessions or locks in it."""
+        return tuple(dict.fromkeys(u.client.name for u in self.users if set(u.purposes) & set(KEPT)))
+
+    @property
+    def queues(self) -> tuple[str, ...]:
+        """Keys of known job queues that it holds."""
+        return self.live.queue_keys if self.live else ()
+
+    @property
+    def keeps(self) -> bool:
+        """Whether it holds what must not be lost, as the apps or its own keys tell."""
+        return bool(self.keepers or self.queues)
+
+    @property
+    def only_cache(self) -> bool:
+        """Whether all who use it are known, and to none of them it is more than a cache."""
+        return bool(self.users) and not self.keeps and all(set(u.purposes) == {Purpose.CACHE} for u in self.users)
+
+    @property
+    def used(self) -> int:
+        """Bytes that its keys take now, 0 where it cannot be asked."""
+        return (self.live.used_memory or 0) if self.live else 0
+
+    def own(self, knob: str) -> str | None:
+        """The operator's value: of the command, the configuration, or set in the running server; None: nobody's."""
+        name = NAMES[knob]
+        if name in self.flags:
+            return shown(knob, self.flags[name])
+        if self.live is None:
+            return None
+        if name in (self.live.file_settings or {}):
+            return shown(knob, (self.live.file_settings or {})[name])
+        now = self.current(knob)
+        by_command = name in self.ran and now == shown(knob, self.ran[name])
+        return None if now is None or now == STOCK[knob] or by_command else now
+
+    def current(self, knob: str) -> str | None:
+        """What is in force, None where the server could not be asked and its command does not say."""
+        name = NAMES[knob]
+        value = self.live.config.get(name) if self.live else self.flags.get(name)
+        return None if value is None else shown(knob, value)
+
+    def baseline(self, knob: str) -> str | None:
+        """What would be in force after a restart without nftui; None where a configuration could not be read."""
+        name = NAMES[knob]
+        if name in self.flags:
+            return shown(knob, self.flags[name])
+        file = self.live.file_settings if self.live else {}
+        return None if file is None else shown(knob, file.get(name, STOCK[knob]))
+
+    @property
+    def grace_declared(self) -> int:
+        """Stop timeout as declared, in whole seconds."""
+        declared = self.service.stop_grace_s
+        return math.ceil(declared if declared is not None else DOCKER_GRACE_S)
+
+
+def shown(knob: str, value: str) -> str:
+    """As the knob writes it: sizes with their unit."""
+    if knob != "maxmemory":
+        return value.strip("\"'").lower()
+    size = redis_size(value)
+    return value if size is None else format_size(size)
+
+
+def redis_size(text: str) -> int | None:
+    """Bytes of a size as Redis reads it; None where it is none."""
+    text = text.strip("\"' ").lower()
+    if text[-1:] in _FACTORS and text[:-1].isdigit():
+        return int(text[:-1]) * _FACTORS[text[-1]]
+    return parse_size(text)
+
+
+def build_server(facts: Facts, service: Service, grants: Grants) -> Server:
+    """From the facts; the running container's own limit is never an input, for nftui may have written it."""
+    grant = grants.get(service.name)
+    live = facts.live_value(service.name, ID)
+    users = tuple(c for c in connections(facts.stack) if c.server.name == service.name and c.client.active)
+    return Server(
+        service, live if isinstance(live, RedisFacts) else None, users,
+        grant.bytes if grant else service.memory_limit_bytes, declared_flags(service), running_flags(service),
+    )  # fmt: skip
+
+
+def redis_servers(facts: Facts) -> tuple[Service, ...]:
+    """Active services of the role."""
+    return tuple(s for role in _ROLES for s in facts.stack.with_role(role))
+
+
+def has_volume(service: Service) -> bool:
+    """Whether a mount that lasts holds its data directory."""
+    roots = data_paths(service.role, service.image, service.version)
+    found = [m.target.rstrip("/") for m in service.mounts if m.type in ("bind", "volume")]
+    return any(root == target or root.startswith(target + "/") for root in roots for target in found)

@@ -1,0 +1,60 @@
+"""The main job on a real Redis: its log is on and nothing of what was in memory is gone, there and back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.command import Nftui, everything_written, tree
+from tests.redis.server import PASSWORD, config, fill, make_stack, picture
+from tests.stack.fixtures import tear_down
+from tests.stack.running import Stack
+
+pytestmark = [pytest.mark.engine, pytest.mark.slow, pytest.mark.timeout(600)]
+ONLY = ("--only", "redis")
+FAST = ("--settle", "1")
+NAMES = ("appendonly", "maxmemory", "maxmemory-policy", "save", "appendfsync")
+
+
+@pytest.fixture
+def stack(engine: None, tmp_path: Path) -> Iterator[Stack]:
+    made = make_stack(tmp_path)
+    try:
+        made.up()
+        fill(made)
+        yield made
+    finally:
+        problems = tear_down(made)
+    assert not problems, "the stack was not removed whole"
+
+
+@pytest.fixture
+def nftui(stack: Stack, tmp_path: Path) -> Nftui:
+    return Nftui(stack.directory, tmp_path / "state")
+
+
+def test_the_log_is_on_and_nothing_is_lost_there_and_back(nftui: Nftui, stack: Stack) -> None:
+    files, keys, settings = tree(stack.directory), picture(stack), config(stack, *NAMES)
+    plan = nftui("plan", *ONLY, "--json").json
+    assert plan["changes"], plan
+    done = nftui("apply", *ONLY, "--yes", "--json", *FAST)
+    assert done.code == 0, done.err + done.out
+    assert {s["state"] for s in done.json["steps"]} == {"verified"}
+    now = config(stack, *NAMES)
+    assert now == {**settings, "appendonly": "yes", "maxmemory": str(153 * 1024**2)}
+    assert picture(stack) == keys
+    assert nftui("plan", *ONLY, "--json").json["changes"] is False
+    assert nftui("status", "--json").code == 0
+    with stack.redis() as client:
+        client.set("written:since", "1")
+    stack.compose("restart", "redis")
+    stack.up()
+    assert picture(stack).keys() == {*keys, "written:since"}
+    back = nftui("rollback", "--yes", "--json")
+    assert back.code == 0, back.err + back.out
+    assert tree(stack.directory) == files and config(stack, *NAMES) == settings
+    assert picture(stack).keys() == {*keys, "written:since"}
+    assert "appendonlydir" not in stack.exec("redis", "ls", "/data").split()
+    assert PASSWORD.encode() not in everything_written(nftui.state)
