@@ -86,11 +86,16 @@ def make_budget(facts: Facts, demands: Iterable[Demand]) -> Budget:
 
 
 def needs_of(facts: Facts, demands: Iterable[Demand]) -> tuple[Need, ...]:
-    """What each active service needs, in name order; its own declared limit bounds it."""
+    """What each active service needs, in name order; its own declared limit bounds it.
+
+    A demand for a service that the stack does not have is for one that nftui would bring.
+    """
     by_service: dict[str, list[Demand]] = {}
     for demand in demands:
         by_service.setdefault(demand.service, []).append(demand)
-    active = sorted((s for s in facts.stack.services if s.active), key=lambda s: s.name)
+    names = {s.name for s in facts.stack.services}
+    ours = [Service(name) for name in by_service if name not in names]
+    active = sorted((*(s for s in facts.stack.services if s.active), *ours), key=lambda s: s.name)
     return tuple(_need(s, by_service.get(s.name, ()), facts.usage.get(s.name, 0)) for s in active)
 
 

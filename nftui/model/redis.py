@@ -40,5 +40,9 @@ class RedisFacts:
     """What that file says of the settings that nftui knows; None where there is one that could not be read."""
     replicas: int = 0
     """Replicas that are connected to it."""
+    sentinels: bool = False
+    """Whether a Sentinel is connected to it: then its role is not the Compose file's to say."""
+    link: str | None = None
+    """Of a replica: "up" or "down", its link to the master (master_link_status)."""
     commands: Mapping[str, int] = field(default_factory=dict)
     """Command to how often it was called since the start (INFO commandstats): "get", "cluster|slots"."""

@@ -72,6 +72,8 @@ def read_facts(client: RedisClient) -> RedisFacts:
         clients=tuple(client_addresses(client)),
         queue_keys=() if loading else tuple(_queue_keys(client, databases)),
         config_file=info.get("config_file"),
+        sentinels="name=sentinel-" in str(client.ask("CLIENT", "LIST") or ""),
+        link=info.get("master_link_status"),
         replicas=_int(info.get("connected_slaves")) or 0,
         commands={k[8:]: _number(v, "calls") for k, v in info.items() if k.startswith("cmdstat_")},
     )

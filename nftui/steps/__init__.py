@@ -15,6 +15,7 @@ from nftui.steps.qdrant_defaults import QdrantDefaultsKind
 from nftui.steps.qdrant_snapshot import QdrantSnapshotKind
 from nftui.steps.recreate import RecreateKind
 from nftui.steps.redis import RedisLogKind, RedisSettingsKind
+from nftui.steps.redis_replica import RedisReplicaKind
 from nftui.steps.settings import PostgresSettingsKind
 
 
@@ -24,6 +25,7 @@ def load_kinds() -> Kinds:
         FileKind(), EnvKind(), MountedKind(), ProjectCheckKind(), StartKind(), RecreateKind(), RemoveKind(),
         PostgresSettingsKind(), PoolsKind(), RouteKind(), OllamaSettingsKind(), OllamaPreloadKind(),
         QdrantSnapshotKind(), QdrantCollectionKind(), QdrantDefaultsKind(), RedisLogKind(), RedisSettingsKind(),
+        RedisReplicaKind(),
         DataCheckKind(), HoldKind(), CopyKind(), LiftKind(), FenceKind(), ReleaseKind(),
     )  # fmt: skip
     return Kinds(kinds)

@@ -141,6 +141,15 @@ def _same_redis(assertion: Assertion, live: ReadLive) -> bool:
     return same(assertion.expected, _redis(assertion, live) or "")
 
 
+def _link(assertion: Assertion, live: ReadLive) -> str | None:
+    facts = live(service_of(assertion), "redis").value
+    return facts.link or "no replica" if isinstance(facts, RedisFacts) else None
+
+
+def _same_link(assertion: Assertion, live: ReadLive) -> bool:
+    return _link(assertion, live) == assertion.expected
+
+
 COMPARATORS: Mapping[str, Comparator] = {
     "postgres-setting": Comparator(_setting, _same_setting),
     "postgres-altered": Comparator(_altered, _same_altered, _alter_back),
@@ -148,5 +157,6 @@ COMPARATORS: Mapping[str, Comparator] = {
     "pooler-section": Comparator(_section, _same_section),
     "ollama-setting": Comparator(_ollama, _same_ollama),
     "redis-setting": Comparator(_redis, _same_redis),
+    "redis-link": Comparator(_link, _same_link),
     "qdrant-collection": Comparator(_collection_value, _same_value),
 }

@@ -27,7 +27,7 @@ KINDS = {"file", "env", "project-check", "recreate", "postgres-settings"}
 DATA_KINDS = {"data-check", "hold", "copy", "lift", "fence", "release"}
 """Those that the plan of test_data_points.py has as well."""
 QDRANT_KINDS = {"qdrant-snapshot", "qdrant-collection", "qdrant-defaults"}
-REDIS_KINDS = {"redis-log", "redis-settings"}
+REDIS_KINDS = {"redis-log", "redis-settings", "redis-replica"}
 """Those of the plan of test_qdrant.py."""
 BEGUN = "journal intent override:compose.nftui.yaml"
 SHARE = 5

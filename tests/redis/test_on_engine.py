@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from nftui.steps.redis_replica import KEY
 from tests.e2e.command import Nftui, everything_written, tree
 from tests.redis.server import PASSWORD, config, fill, make_stack, picture
 from tests.stack.fixtures import tear_down
@@ -57,4 +58,27 @@ def test_the_log_is_on_and_nothing_is_lost_there_and_back(nftui: Nftui, stack: S
     assert tree(stack.directory) == files and config(stack, *NAMES) == settings
     assert picture(stack).keys() == {*keys, "written:since"}
     assert "appendonlydir" not in stack.exec("redis", "ls", "/data").split()
+    assert PASSWORD.encode() not in everything_written(nftui.state)
+
+
+def test_a_replica_follows_is_proven_and_goes_again(nftui: Nftui, stack: Stack) -> None:
+    files, keys = tree(stack.directory), picture(stack)
+    mode = ("--set", "redis.mode=replica")
+    done = nftui("apply", *ONLY, *mode, "--yes", "--json", *FAST)
+    assert done.code == 0, done.err + done.out
+    assert picture(stack) == keys and picture(stack, "redis-replica") == keys
+    now = config(stack, *NAMES, service="redis-replica")
+    assert now["appendonly"] == "yes" and now["maxmemory"] == str(153 * 1024**2)
+    assert KEY not in keys
+    written = (stack.directory / "compose.nftui.yaml").read_text()
+    assert PASSWORD not in written and "${REDIS_PASSWORD}" in written
+    assert nftui("plan", *ONLY, *mode, "--json").json["changes"] is False
+    assert nftui("status", "--json").code == 0
+    with stack.redis("redis-replica") as client:
+        client.replicaof("NO", "ONE")
+    drift = nftui("status", "--json")
+    assert drift.code == 3 and [d["target"] for d in drift.json["drift"]] == ["redis-replica.master_link_status"]
+    back = nftui("rollback", "--yes", "--json")
+    assert back.code == 0, back.err + back.out
+    assert tree(stack.directory) == files and picture(stack) == keys and list(stack.services()) == ["redis"]
     assert PASSWORD.encode() not in everything_written(nftui.state)

@@ -77,6 +77,20 @@ def declared_flags(syntax: Syntax, service: Service) -> dict[str, str]:
     return last_values(syntax, [*command.fixed, *command.actual[command.index :]])
 
 
+def source_of(syntax: Syntax, service: Service, name: str) -> str | None:
+    """What the operator wrote as the value of that setting, before any variable is filled in; None where none is
+    to be seen."""
+    try:
+        command = read_command(syntax, service)
+        if command.text is not None:
+            return None
+        if command.place is Place.SCRIPT:
+            return script_flags(syntax, command.source[command.index]).get(name)
+    except (CannotMerge, UnsafeText):
+        return None
+    return last_values(syntax, [*command.fixed, *command.source[command.index :]]).get(name)
+
+
 def merge(syntax: Syntax, service: Service, settings: Mapping[str, str]) -> str | list[str]:
     """The whole `command` with those settings. Raises CannotMerge."""
     command = read_command(syntax, service)

@@ -9,6 +9,7 @@ from nftui.model.advice import Advice
 from nftui.model.errors import UsageError
 from nftui.model.message import Message, msg
 from nftui.model.units import MIB, format_size, human_size, parse_size
+from nftui.optimizations.redis.gate import Verdict, judge
 from nftui.optimizations.redis.knobs import (
     BY_NAME,
     CLIENTS,
@@ -19,8 +20,10 @@ from nftui.optimizations.redis.knobs import (
     MEMORY,
     NOEVICTION,
     PART_OF,
+    REPLICA,
     SINGLE,
 )  # fmt: skip
+from nftui.optimizations.redis.replica import obstacle, replica_name
 
 if TYPE_CHECKING:
     from nftui.model.choices import Choices
@@ -51,7 +54,8 @@ class Line:
 def server_advice(server: Server, choices: Choices) -> tuple[Advice, ...]:
     """Every knob of that server. Raises UsageError for a value that must not be."""
     log = _decide(server, choices, _appendonly(server), _unsaved(server))
-    lines = [_mode(), log, _decide(server, choices, _fsync(server)), _memory(server, choices, log.value == _PERSISTED),
+    memory = _memory(server, choices, log.value == _PERSISTED)
+    lines = [_mode(server, choices), _image(server, choices), log, _decide(server, choices, _fsync(server)), memory,
              _policy(server, choices), _grace(server, choices)]  # fmt: skip
     return tuple(_advice(server, line) for line in lines)
 
@@ -84,9 +88,47 @@ def _decide(server: Server, choices: Choices, line: Line, unsafe: Message | None
 
 
 # -- persistence -------------------------------------------------------------------------------------------------
-def _mode() -> Line:
-    why = msg("One server: every client and command works with it.")
-    return Line("mode", SINGLE, why, CLIENTS, SINGLE, SINGLE)
+def _mode(server: Server, choices: Choices) -> Line:
+    """One server is recommended in any case: nodes on one machine end with it (databases reference 3)."""
+    verdict = judge(server)
+    line = Line("mode", SINGLE, _why_single(verdict), CLIENTS, SINGLE, choices.value(ID, server.name, "mode") or SINGLE)
+    line.notes += [msg("Against a cluster: {reason}.", reason=reason) for reason in verdict.cluster]
+    line.notes += [msg("Against Sentinel: {reason}.", reason=reason) for reason in verdict.sentinel]
+    if line.value == REPLICA:
+        _check_replica(server, line)
+    elif line.value != SINGLE:
+        raise refused(server, line, _why_not(verdict, str(line.value)))
+    return line
+
+
+def _check_replica(server: Server, line: Line) -> None:
+    why = obstacle(server)
+    if why is not None:
+        raise refused(server, line, why)
+    line.notes.append(
+        msg("{name} follows it on the same machine, and takes over only by hand: REPLICAOF NO ONE, then the apps.",
+            name=replica_name(server.name))
+    )  # fmt: skip
+
+
+def _image(server: Server, choices: Choices) -> Line:
+    own = server.service.image
+    line = Line("image", own, msg("The same version on both sides: a replica must not be older."), CLIENTS, own)
+    line.value = choices.value(ID, server.name, "image") or own
+    return line
+
+
+def _why_single(verdict: Verdict) -> Message:
+    if verdict.cluster:
+        return msg("A cluster does not fit here: {reason}.", reason=verdict.cluster[0])
+    return msg("A cluster would fit, but on one machine it protects from the end of a process only, and is no faster.")
+
+
+def _why_not(verdict: Verdict, mode: str) -> Message:
+    obstacles = {"cluster": verdict.cluster, "sentinel": verdict.sentinel}.get(mode, ())
+    if obstacles:
+        return msg("{reasons}", reasons="; ".join(str(o) for o in obstacles))
+    return msg("nothing stands in its way, but this nftui does not build it")
 
 
 def _appendonly(server: Server) -> Line:

@@ -57,6 +57,9 @@ def _live_refusal(facts: Facts, service: Service, live: RedisFacts) -> Message |
                    mode=live.mode)  # fmt: skip
     if live.role != "master":
         return msg("{service} is a replica: what it holds comes from its master.", service=service.name)
+    if live.sentinels:
+        return msg("{service} is looked after by Sentinel: which server is the master is not the files' to say.",
+                   service=service.name)  # fmt: skip
     if live.loading:
         return msg("{service} is still loading its data.", service=service.name)
     if not live.config:

@@ -37,8 +37,8 @@ def read_flags(arguments: Sequence[str]) -> list[Flag]:
 
 
 def written(name: str, value: str) -> list[str]:
-    """The two words that set it."""
-    return [f"--{name}", value]
+    """The words that set it; none of a setting's own values has a blank in it."""
+    return [f"--{name}", *(value.split() if name == "replicaof" else [value])]
 
 
 def _stock(service: Service) -> tuple[str, ...]:
@@ -61,6 +61,11 @@ def running_flags(service: Service) -> dict[str, str]:
     """Settings that the running container's command gives it, the operator's and nftui's."""
     container = service.running
     return last_values(_SYNTAX, container.command) if container else {}
+
+
+def source_of(service: Service, name: str) -> str | None:
+    """What the operator wrote as the value of that setting, variables not filled in."""
+    return command.source_of(_SYNTAX, service, name)
 
 
 def merge(service: Service, settings: Mapping[str, str]) -> str | list[str]:

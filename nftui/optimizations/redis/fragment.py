@@ -9,7 +9,8 @@ from nftui.model.message import msg
 from nftui.model.plan import StepSpec, Undo
 from nftui.model.redis import RedisFacts
 from nftui.optimizations.redis.command import merge
-from nftui.optimizations.redis.knobs import GRACE, ID, NAMES, SETTINGS
+from nftui.optimizations.redis.knobs import GRACE, ID, NAMES, REPLICA, SETTINGS, SINGLE
+from nftui.optimizations.redis.replica import definition, replica_name
 from nftui.optimizations.redis.server import build_server
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ def build_fragment(facts: Facts, advice: Iterable[Advice]) -> Fragment:
     """Every value that differs from what a restart without nftui would give."""
     services: dict[str, dict[str, object]] = {}
     values: dict[str, dict[str, str]] = {}
+    own: dict[str, tuple[str, ...]] = {}
     by_service: dict[str, list[Advice]] = {}
     for line in advice:
         if line.service is not None and line.value is not None:
@@ -38,23 +40,34 @@ def build_fragment(facts: Facts, advice: Iterable[Advice]) -> Fragment:
         written = {line.knob: str(line.value) for line in lines if _is_written(server, line)}
         if written:
             services[name], values[name] = _keys(server, written), dict(sorted(written.items()))
-    return Fragment(ID, services, values)
+        if written.get("mode") == REPLICA:
+            services[replica_name(name)] = definition(server, written.get("image"), _settings(written))
+            own[replica_name(name)] = (name,)
+    return Fragment(ID, {n: keys for n, keys in services.items() if keys}, values, own=own)
 
 
 def _is_written(server: Server, line: Advice) -> bool:
     if line.knob == GRACE:
         return line.value != f"{server.grace_declared}s"
+    if line.knob == "mode":
+        return line.value != SINGLE
+    if line.knob == "image":
+        return line.value != server.service.image
     return line.knob in NAMES and line.value != server.baseline(line.knob)
 
 
 def _keys(server: Server, written: Mapping[str, str]) -> dict[str, object]:
     keys: dict[str, object] = {}
-    settings = {NAMES[knob]: value.lower() for knob, value in written.items() if knob in NAMES}
+    settings = _settings(written)
     if settings:
         keys["command"] = merge(server.service, settings)
     if GRACE in written:
         keys[GRACE] = written[GRACE]
     return keys
+
+
+def _settings(written: Mapping[str, str]) -> dict[str, str]:
+    return {NAMES[knob]: value.lower() for knob, value in written.items() if knob in NAMES}
 
 
 def settings_of(fragment: Fragment, service: str) -> dict[str, str]:
@@ -71,6 +84,8 @@ def live_steps(facts: Facts, fragment: Fragment) -> tuple[StepSpec, ...]:
         if expected:
             log = _log_step(service) if expected.get("appendonly") == "yes" else None
             steps += [*([log] if log else []), _read_back(facts, service, expected, log)]
+        if replica_name(service) in fragment.own:
+            steps += [_follow_step(service, of) for of in (replica_name(service), service)]
     return tuple(steps)
 
 
@@ -79,6 +94,16 @@ def _log_step(service: str) -> StepSpec:
         id=f"{ID}-log:{service}", kind="redis-log", target=service, params={},
         summary=msg("write everything that is in memory of {service} to its log", service=service), service=service,
         optimization=ID, undo=Undo.EXACT, stall_s=_STALL_S, early=True,
+    )  # fmt: skip
+
+
+def _follow_step(service: str, of: str) -> StepSpec:
+    """Done where `of` is started or recreated: the replica, and its master."""
+    replica = replica_name(service)
+    return StepSpec(
+        id=f"{ID}-replica:{of}", kind="redis-replica", target=replica, params={"master": service},
+        summary=msg("write to {service} and read it from {replica}", service=service, replica=replica),
+        service=of, optimization=ID, undo=Undo.EXACT, stall_s=_STALL_S,
     )  # fmt: skip
 
 
@@ -97,8 +122,12 @@ def _read_back(facts: Facts, service: str, expected: Mapping[str, str], log: Ste
 
 
 def assertions(fragment: Fragment) -> tuple[Assertion, ...]:
-    """Each setting, as the running server says it."""
-    return tuple(
+    """Each setting, as the running server says it, and each replica's link to its master."""
+    links = tuple(
+        Assertion("redis-link", f"{name}.master_link_status", "up", {"service": name, "name": "link"})
+        for name in sorted(fragment.own)
+    )
+    return links + tuple(
         Assertion("redis-setting", f"{service}.{name}", value, {"service": service, "name": name})
         for service in sorted(fragment.values)
         for name, value in settings_of(fragment, service).items()

@@ -12,7 +12,8 @@ CLIENTS = "databases reference 3.4"
 LOG = "databases reference 3.5; redis#12484"
 GRACE_SOURCE = "databases reference 3.5: a clean stop writes what is in memory"
 SINGLE = "single"
-MODES = (SINGLE,)
+REPLICA = "replica"
+MODES = (SINGLE, REPLICA, "sentinel", "cluster")
 NOEVICTION = "noeviction"
 POLICIES = (
     NOEVICTION, "allkeys-lru", "allkeys-lfu", "allkeys-random", "volatile-lru", "volatile-lfu", "volatile-random",
@@ -39,6 +40,11 @@ KNOBS: tuple[Knob, ...] = (
     Knob(
         "mode", Kind.ENUM, msg("mode"), msg("One server, or several that take over from each other."), CLIENTS,
         unit="choice", choices=MODES,
+    ),
+    Knob(
+        "image", Kind.TEXT, msg("image"),
+        msg("Image of a replica: any with the server on its PATH, of no older version."), CLIENTS,
+        unit="image reference", main=False,
     ),
     Knob(
         "appendonly", Kind.ENUM, msg("appendonly"),
@@ -69,6 +75,8 @@ KNOBS: tuple[Knob, ...] = (
 BY_NAME = {knob.name: knob for knob in KNOBS}
 
 PART_DAYS = {"tune_persistence": 0.5, "tune_memory": 0.5}
+MODE_DAYS = {REPLICA: 1.0}
+"""Beside those of the parts."""
 PART_OF = {
     "appendonly": "tune_persistence", "appendfsync": "tune_persistence", GRACE: "tune_persistence",
     "maxmemory": "tune_memory", "policy": "tune_memory",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from nftui.model.advice import Advice, Applicability, Assertion, Demand, Effort, Fragment, Risk
@@ -10,7 +11,8 @@ from nftui.model.units import MIB
 from nftui.optimizations.redis.advise import SHARE, server_advice
 from nftui.optimizations.redis.applies import applicability
 from nftui.optimizations.redis.fragment import assertions, build_fragment, live_steps
-from nftui.optimizations.redis.knobs import BY_NAME, ID, KNOBS, PART_DAYS
+from nftui.optimizations.redis.knobs import BY_NAME, ID, KNOBS, MODE_DAYS, PART_DAYS, REPLICA
+from nftui.optimizations.redis.replica import replica_name
 from nftui.optimizations.redis.server import build_server
 
 if TYPE_CHECKING:
@@ -48,7 +50,13 @@ class Redis:
 
     def demand(self, facts: Facts, choices: Choices) -> tuple[Demand, ...]:
         """Its limit; without one, what its keys take with room for the fork of a save."""
-        return tuple(_demand(facts, server) for server in _servers(facts, {}))
+        found = [(_demand(facts, server), server) for server in _servers(facts, {})]
+        beside = [
+            replace(demand, service=replica_name(server.name))
+            for demand, server in found
+            if choices.value(ID, server.name, "mode") == REPLICA
+        ]
+        return (*(demand for demand, _ in found), *beside)
 
     def advise(self, facts: Facts, choices: Choices, grants: Grants) -> tuple[Advice, ...]:
         """Part switches, then the lines of each server. Raises UsageError."""
@@ -56,9 +64,10 @@ class Redis:
         return (*_parts(choices), *lines) if lines else ()
 
     def effort(self, facts: Facts, advice: tuple[Advice, ...]) -> Effort:
-        """Days of the parts that are on."""
+        """Days of the parts that are on, and of more than one server."""
         on = {line.knob for line in advice if line.knob in PART_DAYS and line.value == "on"}
-        days = round(sum(PART_DAYS[part] for part in on), 2)
+        modes = {line.value for line in advice if line.knob == "mode"}
+        days = round(sum(PART_DAYS[part] for part in on) + max(MODE_DAYS.get(str(m), 0.0) for m in modes or {""}), 2)
         return Effort(days, days)
 
     def fragment(self, facts: Facts, advice: tuple[Advice, ...]) -> Fragment:

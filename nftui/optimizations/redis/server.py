@@ -42,6 +42,8 @@ class Server:
     """Settings of the operator's command, by the server's own names."""
     ran: Mapping[str, str]
     """Those of the command that runs, nftui's among them."""
+    strangers: tuple[str, ...] = ()
+    """Connected clients that are no service which is known to use it: services' names, else addresses."""
 
     @property
     def name(self) -> str:
@@ -131,7 +133,16 @@ def build_server(facts: Facts, service: Service, grants: Grants) -> Server:
     return Server(
         service, live if isinstance(live, RedisFacts) else None, users,
         grant.bytes if grant else service.memory_limit_bytes, declared_flags(service), running_flags(service),
+        _strangers(facts, service, live, {u.client.name for u in users}) if isinstance(live, RedisFacts) else (),
     )  # fmt: skip
+
+
+def _strangers(facts: Facts, service: Service, live: RedisFacts, users: set[str]) -> tuple[str, ...]:
+    """The server's own container (its healthcheck) and loopback are none."""
+    by_address = {a: s.name for s in facts.stack.services for c in s.containers for a in c.addresses.values() if a}
+    seen = {address.rpartition(":")[0].strip("[]") for address in live.clients}
+    names = {by_address.get(address, address) for address in seen if not address.startswith(("127.", "::1", "/"))}
+    return tuple(sorted(names - users - {service.name}))
 
 
 def redis_servers(facts: Facts) -> tuple[Service, ...]:

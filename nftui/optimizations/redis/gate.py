@@ -1,0 +1,109 @@
+"""Whether what uses a server could talk to a cluster or through Sentinel: each obstacle with what it was seen by."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from nftui.model.message import Message, msg
+
+if TYPE_CHECKING:
+    from nftui.catalog.connections import Connection
+    from nftui.optimizations.redis.server import Server
+
+_MANY_KEYS = (
+    "mget", "mset", "msetnx", "rename", "renamenx", "copy", "rpoplpush", "brpoplpush", "lmove", "blmove", "lmpop",
+    "blmpop", "smove", "sinter", "sinterstore", "sunion", "sunionstore", "sdiff", "sdiffstore", "zinterstore",
+    "zunionstore", "zdiffstore", "zrangestore", "zmpop", "bzmpop", "bitop", "pfmerge", "sort_ro", "xreadgroup",
+)  # fmt: skip
+"""Commands that name several keys: in a cluster all of them must lie in one slot (CROSSSLOT)."""
+_SCRIPTS = ("eval", "evalsha", "eval_ro", "evalsha_ro", "fcall", "fcall_ro", "multi", "watch")
+_SHOWN = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What stands in the way; both empty: either is possible."""
+
+    cluster: tuple[Message, ...]
+    sentinel: tuple[Message, ...]
+
+
+def judge(server: Server) -> Verdict:
+    """From the running server, its files and the catalog; what cannot be known stands in the way."""
+    return Verdict(tuple(_cluster(server)), tuple(_sentinel(server)))
+
+
+def _cluster(server: Server) -> Iterator[Message]:
+    yield from _databases(server)
+    yield from _queues(server)
+    yield from _commands(server)
+    yield from _clients(server, "cluster")
+
+
+def _sentinel(server: Server) -> Iterator[Message]:
+    yield from _clients(server, "sentinel")
+
+
+def _databases(server: Server) -> Iterator[Message]:
+    if server.live is None:
+        yield msg("it could not be asked what is in it")
+        return
+    others = {number: keys for number, keys in sorted(server.live.databases.items()) if number}
+    if others:
+        listed = ", ".join(f"{number} ({keys} keys)" for number, keys in others.items())
+        yield msg("databases other than 0 are in use: {listed}; a cluster has only database 0", listed=listed)
+
+
+def _queues(server: Server) -> Iterator[Message]:
+    """Bull and its kin touch several keys of a queue at once; a tag in braces puts them on one node."""
+    bare = [key for key in server.queues if not key.startswith("{")]
+    if bare:
+        yield msg("a job queue's keys have no tag ({keys}), so they would lie on different nodes", keys=", ".join(bare))
+
+
+def _commands(server: Server) -> Iterator[Message]:
+    called = server.live.commands if server.live else {}
+    several = [(name, called[name]) for name in _MANY_KEYS if called.get(name)]
+    if several:
+        yield msg("commands with several keys were called ({listed}); they fail where the keys lie on two nodes",
+                  listed=_counted(several))  # fmt: skip
+    scripts = [(name, called[name]) for name in _SCRIPTS if called.get(name)]
+    if scripts:
+        yield msg("scripts and transactions were run ({listed}); all their keys would have to lie on one node",
+                  listed=_counted(scripts))  # fmt: skip
+
+
+def _counted(calls: list[tuple[str, int]]) -> str:
+    most = sorted(calls, key=lambda c: -c[1])[:_SHOWN]
+    return ", ".join(f"{name.upper()} {count}×" for name, count in most)
+
+
+def _clients(server: Server, what: str) -> Iterator[Message]:
+    apart: dict[str, Message] = {}
+    for user in server.users:
+        reason = _incapable(user, what)
+        if reason is not None:
+            apart.setdefault(user.client.name, reason)
+    yield from apart.values()
+    unknown = server.strangers
+    if unknown:
+        yield msg("clients are connected that no service names as its own: {clients}",
+                  clients=", ".join(unknown[:_SHOWN]))  # fmt: skip
+
+
+def _incapable(user: Connection, what: str) -> Message | None:
+    words = {"cluster": "a cluster", "sentinel": "Sentinel"}[what]
+    able = getattr(user.use, what) if user.use else None
+    if able or (able is None and _says_so(user, what)):
+        return None
+    name = user.client.name
+    if able is False:
+        return msg("{service} cannot talk to {what}", service=name, what=words)
+    return msg("it is not known that {service} can talk to {what}", service=name, what=words)
+
+
+def _says_so(user: Connection, what: str) -> bool:
+    """A variable of its own names it and is set: REDIS_CLUSTER_NODES, REDIS_SENTINELS."""
+    return any(what.upper() in key.upper() and value for key, value in user.client.environment.items())

@@ -1,0 +1,80 @@
+"""A replica beside a server: the operator's own definition again, with a volume of its own and the master to follow."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from nftui.catalog import data_paths
+from nftui.model.message import Message, msg
+from nftui.optimizations.redis.command import merge, source_of
+
+if TYPE_CHECKING:
+    from nftui.model.stack import MountSpec, Service
+    from nftui.optimizations.redis.server import Server
+
+_COPIED = (
+    "entrypoint", "environment", "env_file", "healthcheck", "ulimits", "sysctls", "user", "secrets", "configs",
+    "security_opt", "cap_add", "cap_drop", "deploy", "mem_limit", "mem_reservation", "cpus", "pids_limit", "init",
+    "logging", "restart", "dns", "read_only", "tmpfs",
+)  # fmt: skip
+"""What it has of its master; ports, names, aliases, labels and what depends on it are the master's own."""
+PORT = "6379"
+
+
+def replica_name(service: str) -> str:
+    """What the replica of that service is called."""
+    return f"{service}-replica"
+
+
+def port_of(server: Server) -> str:
+    """Where the server listens."""
+    return server.flags.get("port", PORT)
+
+
+def obstacle(server: Server) -> Message | None:
+    """Why it can have no replica, None where it can."""
+    if server.live is None:
+        return msg("it cannot be asked whether a replica follows it")
+    if server.service.config.get("network_mode") not in (None, "", "bridge") or not _networks(server.service):
+        return msg("it has no network of its own that a replica could reach it by")
+    if server.live.config_file or server.live.config_file is None:
+        return msg("its password and its place stand in a configuration that a replica would need changed")
+    secret = source_of(server.service, "requirepass")
+    if "requirepass" in server.flags and (secret is None or "$" not in secret):
+        return msg("its password stands in clear in your file, and nftui would have to copy it; put it into .env")
+    return None
+
+
+def definition(server: Server, image: str | None, settings: Mapping[str, str]) -> dict[str, object]:
+    """The whole service. `settings` are the server's own names; raises CannotMerge."""
+    raw = server.service.raw or server.service.config
+    found = {key: raw[key] for key in _COPIED if key in raw}
+    follow = {"replicaof": f"{server.name} {port_of(server)}"}
+    secret = source_of(server.service, "requirepass")
+    if secret is not None:
+        follow["masterauth"] = secret
+    return {
+        **found,
+        "image": image.replace("$", "$$") if image else str(raw.get("image", server.service.image)),
+        "command": merge(server.service, {**settings, **follow}),
+        "networks": _networks(server.service),
+        "depends_on": {server.name: {"condition": "service_started"}},
+        "volumes": [_mount(m) for m in server.service.mounts if m.type == "bind" and not _holds_data(server, m)],
+    }
+
+
+def _networks(service: Service) -> list[str]:
+    declared = service.config.get("networks")
+    return sorted(str(n) for n in declared) if isinstance(declared, (Mapping, list, tuple)) and declared else []
+
+
+def _holds_data(server: Server, mount: MountSpec) -> bool:
+    service = server.service
+    target = mount.target.rstrip("/")
+    return any(p == target or p.startswith(target + "/") for p in data_paths(service.role, service.image))
+
+
+def _mount(mount: MountSpec) -> dict[str, object]:
+    source = (mount.source or "").replace("$", "$$")
+    return {"type": mount.type, "source": source, "target": mount.target, "read_only": True}
