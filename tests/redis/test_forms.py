@@ -103,6 +103,7 @@ def test_what_was_set_in_the_running_server_runs_again_after_the_way_back(make: 
     assert done.code == 0, done.err + done.out
     # The operator's own values are kept, and now stand where a restart finds them.
     assert config(stack, *names) == {**settings, "appendonly": "yes"}
+    assert nftui("plan", *ONLY, "--json").json["changes"] is False
     assert nftui("rollback", "--yes").code == 0
     assert config(stack, *names) == settings
 

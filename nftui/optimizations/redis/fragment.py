@@ -11,7 +11,7 @@ from nftui.model.redis import RedisFacts
 from nftui.optimizations.redis.command import merge
 from nftui.optimizations.redis.knobs import GRACE, ID, NAMES, REPLICA, SETTINGS, SINGLE
 from nftui.optimizations.redis.replica import definition, replica_name
-from nftui.optimizations.redis.server import build_server
+from nftui.optimizations.redis.server import KEPT_LABEL, build_server
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -40,6 +40,8 @@ def build_fragment(facts: Facts, advice: Iterable[Advice]) -> Fragment:
         written = {line.knob: str(line.value) for line in lines if _is_written(server, line)}
         if written:
             services[name], values[name] = _keys(server, written), dict(sorted(written.items()))
+            kept = sorted(NAMES[line.knob] for line in lines if line.kept and line.knob in written)
+            services[name] |= {"labels": {KEPT_LABEL: " ".join(kept)}} if kept else {}
         if written.get("mode") == REPLICA:
             services[replica_name(name)] = definition(server, written.get("image"), _settings(written))
             own[replica_name(name)] = (name,)

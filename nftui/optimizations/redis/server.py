@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 KEPT = (Purpose.QUEUE, Purpose.SESSION, Purpose.LOCK)
 """What must not be lost."""
 DOCKER_GRACE_S = 10
+KEPT_LABEL = "nftui.redis.kept"
+"""On a container: settings that were set in the running server by hand, and that its command now holds."""
 _ROLES = (Role.REDIS, Role.KEYDB)
 _FACTORS = {"k": 1000, "m": 1000**2, "g": 1000**3}
 """Redis reads `64m` by thousands and `64mb` by 1024s (redis.conf)."""
@@ -42,6 +44,8 @@ class Server:
     """Settings of the operator's command, by the server's own names."""
     ran: Mapping[str, str]
     """Those of the command that runs, nftui's among them."""
+    kept: frozenset[str] = frozenset()
+    """Of those in the running command that nftui put there: what the operator had set in the server before."""
     strangers: tuple[str, ...] = ()
     """Connected clients that are no service which is known to use it: services' names, else addresses."""
 
@@ -85,7 +89,7 @@ class Server:
         if name in (self.live.file_settings or {}):
             return shown(knob, (self.live.file_settings or {})[name])
         now = self.current(knob)
-        by_command = name in self.ran and now == shown(knob, self.ran[name])
+        by_command = name in self.ran and name not in self.kept and now == shown(knob, self.ran[name])
         return None if now is None or now == STOCK[knob] or by_command else now
 
     def current(self, knob: str) -> str | None:
@@ -130,11 +134,17 @@ def build_server(facts: Facts, service: Service, grants: Grants) -> Server:
     grant = grants.get(service.name)
     live = facts.live_value(service.name, ID)
     users = tuple(c for c in connections(facts.stack) if c.server.name == service.name and c.client.active)
+    known = {u.client.name for u in users}
     return Server(
         service, live if isinstance(live, RedisFacts) else None, users,
         grant.bytes if grant else service.memory_limit_bytes, declared_flags(service), running_flags(service),
-        _strangers(facts, service, live, {u.client.name for u in users}) if isinstance(live, RedisFacts) else (),
+        _kept(service), _strangers(facts, service, live, known) if isinstance(live, RedisFacts) else (),
     )  # fmt: skip
+
+
+def _kept(service: Service) -> frozenset[str]:
+    container = service.running
+    return frozenset(container.labels.get(KEPT_LABEL, "").split()) if container else frozenset()
 
 
 def _strangers(facts: Facts, service: Service, live: RedisFacts, users: set[str]) -> tuple[str, ...]:
