@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from nftui.catalog.apps import Purpose
 from nftui.catalog.connections import Connection
-from nftui.checks._redis_settings import Settings
+from nftui.checks._redis_settings import Settings, is_like_redis
 from nftui.engine.evidence import at
 from nftui.model.facts import Facts
 from nftui.model.findings import Evidence, Finding, Level
@@ -19,6 +19,8 @@ from nftui.model.units import MIB, parse_size
 KEPT = (Purpose.QUEUE, Purpose.SESSION, Purpose.LOCK)
 """What must not be lost."""
 
+REPAIRED = ("redis-queue-eviction", "redis-no-persistence", "redis-maxmemory-unset", "redis-policy-inert")
+"""What the optimization of that name puts right."""
 _DEFAULTS = {"maxmemory": "0", "maxmemory-policy": "noeviction", "appendonly": "no", "requirepass": "",
              "stop-writes-on-bgsave-error": "yes"}  # fmt: skip
 
@@ -109,7 +111,8 @@ class Server:
         self, name: str, level: Level, title: Message, detail: Message, source: str, *evidence: Evidence
     ) -> Finding:
         """A finding about this server."""
-        return Finding(name, level, self.name, title, detail, tuple(evidence), source)
+        repaired = "redis" if name in REPAIRED and is_like_redis(self.service.role) else None
+        return Finding(name, level, self.name, title, detail, tuple(evidence), source, optimization=repaired)
 
 
 def redis_size(text: str) -> int | None:

@@ -27,8 +27,9 @@ KINDS = {"file", "env", "project-check", "recreate", "postgres-settings"}
 DATA_KINDS = {"data-check", "hold", "copy", "lift", "fence", "release"}
 """Those that the plan of test_data_points.py has as well."""
 QDRANT_KINDS = {"qdrant-snapshot", "qdrant-collection", "qdrant-defaults"}
-REDIS_KINDS = {"redis-log", "redis-settings", "redis-replica"}
 """Those of the plan of test_qdrant.py."""
+REDIS_KINDS = {"redis-log", "redis-settings", "redis-replica"}
+"""Those of the plans of test_redis.py."""
 BEGUN = "journal intent override:compose.nftui.yaml"
 SHARE = 5
 """Points of a plain run: one for each step kind."""
@@ -36,6 +37,7 @@ KIND_OF = {
     "override:": "file", "compose.nftui.yaml": "file", "env:": "env", ".env": "env", "check:": "project-check",
     "recreate:": "recreate", "qdrant-snapshot:": "qdrant-snapshot", "qdrant-collection:": "qdrant-collection",
     "qdrant-defaults:": "qdrant-defaults", "snapshots": "qdrant-snapshot", "PATCH docs": "qdrant-collection",
+    "redis-log:": "redis-log", "redis-settings:": "redis-settings", "redis-replica:": "redis-replica",
     "nftui-defaults": "qdrant-defaults", "postgres-settings:": "postgres-settings", "postgres": "recreate",
 }  # fmt: skip
 """Part of an event's name to the step kind that it belongs to."""

@@ -108,30 +108,23 @@ def test_what_was_set_in_the_running_server_runs_again_after_the_way_back(make: 
     assert config(stack, *names) == settings
 
 
-def test_a_password_that_nobody_tells_is_a_refusal_and_touches_nothing(make: Make, tmp_path: Path) -> None:
+def test_what_would_lose_or_hide_data_is_told_and_nothing_is_touched(make: Make, tmp_path: Path) -> None:
+    """Files that ask for a log which the running server never wrote; then a password that nobody tells."""
     stack = make()
     fill(stack, 5)
+    path, container = stack.directory / "compose.yaml", stack.container("redis")
+    text, nftui = path.read_text(), nftui_of(stack, tmp_path)
+    path.write_text(text.replace(COMMAND, COMMAND.rstrip() + " --appendonly yes\n"))
+    found = next(o for o in nftui("plan", *ONLY, "--json").json["optimizations"] if o["id"] == "redis")
+    assert not found["applicable"] and "would start empty" in found["reason"]
+    assert nftui("apply", *ONLY, "--yes").code == 0 and stack.container("redis") == container
+    path.write_text(text)
     with stack.redis() as client:
         client.config_set("requirepass", "another-fake-one")
-    files, container = tree(stack.directory), stack.container("redis")
-    nftui = nftui_of(stack, tmp_path)
+    files = tree(stack.directory)
     done = nftui("apply", *ONLY, "--yes", "--json")
     assert done.code == 2 and "password" in done.err + done.out
     assert tree(stack.directory) == files and stack.container("redis") == container
-
-
-def test_files_that_ask_for_a_log_the_server_never_wrote_are_told_of_and_not_applied(
-    make: Make, tmp_path: Path
-) -> None:
-    stack = make()
-    fill(stack, 5)
-    path = stack.directory / "compose.yaml"
-    path.write_text(path.read_text().replace(COMMAND, COMMAND.rstrip() + " --appendonly yes\n"))
-    container, nftui = stack.container("redis"), nftui_of(stack, tmp_path)
-    plan = nftui("plan", *ONLY, "--json").json
-    found = next(o for o in plan["optimizations"] if o["id"] == "redis")
-    assert not found["applicable"] and "would start empty" in found["reason"]
-    assert nftui("apply", *ONLY, "--yes").code == 0 and stack.container("redis") == container
 
 
 @pytest.mark.all

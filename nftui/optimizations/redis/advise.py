@@ -33,6 +33,8 @@ SHARE, SHARE_UNSAVED = 0.6, 0.75
 """Of the memory that it may use: with saves or a log, whose fork holds changed pages twice, and without."""
 SPARE = 1.25
 """maxmemory is never set below what is in use and some: it would refuse or evict at once."""
+_MOST = 0.85
+"""Of the memory: above that the fork of a save ends in a kill, and the operator's own bound gives way."""
 GRACE_S = 30
 _PERSISTED = "yes"
 
@@ -193,9 +195,9 @@ def _memory(server: Server, choices: Choices, logged: bool) -> Line:
 
 
 def _unbounded(server: Server) -> Message | None:
-    """The operator's own 0, or a bound above what the container may use, ends in a kill."""
+    """The operator's own 0, or a bound near or above what the container may use, ends in a kill."""
     own = parse_size(server.own("maxmemory") or "0") or 0
-    if own and server.memory is not None and own <= server.memory:
+    if own and server.memory is not None and own <= server.memory * _MOST:
         return None
     return msg("it would grow until it is killed")
 
