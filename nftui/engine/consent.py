@@ -27,6 +27,13 @@ def refusals(draft: Draft, consent: Consent, *, confirm: bool, files_only: bool)
     points = [stage for stage in draft.stages if stage.commit_point]
     if files_only and points:
         yield msg("--files-only cannot be used: {stages} moves data, not only files.", stages=_names(points))
+    early = sorted({step.target for step in draft.steps if step.early})
+    if files_only and early:
+        yield msg(
+            "--files-only cannot be used: {services} must be changed while it runs, before your files may say so; "
+            "started by them first, it would lose data.",
+            services=", ".join(early),
+        )
     open_points = untimed(draft)
     if confirm and open_points:
         yield msg(

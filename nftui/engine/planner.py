@@ -255,12 +255,12 @@ def _settings_stage(facts: Facts, standing: Standing, parts: _Parts, at: _At) ->
     live = [s for s in parts.steps if s.live and s.service not in renewed]
     late = [s for s in parts.steps if s.service in renewed and not s.early]
     steps = [
+        *(s for s in parts.steps if s.early and s.service in renewed),  # Before a plain `up` could recreate them.
         *own.write_steps(facts, fragments, mounted),
         *file_steps(files, facts.stack.files[:1]),
         *check_step(facts, files, {*touched, *changed}, standing.pending, wanted),
         *own.start_steps(ours, wanted),
         *(s for s in parts.steps if s.service in ours.start),  # Proven before anything is routed to them.
-        *(s for s in parts.steps if s.early and s.service in renewed),
         *_recreate_steps(facts, [*ours.recreate, *touched], standing),
         *(s for s in late if s.service not in ours.start),
         *live,

@@ -63,7 +63,8 @@ class StepSpec:
     live: bool = False
     """True: it changes the running service by itself, so it is planned also where nothing is recreated."""
     early: bool = False
-    """True: it is done before its service is recreated, so that the recreate loses nothing."""
+    """True: it is done before the files say otherwise, so that no recreate of its service, whoever asks for it, loses
+    anything."""
     opens: bool = False
     """From its intent on others may write to data that its stage switched: the commit point is crossed."""
     last_back: bool = False

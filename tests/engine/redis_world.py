@@ -121,8 +121,8 @@ def redis_stages(world: RedisWorld) -> tuple[Stage, ...]:
     text = msg("step")
     params = {"expected": WISH, "previous": {"appendonly": "no", "maxmemory": "0"}, "log": "log"}
     steps = (
-        StepSpec("override", "file", OVERRIDE, {"after": digest(override), "mode": 0o644}, text),
         StepSpec("log", "redis-log", "db", {}, text, "db", stall_s=30, early=True),
+        StepSpec("override", "file", OVERRIDE, {"after": digest(override), "mode": 0o644}, text),
         StepSpec("recreate", "recreate", "db", {"grace_s": 120, "force": False}, text, "db", undo=Undo.BY_RESTART),
         StepSpec("settings", "redis-settings", "db", params, text, "db"),
     )  # fmt: skip

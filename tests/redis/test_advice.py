@@ -10,6 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nftui.engine.consent import Consent, refusals
+from nftui.engine.planner import draft
 from nftui.model.advice import Advice, Grant
 from nftui.model.choices import Choices, Selection
 from nftui.model.errors import UsageError
@@ -23,6 +25,7 @@ from nftui.optimizations.redis.knobs import ID
 from nftui.optimizations.redis.server import redis_size
 from nftui.presets import build_choices
 from tests.checks.build import read
+from tests.optimizations.test_contract import standing
 
 STACK = """
 services:
@@ -99,6 +102,28 @@ def test_a_cache_forgets_the_oldest_and_needs_no_log(tmp_path: Path) -> None:
     assert (lines["policy"].value, lines["appendonly"].value) == ("allkeys-lru", "no")
     lines = advice(facts(tmp_path, CACHE, config={"save": ""}))
     assert lines["maxmemory"].value == "192MB", "without a fork three quarters fit"
+
+
+def test_a_server_that_does_not_run_gets_no_log_that_would_hide_what_it_held(tmp_path: Path) -> None:
+    found = replace(facts(tmp_path, QUEUE), live={})
+    lines = advice(found)
+    assert lines["appendonly"].value == "no" and "it would be empty" in str(lines["appendonly"].why)
+    assert "appendonly" not in str(command(found))
+    with pytest.raises(UsageError, match="it would be empty"):
+        advice(found, "redis.appendonly=yes")
+    declared = replace(facts(tmp_path, QUEUE, "redis-server --appendonly yes"), live={})
+    assert advice(declared)["appendonly"].value == "yes"
+
+
+def test_the_log_is_written_before_the_files_ask_for_it(tmp_path: Path) -> None:
+    """Whoever runs a plain `docker compose up` in between must not start it empty."""
+    found = facts(tmp_path, QUEUE)
+    plan = draft(found, choices(), {ID: OPTIMIZATION}, standing(found))
+    ids = [s.id for s in plan.steps]
+    assert ids.index("redis-log:cache") == 0 and "redis-settings:cache" in ids
+    (refusal,) = refusals(plan, Consent(True, True), confirm=False, files_only=True)
+    assert "cache must be changed while it runs" in str(refusal)
+    assert not list(refusals(plan, Consent(True, True), confirm=False, files_only=False))
 
 
 def test_what_nobody_knows_is_logged_and_not_evicted(tmp_path: Path) -> None:

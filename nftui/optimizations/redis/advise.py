@@ -56,6 +56,8 @@ class Line:
 def server_advice(server: Server, choices: Choices) -> tuple[Advice, ...]:
     """Every knob of that server. Raises UsageError for a value that must not be."""
     log = _decide(server, choices, _appendonly(server), _unsaved(server))
+    if server.live is None and log.value == _PERSISTED and server.baseline("appendonly") != _PERSISTED:
+        raise refused(server, log, log.why)
     memory = _memory(server, choices, log.value == _PERSISTED)
     lines = [_mode(server, choices), _image(server, choices), log, _decide(server, choices, _fsync(server)), memory,
              _policy(server, choices), _grace(server, choices)]  # fmt: skip
@@ -141,6 +143,9 @@ def _appendonly(server: Server) -> Line:
     why = msg("{who} keep jobs, sessions or locks in it: a crash would lose all since the last snapshot.", who=what)
     if not server.keeps:
         why = msg("It is not known that everything in it can be made anew.")
+    if server.live is None and server.baseline("appendonly") != "yes":
+        why = msg("It does not run: started with a log that was never written it would be empty, whatever it held.")
+        return Line("appendonly", server.baseline("appendonly"), why, LOG)
     line = Line("appendonly", "yes", why, LOG)
     if server.current("appendonly") == "no":
         line.notes.append(
