@@ -67,22 +67,22 @@ def test_a_dropped_file_is_an_optimization(nftui: Copy, running_stack: Stack, tm
     _is_checked_and_planned(nftui)
     _is_known_to_presets(nftui, tmp_path)
     _is_in_the_wizard(nftui)
-    before, container = tree(running_stack.directory), running_stack.container("redis")
+    before, container = tree(running_stack.directory), running_stack.container("jobs")
     applied = nftui("apply", "--only", "grace", "--set", "grace.stop_grace_period=45s", "--yes", "--json",
                     "--settle", "1")  # fmt: skip
     assert applied.code == 0 and applied.json["outcome"] == "applied", applied.out + applied.err
-    assert running_stack.container("redis") != container
-    assert running_stack.inspect("redis")["Config"]["StopTimeout"] == 45
+    assert running_stack.container("jobs") != container
+    assert running_stack.inspect("jobs")["Config"]["StopTimeout"] == 45
     assert re.search(r'stop_grace_period: "?45s', (running_stack.directory / "compose.nftui.yaml").read_text())
     rolled = nftui("rollback", "--yes", "--json")
     assert rolled.code == 0 and rolled.json["outcome"] == "rolled-back", rolled.out + rolled.err
     assert tree(running_stack.directory) == before
-    assert not running_stack.inspect("redis")["Config"].get("StopTimeout")
+    assert running_stack.inspect("jobs")["Config"]["StopTimeout"] == 1
 
 
 def _is_checked_and_planned(nftui: Copy) -> None:
     found = nftui("check", "--json").json["findings"]
-    assert [f["service"] for f in found if f["id"] == "grace-short"] == ["redis"]
+    assert [f["service"] for f in found if f["id"] == "grace-short"] == ["jobs"]
     whole, without = nftui("plan", "--json").json, nftui("plan", "--skip", "grace", "--json").json
     mine = of_grace(whole)
     assert mine["selection"] == "on" and [k["name"] for k in mine["knobs"]] == ["stop_grace_period"]

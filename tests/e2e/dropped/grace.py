@@ -1,4 +1,4 @@
-"""An optimization in one file, dropped into the folder: a cache gets time to write its data before it is killed."""
+"""An optimization in one file, dropped into the folder: a worker gets time to end its job before it is killed."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ KNOB = "stop_grace_period"
 
 
 class Grace:
-    """One knob for each service of one role."""
+    """One knob for each worker."""
 
     id = "grace"
     order = 900
     title = msg("Time to stop")
-    summary = msg("Docker kills a service ten seconds after it was asked to stop.")
+    summary = msg("Docker kills a service that has not ended by then.")
     risk = Risk.LOW
     needs: tuple[str, ...] = ()
-    knobs = (Knob(KNOB, Kind.SECONDS, msg("Time to stop"), msg("Data in memory must reach the disk."), "a test",
+    knobs = (Knob(KNOB, Kind.SECONDS, msg("Time to stop"), msg("A job must come to its end."), "a test",
                   minimum=1, maximum=600),)  # fmt: skip
 
     def _services(self, facts: Facts) -> tuple[str, ...]:
-        return tuple(s.name for s in facts.stack.services if s.role is Role.REDIS and s.active)
+        return tuple(s.name for s in facts.stack.services if s.role is Role.APP and s.active and s.name == "jobs")
 
     def applies(self, facts: Facts) -> Applicability:
         """Where there is such a service."""
@@ -39,9 +39,9 @@ class Grace:
     def findings(self, facts: Facts) -> Iterable[Finding]:
         """One for each service without a time of its own."""
         for name in self._services(facts):
-            if self._current(facts, name) == "10s":
-                evidence = (Evidence(KNOB, "10s"),)
-                title, detail = msg("It has ten seconds to stop"), msg("A save of a large data set takes longer.")
+            if self._current(facts, name) == "1s":
+                evidence = (Evidence(KNOB, "1s"),)
+                title, detail = msg("It has a second to stop"), msg("A job takes longer.")
                 yield Finding("grace-short", Level.LOW, name, title, detail, evidence, "a test", self.id)
 
     def demand(self, facts: Facts, choices: Choices) -> tuple[Demand, ...]:
@@ -58,7 +58,7 @@ class Grace:
 
     def _advice(self, facts: Facts, choices: Choices, name: str) -> Advice:
         value, now = choices.value(self.id, name, KNOB) or "60s", self._current(facts, name)
-        return Advice(KNOB, name, value, now, "60s", "s", msg("A minute is enough to save."), "a test", value != now)
+        return Advice(KNOB, name, value, now, "60s", "s", msg("A minute is enough."), "a test", value != now)
 
     def effort(self, facts: Facts, advice: tuple[Advice, ...]) -> Effort:
         """Half a day."""
