@@ -111,6 +111,10 @@ def test_a_server_that_does_not_run_gets_no_log_that_would_hide_what_it_held(tmp
     assert "appendonly" not in str(command(found))
     with pytest.raises(UsageError, match="it would be empty"):
         advice(found, "redis.appendonly=yes")
+    assert not lines["appendonly"].changes and lines["maxmemory"].value == "153MB"
+    configured = replace(facts(tmp_path, QUEUE, "redis-server /etc/redis.conf"), live={})
+    assert {advice(configured)[k].value for k in ("appendonly", "maxmemory", "policy")} == {None}
+    assert command(configured) is None
     declared = replace(facts(tmp_path, QUEUE, "redis-server --appendonly yes"), live={})
     assert advice(declared)["appendonly"].value == "yes"
 

@@ -84,6 +84,9 @@ def _decide(server: Server, choices: Choices, line: Line, unsafe: Message | None
         line.value = chosen
     elif _is_off(choices, line.knob):
         line.value = server.baseline(line.knob)
+    elif server.live is None and server.baseline(line.knob) is None:
+        line.value = None
+        line.notes.append(msg("A configuration may say it, and is read of a running server only: left alone."))
     elif own is not None and own != line.recommended and unsafe is None:
         line.value, line.kept = own, True
     else:

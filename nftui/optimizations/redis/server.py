@@ -93,9 +93,11 @@ class Server:
         return None if now is None or now == STOCK[knob] or by_command else now
 
     def current(self, knob: str) -> str | None:
-        """What is in force, None where the server could not be asked and its command does not say."""
+        """What is in force; of a server that does not answer, what its files give; None where neither is known."""
         name = NAMES[knob]
-        value = self.live.config.get(name) if self.live else self.flags.get(name)
+        if self.live is None:
+            return self.baseline(knob)
+        value = self.live.config.get(name)
         return None if value is None else shown(knob, value)
 
     def baseline(self, knob: str) -> str | None:
@@ -103,8 +105,13 @@ class Server:
         name = NAMES[knob]
         if name in self.flags:
             return shown(knob, self.flags[name])
-        file = self.live.file_settings if self.live else {}
+        file = self.live.file_settings if self.live else None if self._configured else {}
         return None if file is None else shown(knob, file.get(name, STOCK[knob]))
+
+    @property
+    def _configured(self) -> bool:
+        """Whether its command names a configuration: what stands there is only known of a running server."""
+        return any(word.strip("\"'").endswith(".conf") for text in self.service.command or () for word in text.split())
 
     @property
     def grace_declared(self) -> int:
