@@ -13,7 +13,7 @@ from nftui.engine.override import lineage_of, merge_fragments, render_override
 from nftui.engine.persist import KEY, Persistence
 from nftui.engine.place import not_ours
 from nftui.engine.preconditions import preconditions
-from nftui.engine.protocols import Grants, MovesData, Optimization, Registry
+from nftui.engine.protocols import Grants, MovesData, Optimization, Prepares, Registry
 from nftui.engine.resolution import resolve
 from nftui.engine.state import InForce
 from nftui.engine.switching import DOWNTIME_S, GRACE_S, Around, data_stage, judge, without
@@ -53,6 +53,8 @@ class _Parts:
     plans: list[OptimizationPlan] = field(default_factory=list)
     fragments: list[Fragment] = field(default_factory=list)
     steps: list[StepSpec] = field(default_factory=list)
+    first: list[StepSpec] = field(default_factory=list)
+    """What has to be there before anything is touched."""
     assertions: list[Assertion] = field(default_factory=list)
     warnings: list[Message] = field(default_factory=list)
     refusals: list[Message] = field(default_factory=list)
@@ -142,6 +144,7 @@ def _take(
     if fragment is not None and not fragment.is_empty:
         parts.fragments.append(fragment)
         parts.steps += optimization.steps(facts, fragment) if selection is Selection.ON else ()
+        parts.first += _first(facts, optimization, selection, fragment, present)
         parts.assertions += _assertions(facts, optimization, selection, fragment, standing.in_force)
     parts.plans.append(
         OptimizationPlan(
@@ -157,6 +160,15 @@ def _take(
             title=optimization.title,
         )
     )
+
+
+def _first(
+    facts: Facts, optimization: Optimization, selection: Selection, fragment: Fragment, present: Fragment | None
+) -> tuple[StepSpec, ...]:
+    if selection is not Selection.ON or not isinstance(optimization, Prepares):
+        return ()
+    changed = _running(facts, _changed(fragment, present))
+    return tuple(step for step in optimization.prepare(facts, fragment) if step.service in changed)
 
 
 def _switches(
@@ -233,6 +245,8 @@ def _stages(facts: Facts, standing: Standing, parts: _Parts) -> tuple[Stage, ...
     stages = _settings_stage(facts, standing, parts, at)
     for number in range(1, len(parts.switches) + 1):
         stages.append(_data_stage(facts, standing, parts, number, at))
+    if stages and parts.first:
+        stages[0] = replace(stages[0], steps=(*parts.first, *stages[0].steps))
     return tuple(stages)
 
 

@@ -188,6 +188,32 @@ class LocalTrees:
         place.rmdir()
         sync_directory(place.parent)
 
+    def unwrap(self, path: str, work: str, data: str, relative: str) -> None:
+        """Move what was made in `data` (in `work`, in the tree) to `relative` of the tree, and delete `work`.
+
+        Idempotent; the tree stays marked. Its root takes owner and mode of `data` where that becomes the root.
+        """
+        made = os.path.join(path, data)
+        if os.path.isdir(made):
+            (self._to_root if relative == "." else self._to_folder)(path, made, relative)
+        shutil.rmtree(os.path.join(path, work), ignore_errors=True)
+        sync_directory(Path(path))
+
+    def _to_root(self, path: str, made: str, relative: str) -> None:
+        found = os.stat(made)
+        for name in sorted(os.listdir(made)):
+            os.rename(os.path.join(made, name), os.path.join(path, name))
+        os.chown(path, found.st_uid, found.st_gid)
+        os.chmod(path, stat.S_IMODE(found.st_mode))
+        sync_directory(Path(path))
+        os.rmdir(made)
+
+    def _to_folder(self, path: str, made: str, relative: str) -> None:
+        place = os.path.join(path, relative)
+        os.makedirs(os.path.dirname(place), exist_ok=True)
+        os.rename(made, place)
+        sync_directory(Path(place).parent)
+
     def remove(self, path: str) -> None:
         """Delete a tree that is marked as being filled; raises TreeError where it is not: nothing else is deleted."""
         if self.marked(path) is None:

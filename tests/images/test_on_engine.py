@@ -1,0 +1,166 @@
+"""Another major of PostgreSQL on the real engine: all that a server holds goes over, nothing is lost, and back."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nftui.system.trees import LocalTrees
+from tests.e2e.command import Done, Nftui, everything_written, tree
+from tests.stack import images
+from tests.stack.fixtures import StackFactory
+from tests.stack.running import Stack, docker
+
+pytestmark = [
+    pytest.mark.engine,
+    pytest.mark.slow,
+    pytest.mark.timeout(900),
+    pytest.mark.skipif(os.geteuid() != 0, reason="data is switched only by root"),
+]
+SCHEMA = Path(__file__).parent / "schema.sql"
+CONTROL = Path("global/pg_control")
+FENCED = Path("global/pg_control.nftui-fenced")
+CONSENT = ("--yes", "--accept-irreversible", "--without-backup", "--settle", "1", "--json")
+ALONE = tuple(word for app in ("api", "jobs") for word in ("--set", f"images.{app}=stay"))
+"""The apps' tag moves; here they are left as they are."""
+PASSWORDS = ("not-a-secret-old", "not-a-secret-new")
+
+
+@dataclass
+class Bench:
+    """One stack, the command, and what is looked at."""
+
+    stack: Stack
+    nftui: Nftui
+
+    def image(self, major: str) -> str:
+        """The reference of that major."""
+        return images.reference(f"postgres:{major}")
+
+    def apply(self, major: str, *more: str) -> Done:
+        """To that major."""
+        wish = f"images.postgres={self.image(major)}"
+        return self.nftui("apply", "--only", "images", *ALONE, "--set", wish, *more, timeout=800)
+
+    def psql(self, sql: str, database: str = "second db", user: str | None = None, password: str = "") -> str:
+        """What the running server answers; logged in over the network where a user is named."""
+        env = self.stack.environment
+        name, word = (user, password) if user else (env["POSTGRES_USER"], env["POSTGRES_PASSWORD"])
+        return docker(
+            "exec", "-e", f"PGPASSWORD={word}", "-e", f"PGDATABASE={database}", self.stack.container("postgres"),
+            "psql", "-X", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-h", self.stack.address("postgres"), "-U", name, "-c",
+            sql,
+        )  # fmt: skip
+
+    def fill(self) -> None:
+        """The schema that has everything."""
+        env = self.stack.environment
+        argv = ["docker", "exec", "-i", self.stack.container("postgres"), "psql", "-X", "-q", "-v", "ON_ERROR_STOP=1",
+                "-U", env["POSTGRES_USER"], "-d", env["POSTGRES_DB"], "-f", "-"]  # fmt: skip
+        subprocess.run(argv, input=SCHEMA.read_bytes(), check=True, capture_output=True)
+
+    def place(self, name: str) -> Path:
+        """Where a volume's data lies."""
+        return Path(json.loads(docker("volume", "inspect", f"{self.stack.project}_{name}"))[0]["Mountpoint"])
+
+    def mounted(self) -> str:
+        """The volume that the database runs on, without the project's name."""
+        mounts: Any = self.stack.inspect("postgres")["Mounts"]
+        name = next(str(m["Name"]) for m in mounts if m["Destination"] == "/var/lib/postgresql/data")
+        return name.removeprefix(f"{self.stack.project}_")
+
+    def runs(self) -> str:
+        """The reference that the container was made from."""
+        return str(self.stack.inspect("postgres")["Config"]["Image"])
+
+    def holds(self) -> dict[str, str]:
+        """What the test's own eyes see of the data, beside what nftui compares."""
+        asked = {
+            "orders": "SELECT count(*), md5(string_agg(o::text, '|' ORDER BY id)) FROM shop.orders o",
+            "parts": "SELECT count(*), sum(id) FROM shop.parts",
+            "numbers": "SELECT last_value, is_called FROM shop.numbers",
+            "blob": "SELECT md5(lo_get(424242)), lomowner::regrole FROM pg_largeobject_metadata",
+            "zone": "SHOW timezone",
+            "extensions": "SELECT string_agg(extname, ',' ORDER BY extname) FROM pg_extension",
+            "german": "SELECT string_agg(x, ' ' ORDER BY x COLLATE shop.german) FROM (VALUES ('Z'), ('Ä'), ('a')) v(x)",
+            "policy": "SELECT count(*) FROM pg_policy",
+            "verifiers": "SELECT string_agg(md5(rolpassword), ',' ORDER BY rolname) FROM pg_authid",
+            "comment": "SELECT obj_description('shop.orders'::regclass)",
+            "duration": "SHOW log_min_duration_statement",
+        }
+        return {name: self.psql(sql) for name, sql in asked.items()}
+
+    def volumes(self) -> list[str]:
+        """The project's, without its name."""
+        names = docker("volume", "ls", "-q", "--filter", f"name={self.stack.project}_").split()
+        return sorted(n.removeprefix(f"{self.stack.project}_") for n in names)
+
+    def clean(self) -> None:
+        """What Compose does not remove: places that nftui made, images that it kept."""
+        docker("rm", "-f", self.stack.container("postgres"), check=False)
+        for name in docker("volume", "ls", "-q", "--filter", f"name={self.stack.project}_").split():
+            docker("volume", "rm", name, check=False)
+        for name in docker("images", "--format", "{{.Repository}}:{{.Tag}}").split():
+            if name.startswith(f"nftui-kept/{self.stack.project}"):
+                docker("rmi", name)
+
+
+@pytest.fixture
+def bench(stack_factory: StackFactory, tmp_path: Path) -> Iterator[Bench]:
+    images.ensure("postgres:13", "postgres:15")
+    stack = stack_factory(postgres="13")
+    found = Bench(stack, Nftui(stack.directory, tmp_path / "state"))
+    yield found
+    found.clean()
+
+
+def test_a_major_goes_over_whole_and_comes_back(bench: Bench) -> None:
+    bench.fill()
+    files, before = tree(bench.stack.directory), bench.holds()
+    plan = bench.nftui("plan", "--only", "images", "--json").json
+    advice = {k["name"]: k for o in plan["optimizations"] if o["id"] == "images" for k in o["knobs"]}
+    assert advice["postgres"]["value"] == bench.image("15"), advice
+    done = bench.apply("15", *CONSENT)
+    assert done.code == 0 and done.json["outcome"] == "applied", done.out + done.err
+    assert bench.mounted() == "postgres-15" and bench.runs() == bench.image("15")
+    assert bench.psql("SHOW server_version").startswith("15.")
+    assert bench.holds() == before
+    _logins_work(bench)
+    old = bench.place("postgres_data")
+    assert (old / FENCED).exists() and not (old / CONTROL).exists()
+    assert not any(p.name.startswith("nftui-") for p in bench.place("postgres-15").iterdir())
+    assert bench.nftui("status", "--json").code == 0
+    wish = f"images.postgres={bench.image('15')}"
+    again = bench.nftui("plan", "--only", "images", *ALONE, "--set", wish, "--json").json
+    assert not again["changes"], again["stages"]
+    written = everything_written(bench.nftui.state)
+    assert not [p for p in (*PASSWORDS, *bench.stack.secrets) if p.encode() in written]
+    _goes_back_only_by_consent(bench, files, before)
+
+
+def _logins_work(bench: Bench) -> None:
+    """By the verifiers that came over, md5 and SCRAM."""
+    assert bench.psql("SELECT 1", "second db", "old_app", PASSWORDS[0]) == "1"
+    assert bench.psql("SELECT 1", "second db", "New App", PASSWORDS[1]) == "1"
+
+
+def _goes_back_only_by_consent(bench: Bench, files: dict[str, tuple[str, int, int]], before: dict[str, str]) -> None:
+    kept = LocalTrees().facts(str(bench.place("postgres_data"))).fingerprint
+    bench.psql("INSERT INTO shop.parts VALUES (1000000, 'written later')")
+    assert LocalTrees().facts(str(bench.place("postgres_data"))).fingerprint == kept
+    refused = bench.nftui("rollback", "--yes", "--json")
+    assert refused.code == 2 and "--force" in refused.out + refused.err
+    back = bench.nftui("rollback", "--yes", "--force", "--json")
+    assert back.code == 0 and back.json["outcome"] == "rolled-back", back.out + back.err
+    assert tree(bench.stack.directory) == files
+    assert bench.mounted() == "postgres_data" and bench.runs() == bench.image("13")
+    assert bench.holds() == before
+    new = bench.place("postgres-15")
+    assert (new / FENCED).exists() and not (new / CONTROL).exists()
