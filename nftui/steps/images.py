@@ -29,18 +29,21 @@ class ImageKind:
 
     def classify(self, step: StepSpec, before: Data, ctx: Context) -> Found:
         """After: it is there, and the former one has its name."""
-        kept = before["former"] is None or ctx.images.find(_kept(step)) is not None
+        kept = before["former"] is None or ctx.images.find(_kept(step, ctx)) is not None
         return Found.AFTER if kept and ctx.images.find(step.target) else Found.BEFORE
 
     def do(self, step: StepSpec, before: Data, ctx: Context) -> None:
         """Pull what is missing; keep the former one."""
         if ctx.images.find(step.target) is None:
-            ctx.artefacts.record("image", step.target, ctx.run, step.id, service=step.service)
+            if not _is_recorded(step.target, ctx):
+                ctx.artefacts.record("image", step.target, ctx.run, step.id, service=step.service)
             ctx.progress(f"pulling {step.target}", None)
             _pull(step, ctx)
         if before["former"]:
-            ctx.artefacts.record("image", _kept(step), ctx.run, step.id, service=step.service, was="the image before")
-            ctx.images.tag(str(before["former"]), _kept(step))
+            ctx.artefacts.record(
+                "image", _kept(step, ctx), ctx.run, step.id, service=step.service, was="the image before"
+            )
+            ctx.images.tag(str(before["former"]), _kept(step, ctx))
 
     def verify(self, step: StepSpec, before: Data, ctx: Context) -> Data:
         """It is there and made for this machine; its digest is told."""
@@ -52,23 +55,28 @@ class ImageKind:
             raise StepFailed(msg("{image} is made for {other}, and this engine runs {wanted}.", image=step.target,
                                  other=found.architecture, wanted=wanted))  # fmt: skip
         _must_be_major(step, found)
-        for name, image in ((step.target, found), (_kept(step), ctx.images.find(_kept(step)))):
-            if image and any(a.name == name for a in ctx.artefacts.list()):
+        for name, image in ((step.target, found), (_kept(step, ctx), ctx.images.find(_kept(step, ctx)))):
+            if image and _is_recorded(name, ctx):
                 ctx.artefacts.made(name, image.size, image.id)
         ctx.note(_words(step, before, found))
         return {"id": found.id, "digests": list(found.digests)}
 
     def undo(self, step: StepSpec, before: Data, ctx: Context) -> None:
         """What was pulled goes, and so does the name of what runs again by its own."""
-        names = [_kept(step)] if before["former"] else []
+        names = [_kept(step, ctx)] if before["former"] else []
         names += [] if before["present"] else [step.target]
         for name in names:
             ctx.images.untag(name)
             ctx.artefacts.drop(name)
 
 
-def _kept(step: StepSpec) -> str:
-    return str(step.params["keep"])
+def _kept(step: StepSpec, ctx: Context) -> str:
+    """One name for each run: a later one may have to keep the same image for itself."""
+    return f"{step.params['keep']}-{ctx.run}"
+
+
+def _is_recorded(name: str, ctx: Context) -> bool:
+    return any(a.name == name for a in ctx.artefacts.list())
 
 
 def _pull(step: StepSpec, ctx: Context) -> None:

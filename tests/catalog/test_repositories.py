@@ -15,7 +15,7 @@ def test_every_entry_has_a_source_and_says_something() -> None:
         assert entry.source
         assert any(
             (entry.deprecated, entry.support, entry.lacks, entry.own_healthcheck, entry.store, entry.least_memory,
-             entry.inert, entry.unused_mount)
+             entry.inert, entry.unused_mount, entry.next)
         )  # fmt: skip
         assert all(i.names and i.why for i in entry.inert)
 
