@@ -211,6 +211,7 @@ class Gatherer:
             clients=wiring.clients,
             before_stop=wiring.before_stop,
             models=wiring.models,
+            redis=wiring.redis,
             images=EngineImages(wiring),
             helpers=DockerHelpers(wiring.endpoint, wiring.commands),
             progress=progress,

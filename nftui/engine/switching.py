@@ -195,7 +195,7 @@ def data_stage(
 
 def _within(stage: str, step: StepSpec) -> StepSpec:
     """Ids are unique in a plan; what names another step of the stage names it whole."""
-    own = {key: f"{stage}/{step.params[key]}" for key in ("held", "copied") if key in step.params}
+    own = {key: f"{stage}/{step.params[key]}" for key in ("held", "copied", "saved") if key in step.params}
     return replace(step, id=f"{stage}/{step.id}", params={**step.params, **own})
 
 
@@ -219,6 +219,7 @@ def _copying(switch: DataSwitch) -> list[StepSpec]:
     return [
         check,
         *([_hold("hold", switch.writers, switch.service, writers=True, grace_s=0)] if switch.writers else ()),
+        *switch.ease,
         _hold("stop", (switch.service,), switch.service, clean=True, grace_s=GRACE_S),
         *(_copied(switch, places) if switch.dump is None else _dumped(switch, places, switch.dump)),
         StepSpec("lift", "lift", new, opened, msg("open the copy in {place}", place=new), last_back=True),

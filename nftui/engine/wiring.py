@@ -28,6 +28,7 @@ from nftui.system.redaction import Redactor
 if TYPE_CHECKING:
     from nftui.clients.http import HttpClient
     from nftui.clients.ollama import OllamaClient
+    from nftui.clients.redis import RedisClient
     from nftui.model.host import Host
     from nftui.model.images import StoredImage
     from nftui.probes.usage import Usage
@@ -288,6 +289,12 @@ class Wiring:
         from nftui.clients.ollama import OllamaClient
 
         return OllamaClient(self.service(name))
+
+    def redis(self, name: str) -> RedisClient:
+        """A session on the Redis that the service runs now. Raises NftuiError."""
+        from nftui.clients.redis import connect
+
+        return connect(self.service(name), self.exec, self.environ)
 
     def api(self, name: str) -> HttpClient:
         """The service's HTTP API, by its role."""

@@ -16,6 +16,7 @@ from nftui.steps.qdrant import QdrantCollectionKind
 from nftui.steps.qdrant_defaults import QdrantDefaultsKind
 from nftui.steps.qdrant_snapshot import QdrantSnapshotKind
 from nftui.steps.recreate import RecreateKind
+from nftui.steps.redis_save import RedisCountKind, RedisSaveKind
 from nftui.steps.settings import PostgresSettingsKind
 
 
@@ -25,7 +26,7 @@ def load_kinds() -> Kinds:
         FileKind(), EnvKind(), MountedKind(), ProjectCheckKind(), StartKind(), RecreateKind(), RemoveKind(),
         PostgresSettingsKind(), PoolsKind(), RouteKind(), OllamaSettingsKind(), OllamaPreloadKind(),
         QdrantSnapshotKind(), QdrantCollectionKind(), QdrantDefaultsKind(),
-        ImageKind(), ImageCheckKind(), PgCheckKind(), PgDumpKind(), PgRestoreKind(),
+        ImageKind(), ImageCheckKind(), PgCheckKind(), PgDumpKind(), PgRestoreKind(), RedisSaveKind(), RedisCountKind(),
         DataCheckKind(), HoldKind(), CopyKind(), LiftKind(), FenceKind(), ReleaseKind(),
     )  # fmt: skip
     return Kinds(kinds)

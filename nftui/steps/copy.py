@@ -7,7 +7,7 @@ from collections.abc import Callable
 from nftui.model.message import msg
 from nftui.model.plan import StepSpec
 from nftui.steps.kind import Context, Data, Found, StepFailed
-from nftui.steps.places import Place, blocks, fenced_name, find, name_of, path_of, place_of
+from nftui.steps.places import Place, fenced_name, find, name_of, path_of, place_of, put_block
 
 _SPARE = 1.05
 """Of what the source takes: directories and metadata of another file system may take a little more."""
@@ -110,13 +110,12 @@ class CopyKind:
 
     def _rename(self, step: StepSpec) -> Callable[[str], str]:
         name, fenced = fenced_name(step)
-        return lambda entry: fenced if entry == name else entry
+        return lambda entry: fenced + entry[len(name) :] if f"{entry}/".startswith(f"{name}/") else entry
 
     def do(self, step: StepSpec, before: Data, ctx: Context) -> None:
         """Record it, make it, mark it, fill it."""
         path = make_marked(step, self._note(step), ctx)
-        if blocks(step) and not ctx.trees.holds(path, fenced_name(step)[0]):
-            ctx.trees.make_directory(path, fenced_name(step)[0])
+        put_block(step, path, ctx)
         ctx.trees.copy(path_of(place_of(step, "source"), ctx), path, self._rename(step), ctx.progress)
 
     def verify(self, step: StepSpec, before: Data, ctx: Context) -> Data:

@@ -101,6 +101,8 @@ class TreeCalls(Protocol):
     def rename(self, path: str, old: str, new: str) -> None: ...
     def make_directory(self, path: str, name: str) -> None: ...
     def drop_directory(self, path: str, name: str) -> None: ...
+    def make_file(self, path: str, name: str) -> None: ...
+    def drop_file(self, path: str, name: str) -> None: ...
     def unwrap(self, path: str, work: str, data: str, relative: str) -> None: ...
     def remove(self, path: str) -> None: ...
 
@@ -187,6 +189,16 @@ def _no_api(service: str) -> ApiCalls:
     raise NftuiError(Message("{service} has no HTTP API that nftui knows.", {"service": service}))
 
 
+class RedisCalls(Protocol):
+    """A session on one Redis, logged in."""
+
+    def ask(self, *words: str) -> Any:
+        """The answer; None for an error of the server."""
+        ...
+
+    def close(self) -> None: ...
+
+
 class ImageCalls(Protocol):
     """Images of the engine; every call raises NftuiError with one line."""
 
@@ -254,6 +266,8 @@ class Context:
     """What an earlier step of this run found and read back: its intent and its verified line."""
     models: Callable[[str], ModelCalls] = no_models
     """The models of that service; raises NftuiError where it does not answer."""
+    redis: Callable[[str], RedisCalls] = _none
+    """A session on a Redis as it runs now; raises NftuiError where it does not answer."""
     api: Callable[[str], ApiCalls] = _no_api
     """The HTTP API of a service as it runs now."""
     images: ImageCalls = cast("ImageCalls", _NoPort())  # noqa: RUF009 (it has no state)

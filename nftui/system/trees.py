@@ -161,7 +161,8 @@ class LocalTrees:
         found = self.entries(target, progress, text="comparing")
         expected = {rename(n): replace(e, link=rename(e.link) if e.kind == "file" else e.link)
                     for n, e in wanted.items()}  # fmt: skip
-        block = {n for n in wanted if rename(n) != n and found.get(n) and found[n].kind == "directory"}
+        # What stands in the place of something renamed is of another kind, and belongs to the fence.
+        block = {n for n in wanted if rename(n) != n and found.get(n) and found[n].kind != wanted[n].kind}
         return sorted(n for n in {*expected, *found} - block if expected.get(n) != found.get(n))
 
     def holds(self, path: str, name: str) -> str:
@@ -180,6 +181,18 @@ class LocalTrees:
     def make_directory(self, path: str, name: str) -> None:
         """An empty directory inside the tree."""
         Path(path, name).mkdir(mode=0o700, exist_ok=True)
+        sync_directory(Path(path, name).parent)
+
+    def make_file(self, path: str, name: str) -> None:
+        """An empty file inside the tree."""
+        Path(path, name).touch(mode=0o600)
+        sync_directory(Path(path, name).parent)
+
+    def drop_file(self, path: str, name: str) -> None:
+        """Remove an empty file inside the tree; one that holds something raises TreeError."""
+        if Path(path, name).stat().st_size:
+            raise TreeError(msg("{path} is not empty; it was not deleted.", path=str(Path(path, name))))
+        Path(path, name).unlink()
         sync_directory(Path(path, name).parent)
 
     def drop_directory(self, path: str, name: str) -> None:

@@ -34,6 +34,8 @@ _BASE_S, _BYTES_S = 12.0, 12 * MIB
 _COPY_S = 100 * MIB
 """Bytes a second of a copy that is compared."""
 _MOST_JOBS = 8
+_SAVE_S = 1800.0
+"""Seconds that a snapshot of a large Redis may take."""
 
 
 def build_fragment(facts: Facts, advice: Iterable[Advice]) -> Fragment:
@@ -112,12 +114,20 @@ def _switch(facts: Facts, subject: Subject, store: Store, place: Mapping[str, st
         service=subject.name,
         source=store.source,
         target=place,
-        fence=fence_of(store),
+        fence=fence_of(facts, store),
         writers=writers_of(facts, subject.service),
         downtime_s=round(seconds, 1),
         size_bytes=size,
+        ease=_ease(subject),
         dump=_dump(facts, subject, store, reference) if is_dump else None,
     )
+
+
+def _ease(subject: Subject) -> tuple[StepSpec, ...]:
+    if subject.service.role is not Role.REDIS:
+        return ()
+    summary = msg("save {service}, and count its keys", service=subject.name)
+    return (StepSpec("save", "redis-save", subject.name, {}, summary, subject.name, optimization=ID, stall_s=_SAVE_S),)
 
 
 def _dump(facts: Facts, subject: Subject, store: Store, reference: str) -> dict[str, object]:
@@ -188,7 +198,20 @@ def _major(facts: Facts, subject: Subject, reference: str) -> dict[str, object]:
 
 
 def read_back(facts: Facts, fragment: Fragment) -> tuple[StepSpec, ...]:
-    """What the containers run by then."""
+    """What the containers run by then, and what a server that was moved has."""
+    moved = {s.service: s for s in switches(facts, fragment)}
+    counted = (s for s, _ in _images(facts, fragment) if s.name in moved and s.service.role is Role.REDIS)
+    return (*_checks(facts, fragment), *(_count(s) for s in counted))
+
+
+def _count(subject: Subject) -> StepSpec:
+    return StepSpec(
+        f"{ID}-count:{subject.name}", "redis-count", subject.name, {"saved": "save"},
+        msg("count the keys of {service} again", service=subject.name), subject.name, optimization=ID, stall_s=_SAVE_S,
+    )  # fmt: skip
+
+
+def _checks(facts: Facts, fragment: Fragment) -> tuple[StepSpec, ...]:
     return tuple(
         StepSpec(
             id=f"{ID}-check:{subject.name}", kind="image-check", target=subject.name, service=subject.name,

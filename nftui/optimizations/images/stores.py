@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 from nftui.catalog import catalog, data_paths
 from nftui.catalog.apps import app_of
 from nftui.catalog.connections import POSTGRES_LIKE, REDIS_LIKE, connections
+from nftui.catalog.references import version_key
 from nftui.model.message import Message, msg
 from nftui.model.postgres import ClusterFacts
+from nftui.model.redis import RedisFacts
 from nftui.model.stack import MountSpec, Role, Service
 from nftui.steps.pg_upgrade import PROBE, why_not
 
@@ -68,7 +70,7 @@ def find_store(facts: Facts, service: Service) -> Store | Message | None:
     """None where it keeps no data that is known; a Message where it must not be moved."""
     if service.role not in KINDS or service.running is None:
         return None
-    directory = _directory(service)
+    directory = _directory(facts, service)
     mount, declared = _deepest(service.running.mounts, directory), _deepest(service.mounts, directory)
     if mount is None or declared is None or mount.type not in ("volume", "bind"):
         return msg("{path} of {service} is on no mount of its own: its data would be lost.", path=directory,
@@ -81,7 +83,12 @@ def find_store(facts: Facts, service: Service) -> Store | Message | None:
     return Store(service, directory, mount, declared)
 
 
-def _directory(service: Service) -> str:
+def _directory(facts: Facts, service: Service) -> str:
+    if service.role is Role.REDIS:
+        live = facts.live_value(service.name, "redis")
+        asked = live.config.get("dir") if isinstance(live, RedisFacts) else None
+        if asked:
+            return asked.rstrip("/")
     if service.role is Role.POSTGRES:
         running = service.running.environment if service.running else {}
         return (running.get("PGDATA") or service.environment.get("PGDATA") or _PGDATA).rstrip("/")
@@ -101,14 +108,35 @@ def target_of(facts: Facts, store: Store, words: str) -> dict[str, str]:
     return _place("directory", f"{store.declared.source}-{words}")
 
 
-def fence_of(store: Store) -> Mapping[str, str]:
+def fence_of(facts: Facts, store: Store) -> Mapping[str, str]:
     """See DataSwitch.fence."""
     role = store.service.role
     if role is Role.POSTGRES:
         return {"path": store.inside("global/pg_control"), "block": "absent"}
     if role is Role.REDIS:
-        return {"path": store.inside("dump.rdb"), "block": "directory"}
+        return _redis_fence(facts, store)
     return {"path": store.inside(_BLOCKED[role]), "block": "directory"}
+
+
+_PARTED = 7
+"""The first Redis that keeps its append-only file in parts, in a directory."""
+
+
+def _redis_fence(facts: Facts, store: Store) -> Mapping[str, str]:
+    """What it loads at its start: the append-only file where that is on, else the snapshot.
+
+    Without its manifest Redis 7 writes over the parts before it gives up [X]: there the whole directory is fenced.
+    """
+    live = facts.live_value(store.service.name, "redis")
+    config = live.config if isinstance(live, RedisFacts) else {}
+    folder = {"path": store.inside(config.get("appenddirname") or "appendonlydir"), "block": "file"}
+    if config.get("appendonly") != "yes":
+        return {"path": store.inside(config.get("dbfilename") or "dump.rdb"), "block": "directory"}
+    major = version_key(live.version)[:1] if isinstance(live, RedisFacts) else ()
+    if major >= (_PARTED,):
+        return folder
+    file = store.inside(config.get("appendfilename") or "appendonly.aof")
+    return {"path": file, "block": "directory", "later_path": folder["path"], "later_block": folder["block"]}
 
 
 def cluster_of(facts: Facts, service: Service) -> ClusterFacts | None:
@@ -122,6 +150,8 @@ def refusal(facts: Facts, store: Store) -> Message | None:
     service = store.service
     if service.scale > 1:
         return msg("{service} runs more than once.", service=service.name)
+    if service.role is Role.REDIS:
+        return _redis_refusal(facts, service)
     if service.role is not Role.POSTGRES:
         return None
     cluster = cluster_of(facts, service)
@@ -131,6 +161,16 @@ def refusal(facts: Facts, store: Store) -> Message | None:
                    why=(live.error if live and live.error else "it was not").rstrip("."))  # fmt: skip
     reasons = [str(reason) for reason in why_not(cluster)]
     return msg("{service} cannot be dumped: {why}.", service=service.name, why="; ".join(reasons)) if reasons else None
+
+
+def _redis_refusal(facts: Facts, service: Service) -> Message | None:
+    live = facts.live_value(service.name, "redis")
+    if not isinstance(live, RedisFacts):
+        return msg("{service} cannot be asked: what it loads at its start is not known.", service=service.name)
+    if live.mode != "standalone" or live.role != "master":
+        return msg("{service} is part of a cluster or follows another one: its nodes go one by one, by its manual.",
+                   service=service.name)  # fmt: skip
+    return None
 
 
 def writers_of(facts: Facts, service: Service) -> tuple[str, ...]:
