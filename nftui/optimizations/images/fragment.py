@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from nftui.model.advice import Assertion, Fragment
-from nftui.model.message import msg
+from nftui.model.message import Message, msg
 from nftui.model.plan import DataSwitch, StepSpec, Undo
 from nftui.model.stack import Role
 from nftui.model.units import GIB, MIB
@@ -178,12 +178,22 @@ def prepare(facts: Facts, fragment: Fragment) -> tuple[StepSpec, ...]:
         StepSpec(
             id=f"image:{subject.name}", kind="image", target=reference, service=subject.name, optimization=ID,
             params={"keep": _kept_name(facts, subject), **_major(facts, subject, reference)},
-            summary=msg("have {image} on the engine, and keep what {service} runs", image=reference,
-                        service=subject.name),
+            summary=_having(facts, subject, reference),
             last_back=True,
         )
         for subject, reference in _images(facts, fragment)
     )  # fmt: skip
+
+
+def _having(facts: Facts, subject: Subject, reference: str) -> Message:
+    """Whether a registry is needed, and which image it is."""
+    stored = facts.image(reference)
+    if stored is None:
+        return msg("pull {image}, before anything is touched; keep what {service} runs", image=reference,
+                   service=subject.name)  # fmt: skip
+    digest = next((d.partition("@")[2] for d in stored.digests), stored.id)
+    return msg("{image} is on the engine ({digest}); keep what {service} runs", image=reference, digest=digest,
+               service=subject.name)  # fmt: skip
 
 
 def _kept_name(facts: Facts, subject: Subject) -> str:
