@@ -28,6 +28,9 @@ DATA_KINDS = {"data-check", "hold", "copy", "lift", "fence", "release"}
 """Those that the plan of test_data_points.py has as well."""
 QDRANT_KINDS = {"qdrant-snapshot", "qdrant-collection", "qdrant-defaults"}
 """Those of the plan of test_qdrant.py."""
+IMAGE_KINDS = {"image", "image-check", "pg-check", "pg-dump", "pg-restore"}
+"""Those of the plan of test_image_points.py, and those of its other one."""
+REDIS_KINDS = {"redis-save", "redis-count"}
 BEGUN = "journal intent override:compose.nftui.yaml"
 SHARE = 5
 """Points of a plain run: one for each step kind."""
@@ -43,7 +46,7 @@ KIND_OF = {
 def test_no_step_kind_is_without_crash_points() -> None:
     assert {
         name for name, _ in load_kinds()
-    } == KINDS | OWN_KINDS | DATA_KINDS | POOL_KINDS | MODEL_KINDS | QDRANT_KINDS
+    } == KINDS | OWN_KINDS | DATA_KINDS | POOL_KINDS | MODEL_KINDS | QDRANT_KINDS | IMAGE_KINDS | REDIS_KINDS
 
 
 @dataclass(frozen=True)
