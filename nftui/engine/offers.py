@@ -34,12 +34,15 @@ def first(
 
 def stays(optimization: Optimization, fragment: Fragment | None, present: Fragment | None) -> Iterable[Message]:
     """Data that was moved does not come back by leaving a line out of a file (engine.md 2)."""
-    if fragment is None and present is not None and isinstance(optimization, MovesData):
+    if fragment is not None or present is None or not isinstance(optimization, MovesData):
+        return
+    moved = sorted(name for name, keys in present.services.items() if keys.get("volumes"))
+    if moved:
         yield msg(
             "{id} moved data; switching it off would start {services} on what was left behind. Take its run back "
             "instead: nftui rollback.",
             id=optimization.id,
-            services=", ".join(sorted(present.services)),
+            services=", ".join(moved),
         )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -119,6 +120,43 @@ class Bench:
                 docker("rmi", name)
 
 
+class Outsider(threading.Thread):
+    """Someone of whom nftui knows nothing: writes from this machine for as long as it is let in."""
+
+    def __init__(self, bench: Bench) -> None:
+        super().__init__()
+        self.bench, self.over = bench, threading.Event()
+        self.accepted: list[int] = []
+        self.refused = 0
+
+    def run(self) -> None:
+        with self.bench.stack.postgres() as connection:
+            connection.execute("CREATE TABLE outside (n int)")
+        number = 0
+        while not self.over.wait(0.2):
+            number += 1
+            try:
+                with self.bench.stack.postgres() as connection:
+                    connection.execute("INSERT INTO outside VALUES (%s)", [number])
+                self.accepted.append(number)
+            except Exception:
+                self.refused += 1
+
+    def __enter__(self) -> Outsider:
+        self.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.over.set()
+        self.join()
+
+    def lost(self) -> set[int]:
+        """What was accepted and is not there."""
+        with self.bench.stack.postgres() as connection:
+            found = {int(row[0]) for row in connection.execute("SELECT n FROM outside")}
+        return set(self.accepted) - found
+
+
 @pytest.fixture
 def bench(stack_factory: StackFactory, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Bench]:
     old, new = request.param
@@ -142,8 +180,11 @@ def test_a_major_goes_over_whole_and_comes_back(bench: Bench) -> None:
         plan = bench.nftui("plan", "--only", "images", "--json").json
         advice = {k["name"]: k for o in plan["optimizations"] if o["id"] == "images" for k in o["knobs"]}
         assert advice["postgres"]["value"] == bench.image(bench.new), advice
-    done = bench.apply(bench.new, *CONSENT)
+    with Outsider(bench) as outsider:
+        done = bench.apply(bench.new, *CONSENT)
+    assert outsider.accepted and outsider.refused and not outsider.lost(), "writes were neither kept nor refused"
     assert done.code == 0 and done.json["outcome"] == "applied", done.out + done.err
+    assert any("postgres was down for" in n and "predicted were" in n for n in done.json["notes"]), done.json["notes"]
     assert bench.mounted() == f"postgres-{bench.new}" and bench.runs() == bench.image(bench.new)
     assert bench.psql("SHOW server_version").startswith(f"{bench.new}.")
     assert bench.holds() == before

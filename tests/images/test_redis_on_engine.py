@@ -47,8 +47,7 @@ class Bench:
             r.sadd("set", *range(700))
             r.xadd("stream", {"a": "1"})
             r.set("passing", "x", ex=100000)
-            r.execute_command("SELECT", 3)
-            r.set("elsewhere", "db3")
+        self._cli("-n", "3", "SET", "elsewhere", "db3")
 
     def holds(self) -> dict[str, Any]:
         """What is in it, without what passes by itself."""
@@ -58,8 +57,10 @@ class Bench:
                 "sorted": r.zrange("sorted", 0, -1, withscores=True), "set": sorted(r.smembers("set")),
                 "stream": r.xrange("stream"), "passes": r.ttl("passing") > 0, "size": r.dbsize(),
             }  # fmt: skip
-            r.execute_command("SELECT", 3)
-            return {**found, "elsewhere": r.get("elsewhere")}
+        return {**found, "elsewhere": self._cli("-n", "3", "GET", "elsewhere")}
+
+    def _cli(self, *words: str) -> str:
+        return docker("exec", self.stack.container("redis"), "redis-cli", *words)
 
     def version(self) -> str:
         with self.stack.redis() as r:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from nftui.model.choices import Choices
     from nftui.model.facts import Facts
 
-_SOON = timedelta(days=365)
+_SOON = timedelta(days=90)
 """A line that has less support left than this is worth leaving."""
 _STEPWISE = (Role.GRAFANA, Role.QDRANT)
 """They migrate their data from one line to the next only."""
