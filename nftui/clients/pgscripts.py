@@ -144,7 +144,7 @@ psql -X -q -A -t -v ON_ERROR_STOP=1 -c "SELECT name FROM pg_settings WHERE conte
   ('data_directory', 'hba_file', 'ident_file', 'config_file', 'external_pid_file')" >"$W/dump/known"
 take() {
   while IFS= read -r line; do
-    ! grep -qxF -- "${line%% = *}" "$W/dump/known" || printf '%s\\n' "$line"
+    ! grep -qixF -- "${line%% = *}" "$W/dump/known" || printf '%s\\n' "$line"
   done <"$W/dump/$1"
 }
 { echo "# Carried over by nftui:"; take postgresql.conf; } >>"$W/data/postgresql.conf"
@@ -155,7 +155,7 @@ done
 chmod 600 "$W/data"/pg_hba.conf "$W/data"/pg_ident.conf
 [ ! -e "$W/data/server.key" ] || chmod 600 "$W/data/server.key"
 grep -h . "$W/dump/postgresql.conf" "$W/dump/postgresql.auto.conf" | while IFS= read -r line; do
-  grep -qxF -- "${line%% = *}" "$W/dump/known" || printf '%s\\n' "${line%% = *}"
+  grep -qixF -- "${line%% = *}" "$W/dump/known" || printf '%s\\n' "${line%% = *}"
 done
 """
 )

@@ -97,6 +97,7 @@ class Bench:
             "verifiers": "SELECT string_agg(md5(rolpassword), ',' ORDER BY rolname) FROM pg_authid",
             "comment": "SELECT obj_description('shop.orders'::regclass)",
             "duration": "SHOW log_min_duration_statement",
+            "dates": "SHOW datestyle",
         }
         return {name: self.psql(sql) for name, sql in asked.items()}
 
@@ -185,6 +186,7 @@ def test_a_major_goes_over_whole_and_comes_back(bench: Bench) -> None:
     assert outsider.accepted and outsider.refused and not outsider.lost(), "writes were neither kept nor refused"
     assert done.code == 0 and done.json["outcome"] == "applied", done.out + done.err
     assert any("postgres was down for" in n and "predicted were" in n for n in done.json["notes"]), done.json["notes"]
+    assert not [n for n in done.json["notes"] if "left out" in n], "a setting that both versions know was left out"
     assert bench.mounted() == f"postgres-{bench.new}" and bench.runs() == bench.image(bench.new)
     assert bench.psql("SHOW server_version").startswith(f"{bench.new}.")
     assert bench.holds() == before
