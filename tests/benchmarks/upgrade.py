@@ -51,8 +51,8 @@ class Bench:
         for number in range(TABLES):
             self.psql(
                 self.stack.container("postgres"),
-                f"CREATE TABLE t{number} AS SELECT n::bigint AS id, (n * 7919 % 1000003)::int AS a, md5(n::text) || "  # noqa: S608
-                f"repeat(md5((n * 3)::text), 5) AS note, now() AS at FROM generate_series(1, {rows}) n; "
+                f"CREATE TABLE t{number} AS SELECT n AS id, (n * 7919 % 1000003)::int AS a, md5(n::text) || "  # noqa: S608
+                f"repeat(md5((n * 3)::text), 5) AS note, now() AS at FROM generate_series(1::bigint, {rows}) n; "
                 f"ALTER TABLE t{number} ADD PRIMARY KEY (id); CREATE INDEX ON t{number} (a)",
             )
         self.psql(self.stack.container("postgres"), "VACUUM ANALYZE")

@@ -202,7 +202,7 @@ class ImagesWorld(DataWorld):
     def context(self, **options: object) -> Context:
         helpers = type("Helpers", (), {"start": self.start_helper, "work": self.work, "remove": self.remove_helper})()
         ports = {"images": self, "helpers": helpers, "trees": UnwrappingTrees(self)}
-        return replace(super().context(**options), **ports)  # type: ignore[arg-type]
+        return replace(super().context(**options), **ports)
 
     def end_helpers(self) -> None:
         """What recovery does before its first step (engine/aftermath.py)."""

@@ -78,6 +78,14 @@ def switches(found: Facts, **chosen: str) -> dict[str, DataSwitch]:
     return {s.service: s for s in OPTIMIZATION.switches(found, fragment(found, **chosen))}
 
 
+def test_it_has_nothing_to_do_where_nothing_runs(tmp_path: Path) -> None:
+    found = facts(tmp_path)
+    assert OPTIMIZATION.applies(found).services == ("db", "cache", "web", "files")
+    down = tuple(replace(s, containers=()) for s in found.stack.services)
+    applies = OPTIMIZATION.applies(replace(found, stack=replace(found.stack, services=down)))
+    assert not applies.applicable and "Nothing of this stack runs" in str(applies.reason)
+
+
 def test_what_is_due_is_recommended_the_rest_stays_or_is_pinned(tmp_path: Path) -> None:
     found = {name: a.value for name, a in advised(facts(tmp_path)).items()}
     assert found == {"db": "postgres:15", "cache": "redis:7", "web": "pin", "files": "stay"}

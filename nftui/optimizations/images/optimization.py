@@ -39,10 +39,13 @@ class Images:
     knobs: tuple[Knob, ...] = KNOBS
 
     def applies(self, facts: Facts) -> Applicability:
-        """Every active service whose image nobody builds here."""
-        names = tuple(s.name for s in subjects(facts))
+        """Where something runs: every active service whose image nobody builds here."""
+        found = subjects(facts)
+        names = tuple(s.name for s in found)
         if not names:
             return Applicability(False, msg("No service of this stack takes its image from a registry."))
+        if not any(s.running for s in found):
+            return Applicability(False, msg("Nothing of this stack runs: there is nothing to pin or to carry over."))
         return Applicability(True, msg("Images of {count} services.", count=len(names)), names)
 
     def findings(self, facts: Facts) -> Iterable[Finding]:
