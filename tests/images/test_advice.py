@@ -154,6 +154,8 @@ def test_what_was_moved_is_no_reason_to_go_further(tmp_path: Path) -> None:
     moved = facts(tmp_path, running="15.4", volume="p_db-15")
     assert fragment(moved).services["db"] == fragment(facts(tmp_path)).services["db"]
     assert "db" not in switches(moved)
+    between = facts(tmp_path, running="14.9", volume="p_db-14")
+    assert advised(between)["db"].recommended == "postgres:15", "the next step is that of the files"
     further = switches(moved, db="postgres:17")["db"]
     assert further.source["name"] == "p_db-15" and further.target["name"] == "p_db-17"
 
