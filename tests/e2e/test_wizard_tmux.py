@@ -104,6 +104,8 @@ def apply(screen: Terminal) -> None:
     screen.press("Enter")
     screen.sees("Connection pooling [on]")
     screen.press("Enter")
+    screen.sees("Image updates [on]")
+    screen.press("Enter")
     review = screen.sees("Review: nothing has been changed yet", "recreate postgres", "Apply ", seconds=90)
     assert "[ ] no time limit" in review and "of downtime" in review and "by restart" in review
     screen.press("Enter")
