@@ -50,8 +50,7 @@ class EngineImages:
 
     def tag(self, image_id: str, name: str) -> None:
         """One more name of it."""
-        repository, _, tag = name.rpartition(":")
-        self._port.post(f"/images/{image_id}/tag", {"repo": repository, "tag": tag})
+        self._port.tag_image(image_id, name)
 
     def untag(self, name: str) -> None:
         """What something still runs keeps its name."""
