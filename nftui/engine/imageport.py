@@ -40,17 +40,22 @@ class EngineImages:
                 return None
             raise
 
-    def pull(self, reference: str) -> None:
-        """By the Docker CLI: it knows the operator's logins."""
-        argv = ["docker", *self.wiring.endpoint.arguments, "pull", "--quiet", reference]
+    def _docker(self, *words: str) -> None:
+        argv = ["docker", *self.wiring.endpoint.arguments, *words]
         done = self.wiring.commands.run(argv, timeout=_PULL_S, changes=True)
         if not done.ok:
             lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
-            raise NftuiError(msg("{why}", why=lines[-1] if lines else f"docker pull ended with {done.returncode}"))
+            raise NftuiError(
+                msg("{why}", why=lines[-1] if lines else f"docker {words[0]} ended with {done.returncode}")
+            )
+
+    def pull(self, reference: str) -> None:
+        """By the Docker CLI: it knows the operator's logins."""
+        self._docker("pull", "--quiet", reference)
 
     def tag(self, image_id: str, name: str) -> None:
         """One more name of it."""
-        self._port.tag_image(image_id, name)
+        self._docker("tag", image_id, name)
 
     def untag(self, name: str) -> None:
         """What something still runs keeps its name."""

@@ -22,14 +22,15 @@ class ImageKind:
     reads_files = False
 
     def read(self, step: StepSpec, ctx: Context) -> Data:
-        """What that name meant before, and what runs."""
+        """What that name meant before, and what runs; its name has the run in it: a later one may keep it as well."""
         present = ctx.images.find(step.target)
         former = next((c.image_id for c in containers_of(str(step.service), ctx) if c.running), None)
-        return {"present": present.id if present else None, "former": former}
+        kept = f"{step.params['keep']}-{ctx.run}"
+        return {"present": present.id if present else None, "former": former, "kept": kept}
 
     def classify(self, step: StepSpec, before: Data, ctx: Context) -> Found:
         """After: it is there, and the former one has its name."""
-        kept = before["former"] is None or ctx.images.find(_kept(step, ctx)) is not None
+        kept = before["former"] is None or ctx.images.find(_kept(before)) is not None
         return Found.AFTER if kept and ctx.images.find(step.target) else Found.BEFORE
 
     def do(self, step: StepSpec, before: Data, ctx: Context) -> None:
@@ -40,10 +41,8 @@ class ImageKind:
             ctx.progress(f"pulling {step.target}", None)
             _pull(step, ctx)
         if before["former"]:
-            ctx.artefacts.record(
-                "image", _kept(step, ctx), ctx.run, step.id, service=step.service, was="the image before"
-            )
-            ctx.images.tag(str(before["former"]), _kept(step, ctx))
+            ctx.artefacts.record("image", _kept(before), ctx.run, step.id, service=step.service, was="the image before")
+            ctx.images.tag(str(before["former"]), _kept(before))
 
     def verify(self, step: StepSpec, before: Data, ctx: Context) -> Data:
         """It is there and made for this machine; its digest is told."""
@@ -55,7 +54,7 @@ class ImageKind:
             raise StepFailed(msg("{image} is made for {other}, and this engine runs {wanted}.", image=step.target,
                                  other=found.architecture, wanted=wanted))  # fmt: skip
         _must_be_major(step, found)
-        for name, image in ((step.target, found), (_kept(step, ctx), ctx.images.find(_kept(step, ctx)))):
+        for name, image in ((step.target, found), (_kept(before), ctx.images.find(_kept(before)))):
             if image and _is_recorded(name, ctx):
                 ctx.artefacts.made(name, image.size, image.id)
         ctx.note(_words(step, before, found))
@@ -63,16 +62,15 @@ class ImageKind:
 
     def undo(self, step: StepSpec, before: Data, ctx: Context) -> None:
         """What was pulled goes, and so does the name of what runs again by its own."""
-        names = [_kept(step, ctx)] if before["former"] else []
+        names = [_kept(before)] if before["former"] else []
         names += [] if before["present"] else [step.target]
         for name in names:
             ctx.images.untag(name)
             ctx.artefacts.drop(name)
 
 
-def _kept(step: StepSpec, ctx: Context) -> str:
-    """One name for each run: a later one may have to keep the same image for itself."""
-    return f"{step.params['keep']}-{ctx.run}"
+def _kept(before: Data) -> str:
+    return str(before["kept"])
 
 
 def _is_recorded(name: str, ctx: Context) -> bool:

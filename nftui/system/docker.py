@@ -203,11 +203,6 @@ class DockerEngine:
         """Refused while a container, also a stopped one, names it."""
         self._act("DELETE", f"/volumes/{quote(name, safe='')}", None, TIMEOUT_S)
 
-    def tag_image(self, image: str, name: str) -> None:
-        """One more name of an image, "repository:tag"."""
-        repository, _, tag = name.rpartition(":")
-        self.post(f"/images/{quote(image, safe='/:@')}/tag", {"repo": repository, "tag": tag})
-
     def remove_image(self, tag: str) -> None:
         """Take the tag away, and the image with its last tag; refused while a container uses it."""
         self._act("DELETE", f"/images/{quote(tag, safe='/:@')}", None, TIMEOUT_S)

@@ -201,6 +201,17 @@ def _recover(world: ImagesWorld, path: Path, plan: tuple[Stage, ...], resume: bo
         journal.close()
 
 
+def test_a_rollback_by_another_run_lets_the_kept_image_go(tmp_path: Path) -> None:
+    """Its name was made by the run that is taken back, not by the one that takes it back."""
+    world, original, plan = begin(tmp_path)
+    assert run(world, tmp_path / "j", plan) is None
+    journal = Journal(tmp_path / "j")
+    runner = Runner(journal, plan, load_kinds(), world.context(run="later"), Quiet(), Options(lossy=True))
+    assert runner.backward(runner.own_items(), "asked").name == "rolled-back"
+    journal.close()
+    assert world.stored == OLD_IMAGES and contents(world.root / "old") == original
+
+
 class WhenDumping(Quiet):
     """Asks for the end of the run while the dump is at work."""
 
