@@ -32,6 +32,8 @@ _VARIANT = re.compile(
 )
 _OWN = (Role.POSTGRES, Role.CLIENT)
 """PostgreSQL has an id of its own; a client of an old image reads no data and opens no port."""
+_LAST_DAYS = 365
+"""A store that has less support left needs its upgrade planned, as PostgreSQL does."""
 _HASH = re.compile(r"(sha-?)?[0-9a-f]{7,64}")
 
 
@@ -92,19 +94,28 @@ def deprecated(facts: Facts) -> Iterable[Finding]:
 
 
 def outdated(facts: Facts) -> Iterable[Finding]:
-    """image-outdated: support of the tag's line of versions has ended. PostgreSQL has an id of its own."""
+    """image-outdated: support of the tag's line of versions has ended, or a store's ends within a year.
+
+    PostgreSQL has an id of its own.
+    """
     today = SystemClock().now().date()
     for service in facts.stack.services:
         image = service.image or ""
         found = end_of_support(image) if service.role not in _OWN and image else None
-        if found is None or found[1] >= today or service.config.get("build"):
+        if found is None or service.config.get("build"):
             continue
         line, day, source = found
-        yield Finding(
-            "image-outdated", Level.MEDIUM, service.name, msg("Version {line} is out of support", line=line),
-            msg("No fixes since {day}, security holes included; newer lines are supported.", day=day.isoformat()),
-            (_evidence(service, image),), source.source,
-        )  # fmt: skip
+        if day < today:
+            level, title = Level.MEDIUM, msg("Version {line} is out of support", line=line)
+            detail = msg(
+                "No fixes since {day}, security holes included; newer lines are supported.", day=day.isoformat()
+            )
+        elif is_store(service) and (day - today).days < _LAST_DAYS:
+            level, title = Level.LOW, msg("Version {line} is in its last year of support", line=line)
+            detail = msg("The last fixes are of {day}; newer lines are supported longer.", day=day.isoformat())
+        else:
+            continue
+        yield Finding("image-outdated", level, service.name, title, detail, (_evidence(service, image),), source.source)
 
 
 def _evidence(service: Service, image: str) -> Evidence:
