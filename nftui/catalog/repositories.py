@@ -14,7 +14,7 @@ from nftui.catalog.schema import Reader
 _HUB = ("", "docker.io", "index.docker.io", "registry-1.docker.io")
 _KEYS = (
     "images", "source", "deprecated", "instead", "support", "lacks", "lacks_unless", "no_paths", "own_healthcheck",
-    "store", "least_memory", "inert", "unused_mount",
+    "store", "late", "least_memory", "inert", "unused_mount",
 )  # fmt: skip
 
 
@@ -57,6 +57,8 @@ class Repository:
     """The image's own Dockerfile has a HEALTHCHECK."""
     store: bool = False
     """Holds data that no network should reach unasked."""
+    late: bool = False
+    """Answers some time after it was started: who depends on it has to wait."""
     least_memory: int = 0
     """Bytes below which the program does not start or does not work, by its makers' word."""
     inert: tuple[Inert, ...] = ()
@@ -83,6 +85,7 @@ def read_repository(file: str, number: int, value: object) -> Repository:
         no_paths=entry.texts("no_paths"),
         own_healthcheck=entry.flag("own_healthcheck"),
         store=entry.flag("store"),
+        late=entry.flag("late"),
         least_memory=memory,
         inert=tuple(_inert(entry, n, item) for n, item in enumerate(entry.items("inert"))),
         unused_mount=_unused(entry),
