@@ -140,7 +140,7 @@ belongs_here() {
 is_busy() {
   local line
   for line in /proc/[0-9]*/cmdline; do
-    [[ $(tr '\0' ' ' <"$line" 2>/dev/null) != "$1/bin/python "*"nftui.worker"* ]] || return 0
+    [[ $({ tr '\0' ' ' <"$line"; } 2>/dev/null) != "$1/bin/python "*"nftui.worker"* ]] || return 0
   done
   return 1
 }

@@ -19,8 +19,8 @@ settings.load_profile("nftui")
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    """In a run of an hour a failure is told when it happens, not only at the end."""
-    if report.failed and os.environ.get("NFTUI_TEST_ALL") == "1":
+    """A failure is told when it happens, not only at the end of half an hour."""
+    if report.failed:
         told = "\n".join(report.longreprtext.splitlines()[-SHOWN_LINES:])
         print(f"\n{report.nodeid} ({report.when})\n{told}", file=sys.__stderr__, flush=True)
 

@@ -6,7 +6,7 @@ from nftui.catalog.classify import Classification, classify
 from nftui.catalog.environment import EnvNames, env_names, is_inert
 from nftui.catalog.loader import catalog, configuration_directories, load_catalog
 from nftui.catalog.lookup import data_paths, default_ports, healthchecks
-from nftui.catalog.repositories import Repository, deprecation, end_of_support, lacking, repositories_of
+from nftui.catalog.repositories import Repository, deprecation, end_of_support, lacking, next_step, repositories_of
 from nftui.catalog.schema import Catalog, CatalogError, Family, Healthcheck
 
 __all__ = [
@@ -29,5 +29,6 @@ __all__ = [
     "is_inert",
     "lacking",
     "load_catalog",
+    "next_step",
     "repositories_of",
 ]

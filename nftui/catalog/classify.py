@@ -150,10 +150,13 @@ def _is_one_shot(config: Mapping[str, object], programs: list[tuple[str, ...]]) 
 
 def _by_evidence(config: Mapping[str, object], reference: Reference) -> Role:
     """The role of an image that the catalog does not know."""
-    for program in _programs(config, ()):
-        role = _server_role(program)
-        if role is not None:
-            return role
+    programs = list(_programs(config, ()))
+    served = next((role for role in map(_server_role, programs) if role is not None), None)
+    if served is not None:
+        return served
+    if reference.official and reference.repository in catalog().systems and not config.get("build"):
+        # It mounts another's data to copy it, or only to hold the volume.
+        return Role.APP if programs else Role.CLIENT
     scores = _scores(config)
     best = max(scores, key=lambda role: scores[role], default=None)
     if best is not None and scores[best] >= 2:

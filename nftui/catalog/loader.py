@@ -69,6 +69,7 @@ class _Building:
     servers: dict[str, Role] = field(default_factory=dict)
     clients: set[str] = field(default_factory=set)
     idle: set[str] = field(default_factory=set)
+    systems: set[str] = field(default_factory=set)
     ports: dict[int, Role] = field(default_factory=dict)
     evidence: dict[str, dict[str, Role]] = field(default_factory=lambda: {"data": {}, "env": {}, "health": {}})
 
@@ -95,11 +96,12 @@ class _Building:
         self._evidence(root.part("evidence"))
 
     def _programs(self, part: Reader) -> None:
-        part.only("servers", "clients", "idle")
+        part.only("servers", "clients", "idle", "systems")
         for name, role in part.part("servers").value.items():
             self.servers[str(name)] = to_role(part.file, f"programs.servers.{name}", role)
         self.clients.update(part.texts("clients"))
         self.idle.update(part.texts("idle"))
+        self.systems.update(part.texts("systems"))
 
     def _evidence(self, part: Reader) -> None:
         part.only("ports", "data", "env", "health")
@@ -113,7 +115,8 @@ class _Building:
 
     def finished(self) -> Catalog:
         return Catalog(
-            _first(self.groups), self.servers, frozenset(self.clients), frozenset(self.idle), self.ports,
+            _first(self.groups), self.servers, frozenset(self.clients), frozenset(self.idle), frozenset(self.systems),
+            self.ports,
             self.evidence["data"], self.evidence["env"], self.evidence["health"],
             tuple(self.repositories), _first(self.app_groups),
         )  # fmt: skip

@@ -13,8 +13,8 @@ from nftui.catalog.schema import Reader
 
 _HUB = ("", "docker.io", "index.docker.io", "registry-1.docker.io")
 _KEYS = (
-    "images", "source", "deprecated", "instead", "support", "lacks", "lacks_unless", "no_paths", "own_healthcheck",
-    "store", "least_memory", "inert", "unused_mount",
+    "images", "source", "deprecated", "instead", "support", "next", "lacks", "lacks_unless", "no_paths",
+    "own_healthcheck", "store", "late", "least_memory", "inert", "unused_mount",
 )  # fmt: skip
 
 
@@ -47,6 +47,8 @@ class Repository:
     instead: str = ""
     support: Mapping[str, date] = field(default_factory=dict)
     """Line of versions ("6", "7.0") to the last day of its support."""
+    next: Mapping[str, str] = field(default_factory=dict)
+    """Line of versions to the version that an update goes to from it, one step at a time."""
     lacks: tuple[str, ...] = ()
     """Programs that are not in the image: curl, wget, sh."""
     lacks_unless: tuple[str, ...] = ()
@@ -57,6 +59,8 @@ class Repository:
     """The image's own Dockerfile has a HEALTHCHECK."""
     store: bool = False
     """Holds data that no network should reach unasked."""
+    late: bool = False
+    """Answers some time after it was started: who depends on it has to wait."""
     least_memory: int = 0
     """Bytes below which the program does not start or does not work, by its makers' word."""
     inert: tuple[Inert, ...] = ()
@@ -78,11 +82,13 @@ def read_repository(file: str, number: int, value: object) -> Repository:
         deprecated=entry.text("deprecated", ""),
         instead=entry.text("instead", ""),
         support=_support(entry),
+        next=_next(entry),
         lacks=entry.texts("lacks"),
         lacks_unless=entry.texts("lacks_unless"),
         no_paths=entry.texts("no_paths"),
         own_healthcheck=entry.flag("own_healthcheck"),
         store=entry.flag("store"),
+        late=entry.flag("late"),
         least_memory=memory,
         inert=tuple(_inert(entry, n, item) for n, item in enumerate(entry.items("inert"))),
         unused_mount=_unused(entry),
@@ -94,6 +100,13 @@ def _support(entry: Reader) -> dict[str, date]:
     if not all(isinstance(k, str) and isinstance(v, date) for k, v in lines.items()):
         raise entry.fail("support", "must map versions in quotes to dates (2025-11-13)")
     return {str(line): day for line, day in lines.items() if isinstance(day, date)}
+
+
+def _next(entry: Reader) -> dict[str, str]:
+    lines = entry.part("next").value
+    if not all(isinstance(k, str) and isinstance(v, str) for k, v in lines.items()):
+        raise entry.fail("next", "must map versions in quotes to versions in quotes")
+    return {str(line): str(version) for line, version in lines.items()}
 
 
 def _inert(entry: Reader, number: int, value: object) -> Inert:
@@ -136,17 +149,24 @@ def deprecation(image: str) -> Repository | None:
 
 def end_of_support(image: str) -> tuple[str, date, Repository] | None:
     """The line of versions that the tag belongs to and its last day, None where either is unknown."""
-    version = leading_version(parse_reference(image).tag)
-    if version is None:
-        return None
-    key = version_key(version)
     found = [
-        (line, day, repository)
-        for repository in repositories_of(image)
-        for line, day in repository.support.items()
-        if key[: len(version_key(line))] == version_key(line)
+        (line, r.support[line], r) for r in repositories_of(image) if (line := _line(image, r.support)) is not None
     ]
     return max(found, key=lambda entry: len(entry[0]), default=None)
+
+
+def next_step(image: str) -> tuple[str, Repository] | None:
+    """The version that an update of the image's line goes to, None where the catalog knows none."""
+    found = [(line, r) for r in repositories_of(image) if (line := _line(image, r.next)) is not None]
+    line, repository = max(found, key=lambda entry: len(entry[0]), default=("", None))
+    return (repository.next[line], repository) if repository else None
+
+
+def _line(image: str, lines: Mapping[str, object]) -> str | None:
+    """The longest of `lines` that the tag's version belongs to."""
+    key = version_key(leading_version(parse_reference(image).tag) or "")
+    found = [line for line in lines if key and key[: len(version_key(line))] == version_key(line)]
+    return max(found, key=len, default=None)
 
 
 def lacking(image: str) -> Iterator[tuple[str, Repository]]:

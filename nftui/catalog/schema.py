@@ -83,6 +83,8 @@ class Catalog:
     servers: Mapping[str, Role] = field(default_factory=dict)
     clients: frozenset[str] = frozenset()
     idle: frozenset[str] = frozenset()
+    systems: frozenset[str] = frozenset()
+    """Official images of a bare system: they serve nothing that their command does not name."""
     ports: Mapping[int, Role] = field(default_factory=dict)
     data: Mapping[str, Role] = field(default_factory=dict)
     env: Mapping[str, Role] = field(default_factory=dict)

@@ -45,6 +45,12 @@ def is_store(service: Service) -> bool:
     return bool(known) and any(r.store for r in repositories_of(service.image or ""))
 
 
+def is_broker(service: Service) -> bool:
+    """No store by its role, yet a server that is started some time before it answers."""
+    known = service.role is Role.APP and service.image
+    return bool(known) and any(r.late for r in repositories_of(service.image or ""))
+
+
 def dependents(facts: Facts) -> dict[str, list[tuple[Service, str]]]:
     """Service to those that wait for it, each with the condition."""
     found: dict[str, list[tuple[Service, str]]] = {}
@@ -74,7 +80,9 @@ def lasting(facts: Facts) -> Iterator[Service]:
 def _is_task(service: Service) -> bool:
     """A program that does one thing and ends, or that people start by hand, by all that the service says."""
     config = service.config
-    if service.restart in ("no", "on-failure", "false") or config.get("stdin_open") or config.get("tty"):
+    if service.restart in ("no", "on-failure", "false"):
+        return True
+    if (config.get("stdin_open") or config.get("tty")) and not service.ports and service.restart is None:
         return True
     if service.ports or mapping(config.get("healthcheck")).get("test"):
         return False
@@ -110,4 +118,5 @@ def has_healthcheck(service: Service) -> bool:
     if running is not None:
         return running.health is not None
     unknown = bool(service.config.get("build")) or service.role in (Role.APP, Role.UNKNOWN)
-    return (unknown and not is_store(service)) or any(r.own_healthcheck for r in repositories_of(service.image or ""))
+    unknown = unknown and not is_store(service) and not is_broker(service)
+    return unknown or any(r.own_healthcheck for r in repositories_of(service.image or ""))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from nftui.catalog import lacking, repositories_of
 from nftui.catalog.programs import script_programs, started
-from nftui.checks._common import COMPOSE, dependents, has_healthcheck, health_test, is_store
+from nftui.checks._common import COMPOSE, dependents, has_healthcheck, health_test, is_broker, is_store
 from nftui.engine.evidence import at
 from nftui.model.findings import Evidence, Finding, Level
 from nftui.model.message import msg
@@ -32,8 +32,7 @@ def missing(facts: Facts) -> Iterable[Finding]:
     for service in facts.stack.services:
         others = [(o, c) for o, c in waiting.get(service.name, ()) if c != "service_completed_successfully"]
         strict = [o for o, c in others if c == "service_healthy"]
-        late = service.role in _READY_LATE or (is_store(service) and service.role is Role.APP)
-        if not others or not (late or strict) or has_healthcheck(service):
+        if not others or not (strict or _is_late(service)) or has_healthcheck(service):
             continue
         names = ", ".join(o.name for o, _ in others)
         detail = msg("{others} start as soon as its process exists, before it answers.", others=names)
@@ -44,6 +43,11 @@ def missing(facts: Facts) -> Iterable[Finding]:
             msg("Others wait for it, and it cannot say that it is ready"), detail,
             tuple(_waits(service, others)), f"{COMPOSE}, depends_on",
         )  # fmt: skip
+
+
+def _is_late(service: Service) -> bool:
+    """A server that is started some time before it answers."""
+    return service.role in _READY_LATE or is_broker(service) or (is_store(service) and service.role is Role.APP)
 
 
 def _waits(service: Service, others: Iterable[tuple[Service, str]]) -> Iterator[Evidence]:

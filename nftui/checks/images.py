@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 from nftui.catalog import deprecation, end_of_support
 from nftui.catalog.references import parse_reference
+from nftui.catalog.tags import is_floating
 from nftui.checks._common import is_store
 from nftui.engine.evidence import at
 from nftui.model.findings import Evidence, Finding, Level
@@ -20,19 +20,10 @@ if TYPE_CHECKING:
     from nftui.model.facts import Facts
     from nftui.model.stack import Service
 
-_MOVING = re.compile(
-    r"latest|stable|main|master|edge|nightly|dev|develop|development|beta|alpha|rolling|next|lts|current|release|canary|"
-    r"unstable|testing|prod|production|snapshot|head|trunk|preview|experimental|mainline|community|rocm|cuda|gpu|cpu|"
-    r"ollama|all|aio|management|fpm|apache|oss|ee|ce|full"
-)
-"""Words of a tag that name no version."""
-_VARIANT = re.compile(
-    r"(alpine|slim|ubi|ubuntu|debian|bookworm|bullseye|buster|trixie|jammy|noble|focal|scratch|distroless|linux|amd64|"
-    r"arm64|arm64v8|armv7|x86|windows|cuda|rocm|py|python|jdk|jre|php|node)[\d.]*"
-)
 _OWN = (Role.POSTGRES, Role.CLIENT)
 """PostgreSQL has an id of its own; a client of an old image reads no data and opens no port."""
-_HASH = re.compile(r"(sha-?)?[0-9a-f]{7,64}")
+_LAST_DAYS = 365
+"""A store that has less support left needs its upgrade planned, as PostgreSQL does."""
 
 
 def _images(facts: Facts) -> Iterator[tuple[Service, str]]:
@@ -50,7 +41,7 @@ def floating_tag(facts: Facts) -> Iterable[Finding]:
     """image-floating-tag: a tag that names no version; a digest, a build and a version tag are silent."""
     for service, image in _images(facts):
         tag = parse_reference(image).tag
-        if not _moves(tag):
+        if not is_floating(tag):
             continue
         store = is_store(service)
         detail = msg(
@@ -63,18 +54,6 @@ def floating_tag(facts: Facts) -> Iterable[Finding]:
             msg("The image's tag moves: what runs tomorrow is not what runs today"), detail,
             (_evidence(service, image),), "docker documentation, pin base image versions",
         )  # fmt: skip
-
-
-def _moves(tag: str | None) -> bool:
-    if tag is None:
-        return True
-    parts = [p for p in re.split(r"[-_+]", tag.lower()) if p]
-    if any(_HASH.fullmatch(p) and re.search(r"\d", p) for p in parts) or _HASH.fullmatch(tag):
-        return False
-    named = [p for p in parts if not _VARIANT.fullmatch(p)]
-    if any(re.search(r"\d", p) for p in named):
-        return False
-    return all(_MOVING.fullmatch(p) for p in named) or any(p in ("latest", "nightly", "edge") for p in named)
 
 
 def deprecated(facts: Facts) -> Iterable[Finding]:
@@ -92,19 +71,28 @@ def deprecated(facts: Facts) -> Iterable[Finding]:
 
 
 def outdated(facts: Facts) -> Iterable[Finding]:
-    """image-outdated: support of the tag's line of versions has ended. PostgreSQL has an id of its own."""
+    """image-outdated: support of the tag's line of versions has ended, or a store's ends within a year.
+
+    PostgreSQL has an id of its own.
+    """
     today = SystemClock().now().date()
     for service in facts.stack.services:
         image = service.image or ""
         found = end_of_support(image) if service.role not in _OWN and image else None
-        if found is None or found[1] >= today or service.config.get("build"):
+        if found is None or service.config.get("build"):
             continue
         line, day, source = found
-        yield Finding(
-            "image-outdated", Level.MEDIUM, service.name, msg("Version {line} is out of support", line=line),
-            msg("No fixes since {day}, security holes included; newer lines are supported.", day=day.isoformat()),
-            (_evidence(service, image),), source.source,
-        )  # fmt: skip
+        if day < today:
+            level, title = Level.MEDIUM, msg("Version {line} is out of support", line=line)
+            detail = msg(
+                "No fixes since {day}, security holes included; newer lines are supported.", day=day.isoformat()
+            )
+        elif is_store(service) and (day - today).days < _LAST_DAYS:
+            level, title = Level.LOW, msg("Version {line} is in its last year of support", line=line)
+            detail = msg("The last fixes are of {day}; newer lines are supported longer.", day=day.isoformat())
+        else:
+            continue
+        yield Finding("image-outdated", level, service.name, title, detail, (_evidence(service, image),), source.source)
 
 
 def _evidence(service: Service, image: str) -> Evidence:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from nftui.checks._common import STORES, is_everywhere, mapping
+from nftui.checks._common import STORES, is_everywhere, is_store, mapping
 from nftui.engine.evidence import at
 from nftui.model.findings import Evidence, Finding, Level
 from nftui.model.message import msg
+from nftui.model.stack import Role
 from nftui.system.redaction import MASK, is_secret_name
 
 if TYPE_CHECKING:
@@ -21,19 +22,39 @@ _HIDDEN = "\0"
 """Stands for a value that the file does not show."""
 _VARIABLE = re.compile(r"\$\$|\$\{(\w+)(?:(:?[-?+])((?:[^{}]|\{[^{}]*\})*))?\}|\$(\w+)")
 _URL = re.compile(r"\b[a-z][a-z0-9+.-]*://[^\s:/@\"'<>]*:((?:(?!://)[^\s\"'<>@/])+)@", re.IGNORECASE)
-_FLAG = re.compile(r"--(?:requirepass|masterauth|password|default-password|root-password|pass)[ =]+(\S+)")
+_FLAG = re.compile(
+    r"--(?!no-|validate-|check-|skip-|generate-|reset-)(?:requirepass|masterauth|(?:\w+-)*pass(?:word)?)[ =]+(?!-)(\S+)"
+)
 _ASSIGNED = re.compile(r"\w*pass(?:word|wd)\w*['\"]?\]?\s*[=:]>?\s*['\"]([^'\"\n]+)['\"]", re.IGNORECASE)
 _PASSWORD = re.compile(r"pass(word|wd|phrase)?(?![a-z])|(?<![a-z])pwd(?![a-z])|requirepass", re.IGNORECASE)
 _NO_PASSWORD = re.compile(
     r"(^|_)(allow|enable|enabled|disable|disabled|random|min|max|reset|require|required|policy|forgot|hash|hashing|expiry|"
-    r"strength|login|auth_method|age|ttl|attempts|rounds|iterations)(_|$)",
+    r"strength|login|auth_method|age|ttl|attempts|rounds|iterations|scheme|algo|algorithm|encoder|method|mode|"
+    r"type|length|history|complexity|field|prompt|protect|hint)(_|$)",
     re.IGNORECASE,
 )
 _SWITCH = re.compile(r"(true|false|yes|no|on|off|none|null|0|1|md5|scram-sha-256|trust|auto)?", re.IGNORECASE)
 _ELSEWHERE = re.compile(r"^(/|\./|file:|__|vault:|op://|aws-sm:|\{\{|<|\$\()")
 _TELLING = 6
 """Characters from which on an equal value is no chance."""
-_OWN_PREFIXES = ("POSTGRES", "PG", "MYSQL", "MARIADB", "REDIS", "VALKEY", "CLICKHOUSE", "QDRANT")
+_OWN_PREFIXES = {
+    Role.POSTGRES: ("POSTGRES", "PG"),
+    Role.PGBOUNCER: ("POSTGRES", "PG", "DB_"),
+    Role.POOLER: ("POSTGRES", "PG"),
+    Role.REDIS: ("REDIS", "VALKEY"),
+    Role.KEYDB: ("REDIS", "KEYDB"),
+    Role.DRAGONFLY: ("REDIS", "DFLY"),
+    Role.MYSQL: ("MYSQL", "MARIADB"),
+    Role.CLICKHOUSE: ("CLICKHOUSE",),
+    Role.QDRANT: ("QDRANT",),
+}
+"""What a store can have a use for of a shared env_file."""
+_OF_A_SERVER = re.compile(
+    r"(^|_)(DB|DATABASE|POSTGRES(QL)?|PG|PSQL|MYSQL|MARIADB|REDIS|VALKEY|MONGO(DB)?|CLICKHOUSE|SQL|JDBC|DATASOURCES?|"
+    r"RABBITMQ|AMQP|ELASTIC(SEARCH)?|S3)(_|$)|_DB_?PASS",
+    re.IGNORECASE,
+)
+"""Names of the password of a server elsewhere, which the app's own open port does not ask for."""
 _KNOWN = frozenset(
     ("postgres", "postgresql", "password", "passwd", "passw0rd", "p@ssw0rd", "pass", "changeme", "changethis", "secret",
      "admin", "admin123", "root", "toor", "test", "testing", "example", "guest", "user", "default", "letmein", "qwerty",
@@ -49,7 +70,7 @@ _KNOWN = frozenset(
 _EXAMPLE = re.compile(
     r"change[-_ ]?(me|this|it|in|password)|replace[-_ ]?(me|this|with)|^your[-_ ]|yourpassword|yoursecret|"
     r"super[-_]?secret|^insert[-_ ]|placeholder|^(.)\2{5,}$|example[-_]?(password|secret)|^my[-_]?(secret|password)|"
-    r"dummy|secret[-_]?key[-_]?here|password[-_]?here",
+    r"dummy|secret[-_]?key[-_]?here|password[-_]?here|^[a-z0-9]+([-_][a-z0-9]+)*[-_](password|passwd)$",
     re.IGNORECASE,
 )
 
@@ -61,7 +82,7 @@ def default_password(facts: Facts) -> Iterable[Finding]:
         found = tuple(dict.fromkeys(_found(facts, service, public)))
         if not found:
             continue
-        open_ = any(is_everywhere(port) for port in service.ports)
+        open_ = any(is_everywhere(port) for port in service.ports) and any(_opens(service, e.key) for e in found)
         detail = msg(
             "Whoever reads the files, or knows the product's example, knows it. It belongs in `.env` (not in version "
             "control) or in a secret, and must be one of your own."
@@ -71,6 +92,14 @@ def default_password(facts: Facts) -> Iterable[Finding]:
             msg("A password that is in the file for all to read, or that everyone knows"), detail, found,
             "OWASP, use of hard-coded and default credentials",
         )  # fmt: skip
+
+
+def _opens(service: Service, key: str) -> bool:
+    """Whether who knows the password gets in by the service's own port: not by what it logs in to elsewhere with."""
+    if is_store(service):
+        return True
+    elsewhere = _OF_A_SERVER.search(key) or _URL.search(service.environment.get(key) or "")
+    return not elsewhere
 
 
 def _found(facts: Facts, service: Service, public: frozenset[str]) -> Iterator[Evidence]:
@@ -101,7 +130,7 @@ def _secrets(service: Service, raw: Mapping[str, str]) -> Iterator[tuple[str, st
         if not value or _NO_PASSWORD.search(name) or (service.role in STORES and not _PASSWORD.search(name)):
             continue
         # A shared env_file hands everything to everyone: it counts where the service can have a use for it.
-        if name in raw or (name.startswith(_OWN_PREFIXES) if service.role in STORES else waits):
+        if name in raw or (name.startswith(_OWN_PREFIXES.get(service.role, ())) if service.role in STORES else waits):
             yield name, value
 
 

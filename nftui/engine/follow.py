@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import cast
@@ -11,8 +11,10 @@ from typing import cast
 from nftui.engine.codec import items_from, stages_from
 from nftui.engine.journal import Entry, Phase, RunView, read_journal
 from nftui.engine.records import RECORD, read_record
+from nftui.model.message import msg
 from nftui.model.plan import StepSpec
 from nftui.model.run import RunStatus, StepState
+from nftui.model.units import human_seconds
 from nftui.system.identity import ProcessId
 
 _STATE = {
@@ -59,6 +61,7 @@ def run_status(directory: Path, boot_now: Callable[[], float]) -> RunStatus:
         notes=(
             *(str(text) for text in cast("Sequence[object]", plan.get("notes", ()))),
             *(str(e.data.get("text", "")) for e in view.entries if e.phase is Phase.NOTE),
+            *_downtimes(plan, view),
         ),
     )
 
@@ -123,6 +126,22 @@ def _step(key: str, step: StepSpec, view: RunView, progress: Mapping[str, object
         detail=detail,
         data=verified.data if verified else {},
     )
+
+
+def _downtimes(plan: Mapping[str, object], view: RunView) -> Iterator[str]:
+    """Of each data set that was switched: how long its service was down, beside what was predicted."""
+    for stage in stages_from(plan.get("stages", [])) if plan.get("kind") != "rollback" else ():
+        held = [e for s in stage.steps if s.kind == "hold" for e in view.entries if e.step == s.id]
+        up = {s.id: s.target for s in stage.steps if s.kind == "recreate"}
+        serving = [e for e in view.entries if e.step in up and e.phase is Phase.VERIFIED]
+        if stage.commit_point and held and serving:
+            measured = _seconds([held[0], serving[0]]) or 0.0
+            predicted = sum(s.downtime_s for s in stage.steps)
+            text = msg(
+                "{service} was down for {measured}; predicted were {predicted}.", service=up[str(serving[0].step)],
+                measured=human_seconds(measured), predicted=human_seconds(predicted),
+            )  # fmt: skip
+            yield str(text)
 
 
 def _seconds(own: list[Entry]) -> float | None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nftui.engine.drift import container_assertions, look
+from nftui.engine.imageport import EngineImages
 from nftui.engine.override import lineage_of, merge_fragments, render_override
 from nftui.engine.own import is_job, own_assertions
 from nftui.engine.persist import KEY, Persistence, persistence
@@ -32,6 +33,7 @@ from nftui.probes.resolve import Background
 from nftui.probes.usage import oom_kills
 from nftui.steps.kind import Context
 from nftui.steps.own import is_done
+from nftui.system.helpers import DockerHelpers
 from nftui.system.trees import LocalTrees
 
 if TYPE_CHECKING:
@@ -97,6 +99,7 @@ class Gatherer:
                 others_used_bytes=usage.used,
                 beside=self._beside(),
                 images=wiring.images(),
+                stored=wiring.stored(),
             )
             self.live_read = True
         self.facts = facts
@@ -209,6 +212,8 @@ class Gatherer:
             before_stop=wiring.before_stop,
             models=wiring.models,
             store=wiring.store,
+            images=EngineImages(wiring),
+            helpers=DockerHelpers(wiring.endpoint, wiring.commands),
             progress=progress,
             sleep=time.sleep,
             now=time.monotonic,

@@ -6,14 +6,14 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from nftui.engine import own
+from nftui.engine import offers, own
 from nftui.engine.budget import Budget, make_budget
 from nftui.engine.filesteps import check_step, env_change, file_steps, override_change
 from nftui.engine.override import lineage_of, merge_fragments, render_override
 from nftui.engine.persist import KEY, Persistence
 from nftui.engine.place import not_ours
 from nftui.engine.preconditions import preconditions
-from nftui.engine.protocols import Grants, MovesData, Optimization, Registry
+from nftui.engine.protocols import Grants, Optimization, Registry
 from nftui.engine.resolution import resolve
 from nftui.engine.state import InForce
 from nftui.engine.switching import DOWNTIME_S, GRACE_S, Around, data_stage, judge, without
@@ -53,6 +53,8 @@ class _Parts:
     plans: list[OptimizationPlan] = field(default_factory=list)
     fragments: list[Fragment] = field(default_factory=list)
     steps: list[StepSpec] = field(default_factory=list)
+    first: list[StepSpec] = field(default_factory=list)
+    """What has to be there before anything is touched."""
     assertions: list[Assertion] = field(default_factory=list)
     warnings: list[Message] = field(default_factory=list)
     refusals: list[Message] = field(default_factory=list)
@@ -135,13 +137,14 @@ def _take(
     advice = optimization.advise(facts, choices, grants) if applies.applicable else ()
     present = standing.in_force.fragment(optimization.id)
     fragment = _fragment(facts, optimization, selection, applies, advice, present)
-    switches = _switches(facts, optimization, selection, fragment, present)
-    parts.refusals += _stays(optimization, fragment, present)
+    switches = offers.switches(facts, optimization, selection, fragment, present)
+    parts.refusals += offers.stays(optimization, fragment, present)
     parts.switches += [(optimization.id, switch) for switch in switches]
-    parts.warnings += _notes(optimization, selection, applies, choices)
+    parts.warnings += offers.notes(optimization, selection, applies, choices)
     if fragment is not None and not fragment.is_empty:
         parts.fragments.append(fragment)
         parts.steps += optimization.steps(facts, fragment) if selection is Selection.ON else ()
+        parts.first += offers.first(facts, optimization, selection, fragment, present)
         parts.assertions += _assertions(facts, optimization, selection, fragment, standing.in_force)
     parts.plans.append(
         OptimizationPlan(
@@ -150,33 +153,13 @@ def _take(
             applicable=applies.applicable,
             reason=applies.reason,
             effort=optimization.effort(facts, advice) if applies.applicable else Effort(0, 0),
-            downtime_s=DOWNTIME_S * len(_running(facts, _changed(fragment, present)))
+            downtime_s=DOWNTIME_S * len(offers.running(facts, offers.changed(fragment, present)))
             + sum(s.downtime_s for s in switches),
             risk=optimization.risk,
             advice=advice,
             title=optimization.title,
         )
     )
-
-
-def _switches(
-    facts: Facts, optimization: Optimization, selection: Selection, fragment: Fragment | None, present: Fragment | None
-) -> tuple[DataSwitch, ...]:
-    if selection is not Selection.ON or fragment is None or not isinstance(optimization, MovesData):
-        return ()
-    changed = _changed(fragment, present)
-    return tuple(s for s in optimization.switches(facts, fragment) if s.service in changed)
-
-
-def _stays(optimization: Optimization, fragment: Fragment | None, present: Fragment | None) -> Iterable[Message]:
-    """Data that was moved does not come back by leaving a line out of a file (engine.md 2)."""
-    if fragment is None and present is not None and isinstance(optimization, MovesData):
-        yield msg(
-            "{id} moved data; switching it off would start {services} on what was left behind. Take its run back "
-            "instead: nftui rollback.",
-            id=optimization.id,
-            services=", ".join(sorted(present.services)),
-        )
 
 
 def _fragment(
@@ -195,18 +178,6 @@ def _fragment(
     return optimization.fragment(facts, advice)
 
 
-def _notes(
-    optimization: Optimization, selection: Selection, applies: Applicability, choices: Choices
-) -> Iterable[Message]:
-    if selection is not Selection.ON:
-        return
-    named = any(key[0] == optimization.id for key in choices.values)
-    if not applies.applicable and named:
-        yield msg("{id} was chosen but does not apply here: {why}", id=optimization.id, why=str(applies.reason))
-    for service, why in applies.refused.items():
-        yield msg("{service} is left as it is: {why}", service=service, why=str(why))
-
-
 def _assertions(
     facts: Facts, optimization: Optimization, selection: Selection, fragment: Fragment, in_force: InForce
 ) -> list[Assertion]:
@@ -216,23 +187,14 @@ def _assertions(
     return [replace(a, params={**a.params, "optimization": optimization.id}) for a in found]
 
 
-def _changed(fragment: Fragment | None, present: Fragment | None) -> set[str]:
-    new = fragment.services if fragment else {}
-    old = present.services if present else {}
-    return {name for name in {*new, *old} if new.get(name) != old.get(name)}
-
-
-def _running(facts: Facts, names: set[str]) -> list[str]:
-    """Only what runs can be down."""
-    return [s.name for s in facts.stack.services if s.name in names and s.running is not None]
-
-
 def _stages(facts: Facts, standing: Standing, parts: _Parts) -> tuple[Stage, ...]:
     """What can be taken back exactly comes first; then one commit point for each data set (engine.md 5)."""
     at = _At(standing.in_force.fragments)
     stages = _settings_stage(facts, standing, parts, at)
     for number in range(1, len(parts.switches) + 1):
         stages.append(_data_stage(facts, standing, parts, number, at))
+    if stages and parts.first:
+        stages[0] = replace(stages[0], steps=(*parts.first, *stages[0].steps))
     return tuple(stages)
 
 

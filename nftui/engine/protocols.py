@@ -71,5 +71,14 @@ class MovesData(Protocol):
         ...
 
 
+@runtime_checkable
+class Prepares(Protocol):
+    """An optimization that needs things which have to be there before anything of the plan is touched."""
+
+    def prepare(self, facts: Facts, fragment: Fragment) -> tuple[StepSpec, ...]:
+        """The first steps of the plan, each for a `service` of `fragment`; only for what is not in force already."""
+        ...
+
+
 Registry = Mapping[str, Optimization]
 """Optimization id to optimization, in wizard order."""

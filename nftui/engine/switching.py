@@ -20,6 +20,10 @@ GRACE_S = 120
 """The old container's stop timeout: data services need it for a shutdown checkpoint (engine.md 7)."""
 DOWNTIME_S = 12.0
 """Predicted seconds of a recreate before this host has measured one: stop, start and health."""
+_DUMP_SHARE = 0.4
+"""Of the downtime of a dump and restore."""
+_STALL_S = 3600.0
+"""An index that is built may write nothing for a while."""
 T = TypeVar("T")
 
 
@@ -191,7 +195,7 @@ def data_stage(
 
 def _within(stage: str, step: StepSpec) -> StepSpec:
     """Ids are unique in a plan; what names another step of the stage names it whole."""
-    own = {key: f"{stage}/{step.params[key]}" for key in ("held", "copied") if key in step.params}
+    own = {key: f"{stage}/{step.params[key]}" for key in ("held", "copied", "saved") if key in step.params}
     return replace(step, id=f"{stage}/{step.id}", params={**step.params, **own})
 
 
@@ -208,14 +212,37 @@ def _copying(switch: DataSwitch) -> list[StepSpec]:
     places = {"source": switch.source, "target": switch.target, "fence": switch.fence, "dataset": switch.dataset}
     opened = {"place": switch.target, "fence": switch.fence}
     new = name_of(switch.target)
+    look = msg("look whether {dataset} can be put into {place}", dataset=switch.dataset, place=new)
+    check = StepSpec("check", "data-check", new, places, look)
+    if switch.dump is not None:
+        check = replace(check, kind="pg-check", params={**places, **switch.dump}, service=switch.service)
     return [
-        StepSpec("check", "data-check", new, places, msg("look whether {dataset} can be copied to {place}",
-                 dataset=switch.dataset, place=new)),
+        check,
         *([_hold("hold", switch.writers, switch.service, writers=True, grace_s=0)] if switch.writers else ()),
+        *switch.ease,
         _hold("stop", (switch.service,), switch.service, clean=True, grace_s=GRACE_S),
+        *(_copied(switch, places) if switch.dump is None else _dumped(switch, places, switch.dump)),
+        StepSpec("lift", "lift", new, opened, msg("open the copy in {place}", place=new), last_back=True),
+    ]
+
+
+def _copied(switch: DataSwitch, places: Mapping[str, object]) -> list[StepSpec]:
+    new = name_of(switch.target)
+    return [
         StepSpec("copy", "copy", new, places, msg("copy {dataset} to {place}, and compare", dataset=switch.dataset,
                  place=new), switch.service, downtime_s=switch.downtime_s, resume=Resume.CONTINUE, last_back=True),
-        StepSpec("lift", "lift", new, opened, msg("open the copy in {place}", place=new), last_back=True),
+    ]  # fmt: skip
+
+
+def _dumped(switch: DataSwitch, places: Mapping[str, object], dump: Mapping[str, object]) -> list[StepSpec]:
+    new, params = name_of(switch.target), {**places, **dump}
+    return [
+        StepSpec("copy", "pg-dump", new, params, msg("dump {dataset} with the tools of the new version",
+                 dataset=switch.dataset), switch.service, downtime_s=round(switch.downtime_s * _DUMP_SHARE, 1),
+                 last_back=True, stall_s=_STALL_S),
+        StepSpec("restore", "pg-restore", new, params, msg("restore it into {place}, and compare all rows", place=new),
+                 switch.service, downtime_s=round(switch.downtime_s * (1 - _DUMP_SHARE), 1), last_back=True,
+                 stall_s=_STALL_S),
     ]  # fmt: skip
 
 

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from nftui.clients.ollama import OllamaClient
     from nftui.clients.redis import RedisClient
     from nftui.model.host import Host
+    from nftui.model.images import StoredImage
     from nftui.probes.usage import Usage
     from nftui.system.exec import DockerExec
 
@@ -177,6 +178,17 @@ class Wiring:
             return self.engine.references() if self.engine else None
         except EngineError:
             return None
+
+    def stored(self) -> Mapping[str, StoredImage]:
+        """The images of the stack's repositories, empty where the engine cannot be asked."""
+        from nftui.probes.stored import stored_images
+
+        running = (c.image_id for s in self.stack.services for c in s.containers)
+        names = [*(s.image for s in self.stack.services if s.image), *running]
+        try:
+            return stored_images(self.engine, names) if self.engine else {}
+        except EngineError:
+            return {}
 
     def probe_live(self, needs: Iterable[str]) -> dict[tuple[str, str], Live]:
         """Live facts of all services that run."""

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from nftui.model.host import Host
+from nftui.model.images import StoredImage
 from nftui.model.stack import Engine, Stack
 
 
@@ -71,14 +72,18 @@ class Facts:
     images: frozenset[str] | None = None
     """References of the images that are on the engine, as `docker images` shows them; None where it was not asked."""
 
+    stored: Mapping[str, StoredImage] = field(default_factory=dict)
+    """Reference (as in `images`, and by id) to the image, for the repositories that the stack uses."""
+
+    def image(self, reference: str) -> StoredImage | None:
+        """The image that this reference means on the engine, None where it is not there or was not read."""
+        return self.stored.get(canonical_reference(reference))
+
     def has_image(self, reference: str) -> bool | None:
         """Whether that image needs no registry; None where it is not known."""
         if self.images is None:
             return None
-        name = reference.removeprefix("docker.io/").removeprefix("library/")
-        if "@" in name:
-            return re.sub(":[^:/@]+@", "@", name) in self.images
-        return (name if ":" in name.rpartition("/")[2] else f"{name}:latest") in self.images
+        return canonical_reference(reference) in self.images
 
     def live_value(self, service: str, probe: str) -> object | None:
         """The probe's value for that service, None where it is unknown."""
@@ -89,3 +94,11 @@ class Facts:
         """What a running service did not tell, with the reason: its live values are unknown."""
         running = {s.name for s in self.stack.services if s.running}
         return tuple(live for _, live in sorted(self.live.items()) if live.error and live.service in running)
+
+
+def canonical_reference(reference: str) -> str:
+    """As `docker images` shows it: without Docker Hub's names, by digest alone where there is one, else with a tag."""
+    name = reference.removeprefix("docker.io/").removeprefix("library/")
+    if "@" in name:
+        return re.sub(":[^:/@]+@", "@", name)
+    return name if ":" in name.rpartition("/")[2] else f"{name}:latest"

@@ -134,6 +134,10 @@ class DataSwitch:
     downtime_s: float
     """Predicted seconds of the copy, while the service and its writers are stopped."""
     backup: Backup | None = None
+    ease: tuple[StepSpec, ...] = ()
+    """What is done once its writers are held, before the service is stopped."""
+    dump: Mapping[str, object] | None = None
+    """Where it is no copy but a dump, restored by a server of another version: what those steps are told beside."""
     size_bytes: int | None = None
     """What is copied, as far as it is known at planning; None: unknown."""
 

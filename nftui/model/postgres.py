@@ -70,3 +70,52 @@ class PostgresFacts:
     def major(self) -> int:
         """Major version: 15 for 150018."""
         return self.version_num // 10000
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseFacts:
+    """One database, as another server has to have it."""
+
+    name: str
+    size_bytes: int
+    encoding: str
+    collate: str
+    ctype: str
+    extensions: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterFacts:
+    """What decides whether a server can be dumped and restored into another one."""
+
+    version_num: int
+    superuser: bool
+    bootstrap: str
+    """The role that initdb made."""
+    databases: tuple[DatabaseFacts, ...] = ()
+    """All that let someone connect, templates too."""
+    closed: tuple[str, ...] = ()
+    """Databases that let nobody connect, without template0."""
+    unread: tuple[str, ...] = ()
+    """Databases whose extensions could not be read."""
+    tablespaces: tuple[str, ...] = ()
+    """The operator's own: they lie outside of the data directory."""
+    prepared: int = 0
+    """Prepared transactions: no dump has them."""
+    slots: tuple[str, ...] = ()
+    """Replication slots: what follows them would lose its place."""
+    subscriptions: tuple[str, ...] = ()
+    in_recovery: bool = False
+    checksums: bool = False
+    preload: str = ""
+    """shared_preload_libraries, as SHOW prints it."""
+
+    @property
+    def major(self) -> int:
+        """Major version: 15 for 150018."""
+        return self.version_num // 10000
+
+    @property
+    def size_bytes(self) -> int:
+        """Of all databases."""
+        return sum(d.size_bytes for d in self.databases)

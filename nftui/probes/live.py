@@ -11,6 +11,7 @@ from nftui.model.stack import Role, Service, Stack
 from nftui.probes.ollama import probe_ollama
 from nftui.probes.pooling import POOLER_PROBE, ROLES_PROBE, probe_pgbouncer, probe_roles
 from nftui.probes.postgres import probe_postgres
+from nftui.probes.postgres_cluster import CLUSTER_PROBE, probe_cluster
 from nftui.probes.qdrant import probe_qdrant
 from nftui.probes.redis import probe_redis
 from nftui.system.exec import Exec
@@ -29,6 +30,7 @@ class Probe(NamedTuple):
 
 PROBES: Mapping[str, Probe] = {
     "postgres": Probe((Role.POSTGRES,), probe_postgres),
+    CLUSTER_PROBE: Probe((Role.POSTGRES,), probe_cluster),
     ROLES_PROBE: Probe((Role.POSTGRES,), probe_roles),
     POOLER_PROBE: Probe((Role.PGBOUNCER,), probe_pgbouncer),
     "redis": Probe((Role.REDIS, Role.KEYDB), probe_redis),

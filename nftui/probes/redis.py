@@ -17,7 +17,8 @@ from nftui.system.exec import Exec
 
 PROBE = "redis"
 
-SETTINGS = ("maxmemory", "maxmemory-policy", "appendonly", "appendfsync", "save", "stop-writes-on-bgsave-error")
+SETTINGS = ("maxmemory", "maxmemory-policy", "appendonly", "appendfsync", "save", "stop-writes-on-bgsave-error",
+             "dir", "dbfilename", "appendfilename", "appenddirname")  # fmt: skip
 _SAMPLE_ROUNDS = 5
 _SAMPLE_COUNT = "200"
 _DATABASES = 4

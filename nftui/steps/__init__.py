@@ -4,10 +4,12 @@ from nftui.steps.copy import CopyKind, DataCheckKind
 from nftui.steps.fence import FenceKind, LiftKind
 from nftui.steps.files import EnvKind, FileKind
 from nftui.steps.hold import HoldKind, ReleaseKind
+from nftui.steps.images import ImageCheckKind, ImageKind
 from nftui.steps.kind import Kinds
 from nftui.steps.mounted import MountedKind
 from nftui.steps.ollama import OllamaPreloadKind, OllamaSettingsKind
 from nftui.steps.own import RemoveKind, StartKind
+from nftui.steps.pg_upgrade import PgCheckKind, PgDumpKind, PgRestoreKind
 from nftui.steps.pooling import PoolsKind, RouteKind
 from nftui.steps.project import ProjectCheckKind
 from nftui.steps.qdrant import QdrantCollectionKind
@@ -16,6 +18,7 @@ from nftui.steps.qdrant_snapshot import QdrantSnapshotKind
 from nftui.steps.recreate import RecreateKind
 from nftui.steps.redis import RedisLogKind, RedisSettingsKind
 from nftui.steps.redis_replica import RedisReplicaKind
+from nftui.steps.redis_save import RedisCountKind, RedisSaveKind
 from nftui.steps.settings import PostgresSettingsKind
 
 
@@ -26,6 +29,7 @@ def load_kinds() -> Kinds:
         PostgresSettingsKind(), PoolsKind(), RouteKind(), OllamaSettingsKind(), OllamaPreloadKind(),
         QdrantSnapshotKind(), QdrantCollectionKind(), QdrantDefaultsKind(), RedisLogKind(), RedisSettingsKind(),
         RedisReplicaKind(),
+        ImageKind(), ImageCheckKind(), PgCheckKind(), PgDumpKind(), PgRestoreKind(), RedisSaveKind(), RedisCountKind(),
         DataCheckKind(), HoldKind(), CopyKind(), LiftKind(), FenceKind(), ReleaseKind(),
     )  # fmt: skip
     return Kinds(kinds)

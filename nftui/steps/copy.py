@@ -7,7 +7,7 @@ from collections.abc import Callable
 from nftui.model.message import msg
 from nftui.model.plan import StepSpec
 from nftui.steps.kind import Context, Data, Found, StepFailed
-from nftui.steps.places import Place, blocks, fenced_name, find, name_of, path_of, place_of
+from nftui.steps.places import Place, fenced_name, find, name_of, path_of, place_of, put_block
 
 _SPARE = 1.05
 """Of what the source takes: directories and metadata of another file system may take a little more."""
@@ -39,17 +39,18 @@ class DataCheckKind:
             raise StepFailed(
                 msg("{source} cannot be copied as it is: {why}.", source=source, why="; ".join(facts.problems[:3]))
             )
-        _must_be_vacant(target, ctx)
+        must_be_vacant(target, ctx)
         # A volume that is not there yet will lie on the disk of the engine's others.
         place = find(target, ctx) or target.get("path") or source
-        _must_have_room(facts.bytes, facts.entries, place, ctx)
+        must_have_room(facts.bytes, facts.entries, place, ctx)
         return {"bytes": facts.bytes, "entries": facts.entries}
 
     def undo(self, step: StepSpec, before: Data, ctx: Context) -> None:
         """Nothing was changed."""
 
 
-def _must_be_vacant(target: Place, ctx: Context) -> None:
+def must_be_vacant(target: Place, ctx: Context) -> None:
+    """StepFailed where something is there."""
     path = find(target, ctx)
     if path is not None and not ctx.trees.vacant(path):
         raise StepFailed(
@@ -61,7 +62,8 @@ def _must_be_vacant(target: Place, ctx: Context) -> None:
         )
 
 
-def _must_have_room(size: int, entries: int, path: str, ctx: Context) -> None:
+def must_have_room(size: int, entries: int, path: str, ctx: Context) -> None:
+    """StepFailed, with the figures, where that much does not fit; `size` in bytes."""
     free, inodes = ctx.trees.room(path)
     if size * _SPARE > free or entries > inodes:
         raise StepFailed(
@@ -108,26 +110,13 @@ class CopyKind:
 
     def _rename(self, step: StepSpec) -> Callable[[str], str]:
         name, fenced = fenced_name(step)
-        return lambda entry: fenced if entry == name else entry
+        return lambda entry: fenced + entry[len(name) :] if f"{entry}/".startswith(f"{name}/") else entry
 
     def do(self, step: StepSpec, before: Data, ctx: Context) -> None:
         """Record it, make it, mark it, fill it."""
-        target = place_of(step, "target")
-        kind = "volume" if target["type"] == "volume" else "directory"
-        dataset = str(step.params["dataset"])
-        ctx.artefacts.record(kind, name_of(target), ctx.run, step.id, dataset=dataset, was="the new place")
-        path = self._make(step, ctx)
-        ctx.trees.mark(path, self._note(step))
-        if blocks(step) and not ctx.trees.holds(path, fenced_name(step)[0]):
-            ctx.trees.make_directory(path, fenced_name(step)[0])
+        path = make_marked(step, self._note(step), ctx)
+        put_block(step, path, ctx)
         ctx.trees.copy(path_of(place_of(step, "source"), ctx), path, self._rename(step), ctx.progress)
-
-    def _make(self, step: StepSpec, ctx: Context) -> str:
-        target = place_of(step, "target")
-        if target["type"] != "volume":
-            return target["path"]
-        labels = {"nftui.run": ctx.run, "nftui.step": step.id}
-        return ctx.engine.create_volume(target["name"], labels)
 
     def verify(self, step: StepSpec, before: Data, ctx: Context) -> Data:
         """Source and target read from the disk and compared; the source must be as it was when it was held."""
@@ -149,19 +138,36 @@ class CopyKind:
 
     def undo(self, step: StepSpec, before: Data, ctx: Context) -> None:
         """Remove what was never opened; keep, fenced, what was."""
-        target = place_of(step, "target")
-        path = find(target, ctx)
-        if path is None or ctx.trees.vacant(path):
-            self._forget(step, before, ctx)
-        elif ctx.trees.marked(path) is not None:
-            ctx.trees.remove(path)
-            self._forget(step, before, ctx)
+        remove_unopened(step, before, ctx)
 
-    def _forget(self, step: StepSpec, before: Data, ctx: Context) -> None:
-        target = place_of(step, "target")
-        if not before["existed"] and find(target, ctx) is not None:
-            if target["type"] == "volume":
-                ctx.engine.remove_volume(target["name"])
-            else:
-                ctx.trees.drop_directory(target["path"], ".")
-        ctx.artefacts.drop(name_of(target))
+
+def make_marked(step: StepSpec, note: dict[str, str], ctx: Context) -> str:
+    """The path of the step's target: recorded, made, and marked as being filled."""
+    target = place_of(step, "target")
+    kind = "volume" if target["type"] == "volume" else "directory"
+    dataset = str(step.params["dataset"])
+    ctx.artefacts.record(kind, name_of(target), ctx.run, step.id, dataset=dataset, was="the new place")
+    labels = {"nftui.run": ctx.run, "nftui.step": step.id}
+    path = ctx.engine.create_volume(target["name"], labels) if target["type"] == "volume" else target["path"]
+    ctx.trees.mark(path, note)
+    return path
+
+
+def remove_unopened(step: StepSpec, before: Data, ctx: Context) -> None:
+    """The step's target goes if it is still marked, and its record with it; `before` tells whether it `existed`."""
+    path = find(place_of(step, "target"), ctx)
+    if path is not None and not ctx.trees.vacant(path):
+        if ctx.trees.marked(path) is None:
+            return
+        ctx.trees.remove(path)
+    _forget(step, before, ctx)
+
+
+def _forget(step: StepSpec, before: Data, ctx: Context) -> None:
+    target = place_of(step, "target")
+    if not before["existed"] and find(target, ctx) is not None:
+        if target["type"] == "volume":
+            ctx.engine.remove_volume(target["name"])
+        else:
+            ctx.trees.drop_directory(target["path"], ".")
+    ctx.artefacts.drop(name_of(target))

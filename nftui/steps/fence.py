@@ -5,7 +5,18 @@ from __future__ import annotations
 from nftui.model.message import msg
 from nftui.model.plan import StepSpec
 from nftui.steps.kind import Context, Data, Found, StepFailed
-from nftui.steps.places import fence, find, is_fenced, lift, must_be_idle, name_of, path_of, place_of
+from nftui.steps.places import (
+    as_it_became,
+    fence,
+    find,
+    is_fenced,
+    lift,
+    must_be_idle,
+    name_of,
+    path_of,
+    place_of,
+    put_block,
+)
 
 
 def _classify(step: StepSpec, ctx: Context, *, wanted: bool) -> Found:
@@ -104,5 +115,8 @@ class LiftKind:
         if path is None or not ctx.trees.exists(path):
             return
         must_be_idle(path, ctx)
-        fence(step, path, ctx)
+        became = as_it_became(step, path, ctx)
+        fence(became, path, ctx)
+        put_block(step, path, ctx)  # For a server of the former version too.
+        step = became
         _must_be(step, ctx, fenced=True)

@@ -5,18 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, cast, runtime_checkable
 
 from nftui.clients.ollama import Answer
 from nftui.model.ai import Architecture, Model
 from nftui.model.artefact import Artefact
 from nftui.model.errors import NftuiError, UsageError
 from nftui.model.facts import Live
+from nftui.model.images import StoredImage
 from nftui.model.message import Message, msg
 from nftui.model.plan import StepSpec
 from nftui.model.stack import Container
 from nftui.system.blobs import BlobStore
 from nftui.system.files import Attributes
+from nftui.system.helpers import HelperCalls
 from nftui.system.trees import Progress, TreeFacts
 
 Data = Mapping[str, object]
@@ -99,6 +101,9 @@ class TreeCalls(Protocol):
     def rename(self, path: str, old: str, new: str) -> None: ...
     def make_directory(self, path: str, name: str) -> None: ...
     def drop_directory(self, path: str, name: str) -> None: ...
+    def make_file(self, path: str, name: str) -> None: ...
+    def drop_file(self, path: str, name: str) -> None: ...
+    def unwrap(self, path: str, work: str, data: str, relative: str) -> None: ...
     def remove(self, path: str) -> None: ...
 
 
@@ -201,6 +206,35 @@ def _no_api(service: str) -> ApiCalls:
     raise NftuiError(Message("{service} has no HTTP API that nftui knows.", {"service": service}))
 
 
+class ImageCalls(Protocol):
+    """Images of the engine; every call raises NftuiError with one line."""
+
+    def find(self, reference: str) -> StoredImage | None:
+        """What that name or id means now, None where it is not on the engine."""
+        ...
+
+    def pull(self, reference: str) -> None: ...
+    def tag(self, image_id: str, name: str) -> None: ...
+    def untag(self, name: str) -> None:
+        """The name goes, the image only with its last one, and only where nothing uses it; no such name is fine."""
+        ...
+
+    def architecture(self) -> str:
+        """The engine's, in the words of images (amd64, arm64)."""
+        ...
+
+
+def _none(*_: object, **__: object) -> Any:
+    raise NftuiError(Message("This run has no way to the engine.", {}))
+
+
+class _NoPort:
+    """Where nothing was wired: each call says so."""
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        return _none
+
+
 @dataclass(slots=True)
 class Context:
     """Everything a kind may use; injected, so that tests enumerate crash points without an engine."""
@@ -243,6 +277,9 @@ class Context:
     """The HTTP API of a service as it runs now."""
     store: Callable[[str], StoreCalls] = _no_store
     """A session on that service's keys, to be closed; raises NftuiError where it does not answer."""
+    images: ImageCalls = cast("ImageCalls", _NoPort())  # noqa: RUF009 (it has no state)
+    helpers: HelperCalls = cast("HelperCalls", _NoPort())  # noqa: RUF009
+    """Containers in which steps work: none without a run."""
     kept: str = ""
     """The directory of the state directory in which steps put large files that they keep; recorded as artefacts."""
     force: bool = False

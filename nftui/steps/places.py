@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import cast
 
 from nftui.model.message import msg
@@ -46,37 +47,65 @@ def fenced_name(step: StepSpec) -> tuple[str, str]:
     return fence["path"], fence["path"] + FENCED
 
 
-def blocks(step: StepSpec) -> bool:
-    """Whether a directory stands in the file's place: for servers that would start empty without the file."""
-    return cast("Mapping[str, str]", step.params["fence"])["block"] == "directory"
+_WHAT = {"absent": "file", "directory": "file", "file": "directory"}
+"""What is fenced, by what stands in its place meanwhile."""
+
+
+def block_of(step: StepSpec) -> str:
+    """What stands in the fenced one's place: nothing ("absent"), or what the server cannot start with.
+
+    For servers that would start empty without it, and write over what lies beside it.
+    """
+    return cast("Mapping[str, str]", step.params["fence"])["block"]
+
+
+def _stands(step: StepSpec) -> str:
+    """As `holds` tells it while the fence is up."""
+    return "" if block_of(step) == "absent" else block_of(step)
 
 
 def is_fenced(step: StepSpec, path: str, ctx: Context) -> bool | None:
     """None where it is neither: half-way, or changed by someone."""
     name, fenced = fenced_name(step)
-    here, there = ctx.trees.holds(path, name), ctx.trees.holds(path, fenced)
-    if there == "file" and here == ("directory" if blocks(step) else ""):
+    here, there, what = ctx.trees.holds(path, name), ctx.trees.holds(path, fenced), _WHAT[block_of(step)]
+    if there == what and here == _stands(step):
         return True
-    return False if here == "file" and not there else None
+    return False if here == what and not there else None
+
+
+def put_block(step: StepSpec, path: str, ctx: Context) -> None:
+    """What keeps the server from starting empty, where nothing stands yet."""
+    name, block = fenced_name(step)[0], block_of(step)
+    if block != "absent" and not ctx.trees.holds(path, name):
+        (ctx.trees.make_directory if block == "directory" else ctx.trees.make_file)(path, name)
 
 
 def fence(step: StepSpec, path: str, ctx: Context) -> None:
     """Idempotent; the file is only renamed."""
     name, fenced = fenced_name(step)
-    if ctx.trees.holds(path, name) == "file":
+    if ctx.trees.holds(path, name) == _WHAT[block_of(step)] and not ctx.trees.holds(path, fenced):
         ctx.trees.rename(path, name, fenced)
-    if blocks(step) and not ctx.trees.holds(path, name):
-        ctx.trees.make_directory(path, name)
+    put_block(step, path, ctx)
 
 
 def lift(step: StepSpec, path: str, ctx: Context) -> None:
     """Idempotent; the file is only renamed."""
     name, fenced = fenced_name(step)
-    if ctx.trees.holds(path, fenced) != "file":
+    if ctx.trees.holds(path, fenced) != _WHAT[block_of(step)]:
         return
-    if ctx.trees.holds(path, name) == "directory":
-        ctx.trees.drop_directory(path, name)
+    if ctx.trees.holds(path, name):
+        (ctx.trees.drop_directory if block_of(step) == "directory" else ctx.trees.drop_file)(path, name)
     ctx.trees.rename(path, fenced, name)
+
+
+def as_it_became(step: StepSpec, path: str, ctx: Context) -> StepSpec:
+    """The step with the fence for what the server made of its data: a newer one may keep it in other files."""
+    later = cast("Mapping[str, str]", step.params["fence"]).get("later_path")
+    name, fenced = fenced_name(step)
+    if later is None or ctx.trees.holds(path, fenced) or ctx.trees.holds(path, name) == _WHAT[block_of(step)]:
+        return step
+    fence = {"path": later, "block": cast("Mapping[str, str]", step.params["fence"])["later_block"]}
+    return replace(step, params={**step.params, "fence": fence})
 
 
 def must_be_idle(path: str, ctx: Context) -> None:

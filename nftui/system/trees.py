@@ -161,7 +161,8 @@ class LocalTrees:
         found = self.entries(target, progress, text="comparing")
         expected = {rename(n): replace(e, link=rename(e.link) if e.kind == "file" else e.link)
                     for n, e in wanted.items()}  # fmt: skip
-        block = {n for n in wanted if rename(n) != n and found.get(n) and found[n].kind == "directory"}
+        # What stands in the place of something renamed is of another kind, and belongs to the fence.
+        block = {n for n in wanted if rename(n) != n and found.get(n) and found[n].kind != wanted[n].kind}
         return sorted(n for n in {*expected, *found} - block if expected.get(n) != found.get(n))
 
     def holds(self, path: str, name: str) -> str:
@@ -182,11 +183,49 @@ class LocalTrees:
         Path(path, name).mkdir(mode=0o700, exist_ok=True)
         sync_directory(Path(path, name).parent)
 
+    def make_file(self, path: str, name: str) -> None:
+        """An empty file inside the tree."""
+        Path(path, name).touch(mode=0o600)
+        sync_directory(Path(path, name).parent)
+
+    def drop_file(self, path: str, name: str) -> None:
+        """Remove an empty file inside the tree; one that holds something raises TreeError."""
+        if Path(path, name).stat().st_size:
+            raise TreeError(msg("{path} is not empty; it was not deleted.", path=str(Path(path, name))))
+        Path(path, name).unlink()
+        sync_directory(Path(path, name).parent)
+
     def drop_directory(self, path: str, name: str) -> None:
         """Remove an empty directory inside the tree, or with "." itself; one that holds something raises OSError."""
         place = Path(path, name)
         place.rmdir()
         sync_directory(place.parent)
+
+    def unwrap(self, path: str, work: str, data: str, relative: str) -> None:
+        """Move what was made in `data` (in `work`, in the tree) to `relative` of the tree, and delete `work`.
+
+        Idempotent; the tree stays marked. Its root takes owner and mode of `data` where that becomes the root.
+        """
+        made = os.path.join(path, data)
+        if os.path.isdir(made):
+            (self._to_root if relative == "." else self._to_folder)(path, made, relative)
+        shutil.rmtree(os.path.join(path, work), ignore_errors=True)
+        sync_directory(Path(path))
+
+    def _to_root(self, path: str, made: str, relative: str) -> None:
+        found = os.stat(made)
+        for name in sorted(os.listdir(made)):
+            os.rename(os.path.join(made, name), os.path.join(path, name))
+        os.chown(path, found.st_uid, found.st_gid)
+        os.chmod(path, stat.S_IMODE(found.st_mode))
+        sync_directory(Path(path))
+        os.rmdir(made)
+
+    def _to_folder(self, path: str, made: str, relative: str) -> None:
+        place = os.path.join(path, relative)
+        os.makedirs(os.path.dirname(place), exist_ok=True)
+        os.rename(made, place)
+        sync_directory(Path(place).parent)
 
     def remove(self, path: str) -> None:
         """Delete a tree that is marked as being filled; raises TreeError where it is not: nothing else is deleted."""

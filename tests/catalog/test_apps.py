@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,10 @@ STORES = {
     Role.REDIS: Service("store", Role.REDIS, image="redis:7"),
 }
 SECRET = "${PASSWORD:-not-a-real-secret}"
-TEXT = "redis['enable'] = false\ngitlab_rails['{}_host'] = '{}'\n"
+TEXTS = {
+    "GITLAB_OMNIBUS_CONFIG": "redis['enable'] = false\ngitlab_rails['{}_host'] = '{}'\n",
+    "WORDPRESS_CONFIG_EXTRA": "define('WP_DEBUG', true); // {}\ndefine( 'WP_REDIS_HOST', '{}' );\n",
+}
 
 
 def stack(*services: Service) -> Stack:
@@ -46,7 +50,7 @@ def environments(use: Use, host: str, password: str) -> list[dict[str, str]]:
         port_key = use.keys.get("port")
         found.append({use.keys["host"]: host} | ({port_key: str(port)} if port_key else {}))
     if use.text:
-        found.append({use.text: TEXT.format("db" if use.server is Role.POSTGRES else "redis", host)})
+        found.append({use.text: TEXTS[use.text].format("db" if use.server is Role.POSTGRES else "redis", host)})
     return [values | conditions(use) for values in found]
 
 
@@ -77,6 +81,18 @@ def test_every_way_in_is_sourced_found_and_rewritten(app: App, use: Use) -> None
         assert "pooler" in after[link.key]
         if use.text is None:
             assert "6432" in " ".join(changed.values.values())
+
+
+def test_every_app_has_a_way_in_that_is_rewritten() -> None:
+    assert [a.id for a in APPS if not any(environments(u, "store", "x") for u in a.uses)] == []
+
+
+@pytest.mark.parametrize(("app", "use"), [(a, u) for a in APPS for u in a.uses if u.default_host])
+def test_a_host_that_only_the_image_names_is_found_and_not_rewritten(app: App, use: Use) -> None:
+    server = replace(STORES[use.server], name=str(use.default_host))
+    client = Service("client", Role.APP, image=image_of(app), environment=conditions(use))
+    (link,) = (c for c in connections(stack(client, server)) if c.use == use)
+    assert (link.server.name, rewrite(link, {}, "pooler", 6432).refused) == (server.name, "image")
 
 
 @pytest.mark.parametrize(("app", "use"), [(a, u) for a in APPS for u in a.uses if u.when])

@@ -128,6 +128,8 @@ IMAGES: list[tuple[str, str, str | None]] = [
     ("n8nio/n8n:latest", "app", None),
     ("nginx:1.27", "app", "1.27"),
     ("mongo:7", "app", "7"),
+    ("cockroachdb/cockroach:v24.1.0", "app", "24.1.0"),
+    ("serenedb/serenedb:26.07.5", "app", "26.07.5"),
     ("rabbitmq:3.12-management-alpine", "app", "3.12"),
     ("gitlab/gitlab-ce:16.11.10-ce.0", "app", "16.11.10"),
     ("ghcr.io/immich-app/immich-server:v1.100", "app", "1.100"),

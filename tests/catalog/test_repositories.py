@@ -15,7 +15,7 @@ def test_every_entry_has_a_source_and_says_something() -> None:
         assert entry.source
         assert any(
             (entry.deprecated, entry.support, entry.lacks, entry.own_healthcheck, entry.store, entry.least_memory,
-             entry.inert, entry.unused_mount)
+             entry.inert, entry.unused_mount, entry.next, entry.late)
         )  # fmt: skip
         assert all(i.names and i.why for i in entry.inert)
 
@@ -36,7 +36,8 @@ def test_support_takes_the_closest_line() -> None:
         found = end_of_support(image)
         return (found[0], found[1]) if found else None
 
-    assert line("redis:6.2-alpine") == ("6", date(2025, 3, 31))
+    assert line("redis:6.2-alpine") == ("6", date(2027, 4, 1))
+    assert line("redis:6.0.16") == ("6.0", date(2022, 5, 31))
     assert line("redis:7.0.15") == ("7.0", date(2024, 7, 29))
     assert line("mariadb:10.11") == ("10.11", date(2028, 2, 16))
     assert [line(i) for i in ("redis:7", "redis:latest", "redis", "example/redis:6")] == [None] * 4

@@ -13,6 +13,7 @@
     host: {sysctl: {vm.overcommit_memory: "0"}, mounts: […]}
     beside: {daemon: {}, schedules: […], kept: 8GiB}
     containers: {db: {health: healthy, oom_killed: true}}
+    today: 2026-11-24        # the day it is; else the clock's
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from datetime import UTC, datetime, time
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +33,7 @@ from nftui.model.facts import Beside, Facts
 from nftui.model.host import Cpu, Host, Medium, Mount
 from nftui.model.stack import Container, Service
 from nftui.model.units import parse_size
+from nftui.system.clock import SystemClock
 from tests.checks.build import check, read
 from tests.checks.ids import FUNCTIONS, IDS, MODULES, NOT_YET
 
@@ -80,8 +83,15 @@ def _host(case: Case) -> Host:
     )  # fmt: skip
 
 
+def _set_day(monkeypatch: pytest.MonkeyPatch, case: Case) -> None:
+    if "today" in case:
+        now = datetime.combine(case["today"], time(12), UTC)
+        monkeypatch.setattr(SystemClock, "now", lambda self: now)
+
+
 @pytest.mark.parametrize(("id", "case"), list(_documents("true")))
-def test_found(tmp_path: Path, id: str, case: Case) -> None:
+def test_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, id: str, case: Case) -> None:
+    _set_day(monkeypatch, case)
     found = {service: f for (service, name), f in check(_facts(tmp_path, case)).items() if name == id}
     assert list(found) == case["expect"]
     first = found[case["expect"][0]]
@@ -92,7 +102,8 @@ def test_found(tmp_path: Path, id: str, case: Case) -> None:
 
 
 @pytest.mark.parametrize(("id", "case"), list(_documents("near")))
-def test_silent(tmp_path: Path, id: str, case: Case) -> None:
+def test_silent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, id: str, case: Case) -> None:
+    _set_day(monkeypatch, case)
     assert [service for service, name in check(_facts(tmp_path, case)) if name == id] == []
 
 

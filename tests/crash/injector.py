@@ -142,6 +142,7 @@ def plant(text: str) -> None:
     _children(planted)
     _requests(planted)
     _trees(planted)
+    _helpers(planted)
     _services(planted)
 
 
@@ -267,7 +268,7 @@ def _trees(planted: Planted) -> None:
         original: Callable[..., None] = getattr(LocalTrees, name)
         return lambda *arguments: planted.around(f"tree {name}", lambda: original(*arguments))
 
-    for name in ("mark", "unmark", "rename", "make_directory", "drop_directory", "remove"):
+    for name in ("mark", "unmark", "rename", "make_directory", "drop_directory", "unwrap", "remove"):
         setattr(LocalTrees, name, wrap(name))
     original = LocalTrees.copy
 
@@ -284,6 +285,23 @@ def _trees(planted: Planted) -> None:
             planted.strike()
 
     LocalTrees.copy = copy  # type: ignore[method-assign]
+
+
+def _helpers(planted: Planted) -> None:
+    """Helper containers: made, given a program, removed. A program is at work by the time of its "after"."""
+    from nftui.system.helpers import DockerHelpers
+
+    start, work, remove = DockerHelpers.start, DockerHelpers.work, DockerHelpers.remove
+
+    def made(self: DockerHelpers, *arguments: Any, **options: Any) -> str:
+        return str(planted.around("helper start", lambda: start(self, *arguments, **options)))
+
+    def begun(self: DockerHelpers, helper: str, argv: Sequence[str], *, user: str = "") -> Any:
+        return planted.around(f"helper {argv[3]}", lambda: work(self, helper, argv, user=user))
+
+    DockerHelpers.start = made  # type: ignore[method-assign]
+    DockerHelpers.work = begun  # type: ignore[method-assign]
+    DockerHelpers.remove = lambda self, helper: planted.around("helper remove", lambda: remove(self, helper))  # type: ignore[method-assign]
 
 
 def _services(planted: Planted) -> None:

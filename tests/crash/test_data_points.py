@@ -67,8 +67,10 @@ class DataBed(Bed):
 class DataMatrix(Matrix):
     """Applies move the data; the way back of one that stands is consented to."""
 
-    apply = ("apply", "--only", "elsewhere", "--set", "elsewhere.volume=v1", "--yes", "--accept-irreversible",
-             "--without-backup", "--json", "--settle", "0")  # fmt: skip
+    apply: tuple[str, ...] = (
+        "apply", "--only", "elsewhere", "--set", "elsewhere.volume=v1", "--yes", "--accept-irreversible",
+        "--without-backup", "--json", "--settle", "0",
+    )  # fmt: skip
     back = (*ROLLBACK, "--force")
     bed: DataBed
 

@@ -20,7 +20,7 @@ KINDS = {"mounted", "start", "remove"}
 """Step kinds of the two plans."""
 DROPPED = Path(__file__).parents[1] / "services" / "dropped" / "relay.py"
 COMES = ("apply", "--only", "relay", "--yes", "--json", "--settle", "0")
-GOES = ("apply", "--skip", "postgres,redis", "--off", "relay", "--yes", "--json", "--settle", "0")
+GOES = ("apply", "--only", "relay", "--off", "relay", "--yes", "--json", "--settle", "0")
 PARTS = {"mounted": ("mounted:", "leave:", "redis.conf", "users.txt"), "start": ("start:", "up relay"),
          "remove": ("remove:", "/stop", "DELETE", "post ")}  # fmt: skip
 """Parts of the names of what happens in steps of each kind; of another kind, what its steps are called."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import shlex
 import shutil
 import sys
@@ -101,10 +102,10 @@ def choose(screen: Terminal) -> None:
 
 def apply(screen: Terminal) -> None:
     """Review says everything, Enter starts nothing, `a` does; without SSH there is no time limit."""
-    screen.press("Enter")
-    screen.sees("Connection pooling [on]")
-    screen.press("Enter")
-    screen.sees("Redis persistence and memory [on]", "appendonly")
+    pages = int(re.findall(r"1 of (\d+)", screen.text)[0])
+    for number in range(2, pages + 1):
+        screen.press("Enter")
+        screen.sees(f"{number} of {pages}")
     screen.press("Enter")
     review = screen.sees("Review: nothing has been changed yet", "recreate postgres", "Apply ", seconds=90)
     assert "[ ] no time limit" in review and "of downtime" in review and "by restart" in review

@@ -54,6 +54,12 @@ class MortalTrees(LocalTrees):
     def drop_directory(self, path: str, name: str) -> None:
         self._do(f"drop {name}", lambda: super(MortalTrees, self).drop_directory(path, name))
 
+    def make_file(self, path: str, name: str) -> None:
+        self._do(f"make {name}", lambda: super(MortalTrees, self).make_file(path, name))
+
+    def drop_file(self, path: str, name: str) -> None:
+        self._do(f"drop {name}", lambda: super(MortalTrees, self).drop_file(path, name))
+
     def remove(self, path: str) -> None:
         self._do("remove", lambda: super(MortalTrees, self).remove(path))
 

@@ -22,7 +22,9 @@ from tests.engine.data_world import (
     stage_of,
     switch,
 )
+from tests.engine.images_world import image_stage, new_images_world
 from tests.engine.qdrant_world import qdrant_stages, qdrant_world
+from tests.engine.redis_data_world import new_redis_world, redis_stage
 from tests.engine.redis_world import redis_stages, redis_world
 from tests.engine.test_own_steps import new_world as own_world
 from tests.engine.test_own_steps import stages as own_stages
@@ -82,6 +84,7 @@ def test_every_kind_of_step_has_crash_points(tmp_path: Path) -> None:
         *stages(new_world(tmp_path / "w")), *own_stages(own_world(tmp_path / "o")), stage_of(world, switch()),
         *model_stages(model_world(tmp_path / "m")), *qdrant_stages(qdrant_world(tmp_path / "q")[1]),
         *redis_stages(redis_world(tmp_path / "r")),
+        image_stage(new_images_world(tmp_path / "i")), redis_stage(new_redis_world(tmp_path / "r")),
     )  # fmt: skip
     assert {(s.kind, s.kind_version) for stage in plans for s in stage.steps} | READ_ONLY == set(load_kinds())
 

@@ -69,7 +69,7 @@ def test_off_takes_it_out_and_the_operators_list_goes_in(server: Server) -> None
     # An app that sends the same options finds it warm.
     answer = server.call("/api/generate", model="tiny-chat:1b", prompt="x", stream=False, options={"num_ctx": 2048})
     assert answer["load_duration"] == 0
-    done = server.nftui("apply", "--off", "ollama", "--yes", "--json", "--settle", "0")
+    done = server.nftui("apply", "--only", "ollama", "--off", "ollama", "--yes", "--json", "--settle", "0")
     assert done.code == 0, done.out + done.err
     assert not (server.stack.directory / "compose.nftui.yaml").exists()
     assert "OLLAMA_KEEP_ALIVE" not in server.environment() and server.held() == {}

@@ -15,6 +15,7 @@ from nftui.model.facts import Facts, FileFact, Live
 from nftui.model.knobs import Kind
 from nftui.model.plan import canonical
 from nftui.model.pooling import RoleSecret, ServerFacts
+from nftui.model.stack import Container
 from nftui.optimizations.registry import load_registry
 from tests.checks.build import read
 
@@ -31,6 +32,7 @@ services:
   web: {image: "example/web:1", environment: {DATABASE_URL: "postgresql://web:not-a-secret@postgres/shop"}}
   qdrant: {image: "qdrant/qdrant:v1.12.0", volumes: ["vectors:/qdrant/storage"]}
   ollama: {image: "ollama/ollama:0.5.1", volumes: ["models:/root/.ollama"]}
+  proxy: {image: nginx}
 volumes: {data: {}, cache: {}, vectors: {}, models: {}}
 """
 
@@ -40,7 +42,10 @@ def facts(tmp_path: Path) -> Facts:
     roles = {"web": RoleSecret("web", "scram", "SCRAM-SHA-256$4096:bm90$bm90:bm90")}
     server = ServerFacts(100, 3, roles=roles, databases=("shop",))
     live = {("postgres", "postgres-roles"): Live("postgres-roles", "postgres", server)}
-    return replace(read(tmp_path, STACK), live=live)
+    found = read(tmp_path, STACK)
+    runs = Container("c1", "p-proxy-1", "proxy", 1, "running", None, "nginx", "sha256:0123456789ab")
+    services = tuple(replace(s, containers=(runs,)) if s.name == "proxy" else s for s in found.stack.services)
+    return replace(found, live=live, stack=replace(found.stack, services=services))
 
 
 def standing(facts: Facts, in_force: InForce | None = None) -> Standing:

@@ -214,7 +214,7 @@ def test_with_the_server_tuned_in_the_same_run_and_switched_off_again(nftui: tup
     assert done.code == 0, done.out + done.err
     assert stack.show("work_mem") == "3MB" and variables(stack, "jobs")["DB_HOST"] == "pgbouncer"
     wait_until(lambda: stack.http("jobs", "/health")[0] == stack.http("api", "/health")[0] == 200)
-    done = run("apply", "--yes", "--json", "--settle", "1", "--off", "pgbouncer", "--skip", "postgres,redis")
+    done = run("apply", "--yes", "--json", "--settle", "1", "--only", "pgbouncer", "--off", "pgbouncer")
     assert done.code == 0 and "pgbouncer" not in stack.services(), done.out + done.err
     assert stack.show("work_mem") == "3MB" and variables(stack, "jobs")["DB_HOST"] == "postgres"
     for _ in range(2):

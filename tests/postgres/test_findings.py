@@ -80,6 +80,7 @@ TRUE: list[tuple[str, dict[str, Any]]] = [
     ("postgres-empty-password", {"environment": {}, "password": False, "containers": (ran(exit_code=1),)}),
     ("postgres-no-volume", {"mounts": ()}),
     ("postgres-no-volume", {"mounts": (SCRIPTS,)}),
+    ("postgres-no-volume", {"mounts": (), "version": None, "image": "postgres"}),
     ("postgres-no-volume", {"mounts": (MountSpec("volume", None, "/var/lib/postgresql/data"),)}),
     ("postgres-volume-path", {"mounts": (replace(DATA, target="/var/lib/postgresql"),)}),
     ("postgres-volume-path", {"major": 18, "mounts": (DATA,)}),
@@ -151,6 +152,9 @@ SILENT: list[tuple[str, dict[str, Any]]] = [
     ("postgres-no-volume", {"mounts": (MountSpec("tmpfs", None, "/var/lib/postgresql/data"),)}),
     ("postgres-no-volume", {"mounts": (), "image": "ghcr.io/x/postgres:16"}),
     ("postgres-no-volume", {"mounts": (), "role": Role.CLIENT}),
+    ("postgres-no-volume", {
+        "version": None, "image": "postgres", "mounts": (replace(DATA, target="/var/lib/postgresql"),),
+    }),
     ("postgres-volume-path", {}),
     ("postgres-volume-path", {"major": 18}),
     ("postgres-volume-path", {"major": 18, "mounts": (DATA,), "environment": {"PGDATA": "/var/lib/postgresql/data"}}),

@@ -124,7 +124,7 @@ def _harm_is_taken_back(nftui: Copy, stack: Stack, kept: set[Path]) -> None:
 
 
 def _goes(nftui: Copy, stack: Stack, kept: set[Path]) -> None:
-    apply(nftui, "--skip", "postgres,redis", "--off", "relay")
+    apply(nftui, "--only", "relay", "--off", "relay")
     assert "relay" not in stack.services() and routed_to(stack) == "redis" and directories(stack) == kept
     assert not (stack.directory / "compose.nftui.yaml").exists()
 

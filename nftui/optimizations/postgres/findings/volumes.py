@@ -19,13 +19,15 @@ if TYPE_CHECKING:
 
 def no_volume(facts: Facts, server: Server) -> Finding | None:
     """postgres-no-volume: `down` and `up` start with an empty database."""
-    directory = data_directory(facts, server.service)
-    if directory is None or not is_official_like(server.service):
+    if not is_official_like(server.service):
         return None
+    # Where the tag tells no version, every version keeps its data below its home.
+    known = data_directory(facts, server.service)
+    directory = known or f"{HOME}/data"
     mount = deepest(server.service.mounts, directory)
     if mount is None and _meant_for_data(server) is None:
-        detail = msg("Nothing is mounted on {path}: the data goes with the container.", path=directory)
-        return _no_volume(server, detail, Evidence(directory))
+        detail = msg("Nothing is mounted on {path}: the data goes with the container.", path=known or HOME)
+        return _no_volume(server, detail, Evidence(known or HOME))
     if mount is not None and mount.anonymous:
         detail = msg("{path} is a volume without a name: `down` and `up` start with a new one.", path=mount.target)
         return _no_volume(server, detail, at(server.service, mount.target, "volumes"))

@@ -1,0 +1,237 @@
+"""What runs in the helpers of a PostgreSQL upgrade: POSIX shell, for there is no other in every image.
+
+`/nftui` is the place that is being filled. In its work directory lie `old` and `new` (the sockets of the two servers,
+which listen on nothing else), `dump` (what was taken from the old one) and `data` (the new data directory). Whoever
+reaches a socket may do all: the helpers have no network, and only root enters that directory from outside.
+"""
+
+from __future__ import annotations
+
+WORK = "nftui-work"
+INSIDE = f"/nftui/{WORK}"
+DATA = f"{WORK}/data"
+DUMPED = f"{WORK}/dump/whole"
+"""Stands once the dump is whole."""
+
+_HEAD = f"set -eu\nW={INSIDE}\nexport LC_ALL=C PGOPTIONS= PGCLIENTENCODING=UTF8\n"
+
+PREPARE = (
+    _HEAD
+    + """
+rm -rf "$W"
+mkdir -p "$W/old" "$W/new" "$W/dump" "$W/data"
+chmod 755 /nftui "$W"
+chmod 777 "$W/old" "$W/new"
+printf 'local all all trust\\n' >"$W/hba"
+: >"$W/ident"
+chown -R postgres: "$W/dump" "$W/data"
+chmod 700 "$W/dump" "$W/data"
+"""
+)
+"""As root in a helper of the new image."""
+
+OWNER = _HEAD + 'stat -c %u:%g "$1"\n'
+
+_PRIVATE = (
+    "-c listen_addresses= -c port=5432 -c unix_socket_permissions=0777 -c hba_file=$W/hba -c ident_file=$W/ident "
+    "-c ssl=off -c logging_collector=off -c archive_mode=off -c autovacuum=off -c log_destination=stderr"
+)
+
+START_OLD = (
+    _HEAD
+    + f"""
+preload=$2
+pg_ctl -D "$1" -w -t 86400 -l "$W/old/log" -o "{_PRIVATE} -c unix_socket_directories=$W/old \
+ -c default_transaction_read_only=on -c max_wal_senders=0 -c shared_preload_libraries='$preload'" start >/dev/null \
+ || {{ tail -n 3 "$W/old/log" >&2; exit 1; }}
+"""
+)
+"""$1: its data directory, $2: libraries. As the owner of that directory, in a helper of the old image."""
+
+STOP = _HEAD + 'pg_ctl -D "$1" -w -t 86400 -m fast stop >/dev/null\n'
+
+DUMP = (
+    _HEAD
+    + """
+export PGHOST=$W/old PGUSER=$1 PGDATABASE=template1
+one() { psql -X -q -A -t -v ON_ERROR_STOP=1 -c "$1"; }
+pg_dumpall --globals-only --no-tablespaces >"$W/dump/globals.sql"
+one "SELECT 'CREATE ROLE ' || quote_ident(rolname) || ';' FROM pg_roles WHERE oid = 10" >"$W/dump/bootstrap"
+for oid in $(one "SELECT oid FROM pg_database WHERE datallowconn ORDER BY pg_database_size(oid) DESC"); do
+  name=$(one "SELECT datname FROM pg_database WHERE oid = $oid")
+  PGDATABASE=$name pg_dump --format=directory --jobs="$2" --compress=0 --no-sync --create --no-tablespaces \
+    --file="$W/dump/$oid"
+  printf '%s' "$name" >"$W/dump/$oid.name"
+done
+one "SELECT name || ' = ''' || replace(setting, '''', '''''') || '''' FROM pg_file_settings WHERE error IS NULL AND
+  sourcefile LIKE '%/postgresql.conf' ORDER BY seqno" >"$W/dump/postgresql.conf"
+one "SELECT name || ' = ''' || replace(setting, '''', '''''') || '''' FROM pg_file_settings WHERE error IS NULL AND
+  sourcefile LIKE '%/postgresql.auto.conf' ORDER BY seqno" >"$W/dump/postgresql.auto.conf"
+one "SELECT pg_encoding_to_char(encoding) FROM pg_database WHERE datname = 'template1'" >"$W/dump/encoding"
+one "SELECT datcollate FROM pg_database WHERE datname = 'template1'" >"$W/dump/collate"
+one "SELECT datctype FROM pg_database WHERE datname = 'template1'" >"$W/dump/ctype"
+one "SHOW data_checksums" >"$W/dump/checksums"
+"""
+)
+"""$1: the role that initdb made, $2: jobs. As postgres in a helper of the new image."""
+
+KEEP = (
+    _HEAD
+    + """
+for file in pg_hba.conf pg_ident.conf server.crt server.key root.crt; do
+  [ ! -e "$1/$file" ] || cp "$1/$file" "$W/dump/$file"
+done
+chown -R "$(stat -c %u:%g "$W/dump")" "$W/dump"
+: >"$W/dump/whole"
+sync "$W/dump/whole" 2>/dev/null || sync
+"""
+)
+"""$1: the old data directory, as the old image mounts it. The last of a dump: as root."""
+
+INIT = (
+    _HEAD
+    + """
+rm -rf "$W/data"/* "$W/data"/.[!.]* "$W/new"/* "$W/new"/.s.*
+major=$(postgres --version | sed 's/[^0-9]*\\([0-9]*\\).*/\\1/')
+sums=
+[ "$(cat "$W/dump/checksums")" != on ] || sums=--data-checksums
+[ -n "$sums" ] || [ "$major" -lt 18 ] || sums=--no-data-checksums
+initdb --pgdata="$W/data" --username="$1" --encoding="$(cat "$W/dump/encoding")" --auth=trust --no-sync $sums \
+  --lc-collate="$(cat "$W/dump/collate")" --lc-ctype="$(cat "$W/dump/ctype")" >/dev/null
+"""
+)
+"""$1: the role that initdb made before."""
+
+START_NEW = (
+    _HEAD
+    + f"""
+pg_ctl -D "$W/data" -w -t 86400 -l "$W/new/log" -o "{_PRIVATE} -c unix_socket_directories=$W/new -c fsync=off \
+ -c full_page_writes=off -c synchronous_commit=off -c wal_level=minimal -c max_wal_senders=0 -c max_wal_size=8GB \
+ -c checkpoint_timeout=1h -c maintenance_work_mem=$2 -c shared_buffers=$3 -c shared_preload_libraries='$1'" start \
+ >/dev/null || {{ tail -n 3 "$W/new/log" >&2; exit 1; }}
+"""
+)
+"""$1: libraries, $2: maintenance_work_mem, $3: shared_buffers. Not durable: it is written out whole in the end."""
+
+RESTORE = (
+    _HEAD
+    + """
+export PGHOST=$W/new PGUSER=$1
+grep -vxF -f "$W/dump/bootstrap" "$W/dump/globals.sql" >"$W/dump/roles.sql" || true
+psql -X -q -v ON_ERROR_STOP=1 -d template1 -f "$W/dump/roles.sql" >/dev/null
+restore() { pg_restore --create --exit-on-error --jobs="$jobs" "$@"; }
+jobs=$2
+last=
+for file in "$W"/dump/*.name; do
+  from=${file%.name}
+  case $(cat "$file") in
+    template1) last=$from ;;
+    postgres) restore --clean --if-exists -d template1 "$from" ;;
+    *) restore -d template1 "$from" ;;
+  esac
+done
+[ -z "$last" ] || restore --clean --if-exists -d postgres "$last"
+vacuumdb --all --analyze-only --quiet --jobs="$jobs" --maintenance-db=template1
+"""
+)
+"""$1: the role, $2: jobs."""
+
+SETTINGS = (
+    _HEAD
+    + """
+export PGHOST=$W/new PGUSER=$1 PGDATABASE=template1
+psql -X -q -A -t -v ON_ERROR_STOP=1 -c "SELECT name FROM pg_settings WHERE context <> 'internal' AND name NOT IN
+  ('data_directory', 'hba_file', 'ident_file', 'config_file', 'external_pid_file')" >"$W/dump/known"
+take() {
+  while IFS= read -r line; do
+    ! grep -qixF -- "${line%% = *}" "$W/dump/known" || printf '%s\\n' "$line"
+  done <"$W/dump/$1"
+}
+{ echo "# Carried over by nftui:"; take postgresql.conf; } >>"$W/data/postgresql.conf"
+take postgresql.auto.conf >>"$W/data/postgresql.auto.conf"
+for file in pg_hba.conf pg_ident.conf server.crt server.key root.crt; do
+  [ ! -e "$W/dump/$file" ] || cp "$W/dump/$file" "$W/data/$file"
+done
+chmod 600 "$W/data"/pg_hba.conf "$W/data"/pg_ident.conf
+[ ! -e "$W/data/server.key" ] || chmod 600 "$W/data/server.key"
+grep -h . "$W/dump/postgresql.conf" "$W/dump/postgresql.auto.conf" | while IFS= read -r line; do
+  grep -qixF -- "${line%% = *}" "$W/dump/known" || printf '%s\\n' "${line%% = *}"
+done
+"""
+)
+"""$1: the role. Prints names of settings that the new version does not know: they are left out."""
+
+MANIFEST = (
+    _HEAD
+    + """
+export PGHOST=$W/$1 PGUSER=$2
+ask() { psql -X -q -A -t -F ' ' -v ON_ERROR_STOP=1 "$@"; }
+T=$W/dump/manifest-$1
+rm -rf "$T"
+mkdir "$T"
+printf '%s' "$4" | ask -d template1 -f - >"$T/cluster"
+for oid in $(ask -d template1 -c "SELECT oid FROM pg_database WHERE datallowconn"); do
+  name=$(ask -d template1 -c "SELECT datname FROM pg_database WHERE oid = $oid")
+  export PGDATABASE="$name"
+  printf '%s' "$5" | ask -f - | sed "s|^|$name: |" >"$T/$oid"
+  part=0
+  parts=
+  while [ "$part" -lt "$3" ]; do
+    (printf '%s' "$6" | ask -v part="$part" -v parts="$3" -f - >"$T/$oid.$part") &
+    parts="$parts $!"
+    part=$((part + 1))
+  done
+  for process in $parts; do wait "$process"; done
+  cat "$T/$oid".* | sed "s|^|$name: |" >>"$T/$oid"
+  rm -f "$T/$oid".*
+done
+cat "$T"/* | sort >"$W/dump/manifest.$1"
+wc -l <"$W/dump/manifest.$1"
+"""
+)
+"""$1: `old` or `new`, $2: the role, $3: jobs, $4 to $6: the statements. Tells how many lines there are."""
+
+DIFFERENCES = (
+    _HEAD
+    + """
+diff "$W/dump/manifest.old" "$W/dump/manifest.new" | grep '^[<>]' | cut -c 1-200 | head -n 20 || true
+"""
+)
+
+FINISH = (
+    _HEAD
+    + """
+pg_ctl -D "$W/data" -w -t 86400 -m fast stop >/dev/null
+pg_controldata "$W/data" | grep -q 'cluster state: *shut down$'
+initdb --sync-only --pgdata="$W/data" >/dev/null
+"""
+)
+
+GIVE = _HEAD + 'chown -R "$1" "$W/data"\n'
+"""$1: the user that the service runs as, where its files name one. As root."""
+
+TRIAL = """set -eu
+export LC_ALL=C
+T=/tmp/nftui-trial
+rm -rf "$T"
+mkdir -p "$T/run"
+initdb --pgdata="$T/data" --auth=trust --no-sync --username=postgres >"$T/log" 2>&1 \
+ || { tail -n 3 "$T/log" >&2; exit 1; }
+pg_ctl -D "$T/data" -w -l "$T/log" -o "-c listen_addresses= -c unix_socket_directories=$T/run -c fsync=off" start \
+ >/dev/null || { tail -n 3 "$T/log" >&2; exit 1; }
+export PGHOST=$T/run PGUSER=postgres PGDATABASE=postgres
+one() { psql -X -q -A -t -v ON_ERROR_STOP=1 -c "$1"; }
+postgres --version
+one "SELECT 'extension ' || name FROM pg_available_extensions"
+one "SELECT 'setting ' || name FROM pg_settings"
+n=0
+while [ $# -ge 3 ]; do
+  n=$((n + 1))
+  one "CREATE DATABASE trial$n TEMPLATE template0 ENCODING '$1' LC_COLLATE '$2' LC_CTYPE '$3'" 2>"$T/why" \
+   || echo "locale $1 $2 $3: $(cat "$T/why")"
+  shift 3
+done
+pg_ctl -D "$T/data" -w -m immediate stop >/dev/null
+rm -rf "$T"
+"""
+"""Encoding, collation and character type, three by three. Says what the image has, and which of them it cannot make."""

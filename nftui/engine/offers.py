@@ -1,0 +1,71 @@
+"""What an optimization says beside its fragment: data to be moved, things to be had first, warnings. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from nftui.engine.protocols import MovesData, Optimization, Prepares
+from nftui.model.advice import Applicability, Fragment
+from nftui.model.choices import Choices, Selection
+from nftui.model.facts import Facts
+from nftui.model.message import Message, msg
+from nftui.model.plan import DataSwitch, StepSpec
+
+
+def switches(
+    facts: Facts, optimization: Optimization, selection: Selection, fragment: Fragment | None, present: Fragment | None
+) -> tuple[DataSwitch, ...]:
+    """Data that has to lie elsewhere before the fragment may be written."""
+    if selection is not Selection.ON or fragment is None or not isinstance(optimization, MovesData):
+        return ()
+    names = changed(fragment, present)
+    return tuple(s for s in optimization.switches(facts, fragment) if s.service in names)
+
+
+def first(
+    facts: Facts, optimization: Optimization, selection: Selection, fragment: Fragment, present: Fragment | None
+) -> tuple[StepSpec, ...]:
+    """Steps that come before all else, for what of the fragment is new."""
+    if selection is not Selection.ON or not isinstance(optimization, Prepares):
+        return ()
+    names = running(facts, changed(fragment, present))
+    return tuple(step for step in optimization.prepare(facts, fragment) if step.service in names)
+
+
+def stays(optimization: Optimization, fragment: Fragment | None, present: Fragment | None) -> Iterable[Message]:
+    """Data that was moved does not come back by leaving a line out of a file (engine.md 2)."""
+    if fragment is not None or present is None or not isinstance(optimization, MovesData):
+        return
+    moved = sorted(name for name, keys in present.services.items() if keys.get("volumes"))
+    if moved:
+        yield msg(
+            "{id} moved data; switching it off would start {services} on what was left behind. Take its run back "
+            "instead: nftui rollback.",
+            id=optimization.id,
+            services=", ".join(moved),
+        )
+
+
+def notes(
+    optimization: Optimization, selection: Selection, applies: Applicability, choices: Choices
+) -> Iterable[Message]:
+    """What the operator asked for and does not get."""
+    if selection is not Selection.ON:
+        return
+    named = any(key[0] == optimization.id for key in choices.values)
+    if not applies.applicable and named:
+        yield msg("{id} was chosen but does not apply here: {why}", id=optimization.id, why=str(applies.reason))
+    for service, why in applies.refused.items():
+        yield msg("{service} is left as it is: {why}", service=service, why=str(why))
+
+
+def changed(fragment: Fragment | None, present: Fragment | None) -> set[str]:
+    """Services whose part of the override differs."""
+    new = fragment.services if fragment else {}
+    old = present.services if present else {}
+    return {name for name in {*new, *old} if new.get(name) != old.get(name)}
+
+
+def running(facts: Facts, names: set[str]) -> list[str]:
+    """Only what runs can be down."""
+    return [s.name for s in facts.stack.services if s.name in names and s.running is not None]

@@ -1,0 +1,166 @@
+"""What each service should run, and why; values that must not be are refused."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from nftui.model.advice import Advice
+from nftui.model.errors import UsageError
+from nftui.model.message import Message, msg
+from nftui.model.stack import Role
+from nftui.model.units import human_size
+from nftui.optimizations.images.knobs import ID, KNOB, PIN, POLICY, STAY
+from nftui.optimizations.images.stores import KINDS, Store, refusal
+from nftui.optimizations.images.subject import Subject, place_words, resolve, target_line
+from nftui.optimizations.images.versions import (
+    Line,
+    is_known,
+    line_of,
+    next_of,
+    support_of,
+    version_of,
+    words,
+)
+from nftui.system.clock import SystemClock
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from nftui.model.choices import Choices
+    from nftui.model.facts import Facts
+
+_SOON = timedelta(days=90)
+"""A line that has less support left than this is worth leaving."""
+_STEPWISE = (Role.GRAFANA, Role.QDRANT)
+"""They migrate their data from one line to the next only."""
+_FOREVER = "databases reference 4.4"
+
+
+def advise(facts: Facts, subject: Subject, choices: Choices) -> Advice:
+    """One line. Raises UsageError for a value that must not be."""
+    recommended, why, source = _recommended(facts, subject)
+    chosen = choices.value(ID, None, subject.name) or choices.value(ID, subject.name, subject.name)
+    value = chosen or recommended
+    reasons = list(_refusals(facts, subject, value))
+    moves = value not in (PIN, STAY) and target_line(facts, subject, value) != subject.line
+    asked = chosen is not None or not moves
+    if reasons and chosen is not None:
+        raise UsageError(msg("{id}.{service} = {value} is refused: {why}", id=ID, service=subject.name, value=value,
+                             why=str(reasons[0])))  # fmt: skip
+    if reasons or not asked:
+        # Another line moves the data, and nobody's data is moved because a day came: it is recommended, and waits.
+        value = STAY if subject.line == subject.declared_line else PIN
+    current = subject.running.image if subject.running else subject.declared
+    instead = recommended if reasons or not asked else None
+    notes = tuple(_notes(facts, subject, value, instead, reasons))
+    return Advice(
+        subject.name, subject.name, value, current, recommended, KNOB.unit, why, source,
+        changes=resolve(facts, subject, value) != subject.declared, notes=notes,
+    )  # fmt: skip
+
+
+def _recommended(facts: Facts, subject: Subject) -> tuple[str, Message, str]:
+    step = _step(facts, subject)
+    if step is not None:
+        return step
+    if subject.floats and subject.running is not None:
+        return PIN, msg("Its tag moves: pinned, what runs tomorrow is what runs today."), _FOREVER
+    return STAY, msg("It names its version, and no step of it is due."), POLICY
+
+
+def _step(facts: Facts, subject: Subject) -> tuple[str, Message, str] | None:
+    """The next line, where this one's support ends; only from what the operator's files say, never from what runs.
+
+    (What runs may be what nftui put there: that is no reason to go further.)
+    """
+    role, version = subject.service.role, version_of(facts, subject.declared)
+    found = next_of(role, subject.declared, version) if role in KINDS else None
+    day = support_of(role, subject.declared, version)
+    if found is None or subject.floats or day is None or day > SystemClock().now().date() + _SOON:
+        return None
+    reference, source = found
+    if not is_known(subject.declared) and facts.has_image(reference) is not True:
+        return None
+    why = msg("Support of {line} ends on {day}: after that no fixes, security holes included.",
+              line=words(line_of(role, version) or ()), day=day.isoformat())  # fmt: skip
+    return reference, why, source
+
+
+# -- what must not be --------------------------------------------------------------------------------------------
+def _refusals(facts: Facts, subject: Subject, value: str) -> Iterator[Message]:
+    """Why that value is not written; the first is the most telling."""
+    line = target_line(facts, subject, value)
+    if subject.running is None:
+        if value not in (STAY, PIN) and subject.service.role in KINDS and line != subject.declared_line:
+            yield msg("it does not run, so its data cannot be looked at; start it first")
+        return
+    if value == STAY and line == subject.line:
+        return
+    if subject.service.role in KINDS:
+        yield from _of_store(facts, subject, value, line)
+    elif value not in (PIN, STAY) and _keeps_data(subject) and _leading(facts, value) != _leading(facts, subject):
+        yield msg("nftui does not know how {service} keeps its data: go to another version by its own manual",
+                  service=subject.name)  # fmt: skip
+
+
+def _of_store(facts: Facts, subject: Subject, value: str, line: Line | None) -> Iterator[Message]:
+    if line is None or subject.line is None:
+        if value not in (PIN, STAY):
+            yield msg("nobody can tell which version it is: name one in the tag, or pull it first")
+        return
+    if line < subject.line:
+        yield msg(
+            "it runs {running}, and {wanted} cannot read that data any more. Take the run back that brought it: "
+            "nftui rollback", running=words(subject.line), wanted=words(line),
+        )  # fmt: skip
+    if isinstance(subject.store, Message):
+        yield subject.store
+    if subject.service.role in _STEPWISE and sum(line) - sum(subject.line) > 1:
+        yield msg("it goes one step at a time: from {running} to {wanted} are several",
+                  running=words(subject.line), wanted=words(line))  # fmt: skip
+    moves = place_words(facts, subject, value) is not None and line != subject.line
+    reason = refusal(facts, subject.store) if moves and isinstance(subject.store, Store) else None
+    if reason is not None:
+        yield reason
+
+
+def _keeps_data(subject: Subject) -> bool:
+    mounts = subject.service.mounts
+    return any(m.type in ("volume", "bind") and not m.read_only for m in mounts)
+
+
+def _leading(facts: Facts, of: Subject | str) -> Line:
+    """The first number of its version, () where it is not known."""
+    version = version_of(facts, of) if isinstance(of, str) else of.version
+    return line_of(Role.UNKNOWN, version) or ()
+
+
+# -- what is told beside -------------------------------------------------------------------------------------------
+def _notes(
+    facts: Facts, subject: Subject, value: str, instead: str | None, reasons: list[Message]
+) -> Iterator[Message]:
+    if instead is not None and reasons:
+        yield msg("{image} is due, but: {why}.", image=instead, why=str(reasons[0]).rstrip("."))
+    elif instead is not None:
+        yield msg("{image} is due. It moves the data, so it is done when you ask for it: {id}.{service}={image}.",
+                  image=instead, id=ID, service=subject.name)  # fmt: skip
+    if subject.version:
+        yield msg("It runs version {version}.", version=subject.version)
+    reference = resolve(facts, subject, value)
+    if value == STAY:
+        due = next_of(subject.service.role, subject.declared, version_of(facts, subject.declared))
+        if due is not None and subject.service.role in KINDS:
+            yield msg("The next step would be {image}.", image=due[0])
+        return
+    stored = facts.image(reference)
+    if stored is not None:
+        size = human_size(stored.size) if stored.size else "?"
+        digest = next((d.partition("@")[2] for d in stored.digests), stored.id)
+        yield msg("{image} is on the engine: {digest}, {size}. No registry is asked.", image=reference, digest=digest,
+                  size=size)  # fmt: skip
+    elif facts.has_image(reference) is False:
+        yield msg("{image} is not on the engine: it is pulled before anything is touched.", image=reference)
+    line = target_line(facts, subject, value)
+    if subject.service.role is Role.REDIS and line is not None and line >= (7,) and line != subject.line:
+        yield msg("Redis from 7.4 on is under another licence (RSALv2 or SSPLv1, from 8 on AGPLv3 too).")

@@ -1,0 +1,242 @@
+"""What is written: an image, and where its data lies by then; the steps around it, and what drift watches."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from nftui.model.advice import Assertion, Fragment
+from nftui.model.message import Message, msg
+from nftui.model.plan import DataSwitch, StepSpec, Undo
+from nftui.model.stack import Role
+from nftui.model.units import GIB, MIB
+from nftui.optimizations.images.knobs import ID, STAY
+from nftui.optimizations.images.stores import (
+    Store,
+    cluster_of,
+    fence_of,
+    target_of,
+    writers_of,
+)
+from nftui.optimizations.images.subject import Subject, place_words, resolve, subjects
+from nftui.optimizations.images.versions import line_of, version_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from nftui.model.advice import Advice
+    from nftui.model.facts import Facts
+
+_PGDATA = "/var/lib/postgresql/data"
+_MOVED = 18
+"""The first major whose image has its data elsewhere by default (docker-library/postgres)."""
+_BASE_S, _BYTES_S = 12.0, 12 * MIB
+"""Downtime of a dump and restore: servers made, started and stopped; bytes of databases a second on two slow cores."""
+_COPY_S = 100 * MIB
+"""Bytes a second of a copy that is compared."""
+_MOST_JOBS = 8
+_SAVE_S = 1800.0
+"""Seconds that a snapshot of a large Redis may take."""
+
+
+def build_fragment(facts: Facts, advice: Iterable[Advice]) -> Fragment:
+    """The image of each service that does not stay; the place of its data where the files' own is of another line."""
+    found = {s.name: s for s in subjects(facts)}
+    services: dict[str, dict[str, object]] = {}
+    values: dict[str, dict[str, str]] = {}
+    volumes: dict[str, Mapping[str, object]] = {}
+    for line in advice:
+        subject = found.get(line.service or "")
+        if subject is None or line.value in (None, STAY):
+            continue
+        keys = _keys(facts, subject, str(line.value))
+        if keys:
+            services[subject.name] = keys
+            values[subject.name] = {subject.name: str(line.value)}
+            volumes |= {str(m["source"]): {"external": True, "name": m["source"]} for m in _volumes(keys)}
+    return Fragment(ID, services, values, volumes=volumes)
+
+
+def _keys(facts: Facts, subject: Subject, value: str) -> dict[str, object]:
+    keys: dict[str, object] = {}
+    reference = resolve(facts, subject, value)
+    if reference != subject.declared:
+        keys["image"] = reference.replace("$", "$$")
+    words = place_words(facts, subject, value)
+    if words is not None and isinstance(subject.store, Store):
+        keys["volumes"] = [_mount(subject.store, target_of(facts, subject.store, words))]
+        keys |= _environment(facts, subject.store, reference)
+    return keys
+
+
+def _mount(store: Store, place: Mapping[str, str]) -> dict[str, object]:
+    source = (place.get("name") or place["path"]).replace("$", "$$")
+    kind = "volume" if place["type"] == "volume" else "bind"
+    return {"type": kind, "source": source, "target": store.declared.target}
+
+
+def _environment(facts: Facts, store: Store, reference: str) -> dict[str, object]:
+    """From 18 on the image looks for its data elsewhere, and refuses to start with a mount at the former place."""
+    line = line_of(Role.POSTGRES, version_of(facts, reference))
+    if store.service.role is not Role.POSTGRES or line is None or line[0] < _MOVED:
+        return {}
+    return {} if store.service.environment.get("PGDATA") else {"environment": {"PGDATA": store.directory}}
+
+
+def _volumes(keys: Mapping[str, object]) -> list[Mapping[str, object]]:
+    mounts = keys.get("volumes")
+    return [m for m in mounts if m["type"] == "volume"] if isinstance(mounts, list) else []
+
+
+# -- data ----------------------------------------------------------------------------------------------------------
+def switches(facts: Facts, fragment: Fragment) -> tuple[DataSwitch, ...]:
+    """Data that does not lie yet where the fragment says."""
+    found = []
+    for subject in subjects(facts):
+        mounts = fragment.services.get(subject.name, {}).get("volumes")
+        if isinstance(mounts, list) and isinstance(subject.store, Store) and subject.running is not None:
+            mount = mounts[0]
+            key = "name" if mount["type"] == "volume" else "path"
+            kind = "volume" if mount["type"] == "volume" else "directory"
+            place = {"type": kind, key: str(mount["source"]).replace("$$", "$")}
+            if place != subject.store.source:
+                found.append(_switch(facts, subject, subject.store, place, fragment))
+    return tuple(found)
+
+
+def _switch(facts: Facts, subject: Subject, store: Store, place: Mapping[str, str], fragment: Fragment) -> DataSwitch:
+    reference = str(fragment.services[subject.name].get("image", subject.declared)).replace("$$", "$")
+    is_dump = subject.service.role is Role.POSTGRES
+    cluster = cluster_of(facts, subject.service) if is_dump else None
+    size = cluster.size_bytes if cluster else None
+    seconds = _BASE_S + (size or 0) / (_BYTES_S if is_dump else _COPY_S)
+    return DataSwitch(
+        dataset=f"{subject.name}-data",
+        service=subject.name,
+        source=store.source,
+        target=place,
+        fence=fence_of(facts, store),
+        writers=writers_of(facts, subject.service),
+        downtime_s=round(seconds, 1),
+        size_bytes=size,
+        ease=_ease(subject),
+        dump=_dump(facts, subject, store, reference) if is_dump else None,
+    )
+
+
+def _ease(subject: Subject) -> tuple[StepSpec, ...]:
+    if subject.service.role is not Role.REDIS:
+        return ()
+    summary = msg("save {service}, and count its keys", service=subject.name)
+    return (StepSpec("save", "redis-save", subject.name, {}, summary, subject.name, optimization=ID, stall_s=_SAVE_S),)
+
+
+def _dump(facts: Facts, subject: Subject, store: Store, reference: str) -> dict[str, object]:
+    """What the steps of a dump are told beside the places."""
+    running, cluster = subject.running, cluster_of(facts, subject.service)
+    assert running is not None and cluster is not None
+    cpus = (facts.engine.cpus if facts.engine else None) or facts.host.cpu.logical or 1
+    memory = facts.host.memory_bytes or GIB
+    jobs = min(_MOST_JOBS, cpus)
+    return {
+        "got": f"image:{subject.name}",
+        "image": reference,
+        "inside": store.mount.target,
+        "pgdata": store.directory,
+        "old_image": running.image_id,
+        "role": cluster.bootstrap,
+        "jobs": str(jobs),
+        "preload": cluster.preload,
+        "memory": f"{max(64, min(1024, memory // MIB // 16 // jobs))}MB",
+        "buffers": f"{max(64, min(1024, memory // MIB // 8))}MB",
+        "flags": _flags(running.command),
+        "user": str(subject.service.config.get("user") or ""),
+    }
+
+
+def _flags(command: Iterable[str]) -> list[str]:
+    """Names of settings on the server's command line."""
+    found, words = [], list(command)
+    for at, word in enumerate(words):
+        after = words[at + 1] if at + 1 < len(words) else ""
+        text = after if word == "-c" else word[2:] if word.startswith(("--", "-c")) else ""
+        name, equals, _ = text.partition("=")
+        if equals and name:
+            found.append(name.replace("-", "_").lower())
+    return sorted(set(found))
+
+
+# -- steps ---------------------------------------------------------------------------------------------------------
+def _images(facts: Facts, fragment: Fragment) -> list[tuple[Subject, str]]:
+    found = {s.name: s for s in subjects(facts)}
+    written = ((name, keys.get("image")) for name, keys in sorted(fragment.services.items()))
+    return [(found[n], str(i).replace("$$", "$")) for n, i in written if i is not None and n in found]
+
+
+def prepare(facts: Facts, fragment: Fragment) -> tuple[StepSpec, ...]:
+    """Every image is had before anything is touched."""
+    return tuple(
+        StepSpec(
+            id=f"image:{subject.name}", kind="image", target=reference, service=subject.name, optimization=ID,
+            params={"keep": _kept_name(facts, subject), **_major(facts, subject, reference)},
+            summary=_having(facts, subject, reference),
+            last_back=True,
+        )
+        for subject, reference in _images(facts, fragment)
+    )  # fmt: skip
+
+
+def _having(facts: Facts, subject: Subject, reference: str) -> Message:
+    """Whether a registry is needed, and which image it is."""
+    stored = facts.image(reference)
+    if stored is None:
+        return msg("pull {image}, before anything is touched; keep what {service} runs", image=reference,
+                   service=subject.name)  # fmt: skip
+    digest = next((d.partition("@")[2] for d in stored.digests), stored.id)
+    return msg("{image} is on the engine ({digest}); keep what {service} runs", image=reference, digest=digest,
+               service=subject.name)  # fmt: skip
+
+
+def _kept_name(facts: Facts, subject: Subject) -> str:
+    running = subject.running
+    tag = running.image_id.removeprefix("sha256:")[:12] if running else "none"
+    return f"nftui-kept/{facts.stack.name}-{subject.name}:{tag}".lower()
+
+
+def _major(facts: Facts, subject: Subject, reference: str) -> dict[str, object]:
+    line = line_of(Role.POSTGRES, version_of(facts, reference)) if subject.service.role is Role.POSTGRES else None
+    return {"major": str(line[0])} if line else {}
+
+
+def read_back(facts: Facts, fragment: Fragment) -> tuple[StepSpec, ...]:
+    """What the containers run by then, and what a server that was moved has."""
+    moved = {s.service: s for s in switches(facts, fragment)}
+    counted = (s for s, _ in _images(facts, fragment) if s.name in moved and s.service.role is Role.REDIS)
+    return (*_checks(facts, fragment), *(_count(s) for s in counted))
+
+
+def _count(subject: Subject) -> StepSpec:
+    return StepSpec(
+        f"{ID}-count:{subject.name}", "redis-count", subject.name, {"saved": "save"},
+        msg("count the keys of {service} again", service=subject.name), subject.name, optimization=ID, stall_s=_SAVE_S,
+    )  # fmt: skip
+
+
+def _checks(facts: Facts, fragment: Fragment) -> tuple[StepSpec, ...]:
+    return tuple(
+        StepSpec(
+            id=f"{ID}-check:{subject.name}", kind="image-check", target=subject.name, service=subject.name,
+            optimization=ID, params={"reference": reference},
+            summary=msg("read back that {service} runs {image}", service=subject.name, image=reference),
+            undo=Undo.EXACT,
+        )
+        for subject, reference in _images(facts, fragment)
+    )  # fmt: skip
+
+
+def assertions(fragment: Fragment) -> tuple[Assertion, ...]:
+    """The reference that each container was made from."""
+    return tuple(
+        Assertion("container", f"{name}.image", str(keys["image"]).replace("$$", "$"),
+                  {"service": name, "field": "image"}, "high")
+        for name, keys in sorted(fragment.services.items()) if "image" in keys
+    )  # fmt: skip

@@ -1,0 +1,124 @@
+"""One service and its image: what runs, what the files say, and what going elsewhere would take."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from nftui.catalog.references import parse_reference
+from nftui.catalog.tags import is_floating
+from nftui.model.ai import OllamaFacts, QdrantFacts
+from nftui.model.message import Message
+from nftui.model.postgres import PostgresFacts
+from nftui.model.redis import RedisFacts
+from nftui.model.stack import Role
+from nftui.optimizations.images.knobs import PIN, STAY
+from nftui.optimizations.images.stores import Store, find_store, is_moved
+from nftui.optimizations.images.versions import Line, distribution, line_of, version_of, words
+
+if TYPE_CHECKING:
+    from nftui.model.facts import Facts
+    from nftui.model.stack import Container, Service
+
+PROBES = {Role.POSTGRES: "postgres", Role.REDIS: "redis", Role.QDRANT: "qdrant", Role.OLLAMA: "ollama"}
+"""Who tells a server's version: itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """A service whose image comes from a registry."""
+
+    service: Service
+    declared: str
+    """The reference in the operator's files, as Compose resolves it."""
+    version: str | None
+    """Of what runs, by its own word; else by its image's."""
+    line: Line | None
+    """Of what runs."""
+    declared_line: Line | None
+    """Whose data lies at the place that the operator's files name."""
+    store: Store | Message | None
+
+    @property
+    def name(self) -> str:
+        """The service's name."""
+        return self.service.name
+
+    @property
+    def running(self) -> Container | None:
+        """Its first running container."""
+        return self.service.running
+
+    @property
+    def floats(self) -> bool:
+        """Whether the operator's reference may mean something else tomorrow."""
+        reference = parse_reference(self.declared)
+        return reference.digest is None and not self.declared.startswith("sha256:") and is_floating(reference.tag)
+
+
+def subjects(facts: Facts) -> tuple[Subject, ...]:
+    """Active services with an image that nobody builds here."""
+    built = {s.image for s in facts.stack.services if s.config.get("build") and s.image}
+    return tuple(
+        _subject(facts, service, service.image)
+        for service in facts.stack.services
+        if service.active and service.image and service.image not in built
+    )
+
+
+def _subject(facts: Facts, service: Service, image: str) -> Subject:
+    store = find_store(facts, service)
+    version = _version(facts, service)
+    line = line_of(service.role, version)
+    declared = line_of(service.role, version_of(facts, image))
+    if declared is None and isinstance(store, Store) and not is_moved(facts, store):
+        declared = line
+    return Subject(service, image, version, line, declared, store)
+
+
+def _version(facts: Facts, service: Service) -> str | None:
+    value = facts.live_value(service.name, PROBES.get(service.role, ""))
+    if isinstance(value, (PostgresFacts, RedisFacts, QdrantFacts, OllamaFacts)) and value.version:
+        return value.version
+    return version_of(facts, service.running.image if service.running else service.image or "")
+
+
+def resolve(facts: Facts, subject: Subject, value: str) -> str:
+    """The reference that is written for a knob's value; the operator's own where nothing is."""
+    if value == STAY:
+        return subject.declared
+    return _pinned(subject) if value == PIN else value
+
+
+def _pinned(subject: Subject) -> str:
+    """By the registry's digest; an image that no registry gave is known by its id alone."""
+    running = subject.running
+    if running is None:
+        return subject.declared
+    repository = parse_reference(subject.declared).repository
+    digests = (d for d in running.image_digests if parse_reference(d).repository == repository)
+    return next(digests, running.image_id)
+
+
+def target_line(facts: Facts, subject: Subject, value: str) -> Line | None:
+    """Of what would run by that value."""
+    if value == PIN:
+        return subject.line
+    if value == STAY:
+        return subject.declared_line
+    return line_of(subject.service.role, version_of(facts, value))
+
+
+def place_words(facts: Facts, subject: Subject, value: str) -> str | None:
+    """What names the place of the data that it needs; None where that is the one of the operator's files.
+
+    Text is sorted otherwise by another C library: such data is restored, not handed on (databases reference 4.1).
+    """
+    line = target_line(facts, subject, value)
+    if not isinstance(subject.store, Store) or line is None:
+        return None
+    if line != subject.declared_line:
+        return words(line)
+    built = None if value in (PIN, STAY) else distribution(value)
+    other = subject.service.role is Role.POSTGRES and {built, distribution(subject.declared)}
+    return f"{words(line)}-{built}" if other and len(other) == 2 and None not in other else None

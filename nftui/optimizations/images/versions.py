@@ -1,0 +1,88 @@
+"""Versions of images: which one a reference names, in which line its data is, and what the next one is called."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from nftui.catalog import end_of_support, next_step, repositories_of
+from nftui.catalog.references import parse_reference, version_key
+from nftui.model.stack import Role
+
+if TYPE_CHECKING:
+    from datetime import date
+
+    from nftui.model.facts import Facts
+
+Line = tuple[int, ...]
+"""Versions between which data stays readable: (15,) of PostgreSQL, (1, 12) of Qdrant."""
+
+_IN_TAG = re.compile(r"(?:^|(?<=pg))v?(\d+(?:\.\d+)*)")
+_PARTS = {Role.POSTGRES: 1, Role.REDIS: 1, Role.GRAFANA: 1, Role.QDRANT: 2}
+_ENVIRONMENT = ("PG_MAJOR", "REDIS_VERSION")
+"""Variables of official images that tell their version."""
+_RELEASES = re.compile(r"-(bullseye|buster|stretch|jessie)\b")
+"""Debian releases that newer versions are not built on."""
+_DISTRIBUTION = re.compile(r"alpine|bookworm|bullseye|buster|stretch|trixie|jammy|noble|ubi\d*")
+
+
+def version_of(facts: Facts, reference: str) -> str | None:
+    """By its tag, else by what the image on the engine says of itself; None where neither tells."""
+    found = _IN_TAG.search(parse_reference(reference).tag or "")
+    if found:
+        return found[1]
+    stored = facts.image(reference)
+    return next((stored.environment[n] for n in _ENVIRONMENT if n in stored.environment), None) if stored else None
+
+
+def line_of(role: Role, version: str | None) -> Line | None:
+    """The line of that version, None where it is not known."""
+    key = version_key(version or "")
+    return key[: _PARTS.get(role, 1)] or None
+
+
+def words(line: Line) -> str:
+    """ "15", "1.12"."""
+    return ".".join(map(str, line))
+
+
+def next_of(role: Role, image: str, version: str | None) -> tuple[str, str] | None:
+    """(reference of the next step, source), None where the catalog knows none."""
+    found = next_step(_official(role, image, version))
+    if found is None or version is None:
+        return None
+    return _with_version(image, found[0]), found[1].source
+
+
+def support_of(role: Role, image: str, version: str | None) -> date | None:
+    """The last day of its line's support."""
+    found = end_of_support(_official(role, image, version))
+    return found[1] if found else None
+
+
+def _official(role: Role, image: str, version: str | None) -> str:
+    """Images of one's own hold what the official one holds: PostgreSQL's and Redis' dates are theirs."""
+    known = any(r.next or r.support for r in repositories_of(image))
+    if known or role not in (Role.POSTGRES, Role.REDIS) or "valkey" in image:
+        return image
+    return f"{role}:{version or ''}"
+
+
+def is_known(image: str) -> bool:
+    """Whether the catalog speaks of that repository's versions: then the next one's name is no guess."""
+    return any(r.next for r in repositories_of(image))
+
+
+def _with_version(image: str, version: str) -> str:
+    """The same image of another version; the variant stays, without the release that it was built on."""
+    name, _, tag = image.partition("@")[0].rpartition(":")
+    head = re.match(r"(pg)?(v)?", tag)
+    rest = _IN_TAG.sub("", tag, count=1).removeprefix("pg")
+    rest = re.sub(r"alpine[\d.]+", "alpine", _RELEASES.sub("", rest))
+    return f"{name}:{head[0] if head else ''}{version}{rest}"
+
+
+def distribution(reference: str) -> str | None:
+    """What the tag says of what it was built on: collations and user ids hang on it."""
+    found = _DISTRIBUTION.search(parse_reference(reference).tag or "")
+    return found[0] if found else None

@@ -1,0 +1,93 @@
+"""The probe `postgres-cluster`: what decides whether a server can be dumped and restored into another one."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from nftui.clients.postgres import Login, PostgresClient, Query, QueryError, connect, read_login
+from nftui.model.errors import NftuiError
+from nftui.model.facts import Live
+from nftui.model.postgres import ClusterFacts, DatabaseFacts
+from nftui.model.stack import Service
+from nftui.system.exec import Exec
+
+CLUSTER_PROBE = "postgres-cluster"
+
+_CLUSTER = """
+SELECT json_build_object(
+  'version_num', current_setting('server_version_num')::int,
+  'superuser', current_setting('is_superuser') = 'on',
+  'bootstrap', (SELECT rolname FROM pg_roles WHERE oid = 10),
+  'databases', (SELECT json_agg(json_build_array(datname, pg_database_size(oid), pg_encoding_to_char(encoding),
+      datcollate, datctype) ORDER BY datname) FROM pg_database WHERE datallowconn),
+  'closed', (SELECT json_agg(datname ORDER BY datname) FROM pg_database
+      WHERE NOT datallowconn AND datname <> 'template0'),
+  'tablespaces', (SELECT json_agg(spcname ORDER BY spcname) FROM pg_tablespace WHERE oid NOT IN (1663, 1664)),
+  'prepared', (SELECT count(*) FROM pg_prepared_xacts),
+  'slots', (SELECT json_agg(slot_name ORDER BY slot_name) FROM pg_replication_slots WHERE NOT temporary),
+  'subscriptions', (SELECT json_agg(subname ORDER BY subname) FROM pg_subscription),
+  'in_recovery', pg_is_in_recovery(),
+  'checksums', current_setting('data_checksums') = 'on',
+  'preload', current_setting('shared_preload_libraries'))"""
+_EXTENSIONS = "SELECT json_agg(extname ORDER BY extname) FROM pg_extension"
+
+
+def probe_cluster(service: Service, exec_port: Exec | None, environ: Mapping[str, str] | None = None) -> Live:
+    """Read ClusterFacts from the service's first running container. Never raises for a server that will not answer."""
+    try:
+        login = read_login(service, exec_port, environ)
+        client = connect(service, exec_port, environ, login)
+    except NftuiError as error:
+        return Live(CLUSTER_PROBE, service.name, None, str(error))
+    try:
+        found = _read(client)
+        return Live(CLUSTER_PROBE, service.name, _with_extensions(found, service, exec_port, login), via=client.via)
+    except NftuiError as error:
+        return Live(CLUSTER_PROBE, service.name, None, str(error), client.via)
+    finally:
+        client.close()
+
+
+def _read(client: PostgresClient) -> ClusterFacts:
+    core: dict[str, Any] = json.loads(client.query(_CLUSTER)[0][0] or "{}")
+    return ClusterFacts(
+        version_num=core["version_num"],
+        superuser=core["superuser"],
+        bootstrap=core["bootstrap"],
+        databases=tuple(DatabaseFacts(*row) for row in core["databases"] or ()),
+        closed=tuple(core["closed"] or ()),
+        tablespaces=tuple(core["tablespaces"] or ()),
+        prepared=core["prepared"],
+        slots=tuple(core["slots"] or ()),
+        subscriptions=tuple(core["subscriptions"] or ()),
+        in_recovery=core["in_recovery"],
+        checksums=core["checksums"],
+        preload=core["preload"],
+    )
+
+
+def _with_extensions(found: ClusterFacts, service: Service, exec_port: Exec | None, login: Login) -> ClusterFacts:
+    """Extensions are a database's own: each is asked in a session of its own."""
+    databases, unread = [], []
+    for database in found.databases:
+        names = _extensions(service, exec_port, login.other(database=database.name))
+        databases.append(replace(database, extensions=names or ()))
+        unread += [] if names is not None else [database.name]
+    return replace(found, databases=tuple(databases), unread=tuple(unread))
+
+
+def _extensions(service: Service, exec_port: Exec | None, login: Login) -> tuple[str, ...] | None:
+    try:
+        client = connect(service, exec_port, login=login)
+    except NftuiError:
+        return None
+    try:
+        found, database = client.batch([Query(_EXTENSIONS), Query("SELECT current_database()")])
+    finally:
+        client.close()
+    if isinstance(found, QueryError) or isinstance(database, QueryError) or database[0][0] != login.database:
+        return None
+    return tuple(json.loads(found[0][0] or "[]"))

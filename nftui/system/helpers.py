@@ -1,0 +1,109 @@
+"""Containers in which a step works: labelled, without a network, and gone when it is done (engine.md 6)."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from nftui.model.errors import NftuiError
+from nftui.model.message import msg
+from nftui.system.endpoint import Endpoint
+from nftui.system.processes import Commands, end_group
+
+_START_S = 60.0
+_LOOK_S = 0.2
+"""Seconds that one look at a program waits for its end."""
+_IDLE = "trap 'exit 0' TERM INT; while :; do sleep 3600 & wait $!; done"
+
+
+class Work(Protocol):
+    """A program at work in a helper."""
+
+    def poll(self) -> tuple[int, str, str] | None:
+        """(exit code, stdout, stderr) once it has ended; waits for a moment."""
+        ...
+
+    def end(self) -> None:
+        """Wait for it no longer; what it does in the helper ends with that one."""
+        ...
+
+
+class HelperCalls(Protocol):
+    """Helpers of a run."""
+
+    def start(self, image: str, labels: Mapping[str, str], mounts: Mapping[str, str], *, shm_bytes: int = 0) -> str:
+        """The id of a container of `image` that does nothing; `mounts`: path inside to directory of this machine."""
+        ...
+
+    def work(self, helper: str, argv: Sequence[str], *, user: str = "") -> Work:
+        """A program in it; the image's own user where none is named."""
+        ...
+
+    def remove(self, helper: str) -> None:
+        """With all that runs in it; one that is gone is fine."""
+        ...
+
+
+@dataclass
+class _Child:
+    child: subprocess.Popen[bytes]
+
+    def poll(self) -> tuple[int, str, str] | None:
+        try:
+            out, err = self.child.communicate(timeout=_LOOK_S)
+        except subprocess.TimeoutExpired:
+            return None
+        return self.child.returncode, out.decode("utf-8", "replace"), err.decode("utf-8", "replace")
+
+    def end(self) -> None:
+        if self.child.poll() is None:
+            end_group(self.child)
+
+
+@dataclass(frozen=True)
+class DockerHelpers:
+    """Helpers on one engine of this machine."""
+
+    endpoint: Endpoint
+    commands: Commands
+
+    def _docker(self, *arguments: str) -> str:
+        argv = ["docker", *self.endpoint.arguments, *arguments]
+        return self.commands.run(argv, timeout=_START_S, check=True, changes=True).stdout.strip()
+
+    def start(self, image: str, labels: Mapping[str, str], mounts: Mapping[str, str], *, shm_bytes: int = 0) -> str:
+        """See HelperCalls. Raises NftuiError."""
+        bad = next((path for path in mounts.values() if "," in path), None)
+        if bad:
+            raise NftuiError(msg("{path} holds a comma; the engine cannot mount it by its path.", path=bad))
+        binds = [f"--mount=type=bind,source={source},target={target}" for target, source in mounts.items()]
+        marks = [f"--label={name}={value}" for name, value in labels.items()]
+        memory = [f"--shm-size={shm_bytes}"] if shm_bytes else []
+        return self._docker(
+            "run", "--detach", "--pull=never", "--network=none", "--user=0:0", *marks, *binds, *memory,
+            "--entrypoint=sh", image, "-c", _IDLE,
+        )  # fmt: skip
+
+    def work(self, helper: str, argv: Sequence[str], *, user: str = "") -> Work:
+        """See HelperCalls. The client is no child of the journal: what it started ends with the helper."""
+        who = ["--user", user] if user else []
+        command = ["docker", *self.endpoint.arguments, "exec", *who, helper, *argv]
+        return _Child(
+            subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                start_new_session=True,
+            )
+        )
+
+    def remove(self, helper: str) -> None:
+        """See HelperCalls."""
+        argv = ["docker", *self.endpoint.arguments, "rm", "--force", "--volumes", helper]
+        done = self.commands.run(argv, timeout=_START_S, changes=True)
+        if not done.ok and "No such container" not in done.stderr:
+            raise NftuiError(msg("The helper container {id} could not be removed: {why}", id=helper[:12],
+                                 why=done.stderr.strip()))  # fmt: skip

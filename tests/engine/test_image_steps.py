@@ -1,0 +1,241 @@
+"""Images and PostgreSQL majors under fault: old or new, never between, and nothing of a helper or an image is left."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from nftui.engine.journal import Journal, Phase, read_journal
+from nftui.engine.runner import Options, Outcome, Runner
+from nftui.model.plan import Stage
+from nftui.model.postgres import ClusterFacts
+from nftui.steps import load_kinds
+from nftui.steps.pg_upgrade import why_not
+from tests.engine.data_world import contents
+from tests.engine.images_world import KEPT, NEW, ImagesWorld, image_stage, new_images_world
+from tests.engine.test_data_switch import NEW as AS_NEW
+from tests.engine.test_data_switch import OLD as AS_OLD
+from tests.engine.test_data_switch import WHERE, run, whole
+from tests.engine.test_runner import MortalJournal, Quiet
+from tests.engine.world import Killed
+
+OLD_IMAGES, NEW_IMAGES = {"pg:13": "sha"}, {"pg:13": "sha", NEW: "new-sha", f"{KEPT}-run": "sha"}
+
+
+def begin(base: Path) -> tuple[ImagesWorld, dict[str, bytes], tuple[Stage, ...]]:
+    """A world, what its old volume holds, and the plan."""
+    base.mkdir(exist_ok=True)
+    world = new_images_world(base)
+    return world, contents(world.root / "old"), (image_stage(world),)
+
+
+def must_be_old(world: ImagesWorld, original: dict[str, bytes]) -> None:
+    assert world.now() == AS_OLD and world.stored == OLD_IMAGES
+    assert contents(world.root / "old") == original and not (world.root / "new").exists()
+    assert not world.mounts, "helpers were left"
+
+
+def test_a_major_goes_over(tmp_path: Path) -> None:
+    world, original, plan = begin(tmp_path)
+    assert run(world, tmp_path / "j", plan) is None
+    assert world.now() == AS_NEW and world.stored == NEW_IMAGES and not world.mounts
+    assert contents(world.root / "new") == original
+    whole(world, original)
+    made = {a.name: (a.kind, a.checksum) for a in world.context().artefacts.list()}
+    assert made["new"][0] == "volume" and "equal" in str(made["new"][1])
+    assert made[f"{KEPT}-run"] == ("image", "sha") and made["old"][0] == "volume"
+
+
+@pytest.mark.parametrize(
+    "script", ["trial", "prepare", "start-old", "manifest", "dump", "keep", "init", "start-new", "restore", "finish"]
+)
+def test_a_script_that_fails_leaves_everything_as_it_was(tmp_path: Path, script: str) -> None:
+    world, original, plan = begin(tmp_path)
+    world.fails = f"nftui-{script}"
+    outcome = run(world, tmp_path / "j", plan)
+    assert outcome is not None and outcome.name == "rolled-back" and f"nftui-{script} broke" in outcome.reason
+    must_be_old(world, original)
+
+
+def test_a_difference_is_named_and_nothing_is_switched(tmp_path: Path) -> None:
+    world, original, plan = begin(tmp_path)
+    world.differs = "< shop: rows of public.a 5 17\n> shop: rows of public.a 4 16\n"
+    outcome = run(world, tmp_path / "j", plan)
+    assert outcome is not None and "rows of public.a 5 17" in outcome.reason
+    must_be_old(world, original)
+
+
+def _cluster(world: ImagesWorld, **more: object) -> ClusterFacts:
+    return replace(world.cluster, **more)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("has", "words"),
+    [
+        (("setting work_mem",), "lacks the extensions plpgsql"),
+        (("extension plpgsql",), "does not know the settings work_mem"),
+        (("extension plpgsql", "setting work_mem", "locale UTF8 de_DE.utf8: no"), "cannot make a database"),
+    ],
+)
+def test_what_the_new_image_lacks_is_told_before_anything_stops(
+    tmp_path: Path, has: tuple[str, ...], words: str
+) -> None:
+    world, original, plan = begin(tmp_path)
+    world.has = has
+    outcome = run(world, tmp_path / "j", plan)
+    assert outcome is not None and words in outcome.reason
+    assert not [e for e in world.effects if e.startswith("stop")]
+    must_be_old(world, original)
+
+
+def test_what_a_dump_would_lose_is_told_before_anything_stops(tmp_path: Path) -> None:
+    world, original, plan = begin(tmp_path)
+    world.cluster = _cluster(world, prepared=2)
+    outcome = run(world, tmp_path / "j", plan)
+    assert outcome is not None and "prepared transactions" in outcome.reason
+    assert not [e for e in world.effects if e.startswith("stop")]
+    must_be_old(world, original)
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ({"superuser": False}, "no superuser"), ({"in_recovery": True}, "standby"), ({"version_num": 90600}, "rows"),
+        ({"tablespaces": ("fast",)}, "fast"), ({"slots": ("s1",)}, "s1"), ({"subscriptions": ("sub",)}, "sub"),
+        ({"closed": ("shut",)}, "shut"), ({"unread": ("odd",)}, "odd"), ({"prepared": 1}, "prepared"), ({}, ""),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_dumped(more: dict[str, object], words: str, tmp_path: Path) -> None:
+    said = [str(m) for m in why_not(_cluster(new_images_world(tmp_path), **more))]
+    assert (len(said) == 1 and words in said[0]) if words else not said
+
+
+def test_too_little_room_is_told_with_the_figures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from tests.engine.images_world import UnwrappingTrees
+
+    monkeypatch.setattr(UnwrappingTrees, "room", lambda self, path: (4096, 1000))
+    world, original, plan = begin(tmp_path)
+    outcome = run(world, tmp_path / "j", plan)
+    assert outcome is not None and "4096 bytes" in outcome.reason and "the copy needs" in outcome.reason
+    must_be_old(world, original)
+
+
+def test_an_image_that_cannot_be_had_touches_nothing(tmp_path: Path) -> None:
+    world, original, plan = begin(tmp_path)
+    world.refuse = "pull"
+    outcome = run(world, tmp_path / "j", plan)
+    assert outcome is not None and outcome.reason == f"{NEW} cannot be had: manifest unknown. Nothing was touched."
+    assert [e for e in world.effects if not e.startswith("untag")] == [f"pull {NEW}"]
+    must_be_old(world, original)
+    assert world.context().artefacts.list() == []
+
+
+def test_an_image_that_holds_another_major_than_its_tag_says_is_refused(tmp_path: Path) -> None:
+    world, original, plan = begin(tmp_path)
+    first = replace(plan[0].steps[0], params={"keep": KEPT, "major": "17"})
+    outcome = run(world, tmp_path / "j", (replace(plan[0], steps=(first, *plan[0].steps[1:])),))
+    assert outcome is not None and "holds PostgreSQL 15" in outcome.reason
+    must_be_old(world, original)
+
+
+def test_what_runs_another_image_in_the_end_goes_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from tests.engine.data_world import DataWorld
+
+    monkeypatch.setattr(ImagesWorld, "_start_db", DataWorld._start_db)
+    world, original, plan = begin(tmp_path)
+    outcome = run(world, tmp_path / "j", plan)
+    assert outcome is not None and outcome.name == "rolled-back" and "and not new-sha" in outcome.reason
+    assert world.now() == AS_OLD and contents(world.root / "old") == original
+
+
+# -- cut off anywhere ------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("resume", [True, False])
+@pytest.mark.parametrize("where", WHERE)
+def test_every_crash_point_ends_old_or_new(tmp_path: Path, where: str, resume: bool) -> None:
+    world, _, plan = begin(tmp_path / "c")
+    run(world, tmp_path / "c" / "j", plan)
+    lines, effects = len(read_journal(tmp_path / "c" / "j")), len(world.effects)
+    for point in range(1, (lines if where.startswith("journal") else effects) + 1):
+        _crash_and_recover(tmp_path / f"{point}", where, point, resume)
+
+
+def _crash_and_recover(base: Path, where: str, point: int, resume: bool) -> None:
+    world, original, plan = begin(base)
+    _die(world, base / "j", plan, where, point)
+    crossed = any(e.step == "data:old-new/release" and e.phase is Phase.INTENT for e in read_journal(base / "j"))
+    outcome = _recover(world, base / "j", plan, resume)
+    name = "applied" if outcome is None else outcome.name
+    assert name == ("applied" if resume else "partial" if crossed else "rolled-back"), (where, point, outcome)
+    new = resume or crossed
+    assert world.now() == (AS_NEW if new else AS_OLD), (where, point, world.now())
+    assert world.stored == (NEW_IMAGES if new else OLD_IMAGES), (where, point)
+    assert not world.mounts, (where, point)
+    whole(world, original)
+
+
+def _die(world: ImagesWorld, path: Path, plan: tuple[Stage, ...], where: str, point: int) -> None:
+    def make(place: Path) -> Journal:
+        journal = MortalJournal(place)
+        if where.startswith("journal"):
+            journal.kill_at, journal.after = point, where.endswith("after")
+        return journal
+
+    if where.startswith("effect"):
+        world.kill_at, world.kill_after = point, where.endswith("after")
+    with pytest.raises(Killed):
+        run(world, path, plan, make)
+    world.kill_at = None
+
+
+def _recover(world: ImagesWorld, path: Path, plan: tuple[Stage, ...], resume: bool) -> Outcome | None:
+    world.end_helpers()
+    journal = Journal(path)
+    runner = Runner(journal, plan, load_kinds(), world.context(), Quiet(), Options())
+    if not resume and not runner.view.turned:
+        runner.turn("recovery")
+    try:
+        return runner.forward()
+    finally:
+        journal.close()
+
+
+def test_a_rollback_by_another_run_lets_the_kept_image_go(tmp_path: Path) -> None:
+    """Its name was made by the run that is taken back, not by the one that takes it back."""
+    world, original, plan = begin(tmp_path)
+    assert run(world, tmp_path / "j", plan) is None
+    journal = Journal(tmp_path / "j")
+    runner = Runner(journal, plan, load_kinds(), world.context(run="later"), Quiet(), Options(lossy=True))
+    assert runner.backward(runner.own_items(), "asked").name == "rolled-back"
+    journal.close()
+    assert world.stored == OLD_IMAGES and contents(world.root / "old") == original
+
+
+class WhenDumping(Quiet):
+    """Asks for the end of the run while the dump is at work."""
+
+    def __init__(self, world: ImagesWorld) -> None:
+        super().__init__()
+        self.world = world
+
+    def take(self) -> str | None:
+        return "cancel" if self.world.endless and not self.answers else None
+
+
+def test_a_cancel_in_a_long_dump_is_heard(tmp_path: Path) -> None:
+    world, original, plan = begin(tmp_path)
+    world.hangs = "nftui-dump"
+    journal = Journal(tmp_path / "j")
+    outcome = Runner(journal, plan, load_kinds(), world.context(), WhenDumping(world), Options()).forward()
+    journal.close()
+    assert outcome is not None and outcome.reason == "cancelled by request" and world.endless and world.endless.ended
+    must_be_old(world, original)
+
+
+def test_a_dump_that_stands_still_is_given_up(tmp_path: Path) -> None:
+    world, original, plan = begin(tmp_path)
+    world.hangs = "nftui-dump"
+    outcome = run(world, tmp_path / "j", plan)
+    assert outcome is not None and "made no progress in 3600 s" in outcome.reason
+    must_be_old(world, original)

@@ -1,0 +1,266 @@
+"""What each service should run, what is written for it, and what is refused: no engine."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from nftui.engine.protocols import MovesData, Prepares
+from nftui.model.advice import Advice, Fragment
+from nftui.model.choices import Choices, Selection
+from nftui.model.errors import UsageError
+from nftui.model.facts import Facts, Live
+from nftui.model.images import StoredImage
+from nftui.model.plan import DataSwitch
+from nftui.model.postgres import ClusterFacts, DatabaseFacts, PostgresFacts
+from nftui.model.redis import RedisFacts
+from nftui.model.stack import Container, MountSpec, Role
+from nftui.optimizations.images import OPTIMIZATION
+from nftui.optimizations.images.versions import _with_version, distribution, next_of
+from tests.checks.build import read
+
+STACK = """
+services:
+  db: {{image: "{db}", volumes: ["data:{data}"], environment: {{POSTGRES_PASSWORD: not-a-secret}}}}
+  cache: {{image: "{cache}", volumes: ["keys:/data"]}}
+  web: {{image: "{web}", environment: {{DATABASE_URL: "postgresql://u:not-a-secret@db/x", REDIS_URL: "redis://cache"}}}}
+  files: {{image: "shop/files:1.2", volumes: ["files:/files"]}}
+  built: {{build: ., image: "shop/built"}}
+volumes: {{data: {{}}, keys: {{}}, files: {{}}}}
+"""
+PGDATA = "/var/lib/postgresql/data"
+CLUSTER = ClusterFacts(130000, True, "postgres", (DatabaseFacts("x", 5000, "UTF8", "C", "C"),))
+
+
+def facts(tmp_path: Path, db: str = "postgres:13", cache: str = "redis:6.2", web: str = "shop/web:latest",
+          running: str | None = None, volume: str = "p_data", cluster: ClusterFacts | None = CLUSTER,
+          redis: RedisFacts | None = None, data: str = PGDATA) -> Facts:  # fmt: skip
+    """A running stack; `running` is the version that the database says, where it is not the tag's."""
+    found = read(tmp_path, STACK.format(db=db, cache=cache, web=web, data=data))
+    version = running or (db.rpartition(":")[2].partition("-")[0])
+    major = int(version.partition(".")[0]) if version[0].isdigit() else 13
+    mounts = {
+        "db": (MountSpec("volume", volume, data, host_path="/v/data"),),
+        "cache": (MountSpec("volume", "p_keys", "/data", host_path="/v/keys"),),
+        "files": (MountSpec("volume", "p_files", "/files", host_path="/v/files"),),
+    }
+    services = []
+    for service in found.stack.services:
+        name, image = service.name, service.image or ""
+        container = Container(
+            name, name, name, 1, "running", None, image, f"sha256:{name}1",
+            environment={"PGDATA": PGDATA} if service.name == "db" else {}, mounts=mounts.get(service.name, ()),
+            networks=("p_default",), command=("postgres", "-c", "work_mem=8MB", "--max-connections=50"),
+        )  # fmt: skip
+        services.append(replace(service, containers=(container,)))
+    live = {
+        ("db", "postgres"): Live("postgres", "db", PostgresFacts(major * 10000, version)),
+        ("cache", "redis"): Live("redis", "cache", redis or RedisFacts("6.2.1", config={"appendonly": "no"})),
+        ("db", "postgres-cluster"): Live("postgres-cluster", "db", cluster, None if cluster else "password refused"),
+    }
+    stack = replace(found.stack, name="p", services=tuple(services), volumes={"data": {"name": "p_data"}})
+    return replace(found, stack=stack, live=live, images=frozenset())
+
+
+def advised(found: Facts, **chosen: str) -> dict[str, Advice]:
+    choices = Choices({"images": Selection.ON}, {("images", None, name): value for name, value in chosen.items()})
+    return {a.knob: a for a in OPTIMIZATION.advise(found, choices, {})}
+
+
+def fragment(found: Facts, **chosen: str) -> Fragment:
+    return OPTIMIZATION.fragment(found, tuple(advised(found, **chosen).values()))
+
+
+def switches(found: Facts, **chosen: str) -> dict[str, DataSwitch]:
+    assert isinstance(OPTIMIZATION, MovesData)
+    return {s.service: s for s in OPTIMIZATION.switches(found, fragment(found, **chosen))}
+
+
+def test_it_has_nothing_to_do_where_nothing_runs(tmp_path: Path) -> None:
+    found = facts(tmp_path)
+    assert OPTIMIZATION.applies(found).services == ("db", "cache", "web", "files")
+    down = tuple(replace(s, containers=()) for s in found.stack.services)
+    applies = OPTIMIZATION.applies(replace(found, stack=replace(found.stack, services=down)))
+    assert not applies.applicable and "Nothing of this stack runs" in str(applies.reason)
+
+
+def test_what_is_due_is_recommended_the_rest_stays_or_is_pinned(tmp_path: Path) -> None:
+    lines = advised(facts(tmp_path, cache="redis:6.0"))
+    assert {n: a.recommended for n, a in lines.items()} == {
+        "db": "postgres:15", "cache": "redis:7", "web": "pin", "files": "stay"
+    }  # fmt: skip
+    # A day that came moves nobody's data: that is done when it is asked for.
+    assert {n: a.value for n, a in lines.items()} == {"db": "stay", "cache": "stay", "web": "pin", "files": "stay"}
+    assert "images.db=postgres:15" in " ".join(map(str, lines["db"].notes)) and not lines["db"].changes
+    later = {name: a.value for name, a in advised(facts(tmp_path, db="postgres:17.2", cache="redis:7.4")).items()}
+    assert later["db"] == later["cache"] == "stay"
+
+
+@pytest.mark.parametrize(
+    ("image", "version", "wanted"),
+    [
+        ("postgres:13.4-alpine3.18", "13.4", "postgres:15-alpine"), ("postgres:13-bullseye", "13", "postgres:15"),
+        ("pgvector/pgvector:pg13", "13", None), ("grafana/grafana:9.3.1", "9.3.1", "grafana/grafana:10.4.7"),
+        ("qdrant/qdrant:v1.12.0", "1.12.0", "qdrant/qdrant:v1.13.6"), ("shop/postgres:13", "13", "shop/postgres:15"),
+        ("valkey/valkey:7.2", "7.2", None), ("redis:6.0.5-alpine", "6.0.5", "redis:7-alpine"),
+        ("postgres:18", "18", None),
+    ],
+)  # fmt: skip
+def test_the_next_step_keeps_the_variant(image: str, version: str, wanted: str | None) -> None:
+    roles = {"grafana": Role.GRAFANA, "qdrant": Role.QDRANT, "redis": Role.REDIS, "valkey": Role.REDIS}
+    role = next((r for name, r in roles.items() if name in image), Role.POSTGRES)
+    step = next_of(role, image, version)
+    if "pgvector" in image:
+        assert step is not None and step[0] == "pgvector/pgvector:pg15"
+    else:
+        assert (step[0] if step else None) == wanted
+
+
+def test_a_version_in_a_name_of_a_release_is_none() -> None:
+    assert distribution("postgres:15-bookworm") == "bookworm" and distribution("postgres:15.3") is None
+    assert _with_version("registry:5000/a/postgres:13", "15") == "registry:5000/a/postgres:15"
+
+
+def test_a_repository_of_ones_own_goes_only_to_what_is_on_the_engine(tmp_path: Path) -> None:
+    own = facts(tmp_path, db="shop/postgres:13")
+    assert advised(own)["db"].value == "stay"
+    here = replace(own, images=frozenset({"shop/postgres:15"}))
+    assert advised(here)["db"].recommended == "shop/postgres:15" != advised(own)["db"].recommended
+
+
+def test_a_major_is_written_with_its_new_place_and_moved_by_a_dump(tmp_path: Path) -> None:
+    found = facts(tmp_path)
+    keys = fragment(found, db="postgres:15").services["db"]
+    assert keys == {"image": "postgres:15", "volumes": [{"type": "volume", "source": "p_db-15", "target": PGDATA}]}
+    assert fragment(found, db="postgres:15").volumes["p_db-15"] == {"external": True, "name": "p_db-15"}
+    switch = switches(found, db="postgres:15")["db"]
+    assert switch.source == {"type": "volume", "name": "p_data"} and switch.target["name"] == "p_db-15"
+    assert switch.fence == {"path": "global/pg_control", "block": "absent"} and switch.size_bytes == 5000
+    assert switch.writers == ("web", "files", "built")
+    assert switch.dump and switch.dump["flags"] == ["max_connections", "work_mem"]
+    assert switch.dump["old_image"] == "sha256:db1" and switch.dump["got"] == "image:db"
+
+
+def test_a_data_directory_below_its_mount_is_fenced_there(tmp_path: Path) -> None:
+    switch = switches(facts(tmp_path, data="/var/lib/postgresql"), db="postgres:15")["db"]
+    assert switch.fence["path"] == "data/global/pg_control" and switch.dump
+    assert (switch.dump["inside"], switch.dump["pgdata"]) == ("/var/lib/postgresql", PGDATA)
+
+
+def test_from_18_on_the_image_is_told_where_its_data_is(tmp_path: Path) -> None:
+    found = facts(tmp_path, db="postgres:16")
+    assert fragment(found, db="postgres:18").services["db"]["environment"] == {"PGDATA": PGDATA}
+    assert "environment" not in fragment(found, db="postgres:17").services["db"]
+
+
+def test_what_was_moved_is_no_reason_to_go_further(tmp_path: Path) -> None:
+    """The files say 13, nftui put 15 there: the same choice writes the same, and moves nothing."""
+    moved = facts(tmp_path, running="15.4", volume="p_db-15")
+    assert fragment(moved).services["db"] == fragment(facts(tmp_path), db="postgres:15").services["db"]
+    assert "db" not in switches(moved)
+    between = facts(tmp_path, running="14.9", volume="p_db-14")
+    assert advised(between)["db"].recommended == "postgres:15", "the next step is that of the files"
+    further = switches(moved, db="postgres:17")["db"]
+    assert further.source["name"] == "p_db-15" and further.target["name"] == "p_db-17"
+
+
+@pytest.mark.parametrize("value", ["stay", "postgres:13", "postgres:14"])
+def test_a_way_back_by_a_knob_is_refused(tmp_path: Path, value: str) -> None:
+    with pytest.raises(UsageError, match="nftui rollback"):
+        advised(facts(tmp_path, running="15.4", volume="p_db-15"), db=value)
+
+
+def test_what_was_moved_can_be_pinned_where_it_is(tmp_path: Path) -> None:
+    keys = fragment(facts(tmp_path, running="15.4", volume="p_db-15"), db="pin").services["db"]
+    assert keys["image"] == "sha256:db1" and keys["volumes"][0]["source"] == "p_db-15"  # type: ignore[index]
+
+
+def test_another_c_library_is_restored_too(tmp_path: Path) -> None:
+    found = facts(tmp_path, db="postgres:15-alpine")
+    assert switches(found, db="postgres:15-bookworm")["db"].target["name"] == "p_db-15-bookworm"
+    assert "db" not in switches(found, db="postgres:15.9-alpine")
+
+
+def test_a_minor_is_an_ordinary_recreate(tmp_path: Path) -> None:
+    assert fragment(facts(tmp_path), db="postgres:13.22").services["db"] == {"image": "postgres:13.22"}
+
+
+def test_what_cannot_be_dumped_stays_and_says_why(tmp_path: Path) -> None:
+    blocked = facts(tmp_path, cluster=replace(CLUSTER, slots=("standby_1",)))
+    line = advised(blocked)["db"]
+    assert line.value == "stay" and line.recommended == "postgres:15" and "standby_1" in str(line.notes[0])
+    with pytest.raises(UsageError, match="standby_1"):
+        advised(blocked, db="postgres:15")
+    with pytest.raises(UsageError, match="password refused"):
+        advised(facts(tmp_path, cluster=None), db="postgres:15")
+
+
+@pytest.mark.parametrize(
+    ("config", "version", "fence"),
+    [
+        ({"appendonly": "no", "dbfilename": "x.rdb"}, "6.2", ("x.rdb", "directory", None)),
+        ({"appendonly": "yes"}, "6.2", ("appendonly.aof", "directory", "appendonlydir")),
+        ({"appendonly": "yes", "dir": "/data/sub"}, "7.0", ("sub/appendonlydir", "file", None)),
+    ],
+)
+def test_a_redis_is_fenced_by_what_it_loads(
+    tmp_path: Path, config: dict[str, str], version: str, fence: tuple[str, str, str | None]
+) -> None:
+    target = "redis:8" if version > "7" else "redis:7"
+    found = facts(tmp_path, cache=f"redis:{version}", redis=RedisFacts(f"{version}.1", config=config))
+    switch = switches(found, cache=target)["cache"]
+    assert (switch.fence["path"], switch.fence["block"], switch.fence.get("later_path")) == fence
+    assert [s.kind for s in switch.ease] == ["redis-save"] and switch.dump is None
+    kinds = [s.kind for s in OPTIMIZATION.steps(found, fragment(found, cache=target)) if s.service == "cache"]
+    assert kinds == ["image-check", "redis-count"]
+
+
+def test_a_cluster_node_is_left_alone(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="part of a cluster"):
+        advised(facts(tmp_path, redis=RedisFacts("6.2.1", mode="cluster")), cache="redis:7")
+
+
+def test_nobody_knows_how_an_app_keeps_its_data(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="its own manual"):
+        advised(facts(tmp_path), files="shop/files:2.0")
+    assert advised(facts(tmp_path), files="shop/files:1.3")["files"].value == "shop/files:1.3"
+    assert advised(facts(tmp_path), web="shop/web:2")["web"].value == "shop/web:2"
+
+
+def test_a_name_that_nobody_has_is_told(tmp_path: Path) -> None:
+    line = advised(facts(tmp_path), nobody="x:1")["nobody"]
+    assert line.service is None and "No active service of that name" in str(line.why)
+
+
+def test_an_image_on_the_engine_needs_no_registry_and_is_told_with_its_digest(tmp_path: Path) -> None:
+    found = facts(tmp_path)
+    digest = "sha256:" + "ab" * 32
+    stored = StoredImage("sha256:id", ("postgres:15",), (f"postgres@{digest}",), size=1024)
+    known = replace(found, stored={"postgres:15": stored}, images=frozenset({"postgres:15"}))
+    notes = " ".join(map(str, advised(known, db="postgres:15")["db"].notes))
+    assert digest in notes and "No registry is asked" in notes
+    assert "it is pulled before anything is touched" in " ".join(map(str, advised(found, db="postgres:15")["db"].notes))
+
+
+def test_a_pin_is_the_registrys_digest_where_there_is_one(tmp_path: Path) -> None:
+    found = facts(tmp_path, web="nginx")
+    digest = f"nginx@sha256:{'0' * 64}"
+    services = tuple(
+        replace(s, containers=(replace(s.containers[0], image_digests=("other@sha256:1", digest)),))
+        if s.name == "web" else s for s in found.stack.services
+    )  # fmt: skip
+    pinned = replace(found, stack=replace(found.stack, services=services))
+    assert fragment(pinned).services["web"] == {"image": digest}
+    assert fragment(found).services["web"] == {"image": "sha256:web1"}
+
+
+def test_every_image_that_changes_is_had_first(tmp_path: Path) -> None:
+    found, wish = facts(tmp_path), {"db": "postgres:15", "cache": "redis:7"}
+    assert isinstance(OPTIMIZATION, Prepares)
+    steps = {s.service: s for s in OPTIMIZATION.prepare(found, fragment(found, **wish))}
+    assert {n: s.target for n, s in steps.items()} == {"db": "postgres:15", "cache": "redis:7", "web": "sha256:web1"}
+    assert steps["db"].params == {"keep": "nftui-kept/p-db:db1", "major": "15"} and steps["db"].last_back
+    low = OPTIMIZATION.effort(found, tuple(advised(found, **wish).values()))
+    assert (low.low, low.high) == (1.75, 2.5)

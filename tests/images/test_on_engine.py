@@ -1,0 +1,218 @@
+"""Another major of PostgreSQL on the real engine: all that a server holds goes over, nothing is lost, and back."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nftui.system.trees import LocalTrees
+from tests.e2e.command import Done, Nftui, everything_written, tree
+from tests.stack import images
+from tests.stack.fixtures import StackFactory
+from tests.stack.running import Stack, docker
+
+pytestmark = [
+    pytest.mark.engine,
+    pytest.mark.slow,
+    pytest.mark.timeout(900),
+    pytest.mark.skipif(os.geteuid() != 0, reason="data is switched only by root"),
+]
+SCHEMA = Path(__file__).parent / "schema.sql"
+CONTROL = Path("global/pg_control")
+FENCED = Path("global/pg_control.nftui-fenced")
+CONSENT = ("--yes", "--accept-irreversible", "--without-backup", "--settle", "1", "--json")
+ALONE = tuple(word for app in ("api", "jobs") for word in ("--set", f"images.{app}=stay"))
+"""The apps' tag moves; here they are left as they are."""
+PASSWORDS = ("not-a-secret-old", "not-a-secret-new")
+
+
+@dataclass
+class Bench:
+    """One stack, the command, and what is looked at."""
+
+    stack: Stack
+    nftui: Nftui
+    old: str
+    new: str
+
+    def image(self, major: str) -> str:
+        """The reference of that major."""
+        return images.reference(f"postgres:{major}")
+
+    def apply(self, major: str, *more: str) -> Done:
+        """To that major."""
+        wish = f"images.postgres={self.image(major)}"
+        return self.nftui("apply", "--only", "images", *ALONE, "--set", wish, *more, timeout=800)
+
+    def psql(self, sql: str, database: str = "second db", user: str | None = None, password: str = "") -> str:
+        """What the running server answers; logged in over the network where a user is named."""
+        env = self.stack.environment
+        name, word = (user, password) if user else (env["POSTGRES_USER"], env["POSTGRES_PASSWORD"])
+        return docker(
+            "exec", "-e", f"PGPASSWORD={word}", "-e", f"PGDATABASE={database}", self.stack.container("postgres"),
+            "psql", "-X", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-h", self.stack.address("postgres"), "-U", name, "-c",
+            sql,
+        )  # fmt: skip
+
+    def fill(self) -> None:
+        """The schema that has everything."""
+        env = self.stack.environment
+        argv = ["docker", "exec", "-i", self.stack.container("postgres"), "psql", "-X", "-q", "-v", "ON_ERROR_STOP=1",
+                "-U", env["POSTGRES_USER"], "-d", env["POSTGRES_DB"], "-f", "-"]  # fmt: skip
+        subprocess.run(argv, input=SCHEMA.read_bytes(), check=True, capture_output=True)
+
+    def place(self, name: str) -> Path:
+        """Where a volume's data lies."""
+        return Path(json.loads(docker("volume", "inspect", f"{self.stack.project}_{name}"))[0]["Mountpoint"])
+
+    def mounted(self) -> str:
+        """The volume that the database runs on, without the project's name."""
+        mounts: Any = self.stack.inspect("postgres")["Mounts"]
+        name = next(str(m["Name"]) for m in mounts if m["Destination"] == "/var/lib/postgresql/data")
+        return name.removeprefix(f"{self.stack.project}_")
+
+    def runs(self) -> str:
+        """The reference that the container was made from."""
+        return str(self.stack.inspect("postgres")["Config"]["Image"])
+
+    def holds(self) -> dict[str, str]:
+        """What the test's own eyes see of the data, beside what nftui compares."""
+        asked = {
+            "orders": "SELECT count(*), md5(string_agg(o::text, '|' ORDER BY id)) FROM shop.orders o",
+            "parts": "SELECT count(*), sum(id) FROM shop.parts",
+            "numbers": "SELECT last_value, is_called FROM shop.numbers",
+            "blob": "SELECT md5(lo_get(424242)), lomowner::regrole FROM pg_largeobject_metadata",
+            "zone": "SHOW timezone",
+            "extensions": "SELECT string_agg(extname, ',' ORDER BY extname) FROM pg_extension",
+            "german": "SELECT string_agg(x, ' ' ORDER BY x COLLATE shop.german) FROM (VALUES ('Z'), ('Ä'), ('a')) v(x)",
+            "policy": "SELECT count(*) FROM pg_policy",
+            "verifiers": "SELECT string_agg(md5(rolpassword), ',' ORDER BY rolname) FROM pg_authid",
+            "comment": "SELECT obj_description('shop.orders'::regclass)",
+            "duration": "SHOW log_min_duration_statement",
+            "dates": "SHOW datestyle",
+        }
+        return {name: self.psql(sql) for name, sql in asked.items()}
+
+    def logins(self) -> dict[str, bool]:
+        """Whether each app's role gets in over the network, by its md5 or SCRAM verifier."""
+        return {name: self._gets_in(name, word) for name, word in zip(("old_app", "New App"), PASSWORDS, strict=True)}
+
+    def _gets_in(self, name: str, word: str) -> bool:
+        try:
+            return self.psql("SELECT 1", "second db", name, word) == "1"
+        except subprocess.CalledProcessError:
+            return False
+
+    def clean(self) -> None:
+        """What Compose does not remove: places that nftui made, images that it kept."""
+        docker("rm", "-f", self.stack.container("postgres"), check=False)
+        for name in docker("volume", "ls", "-q", "--filter", f"name={self.stack.project}_").split():
+            docker("volume", "rm", name, check=False)
+        for name in docker("images", "--format", "{{.Repository}}:{{.Tag}}").split():
+            if name.startswith(f"nftui-kept/{self.stack.project}"):
+                docker("rmi", name)
+
+
+class Outsider(threading.Thread):
+    """Someone of whom nftui knows nothing: writes from this machine for as long as it is let in."""
+
+    def __init__(self, bench: Bench) -> None:
+        super().__init__()
+        self.bench, self.over = bench, threading.Event()
+        self.accepted: list[int] = []
+        self.refused = 0
+
+    def run(self) -> None:
+        with self.bench.stack.postgres() as connection:
+            connection.execute("CREATE TABLE outside (n int)")
+        number = 0
+        while not self.over.wait(0.2):
+            number += 1
+            try:
+                with self.bench.stack.postgres() as connection:
+                    connection.execute("INSERT INTO outside VALUES (%s)", [number])
+                self.accepted.append(number)
+            except Exception:
+                self.refused += 1
+
+    def __enter__(self) -> Outsider:
+        self.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.over.set()
+        self.join()
+
+    def lost(self) -> set[int]:
+        """What was accepted and is not there."""
+        with self.bench.stack.postgres() as connection:
+            found = {int(row[0]) for row in connection.execute("SELECT n FROM outside")}
+        return set(self.accepted) - found
+
+
+@pytest.fixture
+def bench(stack_factory: StackFactory, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Bench]:
+    old, new = request.param
+    images.ensure(f"postgres:{old}", f"postgres:{new}")
+    stack = stack_factory(postgres=old)
+    found = Bench(stack, Nftui(stack.directory, tmp_path / "state"), old, new)
+    yield found
+    found.clean()
+
+
+OLDER = pytest.param(("13", "15"), id="13-15")
+NEWER = pytest.param(("15", "17"), id="15-17", marks=pytest.mark.all)
+
+
+@pytest.mark.parametrize("bench", [OLDER, NEWER], indirect=True)
+def test_a_major_goes_over_whole_and_comes_back(bench: Bench) -> None:
+    bench.fill()
+    files, before, logins = tree(bench.stack.directory), bench.holds(), bench.logins()
+    assert logins["New App"] and (logins["old_app"] or bench.old != "13")
+    if bench.old == "13":
+        plan = bench.nftui("plan", "--only", "images", "--json").json
+        advice = {k["name"]: k for o in plan["optimizations"] if o["id"] == "images" for k in o["knobs"]}
+        assert advice["postgres"]["value"] == bench.image(bench.new), advice
+    with Outsider(bench) as outsider:
+        done = bench.apply(bench.new, *CONSENT)
+    assert outsider.accepted and outsider.refused and not outsider.lost(), "writes were neither kept nor refused"
+    assert done.code == 0 and done.json["outcome"] == "applied", done.out + done.err
+    assert any("postgres was down for" in n and "predicted were" in n for n in done.json["notes"]), done.json["notes"]
+    assert not [n for n in done.json["notes"] if "left out" in n], "a setting that both versions know was left out"
+    assert bench.mounted() == f"postgres-{bench.new}" and bench.runs() == bench.image(bench.new)
+    assert bench.psql("SHOW server_version").startswith(f"{bench.new}.")
+    assert bench.holds() == before
+    assert bench.logins() == logins
+    old = bench.place("postgres_data")
+    assert (old / FENCED).exists() and not (old / CONTROL).exists()
+    assert not any(p.name.startswith("nftui-") for p in bench.place(f"postgres-{bench.new}").iterdir())
+    assert bench.nftui("status", "--json").code == 0
+    wish = f"images.postgres={bench.image(bench.new)}"
+    again = bench.nftui("plan", "--only", "images", *ALONE, "--set", wish, "--json").json
+    assert not again["changes"], again["stages"]
+    written = everything_written(bench.nftui.state)
+    assert not [p for p in (*PASSWORDS, *bench.stack.secrets) if p.encode() in written]
+    _goes_back_only_by_consent(bench, files, before)
+
+
+def _goes_back_only_by_consent(bench: Bench, files: dict[str, tuple[str, int, int]], before: dict[str, str]) -> None:
+    kept = LocalTrees().facts(str(bench.place("postgres_data"))).fingerprint
+    bench.psql("INSERT INTO shop.parts VALUES (1000000, 'written later')")
+    assert LocalTrees().facts(str(bench.place("postgres_data"))).fingerprint == kept
+    refused = bench.nftui("rollback", "--yes", "--json")
+    assert refused.code == 2 and "--force" in refused.out + refused.err
+    back = bench.nftui("rollback", "--yes", "--force", "--json")
+    assert back.code == 0 and back.json["outcome"] == "rolled-back", back.out + back.err
+    assert tree(bench.stack.directory) == files
+    assert bench.mounted() == "postgres_data" and bench.runs() == bench.image(bench.old)
+    assert bench.holds() == before
+    new = bench.place(f"postgres-{bench.new}")
+    assert (new / FENCED).exists() and not (new / CONTROL).exists()
