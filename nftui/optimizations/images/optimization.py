@@ -33,7 +33,7 @@ class Images:
     id: str = ID
     order: int = 70
     title = msg("Image updates")
-    summary = msg("What runs is pinned; versions out of support go one step on, with their data, one at a time.")
+    summary = msg("What runs is pinned; another version comes with its data, one at a time, when you ask for it.")
     risk: Risk = Risk.HIGH
     needs: tuple[str, ...] = (*sorted(PROBES.values()), PROBE)
     knobs: tuple[Knob, ...] = KNOBS
