@@ -62,17 +62,20 @@ def planned_file(content: bytes) -> Iterator[str]:
 
 
 def _unchanged(draft: Draft, declared: Mapping[str, Mapping[str, object]], effective: Mapping[str, object]) -> None:
-    written = {name: set(keys) for f in draft.fragments for name, keys in f.services.items()}
+    written: dict[str, set[str]] = {}
+    for fragment in draft.fragments:
+        for name, keys in fragment.services.items():
+            written.setdefault(name, set()).update(keys)
     for name, before in declared.items():
         after = effective.get(name)
         if not isinstance(after, Mapping):
             continue
-        keys = {k for k in {*before, *after} if before.get(k) != after.get(k)} - written.get(name, set())
-        if keys:
+        foreign = {k for k in {*before, *after} if before.get(k) != after.get(k)} - written.get(name, set())
+        if foreign:
             raise UsageError(
                 msg(
                     "With nftui's file Compose reads {service}.{key} differently; nothing was planned.",
                     service=name,
-                    key=sorted(keys)[0],
+                    key=sorted(foreign)[0],
                 )
             )

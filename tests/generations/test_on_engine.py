@@ -16,7 +16,7 @@ from tests.stack.running import Stack
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(600)]
 WORK_MEM = {"1": "2MB", "2": "3MB", "3": "5MB", None: "4MB"}
 """What fits the memory of the stack; 6MB are refused."""
-GRACE = {"1": 45, None: None}
+GRACE = {"1": 45, None: 1}
 
 
 def orders(seed: int) -> list[str]:
@@ -26,7 +26,7 @@ def orders(seed: int) -> list[str]:
 
 
 class Operator:
-    """A is the database's tuning, B the cache's."""
+    """A is the database's tuning, B the worker's."""
 
     def __init__(self, nftui: Copy, stack: Stack) -> None:
         self.nftui, self.stack, self.reference = nftui, stack, Reference()
@@ -61,7 +61,7 @@ class Operator:
         if operation.startswith("off"):
             return ["apply", "--settle", "0", "--only", name, "--off", name]
         level = str(int(self.reference.now[0] or "1") % 3 + 1) if operation == "change A" else "1"
-        value = f"postgres.work_mem={WORK_MEM[level]}" if name == "postgres" else "grace@redis.stop_grace_period=45s"
+        value = f"postgres.work_mem={WORK_MEM[level]}" if name == "postgres" else "grace@jobs.stop_grace_period=45s"
         return ["apply", "--settle", "0", "--only", name, "--set", value]
 
     def check(self, operation: str) -> None:
@@ -70,7 +70,7 @@ class Operator:
         files = tree(self.stack.directory)
         assert files == self.seen.setdefault(self.reference.now, files), operation
         assert self.stack.show("work_mem") == WORK_MEM[alpha], operation
-        assert self.stack.inspect("redis")["Config"].get("StopTimeout") == GRACE[beta], operation
+        assert self.stack.inspect("jobs")["Config"].get("StopTimeout") == GRACE[beta], operation
         status = self.nftui("status", "--json")
         assert status.code == 0, status.out
         assert status.json["generation"] == len(self.reference.generations) - 1, operation

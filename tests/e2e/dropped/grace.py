@@ -17,7 +17,7 @@ KNOB = "stop_grace_period"
 
 
 class Grace:
-    """One knob for each worker."""
+    """One knob for each worker and cache."""
 
     id = "grace"
     order = 900
@@ -29,7 +29,9 @@ class Grace:
                   minimum=1, maximum=600),)  # fmt: skip
 
     def _services(self, facts: Facts) -> tuple[str, ...]:
-        return tuple(s.name for s in facts.stack.services if s.role is Role.APP and s.active and s.name == "jobs")
+        active = (s for s in facts.stack.services if s.active)
+        # A Redis of that name has an optimization of nftui's own that writes the same key.
+        return tuple(s.name for s in active if s.name in ("jobs", "cache") and s.role in (Role.APP, Role.REDIS))
 
     def applies(self, facts: Facts) -> Applicability:
         """Where there is such a service."""
