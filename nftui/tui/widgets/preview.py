@@ -26,7 +26,9 @@ class Preview(Vertical):
     def __init__(self, desk: Desk, owner: str, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self.desk, self.owner, self.file = desk, owner, 0
-        self._placed = False
+        self._placed, self._turned = False, False
+        self._due: int | None = None
+        """The line that changed before the first lines had a place."""
 
     def compose(self) -> ComposeResult:
         """Title, then the lines."""
@@ -37,9 +39,11 @@ class Preview(Vertical):
         """Other diffs; scrolls to the line that is not as before, that of the knob `about` first."""
         lines = self._lines(diffs, whole)
         widget = self.query_one("#preview", Lines)
-        changed = first_difference(widget.lines, lines, about)
+        shown, changed = bool(widget.lines) and not self._turned, first_difference(widget.lines, lines, about)
+        self._turned = False
         widget.show(lines)
         if not self._placed:
+            self._due = changed if shown else None
             self.call_after_refresh(self._place)
         elif changed is not None:
             widget.reveal(changed)
@@ -47,7 +51,7 @@ class Preview(Vertical):
     def turn(self) -> None:
         """The next file, from its own part on."""
         self.file += 1
-        self._placed = False
+        self._placed, self._turned = False, True
 
     def _lines(self, diffs: Sequence[FileDiff], whole: bool) -> list[Line]:
         from nftui.tui.screens.reader import file_lines
@@ -68,9 +72,12 @@ class Preview(Vertical):
     def _place(self) -> None:
         """Start where the owner's part begins: the override names the owners behind each service."""
         widget = self.query_one("#preview", Lines)
-        if not widget.size.height:
+        if self._placed or not widget.size.height:
             return
         self._placed = True
+        if self._due is not None:
+            widget.reveal(self._due)
+            return
         for number, line in enumerate(widget.lines):
             if self.owner in line[0][0].partition("#")[2]:
                 widget.scroll_to(y=number, animate=False)
