@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, cast
 
 import pytest
+from textual.app import App, ComposeResult
 
-from nftui.engine.preview import MASK, diff_files
+from nftui.engine.preview import MASK, FileDiff, diff_files
 from nftui.model.advice import Advice
 from nftui.model.errors import ExitCode, NftuiError
 from nftui.model.knobs import Kind, Knob
@@ -23,8 +26,12 @@ from nftui.tui.flow import exit_code
 from nftui.tui.glyphs import ASCII, UNICODE
 from nftui.tui.knobrows import KnobRow, find_knob, step_value
 from nftui.tui.texts import memory_line, shown_value
-from nftui.tui.widgets.preview import first_difference
+from nftui.tui.widgets.lines import Lines
+from nftui.tui.widgets.preview import Preview, first_difference
 from tests.tui.fakes import KNOBS
+
+if TYPE_CHECKING:
+    from nftui.tui.desk import Desk
 
 
 # -- diffs -------------------------------------------------------------------------------------------------------
@@ -179,3 +186,41 @@ def test_the_preview_goes_to_the_line_of_the_knob() -> None:
     assert first_difference(old, new, "beta") == 2
     assert first_difference(old, old, "beta") is None
     assert first_difference(new, new[:2]) == 1
+
+
+class PreviewApp(App[None]):
+    """A preview of a few rows, and nothing else."""
+
+    CSS = "#p { height: 6; }"
+
+    def compose(self) -> ComposeResult:
+        desk = SimpleNamespace(glyphs=UNICODE, say=lambda message: message.render())
+        yield Preview(cast("Desk", desk), "alpha", id="p")
+
+
+def long_diff(value: str) -> tuple[FileDiff, ...]:
+    """The owner's part begins in line 10, the knob stands in line 30."""
+    lines = [f"+line {n}" for n in range(60)]
+    lines[10], lines[30] = "+  db:  # alpha", f"+    knob={value}"
+    return (FileDiff("/p/compose.nftui.yaml", "create", tuple(lines)),)
+
+
+async def test_a_key_before_the_preview_has_its_place_is_followed_as_one_after_it() -> None:
+    app = PreviewApp()
+    async with app.run_test(size=(80, 24)) as pilot:
+        shown, widget = app.query_one(Preview), app.query_one("#preview", Lines)
+
+        def sees(number: int) -> bool:
+            return widget.scroll_offset.y <= number < widget.scroll_offset.y + widget.size.height
+
+        shown.show(long_diff("1"), whole=False)
+        shown.show(long_diff("2"), whole=False, about="knob")
+        await pilot.pause()
+        assert sees(30) and not sees(10)
+        shown.turn()
+        shown.show(long_diff("2"), whole=False)
+        await pilot.pause()
+        assert sees(10) and not sees(30)
+        shown.show(long_diff("3"), whole=False, about="knob")
+        await pilot.pause()
+        assert sees(30)
