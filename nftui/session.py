@@ -139,7 +139,7 @@ class Session:
         from nftui.engine.planner import draft
 
         facts = self.facts()
-        return draft(facts, choices, self.registry, self.gatherer.standing)
+        return draft(facts, choices, self.registry, self.gatherer.standing_for(choices))
 
     def prove(self, choices: Choices) -> Plan:
         """The draft through Compose and the checks: only this is reviewed and applied."""

@@ -22,6 +22,7 @@ from nftui.engine.state import InForce, ProjectState, with_contents
 from nftui.engine.switching import whole_optimizations
 from nftui.engine.wiring import Wiring
 from nftui.model.advice import Assertion
+from nftui.model.choices import Choices, Selection
 from nftui.model.errors import UsageError
 from nftui.model.facts import Beside, Facts, FileFact
 from nftui.model.mounted import mounted_files
@@ -136,19 +137,25 @@ class Gatherer:
         in_force = with_contents(state.in_force(), state.blobs)
         ours = {name for f in in_force.fragments for name in f.services}
         pending = Background(self.wiring.pending)  # Compose takes its time: both comparisons at once
-        keep, shared = self._keep(str(Path(stack.invocation.directory) / ".env")), _shared(stack.services)
-        near = ours | {n for o in self._registry().values() for n in o.applies(self.facts).services}
-        near |= {other for name in near for other in shared.get(name, ())}
+        keep = self._keep(str(Path(stack.invocation.directory) / ".env"))
         return Standing(
             in_force=in_force,
             lineage=state.lineage,
             keep=keep,
             stale=frozenset(self._stale(in_force, keep, state.lineage) & ours),
             pending=pending.result(),
-            shared=shared,
-            losses=self.wiring.losses(sorted(near)),
+            shared=_shared(stack.services),
             own=self._own(in_force),
         )
+
+    def standing_for(self, choices: Choices) -> Standing:
+        """With what would be lost by a recreate: asked only of services that these choices can come near."""
+        standing = self.standing
+        chosen = [o for o in self._registry().values() if choices.selection(o.id) is not Selection.UNTOUCHED]
+        near = {name for f in standing.in_force.fragments for name in f.services}
+        near |= {name for o in chosen for name in o.applies(self.facts).services}
+        near |= {other for name in near for other in standing.shared.get(name, ())}
+        return replace(standing, losses=self.wiring.losses(sorted(near)))
 
     def _stale(self, in_force: InForce, keep: Persistence, lineage: str) -> set[str]:
         """Services that do not run what is in force; also where nftui's file was edited or is gone."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property
@@ -44,6 +44,7 @@ class Wiring:
         self.redactor = Redactor()
         self.commands = LocalCommands()
         self.endpoint = resolve_endpoint(environ, request.context)
+        self._known_losses: dict[str, tuple[Message, ...]] = {}
 
     def begin(self) -> None:
         """Set to work what takes time, and return: Compose, the engine, the machine. What fails is raised later."""
@@ -244,24 +245,28 @@ class Wiring:
         return set(stale_services(self.stack, self._looking, override))
 
     def losses(self, names: Iterable[str]) -> dict[str, tuple[Message, ...]]:
-        """What a recreate would take away for good, by service; those that lose nothing are left out."""
-        from nftui.probes.losses import losses
+        """What a recreate would take away for good, by service; those that lose nothing are left out.
 
-        return self._lost(names, losses)
+        The engine walks a container's layer for it, which takes a while: each service is asked once a reading.
+        """
+        return {name: lost for name in names if (lost := self._losses_of(name))}
 
     def layer_losses(self, names: Iterable[str]) -> dict[str, tuple[Message, ...]]:
         """The part of it that no new container is handed: what was written into the old one."""
         from nftui.probes.losses import layer_losses
 
-        return self._lost(names, layer_losses)
-
-    def _lost(
-        self, names: Iterable[str], read: Callable[[Service, DockerEngine], tuple[Message, ...]]
-    ) -> dict[str, tuple[Message, ...]]:
         if not self.engine:
             return {}
-        found = {s.name: read(s, self.engine) for s in map(self.stack.service, names) if s is not None}
+        found = {s.name: layer_losses(s, self.engine) for s in map(self.stack.service, names) if s is not None}
         return {name: messages for name, messages in found.items() if messages}
+
+    def _losses_of(self, name: str) -> tuple[Message, ...]:
+        from nftui.probes.losses import losses
+
+        if name not in self._known_losses:
+            service = self.stack.service(name)
+            self._known_losses[name] = losses(service, self.engine) if self.engine and service else ()
+        return self._known_losses[name]
 
     # -- for steps -----------------------------------------------------------------------------------------
     def serving(self, name: str) -> str | None:
