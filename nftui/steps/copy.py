@@ -8,28 +8,17 @@ from nftui.model.message import msg
 from nftui.model.plan import StepSpec
 from nftui.steps.kind import Context, Data, Found, StepFailed
 from nftui.steps.places import Place, fenced_name, find, name_of, path_of, place_of, put_block
+from nftui.steps.reading import Reading
 
 _SPARE = 1.05
 """Of what the source takes: directories and metadata of another file system may take a little more."""
 
 
-class DataCheckKind:
+class DataCheckKind(Reading):
     """Whether a copy can succeed, asked while everything still runs. Changes nothing."""
 
     name = "data-check"
     version = 1
-    reads_files = False
-
-    def read(self, step: StepSpec, ctx: Context) -> Data:
-        """Nothing to take back."""
-        return {}
-
-    def classify(self, step: StepSpec, before: Data, ctx: Context) -> Found:
-        """Always to be done: it is a reading."""
-        return Found.BEFORE
-
-    def do(self, step: StepSpec, before: Data, ctx: Context) -> None:
-        """Nothing: `verify` reads."""
 
     def verify(self, step: StepSpec, before: Data, ctx: Context) -> Data:
         """Raises StepFailed: the source out of reach, the target not empty, too little room, what cannot be copied."""
@@ -44,9 +33,6 @@ class DataCheckKind:
         place = find(target, ctx) or target.get("path") or source
         must_have_room(facts.bytes, facts.entries, place, ctx)
         return {"bytes": facts.bytes, "entries": facts.entries}
-
-    def undo(self, step: StepSpec, before: Data, ctx: Context) -> None:
-        """Nothing was changed."""
 
 
 def must_be_vacant(target: Place, ctx: Context) -> None:

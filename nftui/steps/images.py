@@ -9,6 +9,7 @@ from nftui.model.plan import StepSpec
 from nftui.model.units import human_size
 from nftui.steps.gate import containers_of
 from nftui.steps.kind import Context, Data, Found, StepFailed
+from nftui.steps.reading import Reading
 
 _DIGEST = 19
 """Characters of a digest that are shown: sha256: and twelve."""
@@ -102,23 +103,11 @@ def _words(step: StepSpec, before: Data, found: StoredImage) -> str:
     return f"{step.target} {how}: {digest[:_DIGEST]}{size}"
 
 
-class ImageCheckKind:
+class ImageCheckKind(Reading):
     """What the containers of a service run, read back from the engine."""
 
     name = "image-check"
     version = 1
-    reads_files = False
-
-    def read(self, step: StepSpec, ctx: Context) -> Data:
-        """Nothing to take back."""
-        return {}
-
-    def classify(self, step: StepSpec, before: Data, ctx: Context) -> Found:
-        """Always to be done: it is a reading."""
-        return Found.BEFORE
-
-    def do(self, step: StepSpec, before: Data, ctx: Context) -> None:
-        """Nothing: `verify` reads."""
 
     def verify(self, step: StepSpec, before: Data, ctx: Context) -> Data:
         """Every running container runs what the reference means now."""
@@ -129,6 +118,3 @@ class ImageCheckKind:
             raise StepFailed(msg("{service} runs {actual}, and not {wanted}.", service=str(step.service),
                                  actual=", ".join(sorted(running)) or "nothing", wanted=wanted))  # fmt: skip
         return {"id": wanted}
-
-    def undo(self, step: StepSpec, before: Data, ctx: Context) -> None:
-        """Nothing was changed."""

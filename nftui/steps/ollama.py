@@ -17,6 +17,7 @@ from nftui.steps import gate
 from nftui.steps.gate import POLL_S, containers_of
 from nftui.steps.kind import Context, Data, Found, ModelCalls, StepFailed
 from nftui.steps.ollama_config import differences, server_config
+from nftui.steps.reading import Reading
 
 _LOG_LINES = 2000
 """The line is among the first of a start: enough to find it behind what a new container logged since."""
@@ -63,7 +64,7 @@ def _answers(service: str, ctx: Context) -> str | None:
     return None
 
 
-class OllamaSettingsKind:
+class OllamaSettingsKind(Reading):
     """Compares what the server made of its variables with what was asked; on the way back with what it had before."""
 
     name = "ollama-settings"
@@ -73,13 +74,6 @@ class OllamaSettingsKind:
     def read(self, step: StepSpec, ctx: Context) -> Data:
         """Nothing changes here: what stood before the recreate is in the plan."""
         return {"previous": step.params["previous"]}
-
-    def classify(self, step: StepSpec, before: Data, ctx: Context) -> Found:
-        """A reading: always to be done."""
-        return Found.BEFORE
-
-    def do(self, step: StepSpec, before: Data, ctx: Context) -> None:
-        """Nothing: `verify` reads."""
 
     def verify(self, step: StepSpec, before: Data, ctx: Context) -> Data:
         """Raises StepFailed naming each variable that did not take."""

@@ -17,6 +17,7 @@ from nftui.steps.copy import make_marked, must_be_vacant, must_have_room, remove
 from nftui.steps.helping import Follow, helper, run
 from nftui.steps.kind import Context, Data, Found, StepFailed
 from nftui.steps.places import FENCED, fenced_name, find, name_of, path_of, place_of
+from nftui.steps.reading import Reading
 
 PROBE = "postgres-cluster"
 ROOM = 2.2
@@ -51,23 +52,11 @@ def why_not(found: ClusterFacts) -> Iterator[Message]:
         yield msg("{count} prepared transactions: no dump has them; commit or roll them back", count=found.prepared)
 
 
-class PgCheckKind:
+class PgCheckKind(Reading):
     """Whether the new image can hold what the old server has, asked while everything runs. Changes nothing."""
 
     name = "pg-check"
     version = 1
-    reads_files = False
-
-    def read(self, step: StepSpec, ctx: Context) -> Data:
-        """Nothing to take back."""
-        return {}
-
-    def classify(self, step: StepSpec, before: Data, ctx: Context) -> Found:
-        """Always to be done: it is a reading."""
-        return Found.BEFORE
-
-    def do(self, step: StepSpec, before: Data, ctx: Context) -> None:
-        """Nothing: `verify` reads."""
 
     def verify(self, step: StepSpec, before: Data, ctx: Context) -> Data:
         """Raises StepFailed: what a dump lacks, too little room, an extension, locale or setting that is not there."""
@@ -80,9 +69,6 @@ class PgCheckKind:
         has = _try_image(step, found, ctx)
         _must_have(step, found, has)
         return {"bytes": facts.bytes, "version": next((x for x in has if x.startswith("postgres ")), "")}
-
-    def undo(self, step: StepSpec, before: Data, ctx: Context) -> None:
-        """Nothing was changed."""
 
 
 def _cluster(step: StepSpec, ctx: Context) -> ClusterFacts:

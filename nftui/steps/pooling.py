@@ -20,7 +20,8 @@ from nftui.model.plan import StepSpec
 from nftui.model.pooling import PoolerFacts, ServerFacts
 from nftui.model.stack import Container
 from nftui.steps.gate import POLL_S, containers_of
-from nftui.steps.kind import Context, Data, Found, StepFailed
+from nftui.steps.kind import Context, Data, StepFailed
+from nftui.steps.reading import Reading
 
 MORE = 3
 """Clients beyond the pool's size: a pool that only works while it is not full is found out."""
@@ -40,23 +41,12 @@ class Pool:
     login: ClientLogin
 
 
-class PoolsKind:
+class PoolsKind(Reading):
     """The pooler runs what was asked, and serves each pool."""
 
     name = "pgbouncer-pools"
     version = 1
     reads_files = True
-
-    def read(self, step: StepSpec, ctx: Context) -> Data:
-        """Nothing changes here."""
-        return {}
-
-    def classify(self, step: StepSpec, before: Data, ctx: Context) -> Found:
-        """A reading: always to be done."""
-        return Found.BEFORE
-
-    def do(self, step: StepSpec, before: Data, ctx: Context) -> None:
-        """Nothing: `verify` reads."""
 
     def verify(self, step: StepSpec, before: Data, ctx: Context) -> Data:
         """Raises StepFailed naming what the console says otherwise, or the pool that does not serve."""
@@ -69,27 +59,13 @@ class PoolsKind:
             )  # fmt: skip
         return {"console": console, "served": served}
 
-    def undo(self, step: StepSpec, before: Data, ctx: Context) -> None:
-        """Nothing was changed."""
 
-
-class RouteKind:
+class RouteKind(Reading):
     """An app's sessions come from the pooler, and none of them is direct any more."""
 
     name = "pgbouncer-route"
     version = 1
     reads_files = True
-
-    def read(self, step: StepSpec, ctx: Context) -> Data:
-        """Nothing changes here."""
-        return {}
-
-    def classify(self, step: StepSpec, before: Data, ctx: Context) -> Found:
-        """A reading: always to be done."""
-        return Found.BEFORE
-
-    def do(self, step: StepSpec, before: Data, ctx: Context) -> None:
-        """Nothing: `verify` reads."""
 
     def verify(self, step: StepSpec, before: Data, ctx: Context) -> Data:
         """Raises StepFailed where a session of the app still reaches the server past the pooler."""
@@ -106,9 +82,6 @@ class RouteKind:
                     service=step.target, count=direct, server=step.params["server"])
             )  # fmt: skip
         return {"through": seen}
-
-    def undo(self, step: StepSpec, before: Data, ctx: Context) -> None:
-        """Nothing was changed."""
 
 
 def _addresses(service: str, ctx: Context) -> set[str]:

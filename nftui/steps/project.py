@@ -4,26 +4,15 @@ from __future__ import annotations
 
 from nftui.model.message import msg
 from nftui.model.plan import StepSpec
-from nftui.steps.kind import Context, Data, Found, StepFailed
+from nftui.steps.kind import Context, Data, StepFailed
+from nftui.steps.reading import Reading
 
 
-class ProjectCheckKind:
+class ProjectCheckKind(Reading):
     """Dry-run `up` of the whole project lists exactly the planned services (engine.md 10). Changes nothing."""
 
     name = "project-check"
     version = 1
-    reads_files = False
-
-    def read(self, step: StepSpec, ctx: Context) -> Data:
-        """Nothing to take back."""
-        return {}
-
-    def classify(self, step: StepSpec, before: Data, ctx: Context) -> Found:
-        """Always to be done: it is a reading."""
-        return Found.BEFORE
-
-    def do(self, step: StepSpec, before: Data, ctx: Context) -> None:
-        """Nothing: `verify` reads."""
 
     def verify(self, step: StepSpec, before: Data, ctx: Context) -> Data:
         """Raises StepFailed naming services that a plain `docker compose up` would touch besides."""
@@ -40,6 +29,3 @@ class ProjectCheckKind:
                 )
             )
         return {"recreate": sorted(touched)}
-
-    def undo(self, step: StepSpec, before: Data, ctx: Context) -> None:
-        """Nothing was changed."""

@@ -6,29 +6,19 @@ from nftui.clients.http import HttpUnreachable
 from nftui.clients.qdrant import collection_path
 from nftui.model.message import msg
 from nftui.model.plan import StepSpec
-from nftui.steps.kind import ApiCalls, Context, Data, Found, StepFailed
+from nftui.steps.kind import ApiCalls, Context, Data, StepFailed
+from nftui.steps.reading import Reading
 
 SCRATCH = "nftui-defaults-read-back"
 _TIMEOUT_S = 60.0
 
 
-class QdrantDefaultsKind:
+class QdrantDefaultsKind(Reading):
     """Makes an empty collection of one dimension, reads its configuration, removes it."""
 
     name = "qdrant-defaults"
     version = 1
     reads_files = True
-
-    def read(self, step: StepSpec, ctx: Context) -> Data:
-        """Nothing that stays is changed here."""
-        return {}
-
-    def classify(self, step: StepSpec, before: Data, ctx: Context) -> Found:
-        """A reading: always to be done."""
-        return Found.BEFORE
-
-    def do(self, step: StepSpec, before: Data, ctx: Context) -> None:
-        """Nothing: `verify` reads."""
 
     def verify(self, step: StepSpec, before: Data, ctx: Context) -> Data:
         """Raises StepFailed naming what did not take."""

@@ -15,6 +15,7 @@ from nftui.model.redis import RedisFacts
 from nftui.model.units import human_size, parse_size
 from nftui.steps.gate import containers_of
 from nftui.steps.kind import Context, Data, Found, StepFailed, StoreCalls
+from nftui.steps.reading import Reading
 
 POLL_S = 0.5
 _LOGS = ("appendonlydir", "appendonly.aof")
@@ -187,7 +188,7 @@ def _set_aside(log: Data, service: str, ctx: Context) -> None:
     ctx.note(f"the log that {service} no longer writes lies beside its snapshot as {left}; it may be deleted")
 
 
-class RedisSettingsKind:
+class RedisSettingsKind(Reading):
     """Settings read back by CONFIG GET, and nothing lost by the restart; undo: the former values run again."""
 
     name = "redis-settings"
@@ -198,13 +199,6 @@ class RedisSettingsKind:
         """What the log's step counted before the restart."""
         log = step.params.get("log")
         return {"lasting": ctx.recall(str(log)).get("lasting") if log else None}
-
-    def classify(self, step: StepSpec, before: Data, ctx: Context) -> Found:
-        """A reading: always to be done."""
-        return Found.BEFORE
-
-    def do(self, step: StepSpec, before: Data, ctx: Context) -> None:
-        """Nothing: `verify` reads."""
 
     def verify(self, step: StepSpec, before: Data, ctx: Context) -> Data:
         """Raises StepFailed naming each value that did not take, or that keys are missing."""

@@ -7,7 +7,8 @@ from contextlib import closing, suppress
 from nftui.model.errors import NftuiError
 from nftui.model.message import msg
 from nftui.model.plan import StepSpec
-from nftui.steps.kind import Context, Data, Found, StepFailed, StoreCalls
+from nftui.steps.kind import Context, Data, StepFailed, StoreCalls
+from nftui.steps.reading import Reading
 
 POLL_S = 0.5
 KEY = "nftui:replica-check"
@@ -21,23 +22,12 @@ def _replication(client: StoreCalls) -> dict[str, str]:
     return {name: value.strip() for name, _, value in (line.partition(":") for line in text.splitlines())}
 
 
-class RedisReplicaKind:
+class RedisReplicaKind(Reading):
     """Link up, first copy whole, and a write of the master's acknowledged and read."""
 
     name = "redis-replica"
     version = 1
     reads_files = True
-
-    def read(self, step: StepSpec, ctx: Context) -> Data:
-        """Nothing that stays is changed here."""
-        return {}
-
-    def classify(self, step: StepSpec, before: Data, ctx: Context) -> Found:
-        """A reading: always to be done."""
-        return Found.BEFORE
-
-    def do(self, step: StepSpec, before: Data, ctx: Context) -> None:
-        """Nothing: `verify` reads."""
 
     def verify(self, step: StepSpec, before: Data, ctx: Context) -> Data:
         """Raises StepFailed where the copy makes no progress, or the written is not there."""

@@ -9,29 +9,21 @@ from typing import cast
 
 from nftui.model.message import msg
 from nftui.model.plan import StepSpec
-from nftui.steps.kind import Context, Data, Found, StepFailed
+from nftui.steps.kind import Context, Data, StepFailed
+from nftui.steps.reading import Reading
 
 _POLL_S = 0.2
 _DATABASE = re.compile(r"^(db\d+):keys=(\d+),expires=(\d+)", re.M)
 
 
-class RedisSaveKind:
-    """A snapshot of all that is in memory, once its writers are held; how many keys there are, by database."""
+class RedisSaveKind(Reading):
+    """A snapshot of all that is in memory, once its writers are held; how many keys there are, by database.
+
+    Nothing to take back: a newer snapshot of the same data is none the worse.
+    """
 
     name = "redis-save"
     version = 1
-    reads_files = False
-
-    def read(self, step: StepSpec, ctx: Context) -> Data:
-        """Nothing to take back: a newer snapshot of the same data is none the worse."""
-        return {}
-
-    def classify(self, step: StepSpec, before: Data, ctx: Context) -> Found:
-        """Always to be done."""
-        return Found.BEFORE
-
-    def do(self, step: StepSpec, before: Data, ctx: Context) -> None:
-        """Nothing: `verify` saves and waits."""
 
     def verify(self, step: StepSpec, before: Data, ctx: Context) -> Data:
         """Raises StepFailed where it cannot be saved, or saving stands still."""
@@ -46,27 +38,12 @@ class RedisSaveKind:
                 raise StepFailed(msg("{service} could not save its data.", service=step.target))
             return {"databases": _databases(server.ask("INFO", "keyspace"))}
 
-    def undo(self, step: StepSpec, before: Data, ctx: Context) -> None:
-        """Nothing was changed."""
 
-
-class RedisCountKind:
+class RedisCountKind(Reading):
     """The keys of every database, counted again by the new version; what had a time to live may be gone."""
 
     name = "redis-count"
     version = 1
-    reads_files = False
-
-    def read(self, step: StepSpec, ctx: Context) -> Data:
-        """Nothing to take back."""
-        return {}
-
-    def classify(self, step: StepSpec, before: Data, ctx: Context) -> Found:
-        """Always to be done: it is a reading."""
-        return Found.BEFORE
-
-    def do(self, step: StepSpec, before: Data, ctx: Context) -> None:
-        """Nothing: `verify` reads."""
 
     def verify(self, step: StepSpec, before: Data, ctx: Context) -> Data:
         """Raises StepFailed naming the databases that lack keys."""
@@ -82,9 +59,6 @@ class RedisCountKind:
         if lacking:
             raise StepFailed(msg("{service} lacks keys: {names}.", service=step.target, names="; ".join(lacking)))
         return {"databases": now}
-
-    def undo(self, step: StepSpec, before: Data, ctx: Context) -> None:
-        """Nothing was changed."""
 
 
 def _wait(step: StepSpec, ctx: Context, until: Callable[[], bool]) -> None:

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from nftui.model.message import Message, msg
 from nftui.model.plan import StepSpec
 from nftui.model.postgres import PostgresFacts
-from nftui.steps.kind import Context, Data, Found, StepFailed
+from nftui.steps.kind import Context, Data, StepFailed
 from nftui.steps.postgres_settings import Difference, ReadValue, compare
+from nftui.steps.reading import Reading
 
 
 def _facts(step: StepSpec, ctx: Context) -> PostgresFacts:
@@ -73,7 +74,7 @@ def _stays(service: str, difference: Difference) -> Message:
     )
 
 
-class PostgresSettingsKind:
+class PostgresSettingsKind(Reading):
     """Compares pg_settings with what was asked; on the way back with what was there before."""
 
     name = "postgres-settings"
@@ -83,13 +84,6 @@ class PostgresSettingsKind:
     def read(self, step: StepSpec, ctx: Context) -> Data:
         """Nothing changes here: what stood before the recreate is in the plan."""
         return {"previous": step.params.get("previous") or {}, "files": step.params.get("files") or {}}
-
-    def classify(self, step: StepSpec, before: Data, ctx: Context) -> Found:
-        """A reading: always to be done."""
-        return Found.BEFORE
-
-    def do(self, step: StepSpec, before: Data, ctx: Context) -> None:
-        """Nothing: `verify` reads."""
 
     def verify(self, step: StepSpec, before: Data, ctx: Context) -> Data:
         """Raises StepFailed naming each value that did not take and what overrides it."""
