@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from nftui.model.advice import Applicability
 from nftui.model.ai import OllamaFacts
 from nftui.model.message import Message, msg
 from nftui.model.stack import Role
+from nftui.optimizations._servers import split
 from nftui.optimizations.ollama.server import holds, models_directory
 from nftui.optimizations.ollama.versions import OLDEST, parse_version
 
@@ -21,8 +23,7 @@ def applicability(facts: Facts) -> Applicability:
     servers = facts.stack.with_role(Role.OLLAMA)
     if not servers:
         return Applicability(False, msg("No Ollama server is active in this stack."))
-    refused = {s.name: reason for s in servers if (reason := refusal_of(facts, s)) is not None}
-    good = tuple(s.name for s in servers if s.name not in refused)
+    good, refused = split(servers, partial(refusal_of, facts))
     if not good:
         reason = next(iter(refused.values())) if len(refused) == 1 else msg("None of its servers can be tuned.")
         return Applicability(False, reason, (), refused)

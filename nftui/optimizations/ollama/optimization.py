@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING
 
 from nftui.model.advice import Advice, Applicability, Assertion, Demand, Effort, Fragment, Risk
 from nftui.model.message import msg
+from nftui.optimizations._servers import part_advice, parts_on, tunable
 from nftui.optimizations.ollama.applies import applicability
 from nftui.optimizations.ollama.demand import demand_of
 from nftui.optimizations.ollama.fragment import assertions, build_fragment, live_steps
-from nftui.optimizations.ollama.knobs import KNOBS, PART_DAYS
-from nftui.optimizations.ollama.report import part_advice, server_advice
+from nftui.optimizations.ollama.knobs import BY_NAME, KNOBS, PART_DAYS
+from nftui.optimizations.ollama.report import server_advice
 from nftui.optimizations.ollama.server import ID, build_server
 
 if TYPE_CHECKING:
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from nftui.model.findings import Finding
     from nftui.model.knobs import Knob
     from nftui.model.plan import StepSpec
-    from nftui.model.stack import Service
 
 
 class Ollama:
@@ -46,17 +46,17 @@ class Ollama:
 
     def demand(self, facts: Facts, choices: Choices) -> tuple[Demand, ...]:
         """Memory per server that can be tuned."""
-        return tuple(demand_of(facts, choices, service) for service in _servers(facts))
+        return tuple(demand_of(facts, choices, service) for service in tunable(facts, applicability(facts)))
 
     def advise(self, facts: Facts, choices: Choices, grants: Grants) -> tuple[Advice, ...]:
         """Part switches, then one line per knob and server. Raises UsageError."""
-        servers = [build_server(facts, service, grants) for service in _servers(facts)]
+        servers = [build_server(facts, service, grants) for service in tunable(facts, applicability(facts))]
         lines = [line for server in servers for line in server_advice(server, choices)]
-        return (*part_advice(choices), *lines) if lines else ()
+        return (*part_advice(ID, PART_DAYS, BY_NAME, choices), *lines) if lines else ()
 
     def effort(self, facts: Facts, advice: tuple[Advice, ...]) -> Effort:
         """Two to three days, split over the parts that are on."""
-        on = {line.knob for line in advice if line.knob in PART_DAYS and line.value == "on"}
+        on = parts_on(advice, PART_DAYS)
         low, high = (round(sum(PART_DAYS[part][i] for part in on), 2) for i in (0, 1))
         return Effort(low, high)
 
@@ -71,8 +71,3 @@ class Ollama:
     def checks(self, facts: Facts, fragment: Fragment) -> tuple[Assertion, ...]:
         """What shall hold from then on."""
         return assertions(fragment)
-
-
-def _servers(facts: Facts) -> list[Service]:
-    found = (facts.stack.service(name) for name in applicability(facts).services)
-    return [service for service in found if service is not None]

@@ -8,8 +8,7 @@ from nftui.model.advice import Advice
 from nftui.model.message import Message, msg
 from nftui.optimizations.ollama.advise import Adviser
 from nftui.optimizations.ollama.decision import Decision, Origin, baseline, is_written, own
-from nftui.optimizations.ollama.knobs import BY_NAME, PART_DAYS, VARIABLES
-from nftui.optimizations.ollama.server import ID
+from nftui.optimizations.ollama.knobs import BY_NAME, VARIABLES
 from nftui.optimizations.ollama.versions import NEWEST
 
 if TYPE_CHECKING:
@@ -23,17 +22,6 @@ def server_advice(server: Server, choices: Choices) -> tuple[Advice, ...]:
     """One line per knob of that server, in the knobs' order. Raises UsageError."""
     decisions = Adviser(server, choices).decide()
     return tuple(_line(server, decisions[name]) for name in BY_NAME if name in decisions)
-
-
-def part_advice(choices: Choices) -> tuple[Advice, ...]:
-    """The switches of the parts: one for all servers."""
-    return tuple(
-        Advice(
-            part, None, choices.value(ID, None, part) or "on", None, "on", BY_NAME[part].unit,
-            BY_NAME[part].why, BY_NAME[part].source, restart=False,
-        )
-        for part in PART_DAYS
-    )  # fmt: skip
 
 
 def _line(server: Server, decision: Decision) -> Advice:

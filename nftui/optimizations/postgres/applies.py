@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from nftui.model.advice import Applicability
 from nftui.model.message import Message, msg
 from nftui.model.stack import Role
 from nftui.optimizations._command.command import CannotMerge
+from nftui.optimizations._servers import split
 from nftui.optimizations.postgres.command import merge
 from nftui.optimizations.postgres.data import (
     data_directory,
@@ -30,8 +32,7 @@ def applicability(facts: Facts) -> Applicability:
     servers = facts.stack.with_role(Role.POSTGRES)
     if not servers:
         return Applicability(False, msg("No PostgreSQL server is active in this stack."))
-    refused = {s.name: reason for s in servers if (reason := refusal_of(facts, s)) is not None}
-    good = tuple(s.name for s in servers if s.name not in refused)
+    good, refused = split(servers, partial(refusal_of, facts))
     if not good:
         reason = next(iter(refused.values())) if len(refused) == 1 else msg("None of its servers can be tuned.")
         return Applicability(False, reason, (), refused)

@@ -10,6 +10,7 @@ from nftui.model.message import msg
 from nftui.model.plan import StepSpec, Undo
 from nftui.model.postgres import PostgresFacts
 from nftui.model.units import compose_size, parse_size
+from nftui.optimizations._servers import lines_by_service
 from nftui.optimizations.postgres.command import merge
 from nftui.optimizations.postgres.gucs import GUCS, stock
 from nftui.optimizations.postgres.server import ID, Server, build_server
@@ -32,14 +33,8 @@ def build_fragment(facts: Facts, advice: Iterable[Advice]) -> Fragment:
     """
     services: dict[str, dict[str, object]] = {}
     values: dict[str, dict[str, str]] = {}
-    by_service: dict[str, list[Advice]] = {}
-    for line in advice:
-        if line.service is not None and line.value is not None:
-            by_service.setdefault(line.service, []).append(line)
-    for name, lines in sorted(by_service.items()):
-        service = facts.stack.service(name)
-        if service is None:
-            continue
+    for service, lines in lines_by_service(facts, advice):
+        name = service.name
         server = build_server(facts, service, Choices(), {}, ())  # whose clients bear on advice alone
         written = {line.knob: str(line.value) for line in lines if _is_written(server, line)}
         if written:

@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING
 
 from nftui.model.advice import Advice, Applicability, Assertion, Demand, Effort, Fragment, Risk
 from nftui.model.message import msg
+from nftui.optimizations._servers import part_advice, parts_on, tunable
 from nftui.optimizations.postgres.applies import applicability
 from nftui.optimizations.postgres.demand import demand_of
 from nftui.optimizations.postgres.findings import find
 from nftui.optimizations.postgres.fragment import assertions, build_fragment, read_back_steps
 from nftui.optimizations.postgres.guards import refuse_for_version
-from nftui.optimizations.postgres.knobs import KNOBS, PART_DAYS
-from nftui.optimizations.postgres.report import part_advice, server_advice
+from nftui.optimizations.postgres.knobs import BY_NAME, KNOBS, PART_DAYS
+from nftui.optimizations.postgres.report import server_advice
 from nftui.optimizations.postgres.server import ID, build_server, named_servers
 
 if TYPE_CHECKING:
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from nftui.model.findings import Finding
     from nftui.model.knobs import Knob
     from nftui.model.plan import StepSpec
-    from nftui.model.stack import Service
 
 
 class Postgres:
@@ -48,19 +48,21 @@ class Postgres:
 
     def demand(self, facts: Facts, choices: Choices) -> tuple[Demand, ...]:
         """Memory per server that can be tuned."""
-        return tuple(demand_of(facts, choices, service) for service in _servers(facts))
+        return tuple(demand_of(facts, choices, service) for service in tunable(facts, applicability(facts)))
 
     def advise(self, facts: Facts, choices: Choices, grants: Grants) -> tuple[Advice, ...]:
         """Part switches, then one line per knob and server. Raises UsageError."""
         named = named_servers(facts)
-        servers = [build_server(facts, service, choices, grants, named) for service in _servers(facts)]
+        servers = [
+            build_server(facts, service, choices, grants, named) for service in tunable(facts, applicability(facts))
+        ]
         refuse_for_version(servers, choices)
         lines = [line for server in servers for line in server_advice(server, choices)]
-        return (*part_advice(choices), *lines) if lines else ()
+        return (*part_advice(ID, PART_DAYS, BY_NAME, choices), *lines) if lines else ()
 
     def effort(self, facts: Facts, advice: tuple[Advice, ...]) -> Effort:
         """One day, split over the parts that are on."""
-        on = {line.knob for line in advice if line.knob in PART_DAYS and line.value == "on"}
+        on = parts_on(advice, PART_DAYS)
         days = round(sum(PART_DAYS[part] for part in on), 2)
         return Effort(days, days)
 
@@ -75,8 +77,3 @@ class Postgres:
     def checks(self, facts: Facts, fragment: Fragment) -> tuple[Assertion, ...]:
         """What shall hold from then on."""
         return assertions(facts, fragment)
-
-
-def _servers(facts: Facts) -> list[Service]:
-    found = (facts.stack.service(name) for name in applicability(facts).services)
-    return [service for service in found if service is not None]

@@ -9,8 +9,7 @@ from nftui.model.message import Message, msg
 from nftui.optimizations.postgres.advise import decide_all
 from nftui.optimizations.postgres.decision import Decision, Origin
 from nftui.optimizations.postgres.gucs import GUCS, stock
-from nftui.optimizations.postgres.knobs import BY_NAME, CONTAINER_KNOBS, PART_DAYS, REFERENCE
-from nftui.optimizations.postgres.server import ID
+from nftui.optimizations.postgres.knobs import BY_NAME, CONTAINER_KNOBS, REFERENCE
 
 if TYPE_CHECKING:
     from nftui.model.choices import Choices
@@ -25,17 +24,6 @@ def server_advice(server: Server, choices: Choices) -> tuple[Advice, ...]:
     lines = [_workload(server)]
     lines += [_line(server, decisions[name]) for name in BY_NAME if name in decisions]
     return tuple(lines)
-
-
-def part_advice(choices: Choices) -> tuple[Advice, ...]:
-    """The switches of the parts: one for all servers."""
-    return tuple(
-        Advice(
-            part, None, choices.value(ID, None, part) or "on", None, "on", BY_NAME[part].unit,
-            BY_NAME[part].why, BY_NAME[part].source, restart=False,
-        )
-        for part in PART_DAYS
-    )  # fmt: skip
 
 
 def _workload(server: Server) -> Advice:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from nftui.model.advice import Advice, Applicability, Assertion, Demand, Effort, Fragment, Risk
 from nftui.model.message import msg
 from nftui.model.units import GIB
+from nftui.optimizations._servers import part_advice, parts_on, tunable
 from nftui.optimizations.qdrant import rules
 from nftui.optimizations.qdrant.advise import server_advice
 from nftui.optimizations.qdrant.fragment import assertions, build_fragment, live_steps
@@ -50,11 +51,11 @@ class Qdrant:
     def advise(self, facts: Facts, choices: Choices, grants: Grants) -> tuple[Advice, ...]:
         """Part switches, then the lines of each server. Raises UsageError."""
         lines = [line for server in _servers(facts, grants) for line in server_advice(server, choices)]
-        return (*_parts(choices), *lines) if lines else ()
+        return (*part_advice(ID, PART_DAYS, BY_NAME, choices), *lines) if lines else ()
 
     def effort(self, facts: Facts, advice: tuple[Advice, ...]) -> Effort:
         """Two days, split over the parts that are on."""
-        on = {line.knob for line in advice if line.knob in PART_DAYS and line.value == "on"}
+        on = parts_on(advice, PART_DAYS)
         days = round(sum(PART_DAYS[part] for part in on), 2)
         return Effort(days, days)
 
@@ -72,8 +73,7 @@ class Qdrant:
 
 
 def _servers(facts: Facts, grants: Grants) -> list[Server]:
-    found = (facts.stack.service(name) for name in applicability(facts).services)
-    return [build_server(facts, service, grants) for service in found if service is not None]
+    return [build_server(facts, service, grants) for service in tunable(facts, applicability(facts))]
 
 
 def _demand(facts: Facts, server: Server) -> Demand:
@@ -85,11 +85,3 @@ def _demand(facts: Facts, server: Server) -> Demand:
     needed = sum(rules.memory_bytes(c.points or 0, c.index) for c in collections)
     wanted = max(GIB, used, int(needed * rules.HEADROOM))
     return Demand(ID, server.name, used, wanted, wanted)
-
-
-def _parts(choices: Choices) -> tuple[Advice, ...]:
-    return tuple(
-        Advice(part, None, choices.value(ID, None, part) or "on", None, "on", BY_NAME[part].unit, BY_NAME[part].why,
-               BY_NAME[part].source, restart=False)
-        for part in PART_DAYS
-    )  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from nftui.catalog import data_paths
@@ -12,6 +13,7 @@ from nftui.model.ai import QdrantFacts
 from nftui.model.host import Medium
 from nftui.model.message import Message, msg
 from nftui.model.stack import Role
+from nftui.optimizations._servers import split
 
 if TYPE_CHECKING:
     from nftui.engine.protocols import Grants
@@ -84,8 +86,7 @@ def applicability(facts: Facts) -> Applicability:
     servers = facts.stack.with_role(Role.QDRANT)
     if not servers:
         return Applicability(False, msg("No Qdrant is active in this stack."))
-    refused = {s.name: reason for s in servers if (reason := _refusal(facts, s)) is not None}
-    good = tuple(s.name for s in servers if s.name not in refused)
+    good, refused = split(servers, partial(_refusal, facts))
     if not good:
         return Applicability(False, next(iter(refused.values())), (), refused)
     return Applicability(True, msg("Qdrant servers that can be tuned: {names}.", names=", ".join(good)), good, refused)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from nftui.catalog.lookup import families_of
@@ -10,6 +11,7 @@ from nftui.model.advice import Applicability
 from nftui.model.message import Message, msg
 from nftui.model.redis import RedisFacts
 from nftui.optimizations._command.command import CannotMerge
+from nftui.optimizations._servers import split
 from nftui.optimizations.redis.command import merge
 from nftui.optimizations.redis.knobs import ID
 from nftui.optimizations.redis.server import build_server, has_volume, redis_servers
@@ -26,8 +28,7 @@ def applicability(facts: Facts) -> Applicability:
     servers = redis_servers(facts)
     if not servers:
         return Applicability(False, msg("No Redis is active in this stack."))
-    refused = {s.name: reason for s in servers if (reason := _refusal(facts, s)) is not None}
-    good = tuple(s.name for s in servers if s.name not in refused)
+    good, refused = split(servers, partial(_refusal, facts))
     if not good:
         return Applicability(False, next(iter(refused.values())), (), refused)
     return Applicability(True, msg("Redis servers that can be tuned: {names}.", names=", ".join(good)), good, refused)

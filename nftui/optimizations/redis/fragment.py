@@ -8,6 +8,7 @@ from nftui.model.advice import Assertion, Fragment
 from nftui.model.message import msg
 from nftui.model.plan import StepSpec, Undo
 from nftui.model.redis import RedisFacts
+from nftui.optimizations._servers import lines_by_service
 from nftui.optimizations.redis.command import merge
 from nftui.optimizations.redis.knobs import GRACE, ID, NAMES, REPLICA, SETTINGS, SINGLE
 from nftui.optimizations.redis.replica import definition, replica_name
@@ -28,14 +29,8 @@ def build_fragment(facts: Facts, advice: Iterable[Advice]) -> Fragment:
     services: dict[str, dict[str, object]] = {}
     values: dict[str, dict[str, str]] = {}
     own: dict[str, tuple[str, ...]] = {}
-    by_service: dict[str, list[Advice]] = {}
-    for line in advice:
-        if line.service is not None and line.value is not None:
-            by_service.setdefault(line.service, []).append(line)
-    for name, lines in sorted(by_service.items()):
-        service = facts.stack.service(name)
-        if service is None:
-            continue
+    for service, lines in lines_by_service(facts, advice):
+        name = service.name
         server = build_server(facts, service, {})
         written = {line.knob: str(line.value) for line in lines if _is_written(server, line)}
         if written:

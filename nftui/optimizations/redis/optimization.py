@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from nftui.model.advice import Advice, Applicability, Assertion, Demand, Effort, Fragment, Risk
 from nftui.model.message import msg
 from nftui.model.units import MIB
+from nftui.optimizations._servers import part_advice, parts_on, tunable
 from nftui.optimizations.redis.advise import SHARE, server_advice
 from nftui.optimizations.redis.applies import applicability
 from nftui.optimizations.redis.fragment import assertions, build_fragment, live_steps
@@ -61,11 +62,11 @@ class Redis:
     def advise(self, facts: Facts, choices: Choices, grants: Grants) -> tuple[Advice, ...]:
         """Part switches, then the lines of each server. Raises UsageError."""
         lines = [line for server in _servers(facts, grants) for line in server_advice(server, choices)]
-        return (*_parts(choices), *lines) if lines else ()
+        return (*part_advice(ID, PART_DAYS, BY_NAME, choices), *lines) if lines else ()
 
     def effort(self, facts: Facts, advice: tuple[Advice, ...]) -> Effort:
         """Days of the parts that are on, and of more than one server."""
-        on = {line.knob for line in advice if line.knob in PART_DAYS and line.value == "on"}
+        on = parts_on(advice, PART_DAYS)
         modes = {line.value for line in advice if line.knob == "mode"}
         days = round(sum(PART_DAYS[part] for part in on) + max(MODE_DAYS.get(str(m), 0.0) for m in modes or {""}), 2)
         return Effort(days, days)
@@ -84,8 +85,7 @@ class Redis:
 
 
 def _servers(facts: Facts, grants: Grants) -> list[Server]:
-    found = (facts.stack.service(name) for name in applicability(facts).services)
-    return [build_server(facts, service, grants) for service in found if service is not None]
+    return [build_server(facts, service, grants) for service in tunable(facts, applicability(facts))]
 
 
 def _demand(facts: Facts, server: Server) -> Demand:
@@ -95,11 +95,3 @@ def _demand(facts: Facts, server: Server) -> Demand:
         return Demand(ID, server.name, min(used, limit), limit, limit)
     wanted = max(_WANTED, int(used / SHARE))
     return Demand(ID, server.name, used, wanted, wanted)
-
-
-def _parts(choices: Choices) -> tuple[Advice, ...]:
-    return tuple(
-        Advice(part, None, choices.value(ID, None, part) or "on", None, "on", BY_NAME[part].unit, BY_NAME[part].why,
-               BY_NAME[part].source, restart=False)
-        for part in PART_DAYS
-    )  # fmt: skip
