@@ -166,7 +166,8 @@ run_tests() {
     shift
   fi
   cd -- "$checkout"
-  exec "$venv/bin/python" -P -m pytest "$@"
+  # Side by side; `-n 0` after them runs one after the other.
+  exec "$venv/bin/python" -P -m pytest --numprocesses auto --dist worksteal "$@"
 }
 
 main() {

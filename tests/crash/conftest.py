@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import random
-import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,8 +13,9 @@ from tests.crash.bed import Bed, make_bed
 from tests.crash.figures import FIGURES
 from tests.stack.fixtures import tear_down
 
-SEED = os.environ.get("NFTUI_TEST_SEED") or secrets.token_hex(4)
+SEED = os.environ["NFTUI_TEST_SEED"]
 ALL = os.environ.get("NFTUI_TEST_ALL") == "1"
+PORTIONS = 4 if ALL else 1
 HERE = Path(__file__).parent
 
 SHARES = {"test_faults.py": 2, "test_gates.py": 2}
@@ -46,6 +46,12 @@ def chance(seed: str, request: pytest.FixtureRequest) -> random.Random:
     return random.Random(f"{seed}{request.node.name}")  # noqa: S311 - which tests to run is no secret
 
 
+@pytest.fixture(params=range(PORTIONS))
+def portion(request: pytest.FixtureRequest) -> slice:
+    """Which of all the points a process takes: those of one scenario are tried side by side."""
+    return slice(request.param, None, PORTIONS)
+
+
 @pytest.fixture(scope="module")
 def bed(engine: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bed]:
     """The stack, up and healthy, as it was before nftui."""
@@ -56,11 +62,3 @@ def bed(engine: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bed]
     finally:
         problems = tear_down(bed.stack)
     assert not problems, "a stack was not removed whole"
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """The figures of this run, where it had any."""
-    if FIGURES.rows:
-        terminalreporter.section("crashes and faults")
-        for line in FIGURES.lines(SEED):
-            terminalreporter.write_line(line)

@@ -15,9 +15,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-POOL = "base=10.231.0.0/16,size=24"
+NUMBER = 220 + int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 30
+"""Processes of one test run side by side have an engine each."""
+POOL = f"base=10.{NUMBER}.0.0/17,size=24"
 """Addresses that the shared engine does not give to its networks."""
-BRIDGE_ADDRESS = "10.230.255.1/24"
+BRIDGE_ADDRESS = f"10.{NUMBER}.255.1/24"
 PATIENCE_S = 180
 """Of a machine that does much else; nothing is measured by it."""
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 
 @dataclass
@@ -13,6 +15,17 @@ class Figures:
     rows: dict[str, Counter[str]] = field(default_factory=dict)
     left_out: dict[str, int] = field(default_factory=dict)
     differing_bytes: int = 0
+
+    def plain(self) -> dict[str, Any]:
+        """For another process, as `add` takes it."""
+        return {**vars(self), "rows": {row: dict(outcomes) for row, outcomes in self.rows.items()}}
+
+    def add(self, rows: Mapping[str, Mapping[str, int]], left_out: Mapping[str, int], differing_bytes: int) -> None:
+        """What another process of the same run counted."""
+        for row, outcomes in rows.items():
+            self.rows.setdefault(row, Counter()).update(outcomes)
+        self.left_out.update(left_out)
+        self.differing_bytes += differing_bytes
 
     def count(self, row: str, outcome: str, number: int = 1) -> None:
         """One more of that outcome."""

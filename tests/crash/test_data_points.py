@@ -139,25 +139,29 @@ def share(chance: random.Random, found: list[Trial], number: int) -> list[Trial]
     return picked
 
 
-def test_a_switch_of_data_that_is_cut_off_ends_old_or_new(matrix: DataMatrix, chance: random.Random) -> None:
+def test_a_switch_of_data_that_is_cut_off_ends_old_or_new(
+    matrix: DataMatrix, chance: random.Random, portion: slice
+) -> None:
     assert {step_kind(name) for name, _ in matrix.events} - {""} == DATA_KINDS
     found = trials("switch of data", matrix.events, (matrix.back, RESUME, RECOVER))
-    check(matrix, share(chance, found, SHARE), matrix.try_apply)
+    check(matrix, share(chance, found, SHARE)[portion], matrix.try_apply)
 
 
 @pytest.mark.all
 def test_the_way_back_of_an_unconfirmed_switch_that_is_cut_off_ends_old(
-    matrix: DataMatrix, chance: random.Random
+    matrix: DataMatrix, chance: random.Random, portion: slice
 ) -> None:
     found = trials("unconfirmed switch of data", matrix.unconfirmed_events, (ROLLBACK, RECOVER))
-    check(matrix, share(chance, found, SHARE), matrix.try_unconfirmed)
+    check(matrix, share(chance, found, SHARE)[portion], matrix.try_unconfirmed)
 
 
 @pytest.mark.all
-def test_a_rollback_of_a_switch_that_is_cut_off_ends_old(matrix: DataMatrix, chance: random.Random) -> None:
+def test_a_rollback_of_a_switch_that_is_cut_off_ends_old(
+    matrix: DataMatrix, chance: random.Random, portion: slice
+) -> None:
     def act(trial: Trial) -> None:
         assert matrix.stand()
         matrix.try_rollback(trial)
 
     found = trials("rollback of a switch of data", matrix.back_events, (RECOVER, matrix.back))
-    check(matrix, share(chance, found, SHARE), act)
+    check(matrix, share(chance, found, SHARE)[portion], act)

@@ -95,50 +95,50 @@ class Judge:
 
 
 def test_a_full_disk_under_the_state(
-    bed: Bed, state_disk: Small, events: list[tuple[str, int]], chance: random.Random
+    bed: Bed, state_disk: Small, events: list[tuple[str, int]], chance: random.Random, portion: slice
 ) -> None:
     name = "state disk full"
     judge = Judge(bed, name)
-    for point in picked(chance, events, name, 1):
+    for point in picked(chance, events, name, 1)[portion]:
         judge.strike(point, state_disk.fill, state_disk.empty)
     assert not judge.problems, "\n".join(judge.problems)
 
 
 def test_a_full_disk_under_the_project(
-    bed: Bed, project_disk: Small, events: list[tuple[str, int]], chance: random.Random
+    bed: Bed, project_disk: Small, events: list[tuple[str, int]], chance: random.Random, portion: slice
 ) -> None:
     name = "project disk full"
     judge = Judge(bed, name)
-    for point in picked(chance, events, name, 1):
+    for point in picked(chance, events, name, 1)[portion]:
         judge.strike(point, project_disk.fill, project_disk.empty)
     assert not judge.problems, "\n".join(judge.problems)
 
 
 def test_the_project_turns_read_only(
-    bed: Bed, project_disk: Small, events: list[tuple[str, int]], chance: random.Random
+    bed: Bed, project_disk: Small, events: list[tuple[str, int]], chance: random.Random, portion: slice
 ) -> None:
     name = "project read-only"
     judge = Judge(bed, name)
-    for point in picked(chance, events, name, 1):
+    for point in picked(chance, events, name, 1)[portion]:
         judge.strike(point, project_disk.freeze, project_disk.thaw)
     assert not judge.problems, "\n".join(judge.problems)
 
 
 def test_the_disk_under_the_state_is_gone(
-    bed: Bed, state_disk: Small, events: list[tuple[str, int]], chance: random.Random
+    bed: Bed, state_disk: Small, events: list[tuple[str, int]], chance: random.Random, portion: slice
 ) -> None:
     name = "state disk gone"
     judge = Judge(bed, name)
-    for point in picked(chance, events, name, 1):
+    for point in picked(chance, events, name, 1)[portion]:
         judge.strike(point, state_disk.fail, state_disk.plug_in_again)
     assert not judge.problems, "\n".join(judge.problems)
 
 
 def test_a_clock_that_jumps_back_changes_nothing(
-    bed: Bed, chance: random.Random, events: list[tuple[str, int]]
+    bed: Bed, chance: random.Random, events: list[tuple[str, int]], portion: slice
 ) -> None:
     old = bed.picture()
-    for point in picked(chance, events, "clock jumps back", 1):
+    for point in picked(chance, events, "clock jumps back", 1)[portion]:
         bed.new_life()
         struck, done = bed.disturb(point, "clock", *APPLY)
         assert struck and done.code == 0 and done.json["outcome"] == "applied", f"{point}: {done.out}{done.err}"

@@ -166,14 +166,16 @@ def share(chance: random.Random, found: list[Trial], number: int) -> list[Trial]
 
 
 @pytest.mark.all
-def test_a_major_that_is_cut_off_ends_old_or_new(matrix: ImageMatrix, chance: random.Random) -> None:
+def test_a_major_that_is_cut_off_ends_old_or_new(matrix: ImageMatrix, chance: random.Random, portion: slice) -> None:
     assert {step_kind(name) for name, _ in matrix.events} - {""} == IMAGE_KINDS
     found = trials("switch to another major", matrix.events, (matrix.back, RESUME, RECOVER))
-    check(matrix, share(chance, found, 1), matrix.try_apply)
+    check(matrix, share(chance, found, 1)[portion], matrix.try_apply)
 
 
 @pytest.mark.all
-def test_a_redis_that_is_cut_off_ends_old_or_new(redis_matrix: ImageMatrix, chance: random.Random) -> None:
+def test_a_redis_that_is_cut_off_ends_old_or_new(
+    redis_matrix: ImageMatrix, chance: random.Random, portion: slice
+) -> None:
     assert {step_kind(name) for name, _ in redis_matrix.events} >= REDIS_KINDS
     found = trials("switch of a Redis", redis_matrix.events, ((*ROLLBACK, "--force"), RESUME, RECOVER))
-    check(redis_matrix, share(chance, found, 4), redis_matrix.try_apply)
+    check(redis_matrix, share(chance, found, 4)[portion], redis_matrix.try_apply)

@@ -251,30 +251,34 @@ def check(matrix: Matrix, found: list[Trial], act: Callable[[Trial], None]) -> N
     assert len(matrix.problems) == before, "\n".join(matrix.problems[before:])
 
 
-def test_an_apply_that_is_cut_off_ends_old_or_new(matrix: Matrix, chance: random.Random) -> None:
+def test_an_apply_that_is_cut_off_ends_old_or_new(matrix: Matrix, chance: random.Random, portion: slice) -> None:
     found = trials("apply", matrix.events, (ROLLBACK, RESUME, RECOVER))
-    check(matrix, share(chance, found, SHARE), matrix.try_apply)
+    check(matrix, share(chance, found, SHARE)[portion], matrix.try_apply)
 
 
-def test_a_rollback_that_is_cut_off_ends_old(matrix: Matrix, chance: random.Random) -> None:
+def test_a_rollback_that_is_cut_off_ends_old(matrix: Matrix, chance: random.Random, portion: slice) -> None:
     def act(trial: Trial) -> None:
         assert matrix.stand()
         matrix.try_rollback(trial)
 
     found = trials("rollback", matrix.back_events, (RECOVER, ROLLBACK))
-    check(matrix, share(chance, found, 1), act)
+    check(matrix, share(chance, found, 1)[portion], act)
 
 
-def test_the_way_back_of_an_unconfirmed_apply_that_is_cut_off_ends_old(matrix: Matrix, chance: random.Random) -> None:
+def test_the_way_back_of_an_unconfirmed_apply_that_is_cut_off_ends_old(
+    matrix: Matrix, chance: random.Random, portion: slice
+) -> None:
     found = trials("unconfirmed apply", matrix.unconfirmed_events, (ROLLBACK, RECOVER))
-    check(matrix, share(chance, found, 1), matrix.try_unconfirmed)
+    check(matrix, share(chance, found, 1)[portion], matrix.try_unconfirmed)
 
 
-def test_a_recovery_that_is_cut_off_as_well_ends_old_or_new(matrix: Matrix, chance: random.Random) -> None:
+def test_a_recovery_that_is_cut_off_as_well_ends_old_or_new(
+    matrix: Matrix, chance: random.Random, portion: slice
+) -> None:
     """Pairs by chance: of all of them there are some ten thousand."""
     first = trials("apply, then in its recovery", matrix.events, (ROLLBACK, RESUME, RECOVER))
     second = trials("recovery", [*after(matrix.events, BEGUN), *after(matrix.back_events, "journal begin")], (RECOVER,))
-    pairs = [(chance.choice(first), chance.choice(second)) for _ in range(16 if ALL else 1)]
+    pairs = [(chance.choice(first), chance.choice(second)) for _ in range(16 if ALL else 1)[portion]]
     before = len(matrix.problems)
     for one, two in pairs:
         matrix.try_twice(one, two)

@@ -50,7 +50,7 @@ def pooled(engine: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[B
     assert not problems, "a stack was not removed whole"
 
 
-def test_a_pooler_that_was_being_proven_stands_or_is_gone(pooled: Bed, chance: random.Random) -> None:
+def test_a_pooler_that_was_being_proven_stands_or_is_gone(pooled: Bed, chance: random.Random, portion: slice) -> None:
     image = f"pgbouncer.image={images.reference('pgbouncer:1.24')}"
     comes = ("apply", "--only", "pgbouncer", "--yes", "--json", "--settle", "0", "--set", image,
              "--set", "pgbouncer.route.api=pooled")  # fmt: skip
@@ -58,7 +58,7 @@ def test_a_pooler_that_was_being_proven_stands_or_is_gone(pooled: Bed, chance: r
     new = pooled.picture()
     assert pooled.nftui(*ROLLBACK).code == 0 and not pooled.judge(old)
     problems = []
-    trials = [p for kind in sorted(KINDS) for p in share(chance, points_of(events, kind), f"pool: {kind}")]
+    trials = [p for kind in sorted(KINDS) for p in share(chance, points_of(events, kind), f"pool: {kind}")][portion]
     for number, point in enumerate(trials):
         then = (ROLLBACK, RESUME, RECOVER)[number % 3]
         pooled.new_life()

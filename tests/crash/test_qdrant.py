@@ -65,20 +65,20 @@ def matrix(engine: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[M
     assert not problems, "the stack was not removed whole"
 
 
-def test_an_apply_that_is_cut_off_ends_old_or_new(matrix: Matrix, chance: random.Random) -> None:
+def test_an_apply_that_is_cut_off_ends_old_or_new(matrix: Matrix, chance: random.Random, portion: slice) -> None:
     found = [t for t in trials("apply to Qdrant", matrix.events, (ROLLBACK, RESUME, RECOVER)) if _is_own(t.point)]
     assert {step_kind(t.point) for t in found} == QDRANT_KINDS
-    check(matrix, share(chance, found, len(QDRANT_KINDS)), matrix.try_apply)
+    check(matrix, share(chance, found, len(QDRANT_KINDS))[portion], matrix.try_apply)
 
 
 @pytest.mark.all
-def test_a_rollback_that_is_cut_off_ends_old(matrix: Matrix, chance: random.Random) -> None:
+def test_a_rollback_that_is_cut_off_ends_old(matrix: Matrix, chance: random.Random, portion: slice) -> None:
     def act(trial: Any) -> None:
         assert matrix.stand()
         matrix.try_rollback(trial)
 
     found = [t for t in trials("rollback of Qdrant", matrix.back_events, (RECOVER, ROLLBACK)) if _is_own(t.point)]
-    check(matrix, share(chance, found, 1), act)
+    check(matrix, share(chance, found, 1)[portion], act)
 
 
 def _is_own(point: Any) -> bool:

@@ -70,30 +70,30 @@ def single(bed: Bed) -> Matrix:
     return SingleMatrix(bed)
 
 
-def test_an_apply_that_is_cut_off_loses_no_key(single: Matrix, chance: random.Random) -> None:
+def test_an_apply_that_is_cut_off_loses_no_key(single: Matrix, chance: random.Random, portion: slice) -> None:
     found = [t for t in trials("apply to Redis", single.events, (ROLLBACK, RESUME, RECOVER)) if _is_own(t.point)]
     kinds = {step_kind(t.point) for t in found}
     assert kinds == REDIS_KINDS - {"redis-replica"}
-    check(single, share(chance, found, 1), single.try_apply)
+    check(single, share(chance, found, 1)[portion], single.try_apply)
 
 
 @pytest.mark.all
-def test_a_rollback_that_is_cut_off_loses_no_key(single: Matrix, chance: random.Random) -> None:
+def test_a_rollback_that_is_cut_off_loses_no_key(single: Matrix, chance: random.Random, portion: slice) -> None:
     def act(trial: Any) -> None:
         assert single.stand()
         single.try_rollback(trial)
 
     found = [t for t in trials("rollback of Redis", single.back_events, (RECOVER, ROLLBACK)) if _is_own(t.point)]
-    check(single, share(chance, found, 1), act)
+    check(single, share(chance, found, 1)[portion], act)
 
 
 @pytest.mark.all
-def test_a_replica_that_was_being_proven_stands_or_is_gone(bed: Bed, chance: random.Random) -> None:
+def test_a_replica_that_was_being_proven_stands_or_is_gone(bed: Bed, chance: random.Random, portion: slice) -> None:
     matrix = ReplicaMatrix(bed)
     found = trials("apply of a replica", matrix.events, (ROLLBACK, RESUME, RECOVER))
     found = [t for t in found if step_kind(t.point) == "redis-replica"]
     assert found
-    check(matrix, share(chance, found, 1), matrix.try_apply)
+    check(matrix, share(chance, found, 1)[portion], matrix.try_apply)
 
 
 def _is_own(point: Any) -> bool:

@@ -8,6 +8,7 @@ this runs before anything is installed.  Needs root and `debootstrap`.
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import shutil
@@ -86,11 +87,23 @@ def reference(tag: str) -> str:
 
 def ensure(*tags: str) -> None:
     """Make sure that the images of `tags` exist; CalledProcessError when one cannot be made."""
-    for tag in tags:
-        if reference(tag) == tag:
-            _pull(tag)
-        else:
-            _build(IMAGES[tag])
+    with _one_at_a_time():
+        for tag in tags:
+            if reference(tag) == tag:
+                _pull(tag)
+            else:
+                _build(IMAGES[tag])
+
+
+@contextmanager
+def _one_at_a_time() -> Iterator[None]:
+    """Processes side by side need the same images: the first one makes them."""
+    place = os.open(RECIPES, os.O_RDONLY)
+    try:
+        fcntl.flock(place, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(place)
 
 
 def _pull(tag: str) -> None:
