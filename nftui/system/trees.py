@@ -82,14 +82,20 @@ class LocalTrees:
         return found.f_bavail * found.f_frsize, found.f_favail if found.f_files else 2**62
 
     def facts(self, path: str) -> TreeFacts:
-        """One walk, contents unread. Raises OSError."""
+        """One walk, contents unread; a server may be at work in it: what goes away meanwhile is not counted.
+
+        Raises OSError.
+        """
         total, count, sums = 0, 0, hashlib.sha256()
         seen: set[tuple[int, int]] = set()
         problems: list[str] = []
         device = os.lstat(path).st_dev
-        for name, full in _walk(path):
-            found = os.lstat(full)
-            problems += _problems(path, name, full, found, device)
+        for name, full in _walk(path, alive=True):
+            try:
+                found = os.lstat(full)
+                problems += _problems(path, name, full, found, device)
+            except FileNotFoundError:
+                continue
             count += 1
             if (found.st_dev, found.st_ino) not in seen:
                 total += found.st_blocks * 512
@@ -239,20 +245,30 @@ class LocalTrees:
         self.unmark(path)
 
 
-def _walk(root: str) -> Iterator[tuple[str, str]]:
-    """(relative name, full path) of the root (".") and all below, sorted, directories before what they hold."""
+def _walk(root: str, *, alive: bool = False) -> Iterator[tuple[str, str]]:
+    """(relative name, full path) of the root (".") and all below, sorted, directories before what they hold.
+
+    Of a tree that is `alive`, what goes away during the walk is passed over; of another one it is an error.
+    """
+    gone = FileNotFoundError if alive else ()
     yield ".", root
     stack = [""]
     while stack:
         folder = stack.pop()
-        for name in sorted(os.listdir(os.path.join(root, folder))):
-            relative = os.path.join(folder, name)
+        try:
+            names = sorted(os.listdir(os.path.join(root, folder)))
+        except gone:
+            continue
+        for relative in (os.path.join(folder, name) for name in names):
             if relative == MARK:
                 continue
             full = os.path.join(root, relative)
             yield relative, full
-            if stat.S_ISDIR(os.lstat(full).st_mode):
-                stack.append(relative)
+            try:
+                if stat.S_ISDIR(os.lstat(full).st_mode):
+                    stack.append(relative)
+            except gone:
+                continue
 
 
 def _problems(root: str, name: str, full: str, found: os.stat_result, device: int) -> Iterator[str]:

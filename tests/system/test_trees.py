@@ -85,6 +85,29 @@ def test_a_write_moves_the_fingerprint(pair: tuple[str, str]) -> None:
     assert TREES.facts(pair[0]).fingerprint != before
 
 
+def test_a_server_that_is_at_work_in_a_tree_does_not_stop_its_measuring(
+    pair: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listed, looked, there = os.listdir, os.lstat, TREES.facts(pair[0])
+    monkeypatch.setattr(os, "listdir", lambda path: [*listed(path), "gone at once"])
+    assert TREES.facts(pair[0]) == there
+    Path(pair[0], "folder").mkdir()
+
+    def late(path: str) -> os.stat_result:
+        found = looked(path)
+        if str(path).endswith("folder"):
+            Path(path).rmdir()
+        return found
+
+    monkeypatch.setattr(os, "lstat", late)
+    assert TREES.facts(pair[0]).entries == there.entries + 1
+    monkeypatch.setattr(os, "lstat", looked)
+    with pytest.raises(FileNotFoundError):
+        TREES.entries(pair[0], silent, text="reading")
+    with pytest.raises(FileNotFoundError):
+        TREES.facts(f"{pair[0]}/nothing here")
+
+
 def test_links_that_leave_the_tree_are_told(pair: tuple[str, str]) -> None:
     assert TREES.facts(pair[0]).problems == ()
     Path(pair[0], "pg_tblspc").symlink_to("/elsewhere")
