@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -181,11 +180,9 @@ def test_libraries_are_paid_for_where_they_are_used() -> None:
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_the_real_machine_answers_fast_and_the_same_twice() -> None:
+def test_the_real_machine_answers_the_same_twice() -> None:
     first = detect_host()
-    started = time.perf_counter()
     second = detect_host()
-    assert time.perf_counter() - started < 2  # it takes 10 ms; this only catches a hang
     assert first.disks == second.disks
     assert first.cpu == second.cpu
 

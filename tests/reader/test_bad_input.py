@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import pytest
@@ -10,6 +9,10 @@ import pytest
 from nftui.model.errors import UsageError
 from nftui.model.stack import Invocation
 from nftui.probes.reader import ReadProject, read_project
+from tests.counting import calls
+
+# Nothing here takes a second: what goes on without end is stopped.
+pytestmark = pytest.mark.timeout(30)
 
 ENVIRON = {"HOME": "/home/tester"}
 GOOD = "services:\n  a: {image: x}\n"
@@ -58,10 +61,8 @@ REFUSED: dict[str, tuple[str | bytes, str]] = {
 def test_a_main_file_that_cannot_be_parsed(kind: str, tmp_path: Path) -> None:
     content, expected = REFUSED[kind]
     write(tmp_path, compose_yaml=content)
-    started = time.perf_counter()
     with pytest.raises(UsageError) as caught:
         read(tmp_path)
-    assert time.perf_counter() - started < 3
     message = str(caught.value)
     assert str(tmp_path / "compose.yaml") in message
     assert expected in message
@@ -79,6 +80,18 @@ def test_a_directory_a_missing_and_a_special_file(tmp_path: Path) -> None:
         read_project(Invocation(str(tmp_path), ()), ENVIRON)
 
 
+SOON = 2_000_000
+"""Calls; a bomb that goes off makes billions."""
+
+
+def work_until_refused(directory: Path, reason: str) -> int:
+    def refused() -> None:
+        with pytest.raises(UsageError, match=reason):
+            read(directory)
+
+    return calls(refused)
+
+
 def laughs(levels: int, width: int) -> str:
     lines = ["x0: &a0 [lol]"]
     for level in range(1, levels):
@@ -89,28 +102,20 @@ def laughs(levels: int, width: int) -> str:
 @pytest.mark.parametrize("text", [laughs(30, 9), laughs(12, 30)])
 def test_a_bomb_of_anchors_is_refused_at_once(text: str, tmp_path: Path) -> None:
     write(tmp_path, compose_yaml=text)
-    started = time.perf_counter()
-    with pytest.raises(UsageError, match="expands to more than"):
-        read(tmp_path)
-    assert time.perf_counter() - started < 0.5
+    assert work_until_refused(tmp_path, "expands to more than") < SOON
 
 
 def test_a_bomb_of_merge_keys_is_refused_or_small(tmp_path: Path) -> None:
     lines = ["x0: &a0 {k0: v}"]
     lines += [f"x{n}: &a{n} {{<<: [{', '.join([f'*a{n - 1}'] * 20)}], k{n}: v}}" for n in range(1, 20)]
     write(tmp_path, compose_yaml="\n".join([*lines, GOOD]))
-    started = time.perf_counter()
-    with pytest.raises(UsageError, match="expands"):
-        read(tmp_path)
-    assert time.perf_counter() - started < 0.5
+    assert work_until_refused(tmp_path, "expands") < SOON
 
 
 def test_a_bomb_of_variables_stays_small(tmp_path: Path) -> None:
     lines = ["A0=" + "x" * 100] + [f"A{n}=" + f"${{A{n - 1}}}" * 20 for n in range(1, 12)]
     write(tmp_path, dotenv="\n".join(lines), compose_yaml='services:\n  a: {image: "${A11}"}\n')
-    started = time.perf_counter()
     project = read(tmp_path)
-    assert time.perf_counter() - started < 2
     assert any(problem.id == "env-file-invalid" for problem in project.problems)
 
 
@@ -132,9 +137,7 @@ def test_nested_defaults_end_somewhere(tmp_path: Path) -> None:
 )
 def test_env_files_that_compose_refuses(content: bytes, expected: str, tmp_path: Path) -> None:
     write(tmp_path, bad=content, compose_yaml="services:\n  a: {image: x, env_file: bad, environment: {OWN: 1}}\n")
-    started = time.perf_counter()
     project = read(tmp_path)
-    assert time.perf_counter() - started < 2
     assert expected in [problem.id for problem in project.problems]
     environment = project.document["services"]["a"]["environment"]  # type: ignore[index]
     assert environment["OWN"] == "1"
@@ -145,9 +148,7 @@ def test_env_files_that_compose_refuses(content: bytes, expected: str, tmp_path:
 def test_a_dot_env_of_many_lines_is_linear(tmp_path: Path) -> None:
     lines = "".join(f"KEY_{n}='value {n}' # note\n" for n in range(50_000))
     write(tmp_path, dotenv=lines, compose_yaml='services:\n  a: {image: "x:${KEY_49999}"}\n')
-    started = time.perf_counter()
     project = read(tmp_path)
-    assert time.perf_counter() - started < 3
     assert project.document["services"]["a"]["image"] == "x:value 49999"  # type: ignore[index]
     assert project.env_places["KEY_49999"].line == 50_000
 
