@@ -95,9 +95,10 @@ async def follow(desk: Desk, show: Show, start: Callable[[], str | None]) -> int
             return seen
         else:
             notice = seen
-        if await show(ResultScreen(last, notice)) is not Move.ROLL_BACK:
+        then = await show(ResultScreen(last, notice))
+        if not isinstance(then, Follow):
             return exit_code(last)
-        start = desk.session.runs.start_rollback
+        start = then.start
 
 
 _CODES = {"applied": ExitCode.DONE, "unchanged": ExitCode.DONE, "partial": ExitCode.PARTIAL}

@@ -19,7 +19,6 @@ class Move(StrEnum):
 
     NEXT = "next"
     BACK = "back"
-    ROLL_BACK = "roll-back"
 
 
 @dataclass(frozen=True, slots=True)

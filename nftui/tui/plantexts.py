@@ -99,7 +99,7 @@ def way_back_lines(desk: Desk, way: WayBack) -> list[str]:
                           services=where))]  # fmt: skip
     lines += [f"  {change.action} {change.path}" for change in way.files]
     lines += [desk.say(msg("  {path}: your edit stays, nftui's keys go", path=path)) for path in way.merged]
-    edited = msg("! edited since: {path}. 'nftui rollback --force' overwrites that", path=", ".join(way.foreign))
+    edited = msg("! edited since: {path}", path=", ".join(way.foreign))
     lines += [desk.say(edited)] if way.foreign else []
     return [*lines, *(f"! {desk.say(loss)}" for loss in way.losses)]
 

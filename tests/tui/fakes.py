@@ -204,6 +204,7 @@ class FakeSession(Session):
         self.way_losses: tuple[Message, ...] = ()
         self.recovers = 0
         self.project = ProjectStatus("idle", None, 0)
+        self.forced: bool | None = None
         self.refusals: tuple[Message, ...] = ()
         self.one_way = False
         self.moved: DataSwitch | None = None
@@ -333,6 +334,7 @@ class FakeSession(Session):
         if self.start_error:
             raise self.start_error
         self.rollbacks += 1
+        self.forced = force
         return "0008-rollback"
 
     reboot_hint: Message | None = None

@@ -429,10 +429,45 @@ async def test_roll_back_from_the_result_asks_first(session: FakeSession) -> Non
         await driver.press("R")
         await driver.sees("1 run, about 12 s of downtime (db)", "! db: a file would be lost")
         await driver.press("y")
+        await driver.sees("This is lost on the way back. Lose it?", "db: a file would be lost")
+        await driver.press("escape")
+        await driver.sees("Applied, verified and kept")
+        assert session.rollbacks == 0
+        await driver.press("R")
+        await driver.sees("1 run, about 12 s of downtime (db)")
+        await driver.press("y")
+        await driver.sees("This is lost on the way back. Lose it?", "db: a file would be lost")
+        await driver.press("y")
         await driver.sees("The run has ended")
-        assert session.rollbacks == 1
+        assert session.rollbacks == 1 and session.forced
         await driver.press("enter")
         await driver.sees("The state before that run is back.")
+
+
+async def test_what_an_earlier_day_applied_is_taken_back_from_the_welcome(session: FakeSession) -> None:
+    async with wizard(session) as driver:
+        await driver.sees("optimizations apply here")
+        await driver.press("R")
+        await driver.sees("Nothing of nftui is in force; there is nothing to take back.")
+    session.project = ProjectStatus("idle", None, 1)
+    async with wizard(session) as driver:
+        await driver.sees("optimizations apply here")
+        await driver.press("R")
+        await driver.sees("1 run, about 12 s of downtime (db)")
+        await driver.press("enter")
+        await driver.sees("optimizations apply here")
+        assert session.rollbacks == 0
+        session.play(ROLLED_BACK)
+        await driver.press("R")
+        await driver.sees("1 run, about 12 s of downtime (db)")
+        await driver.press("y")
+        await driver.sees("The run has ended")
+        assert session.rollbacks == 1 and session.forced is False
+        await driver.press("enter")
+        await driver.sees("The state before that run is back.")
+        await driver.press("enter")
+        await driver.until(lambda: not driver.app.is_running)
+        assert driver.app.return_value == 0
 
 
 async def test_leaving_a_live_run_asks_and_leaves_it_alone(session: FakeSession) -> None:

@@ -8,12 +8,12 @@ from textual.widgets import Static
 
 from nftui.model.message import Message, msg
 from nftui.tui.keys import HELP, Key, bindings
-from nftui.tui.moves import Move
-from nftui.tui.plantexts import result_lines, run_lines, way_back_lines
+from nftui.tui.moves import Follow, Move
+from nftui.tui.plantexts import result_lines, run_lines
 from nftui.tui.screens.apply import outcome_words
-from nftui.tui.screens.ask import AskScreen
 from nftui.tui.screens.page import Page
 from nftui.tui.screens.reader import paragraph
+from nftui.tui.screens.wayback import AskWayBack
 from nftui.tui.widgets.bars import Ends
 from nftui.tui.widgets.lines import Lines
 
@@ -33,8 +33,8 @@ _NEXT = {
 _CUT_OFF = msg("Still changed: {what}. 'nftui recover' goes on from here; the snapshot is kept.")
 
 
-class ResultScreen(Page[Move]):
-    """Returns NEXT (leave) or ROLL_BACK."""
+class ResultScreen(Page[Move | Follow]):
+    """Returns NEXT (leave), or the rollback to follow."""
 
     CSS_PATH = ["page.tcss", "result.tcss"]
     KEYS: ClassVar[tuple[Key, ...]] = (
@@ -118,17 +118,7 @@ class ResultScreen(Page[Move]):
         if not self.stands:
             self.notice(self.say(msg("Nothing of this run is in force; there is nothing to take back.")))
             return
-        question = msg("Take this run back?")
-        self.app.push_screen(AskScreen(question, msg("roll back"), msg("keep it"), self._way_back), self._answered)
-
-    def _way_back(self) -> list[str]:
-        """What it would do, read now."""
-        way = self.desk.session.history.way_back()
-        return way_back_lines(self.desk, way) if way else [self.say(msg("Nothing of nftui is in force."))]
-
-    def _answered(self, sure: bool | None) -> None:
-        if sure:
-            self.dismiss(Move.ROLL_BACK)
+        AskWayBack(self, self.dismiss).ask()
 
     def action_log(self) -> None:
         """Steps with their errors in full."""

@@ -13,6 +13,7 @@ from nftui.tui.keys import HELP, QUIT, Key, bindings
 from nftui.tui.moves import Follow, Move
 from nftui.tui.screens.page import Page
 from nftui.tui.screens.reader import WIDTH, finding_lines
+from nftui.tui.screens.wayback import AskWayBack
 from nftui.tui.texts import Line, clock, cut, plural, totals, wrap
 from nftui.tui.widgets.lines import Lines
 
@@ -35,6 +36,7 @@ class WelcomeScreen(Page[Move | Follow]):
         Key("enter", "start", "⏎", msg("start"), msg("go through the optimizations, one screen each"), 1),
         Key("f", "findings", "f", msg("findings"), msg("everything that was found, with evidence"), 2),
         Key("a", "follow", "a", msg("run"), msg("follow the run that goes on, or finish the one that was cut off"), 3),
+        Key("R", "roll_back", "R", msg("roll back"), msg("take the newest run that stands back; asks first"), 4),
         Key("t", "again", "t", msg("read again"), msg("read the machine again"), 6),
         HELP,
         QUIT,
@@ -187,6 +189,16 @@ class WelcomeScreen(Page[Move | Follow]):
         else:
             run = status.run
             self.dismiss(Follow(lambda: run))
+
+    def action_roll_back(self) -> None:
+        """Ask, then take back what an earlier day applied."""
+        status = self.desk.status
+        if status is None or status.state != "idle":
+            self.notice(self.say(msg("A run comes first: a follows or finishes it.")))
+        elif not status.generation:
+            self.notice(self.say(msg("Nothing of nftui is in force; there is nothing to take back.")))
+        else:
+            AskWayBack(self, self.dismiss).ask()
 
     def action_again(self) -> None:
         """Fresh facts; the choices stay."""
