@@ -58,6 +58,10 @@ class FileWriter:
         """Remove the name."""
         self.files.delete(path)
 
+    def tidy(self, path: str) -> None:
+        """What a write that was cut off left."""
+        self.files.tidy(path)
+
     def make_directory(self, path: str, *, like: str | None = None) -> None:
         """With what is missing above it; whoever a service runs as can enter it.
 
@@ -125,6 +129,9 @@ class FilesAhead:
     def delete(self, path: str) -> None:
         """In memory."""
         self.contents[path] = None
+
+    def tidy(self, path: str) -> None:
+        """Nothing: only files are looked at ahead."""
 
     def make_directory(self, path: str, *, like: str | None = None) -> None:
         """Nothing: only files are looked at ahead."""

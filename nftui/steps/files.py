@@ -37,8 +37,12 @@ def _captured(step: StepSpec, ctx: Context) -> dict[str, object]:
 
 
 def _restore(step: StepSpec, before: Data, ctx: Context) -> None:
-    """Bytes, mode, owner and extended attributes as captured; also where only the attributes differ."""
+    """Bytes, mode, owner and extended attributes as captured; also where only the attributes differ.
+
+    A write that was cut off before its switch left the file alone, and its bytes, secrets among them, beside it.
+    """
     old, wanted = before["before"], _attributes(before)
+    ctx.files.tidy(step.target)
     if old is None:
         ctx.files.delete(step.target)
     elif digest(ctx.files.read(step.target)) != old or not _stands(step, wanted, ctx):

@@ -83,6 +83,10 @@ class Files(Protocol):
         """Remove the name `path` (a link, not its target); False where there was none. Raises FileError."""
         ...
 
+    def tidy(self, path: str) -> None:
+        """Remove what a write of `path` that was cut off left beside it. Raises FileError."""
+        ...
+
 
 def attributes_of(path: str) -> Attributes | None:
     """Those of the file at `path` (links followed); None where there is none."""
@@ -155,6 +159,13 @@ class LocalFiles:
                 return False
             os.fsync(folder)
         return True
+
+    def tidy(self, path: str) -> None:
+        """See Files.tidy."""
+        target = resolve_target(path)
+        if os.path.isdir(os.path.dirname(target)):
+            with _explained(target), _directory(target) as folder:
+                _sweep(folder, os.path.basename(target))
 
 
 def resolve_target(path: str) -> str:
@@ -293,3 +304,6 @@ class FakeFiles:
         """See Files.delete."""
         self.log.append(("delete", path))
         return self.contents.pop(path, None) is not None
+
+    def tidy(self, path: str) -> None:
+        """Nothing is cut off in memory."""

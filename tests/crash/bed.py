@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import subprocess
+import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,6 +16,7 @@ from nftui.engine.follow import load
 from nftui.engine.journal import Entry, read_journal
 from nftui.engine.place import read_identity
 from nftui.engine.state import ProjectState
+from nftui.system.clock import SystemClock
 from nftui.system.identity import ProcessId
 from tests.crash.injector import Fault
 from tests.e2e.command import ROOT, Done, Nftui, tree
@@ -27,6 +29,7 @@ APPLY = ("apply", "--only", "postgres", "--yes", "--json", "--settle", "0")
 ROLLBACK = ("rollback", "--yes", "--json")
 RESUME = ("apply", "--resume", "--yes", "--json")
 RECOVER = ("recover", "--json")
+BOOT_ID = "NFTUI_TEST_BOOT_ID"
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,7 @@ class Faulty(Nftui):
         found = {**super().environment(), "NFTUI_GUARDIAN": "none", "PYTHONPATH": os.pathsep.join(places), **self.extra}
         if self.fault is not None:
             found |= {"NFTUI_TEST_FAULT": self.fault.encode(), "NFTUI_TEST_PROJECT": self.project}
+        if self.fault is not None or BOOT_ID in self.extra:
             found["PYTHONPATH"] = os.pathsep.join([str(INJECT), *places])
         return found
 
@@ -142,10 +146,14 @@ class Bed:
         """Whether a worker of this life still runs."""
         notes = [p for name in ("worker", "guardian") for p in self.state.glob(f"*/runs/*/{name}.json")]
         found = (ProcessId.from_json(load(path)) for path in notes)
-        return any(process.alive for process in found if process is not None)
+        # Their boot is the simulated one.
+        return any(replace(process, boot=SystemClock().boot_id()).alive for process in found if process is not None)
 
     def restart_machine(self) -> None:
-        """What ran dies where it stands, and the engine starts it again, as after a power failure."""
+        """What ran dies where it stands, and the engine starts it again, as after a power failure; another boot."""
+        boot = self.logs / "boot_id"
+        boot.write_text(f"{uuid.uuid4()}\n")
+        self.extra[BOOT_ID] = str(boot)
         label = f"label=com.docker.compose.project={self.stack.project}"
         ran = docker("ps", "--quiet", "--filter", label).split()
         if ran:

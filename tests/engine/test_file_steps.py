@@ -15,7 +15,7 @@ from nftui.model.message import msg
 from nftui.model.plan import StepSpec, digest
 from nftui.steps import load_kinds
 from nftui.steps.kind import Context, Data, KeepsBlobs, StepKind
-from nftui.system.files import Attributes, LocalFiles, attributes_of
+from nftui.system.files import TEMP_PREFIX, Attributes, LocalFiles, attributes_of
 from tests.engine.world import new_world
 
 ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
@@ -126,6 +126,17 @@ def test_what_cannot_be_restored_is_not_called_restored(tmp_path: Path, monkeypa
             _replaced(Path(spec.target))
             with pytest.raises(NftuiError, match="could not be restored"):
                 kind.undo(spec, before, ctx)
+
+
+def test_what_a_write_that_was_cut_off_left_goes_on_the_way_back(tmp_path: Path) -> None:
+    ctx = context(tmp_path)
+    for spec in steps(tmp_path, ctx):
+        Path(spec.target).write_bytes(b"A=1\n")
+        before = load_kinds().of(spec).read(spec, ctx)
+        left = tmp_path / f"{TEMP_PREFIX}{Path(spec.target).name.lstrip('.')}.0123abcd.tmp"
+        left.write_bytes(b"A=1\nK=2\n")
+        load_kinds().of(spec).undo(spec, before, ctx)
+        assert not left.exists() and Path(spec.target).read_bytes() == b"A=1\n"
 
 
 def test_a_file_that_was_not_there_goes_again(tmp_path: Path) -> None:

@@ -108,6 +108,9 @@ class Filled:
     def delete(self, path: str) -> None:
         self.real.delete(self.path(path))
 
+    def tidy(self, path: str) -> None:
+        self.real.tidy(self.path(path))
+
 
 def run(state: Path, project: Path, full: Path, at: int) -> Outcome | None:
     """A plan of every kind in a world whose `.env` lies on a small disk that fills at the n-th write."""

@@ -124,6 +124,9 @@ class World(NoData):
         if die:
             raise Killed(path)
 
+    def tidy(self, path: str) -> None:
+        pass
+
     def make_directory(self, path: str, *, like: str | None = None) -> None:
         pass
 

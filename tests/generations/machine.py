@@ -156,6 +156,9 @@ class Machine(NoData):
         """The name."""
         Path(path).unlink(missing_ok=True)
 
+    def tidy(self, path: str) -> None:
+        """Nothing is cut off."""
+
     def make_directory(self, path: str, *, like: str | None = None) -> None:
         """Of nftui's own."""
         Path(path).mkdir(parents=True, exist_ok=True)
