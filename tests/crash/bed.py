@@ -123,9 +123,9 @@ class Bed:
         ) as follower:  # fmt: skip
             wait_until(lambda: follower.poll() is not None or self._died(), seconds=110, what=f"{point}")
             follower.kill()
+        # Its last acts come after the end that its followers wait for.
+        wait_until(lambda: not self.worker_lives(), seconds=60, what="the worker's death")
         struck = self._died()
-        if struck:
-            wait_until(lambda: not self.worker_lives(), what="the worker's death")
         if struck and death in ("power", "torn"):
             self.restart_machine()
         return struck
