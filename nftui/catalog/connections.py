@@ -25,6 +25,12 @@ _PORT_ENDS = ("HOST", "HOSTNAME", "SERVER", "ADDR", "ADDRESS", "ENDPOINT")
 _QUEUE_KEY = re.compile(r"BROKER|QUEUE|BULL|SIDEKIQ|RESQUE|CELERY(?!.*RESULT)|JOBS?_|WORKER|(?:^|_)RQ_")
 _CACHE_KEY = re.compile(r"CACHE")
 _SESSION_KEY = re.compile(r"SESSION")
+_DRIVERS = (
+    (("QUEUE_CONNECTION", "QUEUE_DRIVER"), Purpose.QUEUE),
+    (("SESSION_DRIVER", "SESSION_STORE"), Purpose.SESSION),
+    (("CACHE_DRIVER", "CACHE_STORE"), Purpose.CACHE),
+)
+"""Variables by which Laravel, and what is made with it, says what Redis is for (laravel.com/docs, queues; session)."""
 _WORKERS = {"sidekiq", "celery", "rq", "rqworker", "resque", "huey_consumer", "dramatiq", "arq"}
 
 
@@ -73,7 +79,9 @@ def _of_service(service: Service, names: Names) -> Iterator[Connection]:
                 yield Connection(service, server, kind, keys, use.purposes, app, use, port)
     generic = tuple(_generic(service, names, environment, done, app))
     yield from generic
-    yield from _worker(service, names, environment, app)
+    yield from _worker(
+        service, names, environment, app, {c.server.name: c.server for c in generic if c.kind == "redis"}
+    )
 
 
 @lru_cache(maxsize=1024)
@@ -146,7 +154,7 @@ def _generic(
             server = _server(service, names, str(kind), Address(address.host, port, address.scheme))
             if server is not None:
                 # A catalog entry knows what the app uses; what else it is given says nothing.
-                purposes = _purposes(key) if kind == "redis" and app is None else ()
+                purposes = _purposes(key, environment) if kind == "redis" and app is None else ()
                 yield Connection(
                     service, server, str(kind), (key, port_key) if port_key else (key,), purposes, app, None, port
                 )
@@ -162,8 +170,8 @@ def _port_key(key: str, environment: Mapping[str, str]) -> str | None:
     return None
 
 
-def _purposes(key: str) -> tuple[Purpose, ...]:
-    """What a variable's own name says: `CELERY_BROKER_URL` is a queue, `CACHE_URL` a cache."""
+def _purposes(key: str, environment: Mapping[str, str]) -> tuple[Purpose, ...]:
+    """What a variable's own name says: `CELERY_BROKER_URL` is a queue, `CACHE_URL` a cache; else the app's drivers."""
     found = (
         (_QUEUE_KEY, Purpose.QUEUE),
         (_SESSION_KEY, Purpose.SESSION),
@@ -171,11 +179,16 @@ def _purposes(key: str) -> tuple[Purpose, ...]:
     )
     name = key.upper()
     matched = tuple(purpose for pattern, purpose in found if pattern.search(name))
-    return (Purpose.CACHE,) if Purpose.CACHE in matched else matched[:1]
+    named = (Purpose.CACHE,) if Purpose.CACHE in matched else matched[:1]
+    return named or tuple(
+        purpose for names, purpose in _DRIVERS if any(environment.get(n, "").lower() == "redis" for n in names)
+    )
 
 
-def _worker(service: Service, names: Names, environment: Mapping[str, str], app: App | None) -> Iterator[Connection]:
-    """A worker of a job queue that depends on exactly one Redis and on no other broker."""
+def _worker(
+    service: Service, names: Names, environment: Mapping[str, str], app: App | None, named: Mapping[str, Service]
+) -> Iterator[Connection]:
+    """A worker of a job queue that depends on, or names, exactly one Redis and no other broker."""
     if (app and any(u.server is Role.REDIS for u in app.uses if u.purposes)) or not _is_worker(service):
         return
     if any(value.startswith(("amqp://", "amqps://", "pyamqp://", "sqs://")) for value in environment.values()):
@@ -183,7 +196,7 @@ def _worker(service: Service, names: Names, environment: Mapping[str, str], app:
     depends = service.config.get("depends_on")
     wanted = [str(name) for name in depends] if isinstance(depends, (list, tuple, Mapping)) else []
     servers = [s for s in (names.resolve(service, name) for name in wanted) if s is not None]
-    stores = [s for s in servers if s.role in REDIS_LIKE]
+    stores = list({s.name: s for s in (*servers, *named.values()) if s.role in REDIS_LIKE}.values())
     if len(stores) == 1 and not any("rabbitmq" in (s.image or "") for s in servers):
         yield Connection(service, stores[0], "redis", ("command",), (Purpose.QUEUE,), app)
 
@@ -194,12 +207,17 @@ def _is_worker(service: Service) -> bool:
         words = [word.rpartition("/")[2] for word in program]
         if words[:1] == ["flower"] or "flower" in words:
             return False
-        words = words[2:] if words[:2] == ["bundle", "exec"] else words
+        words = words[2:] if words[:2] == ["bundle", "exec"] or _is_module(words) else words
         if words and words[0] in _WORKERS:
             return True
         if words[:1] == ["php"] and any(w in ("queue:work", "queue:listen", "horizon") for w in words):
             return True
     return False
+
+
+def _is_module(words: list[str]) -> bool:
+    """`python -m celery …`"""
+    return len(words) > 2 and words[0].startswith("python") and words[1] == "-m"
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from nftui.model.stack import Role
 
 if TYPE_CHECKING:
     from nftui.model.facts import Facts
-    from nftui.model.stack import Port, Service
+    from nftui.model.stack import Port, Service, Stack
 
 COMPOSE = "compose specification"
 STORES = frozenset({
@@ -25,6 +25,8 @@ _TASK = re.compile(
     r"(?<![a-z])(init|migrat\w*|setup|seed\w*|bootstrap|install|create[-_]?\w*|provision\w*|import|export|pull|preload|"
     r"wait|backup|restore|dump|test|tests|e2e|upgrade|fix[-_]perm\w*|chown|permissions|prepare|one[-_]?shot|job)(?![a-z])"
 )
+
+_TEMPLATE = re.compile(r"(?:^|[-_])(?:base|common|template|defaults?|shared)$")
 
 
 def mapping(value: object) -> Mapping[str, object]:
@@ -73,15 +75,27 @@ def lasting(facts: Facts) -> Iterator[Service]:
     }
     for service in facts.stack.services:
         gone = service.role in (Role.CLIENT, Role.UNKNOWN) or service.name in ending or service.scale == 0
-        if not gone and not (service.role is Role.APP and _is_task(service)):
+        ends = service.role is Role.APP and (is_task(service) or is_template(facts.stack, service))
+        if not gone and not ends:
             yield service
 
 
-def _is_task(service: Service) -> bool:
+def is_template(stack: Stack, service: Service) -> bool:
+    """A service that is there only for others to be made of by an anchor or `extends`: it says nothing of its own."""
+    says = ("command", "entrypoint", "ports", "expose", "healthcheck", "restart")
+    if not _TEMPLATE.search(service.name.lower()) or any(service.config.get(key) for key in says):
+        return False
+    return any(o is not service and o.image == service.image for o in stack.services)
+
+
+def is_task(service: Service) -> bool:
     """A program that does one thing and ends, or that people start by hand, by all that the service says."""
     config = service.config
-    if service.restart in ("no", "on-failure", "false"):
+    if service.restart in ("no", "false"):
         return True
+    # `on-failure` keeps servers up as well: a task has its own command, and nobody speaks to it.
+    if (service.restart or "").startswith("on-failure") and (service.command or service.entrypoint):
+        return not any(config.get(key) for key in ("ports", "expose", "healthcheck"))
     if (config.get("stdin_open") or config.get("tty")) and not service.ports and service.restart is None:
         return True
     if service.ports or mapping(config.get("healthcheck")).get("test"):

@@ -10,6 +10,7 @@ from nftui.catalog import is_inert
 from nftui.catalog.programs import argv_of
 from nftui.checks._reach import limit_key
 from nftui.engine.evidence import at
+from nftui.engine.given import lacks_env_file
 from nftui.model.ai import OllamaFacts
 from nftui.model.findings import Evidence, Finding, Level
 from nftui.model.message import Message, msg
@@ -69,7 +70,7 @@ def _cold(facts: Facts, service: Service) -> Finding | None:
     """ollama-cold: models leave memory between requests."""
     if _KEEP in service.environment and service.environment[_KEEP] is None:
         return None
-    if _KEEP not in service.environment and service.config.get("env_file") and facts.stack.resolved_by != "compose":
+    if _KEEP not in service.environment and lacks_env_file(facts.stack, service):
         return None
     value = service.environment.get(_KEEP)
     seconds = keep_alive_s(value)

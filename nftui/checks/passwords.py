@@ -74,6 +74,11 @@ _EXAMPLE = re.compile(
     re.IGNORECASE,
 )
 
+_KEY_ELSEWHERE = re.compile(
+    r"(API_?KEY|API_?TOKEN|BOT_TOKEN|CLIENT_SECRET|ACCESS_KEY|LICEN[CS]E_KEY)(_ID)?$", re.IGNORECASE
+)
+_NOT_FILLED_IN = re.compile(r"^(your|insert|put|enter|add)[-_ ]|[-_ ]here$|^x{5,}$", re.IGNORECASE)
+
 
 def default_password(facts: Facts) -> Iterable[Finding]:
     """default-password: literal, an interpolation's default, in a URL or a flag; or a well-known one of `.env`."""
@@ -146,6 +151,9 @@ def _literals(name: str, value: str, shown: str) -> Iterator[str]:
 
 def _is_candidate(name: str, value: str) -> bool:
     if not is_secret_name(name) or name.upper().endswith("_FILE"):
+        return False
+    if _KEY_ELSEWHERE.search(name) and _NOT_FILLED_IN.search(value):
+        # A key of somebody else's service that was never filled in lets nobody in.
         return False
     return not (_SWITCH.fullmatch(value) or _ELSEWHERE.match(value) or "://" in value)
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from nftui.catalog.connections import POSTGRES_LIKE, connections
 from nftui.catalog.references import parse_reference, version_key
+from nftui.checks._common import is_template
 from nftui.engine.evidence import at
 from nftui.engine.mounted import mounted
 from nftui.model.findings import Evidence, Finding, Level
@@ -42,7 +43,7 @@ def missing(facts: Facts) -> Iterable[Finding]:
         return
     links = [c for c in connections(stack) if c.kind == "postgres"]
     for server in stack.with_role(Role.POSTGRES):
-        direct = {c.client.name: c for c in links if c.server.name == server.name and _holds(c)}
+        direct = {c.client.name: c for c in links if c.server.name == server.name and _holds(facts, c)}
         if len(direct) < SEVERAL:
             continue
         names = ", ".join(sorted(direct))
@@ -55,15 +56,15 @@ def missing(facts: Facts) -> Iterable[Finding]:
         )  # fmt: skip
 
 
-def _holds(connection: Connection) -> bool:
+def _holds(facts: Facts, connection: Connection) -> bool:
     """An application that stays connected: no job, exporter or viewer, nor a proxy that is handed the environment."""
     client = connection.client
     words = [client.name, parse_reference(client.image or "").name, *(client.command or ())[:2]]
-    if any(_NO_CLIENT.search(word) for word in words):
+    if any(_NO_CLIENT.search(word) for word in words) or not client.active or client.scale == 0:
         return False
-    return client.active and client.role in (Role.APP, Role.UNKNOWN, Role.GRAFANA) and client.restart not in (
-        "no", "on-failure"
-    )  # fmt: skip
+    if client.restart == "no" or is_template(facts.stack, client):
+        return False
+    return client.role in (Role.APP, Role.UNKNOWN, Role.GRAFANA)
 
 
 def auth_plaintext(facts: Facts) -> Iterable[Finding]:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from nftui.catalog import env_names, is_inert
 from nftui.checks._reach import open_ports
-from nftui.checks._sources import may_be_set
 from nftui.engine.evidence import at
+from nftui.engine.given import may_be_set
 from nftui.engine.mounted import mounted
 from nftui.model.ai import Collection, QdrantFacts
 from nftui.model.findings import Evidence, Finding, Level

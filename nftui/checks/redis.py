@@ -10,8 +10,8 @@ from nftui.checks import _redis_health
 from nftui.checks._reach import limit_key
 from nftui.checks._redis_server import SMALL_QUEUE_BYTES, Server, apps_of
 from nftui.checks._redis_settings import is_like_redis, read_settings
-from nftui.checks._sources import example_gives, may_be_given, variables
 from nftui.engine.evidence import at
+from nftui.engine.given import example_gives, may_be_given, variables
 from nftui.model.findings import Evidence, Finding, Level
 from nftui.model.message import msg
 from nftui.model.redis import RedisFacts

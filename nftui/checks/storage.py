@@ -31,6 +31,14 @@ _BACKUP = re.compile(
     r"duplicacy|wal-?g|pgbackrest|barman|velero|rsnapshot|\brsync\b|\bautorestic\b",
     re.IGNORECASE,
 )
+_TOOLS_OF = {
+    Role.POSTGRES: re.compile(
+        r"\bpg_?dump|pg_basebackup|wal-?g|pgbackrest|barman|(?:postgres|pg)\w*-backup", re.IGNORECASE
+    ),
+    Role.MYSQL: re.compile(
+        r"mysqldump|mariadb-dump|mariabackup|xtrabackup|(?:mysql|mariadb)\w*-(?:\w+-)?backup", re.IGNORECASE
+    ),
+}
 _REMOTE = re.compile(
     r"S3_|AWS_|RCLONE|RESTIC_REPOSITORY|B2_|AZURE|GCS_|GOOGLE_|WEBDAV|SSH_|SFTP|DROPBOX|BORG_REPO|NEXTCLOUD|MINIO",
     re.IGNORECASE,
@@ -128,11 +136,15 @@ def _lost(facts: Facts, service: Service) -> Iterator[tuple[int, MountSpec, str]
 def backup_missing(facts: Facts) -> Iterable[Finding]:
     """backup-missing: nothing in the stack, its labels or the host's schedules makes copies of a database."""
     scheduled = any(_BACKUP.search(line) for line in facts.beside.schedules)
-    if scheduled or any(_makes_backups(s) for s in facts.stack.services):
-        return
-    for service in facts.stack.services:
+    covered = {role for s in facts.stack.services if _makes_backups(s) for role in _backed_up(s)}
+    for service in facts.stack.services if not scheduled else ():
         kept = [(n, m) for n, m in _data(service)] if service.role in (Role.POSTGRES, Role.MYSQL) else []
-        if not kept or service.scale == 0 or "archive_command" in " ".join(service.command or ()):
+        if (
+            service.role in covered
+            or not kept
+            or service.scale == 0
+            or "archive_command" in " ".join(service.command or ())
+        ):
             continue
         number, mount = kept[0]
         yield Finding(
@@ -141,6 +153,13 @@ def backup_missing(facts: Facts) -> Iterable[Finding]:
                 "does, put this finding on the ignore list with that reason."),
             (at(service, mount.target, f"volumes.{number}", mount.source),), "issue 4; engine.md 7",
         )  # fmt: skip
+
+
+def _backed_up(service: Service) -> tuple[Role, ...]:
+    """Kinds of databases that this service copies: those whose programs it names, any where it names none."""
+    words = " ".join((service.image or "", *(service.command or ()), *(service.entrypoint or ())))
+    named = tuple(role for role, pattern in _TOOLS_OF.items() if pattern.search(words))
+    return named or tuple(_TOOLS_OF)
 
 
 def _makes_backups(service: Service) -> bool:

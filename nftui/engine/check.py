@@ -74,7 +74,10 @@ _SUMMARIES = ("project-unresolved", "profile-unresolved", "profiles-together-unr
 """Compose's refusal as a whole; where its cause is known, the cause is the finding."""
 
 
-_KEYS = {"include-missing": "include", "include-unreadable": "include", "extends-missing": "extends"}
+_KEYS = {
+    "include-missing": "include", "include-unreadable": "include", "extends-missing": "extends",
+    "env-file-missing": "env_file", "compose-empty": "services",
+}  # fmt: skip
 """Id of a problem to the Compose key that it is about."""
 
 
@@ -106,7 +109,7 @@ def _of_problem(problem: Problem) -> Finding:
         else msg("Planning and applying are possible all the same."),
         evidence=(
             Evidence(
-                _KEYS.get(problem.id, problem.id),
+                problem.key or _KEYS.get(problem.id, problem.id),
                 problem.text,
                 place.file if place else None,
                 place.line if place else None,

@@ -216,6 +216,8 @@ class Problem:
     """Verbs it makes impossible: "plan", "apply"."""
     message: Message | None = None
     """The same as `text`, for translation; None where it is another program's own sentence."""
+    key: str = ""
+    """The variable that it is about, "" where it is about none."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,9 +32,9 @@ class Ledger:
         """Note that `name` is read at `at`."""
         self.referenced.setdefault(name, {})[at] = None
 
-    def problem(self, id: str, text: str, at: At | None, blocks: bool = True) -> None:
+    def problem(self, id: str, text: str, at: At | None, blocks: bool = True, key: str = "") -> None:
         """Note a problem, once."""
-        found = Problem(id, text, place(at) if at else None, ("plan", "apply") if blocks else ())
+        found = Problem(id, text, place(at) if at else None, ("plan", "apply") if blocks else (), key=key)
         if found not in self.problems:
             self.problems.append(found)
 
@@ -181,5 +181,7 @@ class Interpolator:
             return other if usable else value
         if not usable:
             reason = f": {other}" if other else ""
-            self.ledger.problem("variable-missing", f"required variable {name} is missing a value{reason}", at)
+            self.ledger.problem(
+                "variable-missing", f"required variable {name} is missing a value{reason}", at, key=name
+            )
         return value

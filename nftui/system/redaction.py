@@ -36,6 +36,7 @@ _WEAK = frozenset({"key", "keys", "tokens", "token", "auth"})
 _HARMLESS_ENDS = (
     "file", "path", "dir", "method", "type", "length", "encryption", "policy", "expires", "expiry", "ttl",
     "name", "header", "url", "uri", "host", "port", "enabled", "mode", "size", "interval", "timeout", "algorithm",
+    "role", "roles", "provider",
 )  # fmt: skip
 """Last words that turn a name away from the secret itself; URLs are hidden by their shape."""
 _HARMLESS_VALUE = re.compile(r"-?\d+(\.\d+)?[a-z%]{0,3}|true|false|yes|no|on|off|none|null|enabled|disabled|", re.I)

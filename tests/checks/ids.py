@@ -38,3 +38,13 @@ MODULES = (
 
 FUNCTIONS = frozenset({"qdrant-config-shadowed", "qdrant-defaults", "redis-aof-restart-trap"})
 """Ids whose true and silent cases need files or live facts: functions of test_ai and test_redis."""
+
+REFUSALS = tuple(
+    """
+    compose-empty depends-cycle env-file-invalid env-file-missing env-file-too-large extends-cycle extends-missing
+    include-conflict include-cycle include-missing include-unreadable interpolation-invalid limits-distinct
+    merge-conflict name-invalid network-undefined service-incomplete service-undefined value-invalid variable-missing
+    container-name-conflict compose-failed profile-unresolved profiles-together-unresolved project-unresolved
+    """.split()  # noqa: SIM905
+)
+"""What Compose refuses is a finding as well (cli.md): the reader's problems, under their own ids."""

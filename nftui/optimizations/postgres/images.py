@@ -69,6 +69,12 @@ def manager(service: Service) -> str | None:
     return found.rstrip("_").lower() if found else None
 
 
+def tunes_itself(service: Service) -> bool:
+    """True where the image sets memory and planner settings for the machine at its first start (timescaledb-tune)."""
+    timescale = repository(service.image).startswith("timescale/timescaledb")
+    return timescale and (service.environment.get("NO_TS_TUNE") or "").lower() not in ("true", "1", "yes", "on")
+
+
 def is_bitnami(service: Service) -> bool:
     """Bitnami's images start the server through scripts of their own."""
     return repository(service.image) in _BITNAMI

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from nftui.engine.protocols import Grants
     from nftui.model.choices import Choices
     from nftui.model.facts import Facts
+    from nftui.model.findings import Evidence
     from nftui.model.postgres import PostgresFacts, Setting
     from nftui.model.stack import Service
 
@@ -54,6 +55,8 @@ class Server:
     """Every setting of the operator's command as written, also those that are not advised."""
     links: tuple[Connection, ...] = ()
     """Who connects to it; findings only."""
+    files: Mapping[str, Evidence] = field(default_factory=dict)
+    """Settings of mounted configuration files, where the server could not be asked; findings only."""
 
     @property
     def name(self) -> str:

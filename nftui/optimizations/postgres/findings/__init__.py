@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from nftui.catalog.connections import Connection, connections
 from nftui.model.choices import Choices
 from nftui.model.stack import Role
 from nftui.optimizations.postgres.findings import access, inert, lifecycle, pools, settings, versions, volumes
+from nftui.optimizations.postgres.findings.configured import file_settings
 from nftui.optimizations.postgres.server import build_server, named_servers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     from nftui.model.facts import Facts
     from nftui.model.findings import Finding
+    from nftui.model.stack import Service
+    from nftui.optimizations.postgres.server import Server
 
 _CHECKS = (
     *settings.CHECKS, *inert.CHECKS, *access.CHECKS, *volumes.CHECKS, *lifecycle.CHECKS, *versions.CHECKS,
@@ -28,11 +32,18 @@ def find(facts: Facts) -> Iterable[Finding]:
     if servers:
         named, links = named_servers(facts), _links(facts)
         for service in servers:
-            server = build_server(facts, service, Choices(), {}, named, tuple(links.get(service.name, ())))
+            server = _server(facts, service, named, tuple(links.get(service.name, ())))
             for check in _CHECKS:
                 finding = check(facts, server)
                 if finding is not None:
                     yield finding
+
+
+def _server(facts: Facts, service: Service, named: Collection[str], links: tuple[Connection, ...]) -> Server:
+    server = build_server(facts, service, Choices(), {}, named, links)
+    if server.live is not None:
+        return server
+    return replace(server, files=file_settings(facts, service, server.raw_flags, server.major))
 
 
 def _links(facts: Facts) -> dict[str, list[Connection]]:

@@ -2,37 +2,30 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 from nftui.engine.evidence import at
-from nftui.model.findings import Finding, Level
+from nftui.engine.given import lacks_env_file, may_be_set
+from nftui.model.findings import Evidence, Finding, Level
 from nftui.model.message import msg
+from nftui.optimizations.postgres.findings.configured import access_rules
 from nftui.optimizations.postgres.findings.evidence import finding
-from nftui.optimizations.postgres.images import has_own_entrypoint, is_official_like
+from nftui.optimizations.postgres.images import has_own_entrypoint, is_bitnami, is_official_like
 
 if TYPE_CHECKING:
     from nftui.model.facts import Facts
-    from nftui.model.stack import Port, Service
+    from nftui.model.stack import Port
     from nftui.optimizations.postgres.server import Server
 
 _LOOPBACK = ("127.", "::1", "[::1]", "localhost")
-_TRUST_ARGS = re.compile(r"(?:--auth(?:-host)?[= ]|-A ?)trust\b")
-_VARIABLE = re.compile(r"\$\{?(\w+)")
+_BITNAMI_PASSWORDS = ("POSTGRESQL_PASSWORD", "POSTGRESQL_PASSWORD_FILE", "POSTGRES_PASSWORD", "POSTGRES_PASSWORD_FILE")
 
 
 def trust(facts: Facts, server: Server) -> Finding | None:
     """postgres-trust-auth: POSTGRES_HOST_AUTH_METHOD or initdb's arguments let everyone in without a password."""
     service = server.service
-    if not is_official_like(service) or "hba_file" in server.raw_flags:
-        return None
-    method = service.environment.get("POSTGRES_HOST_AUTH_METHOD")
-    key = "POSTGRES_HOST_AUTH_METHOD"
-    if method is None and _TRUST_ARGS.search(service.environment.get("POSTGRES_INITDB_ARGS") or ""):
-        # Without that variable the entrypoint writes its own host line, with the password method: initdb's trust
-        # then holds for the image's socket and loopback only.
-        return None
-    if (method or "").strip() != "trust":
+    how = _let_in(facts, server)
+    if how is None:
         return None
     open_ports = [p for p in service.ports if _is_open(p)]
     level = Level.HIGH if open_ports else Level.MEDIUM
@@ -40,12 +33,36 @@ def trust(facts: Facts, server: Server) -> Finding | None:
         "Whoever reaches the port is in as any user, superuser included; {reach} reach it.",
         reach="the host's networks" if open_ports else "the containers of its networks",
     )
-    evidence = [at(service, key, f"environment.{key}", method)]
-    evidence += [at(service, f"{p.host_ip or '0.0.0.0'}:{p.published}", "ports") for p in open_ports]  # noqa: S104
+    evidence = [how, *(at(service, f"{p.host_ip or '0.0.0.0'}:{p.published}", "ports") for p in open_ports)]  # noqa: S104
     return finding(
         server, "postgres-trust-auth", level, msg("Connections need no password"), detail,
         "databases reference 1.5", *evidence, repaired=False,
     )  # fmt: skip
+
+
+def _let_in(facts: Facts, server: Server) -> Evidence | None:
+    """What lets everyone in: a rule of a mounted pg_hba.conf, or the variable from which the image writes its own."""
+    service = server.service
+    rules = list(access_rules(facts, service, server.raw_flags))
+    if rules or "hba_file" in server.raw_flags:
+        return next((e for words, e in rules if _is_trust(words)), None)
+    key, method = "POSTGRES_HOST_AUTH_METHOD", "trust"
+    if is_bitnami(service):
+        given = any(service.environment.get(k) for k in _BITNAMI_PASSWORDS) or lacks_env_file(facts.stack, service)
+        key = "ALLOW_EMPTY_PASSWORD"
+        method = "" if given else "yes"
+    elif not is_official_like(service):
+        return None
+    # initdb's --auth=trust alone holds for the socket and loopback: the entrypoint writes the host line itself.
+    value = (service.environment.get(key) or "").strip()
+    return at(service, key, f"environment.{key}", value) if method and value == method else None
+
+
+def _is_trust(words: list[str]) -> bool:
+    """`host DATABASE USER ADDRESS trust` of more than this machine, without regard to a mask of its own."""
+    if not words[0].startswith("host") or len(words) < 5 or "trust" not in words[4:6]:
+        return False
+    return not words[3].startswith(_LOOPBACK) and words[3] != "samehost" and words[1] != "replication"
 
 
 def _is_open(port: Port) -> bool:
@@ -59,7 +76,7 @@ def empty_password(facts: Facts, server: Server) -> Finding | None:
         return None
     environment = service.environment
     given = any(environment.get(k) for k in ("POSTGRES_PASSWORD_FILE", "POSTGRES_HOST_AUTH_METHOD"))
-    if given or environment.get("POSTGRES_PASSWORD") or _may_come_from_elsewhere(facts, service):
+    if given or environment.get("POSTGRES_PASSWORD") or may_be_set(facts.stack, service, "POSTGRES_PASSWORD"):
         return None
     key = "POSTGRES_PASSWORD"
     detail = msg("No {key}: on an empty volume the image refuses to initialise and the container exits.", key=key)
@@ -73,26 +90,6 @@ def empty_password(facts: Facts, server: Server) -> Finding | None:
 
 def _has_started(server: Server) -> bool:
     return server.live is not None or server.service.running is not None
-
-
-def _may_come_from_elsewhere(facts: Facts, service: Service) -> bool:
-    """Passed through from the shell, an env_file that was not read, or a variable that is set where it is deployed."""
-    key = "POSTGRES_PASSWORD"
-    if key in service.environment and service.environment[key] is None:
-        return True
-    if service.config.get("env_file") and key not in service.environment:
-        return facts.stack.resolved_by != "compose"
-    raw = service.raw.get("environment")
-    text = _raw_value(raw, key)
-    names = _VARIABLE.findall(text.replace("$$", "")) if text else []
-    return any(facts.stack.environment.get(name) != "" for name in names)
-
-
-def _raw_value(raw: object, key: str) -> str:
-    if isinstance(raw, dict):
-        return str(raw.get(key) or "")
-    lines = raw if isinstance(raw, (list, tuple)) else ()
-    return next((str(line).partition("=")[2] for line in lines if str(line).startswith(f"{key}=")), "")
 
 
 CHECKS = (trust, empty_password)

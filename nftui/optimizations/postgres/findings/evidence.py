@@ -25,8 +25,15 @@ def finding(
 
 
 def in_force(server: Server, name: str) -> str:
-    """The value in force, as far as it is known: live, the command's flag, else what the image starts with."""
-    return server.current(name) or stock(name, server.major)
+    """The value in force, as far as it is known: live, the command's flag, a mounted file's, else the image's."""
+    written = server.files.get(name)
+    return server.current(name) or (written.value if written else None) or stock(name, server.major)
+
+
+def fact(server: Server, name: str, default: str) -> str:
+    """The same of a setting that is never advised."""
+    written = server.files.get(name)
+    return server.fact(name, (written.value if written else None) or default)
 
 
 def amount(server: Server, name: str) -> float:
@@ -41,5 +48,7 @@ def setting_evidence(server: Server, name: str) -> Evidence:
     value = setting.shown if setting is not None else server.flags.get(name, server.raw_flags.get(name))
     if flag:
         return at(server.service, f"-c {name}", "command", value)
+    if name in server.files:
+        return server.files[name]
     file, line = (setting.sourcefile, setting.sourceline) if setting is not None else (None, None)
     return Evidence(name, value, file, line)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from typing import TYPE_CHECKING
 
 from nftui.engine.evidence import at
+from nftui.engine.mounted import files_in
 from nftui.model.findings import Finding, Level
 from nftui.model.message import msg
 from nftui.model.units import GIB
@@ -19,6 +21,9 @@ if TYPE_CHECKING:
     from nftui.optimizations.postgres.server import Server
 
 _KILLED = 137
+_SCRIPTS = "/docker-entrypoint-initdb.d"
+_NOTHING_ASKED = re.compile(r"\s*select\s+1\s*;?\s*", re.IGNORECASE)
+"""A statement that any database answers, also one that is not filled yet."""
 
 
 def stop_grace(facts: Facts, server: Server) -> Finding | None:
@@ -48,8 +53,7 @@ def init_race(facts: Facts, server: Server) -> Finding | None:
     """postgres-healthcheck-init-race: the socket answers while init scripts still run, and others wait for it."""
     service = server.service
     test = _test(service)
-    scripts = any(m.target.startswith("/docker-entrypoint-initdb.d") for m in service.mounts)
-    if not test or not scripts or not is_official_like(service) or has_own_entrypoint(service):
+    if not test or not _has_scripts(facts, service) or not is_official_like(service) or has_own_entrypoint(service):
         return None
     if service.environment.get("PGHOST") or not _uses_socket(test) or not _awaited(facts, service):
         return None
@@ -63,24 +67,33 @@ def init_race(facts: Facts, server: Server) -> Finding | None:
     )  # fmt: skip
 
 
+def _has_scripts(facts: Facts, service: Service) -> bool:
+    mounted = any(m.target.startswith(_SCRIPTS) for m in service.mounts)
+    return mounted or next(files_in(facts.stack, service, _SCRIPTS), None) is not None
+
+
 def _test(service: Service) -> str:
     check = service.config.get("healthcheck")
     test = check.get("test") if isinstance(check, dict) and not check.get("disable") else None
     if isinstance(test, (list, tuple)):
-        return " ".join(str(word) for word in test[1:]) if test and test[0] in ("CMD", "CMD-SHELL") else ""
+        words = [str(word) for word in test]
+        join = {"CMD": shlex.join, "CMD-SHELL": " ".join}.get(words[0] if words else "")
+        return join(words[1:]) if join else ""
     return test if isinstance(test, str) else ""
 
 
 def _uses_socket(test: str) -> bool:
-    """True for one plain pg_isready without a TCP host; anything cleverer is left alone."""
-    if any(mark in test for mark in (";", "&&", "$(", "`", "psql")):
+    """True for one plain pg_isready or `psql -c "select 1"` without a TCP host; anything cleverer is left alone."""
+    if any(mark in test for mark in (";", "&&", "$(", "`", "|grep", "| grep")):
         return False
     try:
         words = shlex.split(test.replace("||", " || "))
     except ValueError:
         return False
     words = words[: words.index("||")] if "||" in words else words
-    if not words or words[0].rpartition("/")[2] != "pg_isready":
+    program = words[0].rpartition("/")[2] if words else ""
+    asked = _option(words, "-c", "--command") or ""
+    if program != "pg_isready" and not (program == "psql" and _NOTHING_ASKED.fullmatch(asked)):
         return False
     host = _option(words, "-h", "--host")
     return host is None or host.startswith("/")

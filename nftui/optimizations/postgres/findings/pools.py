@@ -19,10 +19,17 @@ _SIZES = {
     "DB_POSTGRESDB_POOL_SIZE": "",
     "DATABASE_POOL_SIZE": "DATABASE_POOL_MAX_OVERFLOW",
     "SQLALCHEMY_POOL_SIZE": "SQLALCHEMY_MAX_OVERFLOW",
+    "DB_POOL_SIZE": "DB_MAX_OVERFLOW",
+    "DB_POOL": "",
+    "DB_POOL_MAX": "",
+    "DATABASE_POOL_MAX": "",
+    "POSTGRES_POOL_SIZE": "",
+    "PG_POOL_MAX": "",
+    "SPRING_DATASOURCE_HIKARI_MAXIMUM_POOL_SIZE": "",
 }
 """Variables that are a pool's size per process, and its overflow, where the catalog does not know the image."""
 
-_LIMIT = re.compile(r"[?&](?:connection_limit|pool_size|max_pool_size)=(\d+)")
+_LIMIT = re.compile(r"[?&](?:connection_limit|pool_size|max_pool_size|pool_max_conns|pool_max|pool)=(\d+)")
 _RESERVED = 3
 """superuser_reserved_connections: apps cannot have them."""
 
@@ -31,9 +38,7 @@ def pools(facts: Facts, server: Server) -> Finding | None:
     """postgres-connections-vs-pools: only sizes that are written down count, and only of apps that connect directly."""
     links = {c.client.name: c for c in server.links if _is_direct(c, server)}
     found = [
-        (link.client, evidence, size * max(1, link.client.scale))
-        for link in links.values()
-        for evidence, size in _pool(link)
+        (link.client, evidence, size * link.client.scale) for link in links.values() for evidence, size in _pool(link)
     ]
     total, most = sum(size for _, _, size in found), int(amount(server, "max_connections"))
     if total <= most - _RESERVED:
@@ -49,7 +54,7 @@ def pools(facts: Facts, server: Server) -> Finding | None:
 
 
 def _is_direct(link: Connection, server: Server) -> bool:
-    both = link.client.active and server.service.active
+    both = link.client.active and server.service.active and link.client.scale > 0
     return both and link.kind == "postgres"
 
 

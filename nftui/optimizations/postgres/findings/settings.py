@@ -9,9 +9,9 @@ from nftui.model.findings import Evidence, Finding, Level
 from nftui.model.message import msg
 from nftui.model.units import MIB, format_size, human_size
 from nftui.optimizations.postgres.data import data_directory, deepest, major_version
-from nftui.optimizations.postgres.findings.evidence import amount, finding, in_force, setting_evidence
+from nftui.optimizations.postgres.findings.evidence import amount, fact, finding, in_force, setting_evidence
 from nftui.optimizations.postgres.gucs import stock
-from nftui.optimizations.postgres.images import has_stock_command
+from nftui.optimizations.postgres.images import has_stock_command, is_bitnami, tunes_itself
 from nftui.optimizations.postgres.shm import Parallel
 
 if TYPE_CHECKING:
@@ -33,9 +33,10 @@ def defaults(facts: Facts, server: Server) -> Finding | None:
     known = server.live is not None
     detail = msg(
         "shared_buffers is 128MB, and memory and planner settings are the image's, made for any small machine.{more}",
-        more="" if known else " Nothing in the files sets them; the server was not asked.",
+        more="" if known else " Nothing in the files sets other values; the server was not asked.",
     )
-    evidence = [setting_evidence(server, n) if known else Evidence(n, stock(n, server.major)) for n in _TELLING]
+    evidence = [setting_evidence(server, n) if known or n in server.flags else Evidence(n, stock(n, server.major))
+                for n in _TELLING]  # fmt: skip
     image = at(server.service, "image", "image", server.service.image)
     return finding(
         server, "postgres-defaults", Level.MEDIUM, msg("The server runs the image's stock settings"), detail,
@@ -44,18 +45,16 @@ def defaults(facts: Facts, server: Server) -> Finding | None:
 
 
 def _untouched_by_files(server: Server) -> bool:
-    """Without live facts: a plain image, no flag of ours in the command, no configuration, no initdb settings."""
+    """Without live facts: a plain image, no configuration, no initdb settings, no tuning by the image itself."""
     service = server.service
-    if not has_stock_command(service) or service.entrypoint or "config_file" in server.raw_flags:
+    plain = has_stock_command(service) or (is_bitnami(service) and not service.command)
+    if not plain or service.entrypoint or "config_file" in server.raw_flags:
         return False
-    words = " ".join([*(service.command or ()), service.environment.get("POSTGRES_INITDB_ARGS") or ""])
-    tunes = (
-        any(name in server.flags for name in _TELLING)
-        or " -D" in words
-        or "--set" in words
-        or "-c " in (service.environment.get("POSTGRES_INITDB_ARGS") or "")
-    )
-    configured = any(m.target.endswith((".conf", "/conf.d")) for m in service.mounts) or service.config.get("configs")
+    initdb = service.environment.get("POSTGRES_INITDB_ARGS") or ""
+    words = " ".join([*(service.command or ()), initdb])
+    tunes = " -D" in words or "--set" in words or "-c " in initdb or tunes_itself(service)
+    configured = any(m.target.rstrip("/").endswith(_CONFIGURATION) for m in service.mounts)
+    configured = configured or bool(service.config.get("configs") or service.environment.get("POSTGRESQL_EXTRA_FLAGS"))
     return not tunes and not configured
 
 
@@ -93,7 +92,7 @@ def shm_too_small(facts: Facts, server: Server) -> Finding | None:
     """postgres-shm-too-small: one parallel hash join alone outgrows /dev/shm."""
     if major_version(facts, server.service) is None:
         return None
-    if not server.shm_managed or server.fact("dynamic_shared_memory_type", "posix") != "posix":
+    if not server.shm_managed or fact(server, "dynamic_shared_memory_type", "posix") != "posix":
         return None
     shm = (server.service.running.shm_bytes if server.service.running else None) or server.shm_declared
     parallel = Parallel(
@@ -117,6 +116,8 @@ def shm_too_small(facts: Facts, server: Server) -> Finding | None:
     )  # fmt: skip
 
 
+_CONFIGURATION = (".conf", "/conf.d", "/postgresql/conf")
+_OFF = ("off", "false", "no", "0")
 _DURABILITY = ("fsync", "full_page_writes", "synchronous_commit")
 
 
@@ -126,7 +127,10 @@ def durability(facts: Facts, server: Server) -> Finding | None:
     mount = deepest(server.service.mounts, directory) if directory else None
     if mount is not None and mount.type == "tmpfs":
         return None
-    off = [name for name in _DURABILITY if server.fact(name, "on").lower() in ("off", "false", "no", "0")]
+    off = [name for name in _DURABILITY if fact(server, name, "on").lower() in _OFF]
+    # postgres(1): -F is fsync=off.
+    short = "fsync" not in off and server.live is None and "-F" in (server.service.command or ())
+    off = ["fsync", *off] if short else off
     if not off:
         return None
     harmful = [name for name in off if name != "synchronous_commit"]
@@ -137,8 +141,14 @@ def durability(facts: Facts, server: Server) -> Finding | None:
     )
     return finding(
         server, "postgres-durability-off", Level.HIGH if harmful else Level.LOW, msg("Durability is switched off"),
-        detail, "databases reference 1.6", *(setting_evidence(server, name) for name in off), repaired=False,
+        detail, "databases reference 1.6", *(_durability_evidence(server, name) for name in off), repaired=False,
     )  # fmt: skip
+
+
+def _durability_evidence(server: Server, name: str) -> Evidence:
+    if name == "fsync" and not {name} & {*server.raw_flags, *server.files} and server.live is None:
+        return at(server.service, "-F", "command", "fsync=off")
+    return setting_evidence(server, name)
 
 
 CHECKS = (defaults, exceeds_limit, shm_too_small, durability)

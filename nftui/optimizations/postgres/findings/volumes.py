@@ -9,7 +9,7 @@ from nftui.model.findings import Evidence, Finding, Level
 from nftui.model.message import Message, msg
 from nftui.optimizations.postgres.data import HOME, covers, data_directory, deepest, hidden_volume
 from nftui.optimizations.postgres.findings.evidence import finding
-from nftui.optimizations.postgres.images import is_official_like
+from nftui.optimizations.postgres.images import is_bitnami, is_official_like
 
 if TYPE_CHECKING:
     from nftui.model.facts import Facts
@@ -17,12 +17,16 @@ if TYPE_CHECKING:
     from nftui.optimizations.postgres.server import Server
 
 
+_BITNAMI_DATA = "/bitnami/postgresql/data"
+"""POSTGRESQL_DATA_DIR of Bitnami's scripts (bitnami/containers, postgresql README)."""
+
+
 def no_volume(facts: Facts, server: Server) -> Finding | None:
     """postgres-no-volume: `down` and `up` start with an empty database."""
-    if not is_official_like(server.service):
+    if not _is_known(server):
         return None
     # Where the tag tells no version, every version keeps its data below its home.
-    known = data_directory(facts, server.service)
+    known = _directory(facts, server)
     directory = known or f"{HOME}/data"
     mount = deepest(server.service.mounts, directory)
     if mount is None and _meant_for_data(server) is None:
@@ -32,6 +36,16 @@ def no_volume(facts: Facts, server: Server) -> Finding | None:
         detail = msg("{path} is a volume without a name: `down` and `up` start with a new one.", path=mount.target)
         return _no_volume(server, detail, at(server.service, mount.target, "volumes"))
     return None
+
+
+def _is_known(server: Server) -> bool:
+    """Whether the image's data directory is known."""
+    return is_official_like(server.service) or is_bitnami(server.service)
+
+
+def _directory(facts: Facts, server: Server) -> str | None:
+    known = data_directory(facts, server.service)
+    return _BITNAMI_DATA if known is None and is_bitnami(server.service) else known
 
 
 def _no_volume(server: Server, detail: Message, evidence: Evidence) -> Finding:
@@ -51,8 +65,8 @@ def _meant_for_data(server: Server) -> tuple[int, MountSpec] | None:
 
 def volume_path(facts: Facts, server: Server) -> Finding | None:
     """postgres-volume-path: a mount that does not cover the data directory of this version."""
-    directory = data_directory(facts, server.service)
-    if directory is None or not is_official_like(server.service):
+    directory = _directory(facts, server)
+    if directory is None or not _is_known(server):
         return None
     meant = _meant_for_data(server)
     hidden = hidden_volume(facts, server.service, directory)

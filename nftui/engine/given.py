@@ -38,9 +38,22 @@ def may_be_set(stack: Stack, service: Service, name: str) -> bool:
     """True where a variable that is empty or absent here may have a value where the stack is deployed."""
     if name in service.environment and service.environment[name] is None:
         return True
-    if name not in service.environment and service.config.get("env_file"):
-        return stack.resolved_by != "compose"
+    if name not in service.environment and lacks_env_file(stack, service):
+        return True
     return may_be_given(stack, raw_value(service, name))
+
+
+def lacks_env_file(stack: Stack, service: Service) -> bool:
+    """True where an env_file of the service is not here: it is made where the stack is deployed, and may set anything.
+
+    One that is here has been read: what it does not name is not set.
+    """
+    listed = service.raw.get("env_file")
+    for item in listed if isinstance(listed, (list, tuple)) else (listed,):
+        path = str((item.get("path") if isinstance(item, Mapping) else item) or "")
+        if path and not Path(stack.invocation.directory, path).exists():
+            return True
+    return False
 
 
 def may_be_given(stack: Stack, source: str) -> bool:
