@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -10,8 +11,9 @@ from hypothesis import strategies as st
 from nftui.engine.budget import HEADROOM, make_budget, needs_of
 from nftui.model.advice import Demand
 from nftui.model.facts import Facts
+from nftui.model.stack import Role, Service
 from nftui.model.units import MIB
-from tests.engine.test_budget import given_to, total, worlds
+from tests.engine.test_budget import LIMITED, facts, given_to, total, worlds
 
 World = tuple[Facts, tuple[Demand, ...]]
 ROUNDING = 32 * MIB
@@ -94,3 +96,15 @@ def test_nothing_is_left_lying_while_somebody_wants_more(world: World) -> None:
     wanting = [n for n in needs if given_to(budget)[n.service] < n.wanted]
     # Each may stop short of its next whole step, and the split by weight rounds down.
     assert not wanting or left <= (len(wanting) + 1) * 16 * MIB
+
+
+def test_promise_after_promise_and_use_after_use_each_grant_moves_a_little() -> None:
+    """From nothing to more than there is, so that no cliff lies between two drawn examples."""
+    stack = (LIMITED, Service("models", Role.OLLAMA), Service("queue", Role.REDIS), Service("web", Role.APP))
+    promised = [given_to(make_budget(facts(*stack, others_bytes=n * 16 * MIB), [])) for n in range(1100)]
+    used = [given_to(make_budget(facts(*stack, usage={"models": n * 16 * MIB}), [])) for n in range(700)]
+    for row in (promised, used):
+        assert row[0] != row[-1]
+        for number, (before, after) in enumerate(pairwise(row)):
+            bound = 16 * MIB * HEADROOM + step_of((number + 1) * 16 * MIB * HEADROOM) + ROUNDING
+            assert all(abs(after[name] - size) <= bound for name, size in before.items())
