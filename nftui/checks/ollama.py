@@ -27,6 +27,8 @@ _KEEP = "OLLAMA_KEEP_ALIVE"
 _DEFAULT_KEEP_S = 300.0
 _CLIENT_SIDE = ("OLLAMA_API_KEY",)
 _SIZED = re.compile(r"\bollama\s+(?:pull|run)\s+(?:--?\S+\s+)*['\"]?([\w./-]+:(?:[\w.]+-)?(\d+(?:\.\d+)?)b[\w.-]*)")
+_ASKED = re.compile(r"[\"'](?:name|model)\\?[\"']\s*:\s*\\?[\"']([\w./-]+:(?:[\w.]+-)?(\d+(?:\.\d+)?)b[\w.-]*)")
+"""The same asked for over HTTP."""
 _BYTES_PER_PARAMETER = 0.5
 """Four bits: the smallest quantization that is common; real files are larger."""
 
@@ -146,13 +148,14 @@ def _has_gpu(service: Service) -> bool:
 
 def _pulled(other: Service, server: Service) -> list[tuple[int, Evidence]]:
     """Models that a command loads into this server, with the bytes that their name's parameters need at least."""
-    host = other.environment.get("OLLAMA_HOST") or ""
-    if other is not server and not re.search(rf"(?:^|//){re.escape(server.name)}(?::|/|$)", host):
-        return []
     text = " ".join(w for part in argv_of(other.config) for w in part)
+    host = other.environment.get("OLLAMA_HOST") or ""
+    asked = re.search(rf"//{re.escape(server.name)}:\d+/api/(?:pull|generate|chat)\b", text)
+    if other is not server and not asked and not re.search(rf"(?:^|//){re.escape(server.name)}(?::|/|$)", host):
+        return []
     return [
         (int(float(size) * 1e9 * _BYTES_PER_PARAMETER), at(other, f"{other.name}: command", "command", model))
-        for model, size in _SIZED.findall(text)
+        for model, size in [*_SIZED.findall(text), *(_ASKED.findall(text) if asked else ())]
     ]
 
 
