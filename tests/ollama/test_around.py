@@ -99,19 +99,50 @@ def test_a_small_service_loads_them_again_where_that_is_chosen(tmp_path: Path) -
     stack = facts(tmp_path, LLAMA3, NOMIC, environment="{OLLAMA_HOST: '0.0.0.0:8080'}")
     assert fragment(stack).own == {}
     found = fragment(stack, preload="always", models="llama3:8b num_ctx=8192, nomic-embed-text")
-    assert found.own == {"ollama-preload": ("ollama",)}
-    beside = found.services["ollama-preload"]
+    assert found.own == {"ollama-keeper": ("ollama",)}
+    beside = found.services["ollama-keeper"]
     environment = beside["environment"]
-    assert isinstance(environment, dict) and environment["OLLAMA_HOST"] == "ollama:8080"
-    assert environment["NFTUI_MODELS"] == 'llama3:8b {"num_ctx":8192}\nnomic-embed-text:latest {}'
+    assert isinstance(environment, dict)
+    assert (environment["NFTUI_HOST"], environment["NFTUI_PORT"]) == ("ollama", "8080")
+    lines = [line.split(" ") for line in environment["NFTUI_MODELS"].split("\n")]
+    assert [(name, options) for name, _, options in lines] == [
+        ("llama3:8b", '{"num_ctx":8192}'), ("nomic-embed-text:latest", "{}"),
+    ]  # fmt: skip
+    # Together no more than the server's own share of its 16 GiB, and no more than it lets in.
+    needs, room = sum(int(need) for _, need, _ in lines), int(environment["NFTUI_ROOM"])
+    assert needs <= room <= 0.8 * 15.5 * GIB < room + GIB
+    assert environment["NFTUI_ORDER"] == "server" and int(environment["NFTUI_PLACES"]) >= 2
     # Compose turns each $$ into the script's own $.
     assert "$" not in str(beside["entrypoint"]).replace("$$", "") and beside["image"] == "ollama/ollama"
     assert classify(beside, None).role is Role.CLIENT
+
+
+def test_by_last_use_is_off_where_nobody_asks_and_needs_two_places(tmp_path: Path) -> None:
+    stack = facts(tmp_path, LLAMA3, MISTRAL, NOMIC, limit="24g")
+    assert advice(stack)["eviction"].value == "server" and advice(stack)["unload_after"].value is None
+    found = fragment(stack, eviction="lru", unload_after="60", preload="off")
+    environment = found.services["ollama-keeper"]["environment"]
+    assert isinstance(environment, dict) and environment["NFTUI_MODELS"] == ""
+    assert (environment["NFTUI_ORDER"], environment["NFTUI_IDLE_S"]) == ("lru", "60")
+    with pytest.raises(UsageError, match="it holds one model at a time"):
+        advice(stack, eviction="lru", max_loaded_models="1")
+    with pytest.raises(UsageError, match=r"models_memory = 64GB is refused .* are there for models"):
+        advice(stack, eviction="lru", models_memory="64GB")
+
+
+def test_what_a_keeper_cannot_do_is_told(tmp_path: Path) -> None:
+    stack = facts(tmp_path, LLAMA3, MISTRAL, NOMIC, limit="24g")
+    notes = said(advice(stack, eviction="lru")["eviction"].notes)
+    assert "What is at work is never stopped" in notes
+    full = advice(stack, eviction="lru", preload="always", models="llama3:8b, nomic-embed-text", max_loaded_models="2")
+    assert "All 2 places are for models that stay" in said(full["eviction"].notes)
 
 
 def test_a_network_that_no_other_service_reaches_refuses_it(tmp_path: Path) -> None:
     stack = facts(tmp_path, LLAMA3, more="    network_mode: none\n")
     with pytest.raises(UsageError, match="no service beside it reaches it"):
         advice(stack, preload="always")
+    with pytest.raises(UsageError, match="no service beside it reaches it"):
+        advice(stack, eviction="lru")
     on_host = fragment(facts(tmp_path, LLAMA3, more="    network_mode: host\n"), preload="always")
-    assert on_host.services["ollama-preload"]["network_mode"] == "host"
+    assert on_host.services["ollama-keeper"]["network_mode"] == "host"

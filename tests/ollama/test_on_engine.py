@@ -98,6 +98,29 @@ def test_the_models_are_there_again_after_a_restart_where_that_was_chosen(server
     wait_until(lambda: contexts() == {"tiny-chat:1b": 2048, "embed:latest": 2048}, seconds=60, what="the models")
     assert all(m["expires_at"] > "2200" for m in server.held().values())
     assert server.nftui("status").code == 0
+    assert server.stack.inspect("ollama-keeper")["State"]["Health"]["Status"] == "healthy"
+    assert not server.nftui("plan", "--only", "ollama", *values, "--json").json["changes"]
+    back = server.nftui("rollback", "--yes", "--json")
+    assert back.code == 0, back.out + back.err
+    assert tree(server.stack.directory) == before and set(server.stack.services()) == {"ollama", "web"}
+    assert server.held() == {}
+
+
+@pytest.mark.all
+def test_a_model_that_is_asked_for_finds_a_place_freed_by_last_use(server: Server) -> None:
+    before = tree(server.stack.directory)
+    values = (
+        "--set", "ollama.eviction=lru", "--set", "ollama.unload_after=5", "--set", "ollama.preload=always",
+        "--set", "ollama.models=embed", "--set", "ollama.max_loaded_models=2",
+    )  # fmt: skip
+    done = server.nftui(*APPLY, *values)
+    assert done.code == 0, done.out + done.err
+    server.call("/api/generate", model="tiny-chat:1b", prompt="x", stream=False)
+    assert set(server.held()) == {"embed:latest", "tiny-chat:1b"}
+    wait_until(lambda: set(server.held()) == {"embed:latest"}, seconds=60, what="the free place")
+    said = docker("logs", server.stack.container("ollama-keeper"))
+    assert "unloading tiny-chat:1b: the next model needs a place" in said
+    assert server.nftui("status").code == 0
     assert not server.nftui("plan", "--only", "ollama", *values, "--json").json["changes"]
     back = server.nftui("rollback", "--yes", "--json")
     assert back.code == 0, back.out + back.err

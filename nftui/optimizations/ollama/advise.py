@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from nftui.model.message import Message, msg
 from nftui.model.units import MIB, format_size, human_size, parse_size
 from nftui.optimizations.ollama.decision import Decision, Origin, is_off, own, refusal
+from nftui.optimizations.ollama.eviction import keeping_decisions
 from nftui.optimizations.ollama.fit import AT_ONCE, Fit, Fixed, solve, worst
 from nftui.optimizations.ollama.keeper import can_keep
 from nftui.optimizations.ollama.knobs import BY_NAME, VARIABLES
@@ -145,7 +146,7 @@ class Adviser:
         found = {name: self._decision(name, value, why) for name, (value, why) in rules.items()}
         self._keep_together(found)
         found["preload"] = self._preload(found["models"])
-        return found
+        return found | keeping_decisions(self, found)
 
     def _decision(self, name: str, value: str | None, why: Message) -> Decision:
         source = BY_NAME[name].source

@@ -11,6 +11,7 @@ from nftui.model.message import msg
 from nftui.model.plan import StepSpec, Undo
 from nftui.model.stack import Role
 from nftui.optimizations.ollama.decision import given, is_written
+from nftui.optimizations.ollama.eviction import keeping
 from nftui.optimizations.ollama.keeper import keeper, keeper_name
 from nftui.optimizations.ollama.knobs import VARIABLES
 from nftui.optimizations.ollama.server import ID, Server, build_server
@@ -48,9 +49,10 @@ def build_fragment(facts: Facts, advice: Iterable[Advice]) -> Fragment:
         keys = _keys(server, written, health=health)
         if keys:
             services[name], values[name] = keys, dict(sorted(written.items()))
-        if said.get("preload") == "always" and "models" in written:
+        wanted = keeping(server, said)
+        if wanted.wishes or wanted.by_use:
             beside = keeper_name(facts, service)
-            services[beside], own[beside] = keeper(service, parse_wishes(written["models"])), (name,)
+            services[beside], own[beside] = keeper(service, wanted), (name,)
     return Fragment(ID, services, values, own=own)
 
 

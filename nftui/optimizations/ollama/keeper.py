@@ -1,49 +1,54 @@
-"""The small service that loads the models again after each restart of their server.
+"""The small service beside a server that keeps its models: those that stay, and the others by last use.
 
-It runs in the server's own image, which has bash and neither curl nor python (AI reference 1.6): it speaks HTTP itself.
+It runs in the server's own image, so that nothing has to be pulled, and speaks HTTP itself (keeper_script).
 """
 
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from nftui.clients.ollama import FOREVER, port_of
+from nftui.optimizations.ollama.keeper_script import HEALTHCHECK, SCRIPT
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from nftui.model.facts import Facts
     from nftui.model.stack import Service
     from nftui.optimizations.ollama.wishes import Wish
 
-POLL_S = 15
+POLL_S = 5
 """Between two looks. The first comes after one: while nftui changes the server, it loads the models itself."""
-_SCRIPT = """\
-ask() {
-  exec 3<>"/dev/tcp/$NFTUI_HOST/$NFTUI_PORT" || return 1
-  printf '%s %s HTTP/1.0\\r\\nHost: %s\\r\\nContent-Type: application/json\\r\\nContent-Length: %d\\r\\n\\r\\n%s' \\
-    "$1" "$2" "$NFTUI_HOST" "${#3}" "$3" >&3
-  cat <&3
-  exec 3>&- 3<&-
-}
-while sleep "$NFTUI_POLL_S" & wait $!; do
-  held=$(ollama ps 2>/dev/null) || continue
-  while read -r name options; do
-    grep -q "^$name[[:space:]]" <<< "$held" && continue
-    echo "loading $name"
-    rest="\\"model\\":\\"$name\\",\\"keep_alive\\":$NFTUI_KEEP_ALIVE,\\"options\\":$options"
-    case "$(ask POST /api/generate "{$rest,\\"stream\\":false}")" in
-      *"does not support generate"*) ask POST /api/embed "{$rest,\\"input\\":\\"nftui\\"}" >/dev/null ;;
-    esac
-  done <<< "$NFTUI_MODELS"
-done
-"""
+_TRUST_S = 60
+"""So long after the server's last answer the keeper counts as well."""
+_LOAD_S = 1800
+"""The longest load that is waited for: 40 GB from a slow disk."""
+
+
+@dataclass(frozen=True, slots=True)
+class Keeping:
+    """What a keeper shall do; bytes."""
+
+    wishes: Sequence[Wish]
+    """Models that stay."""
+    needs: Mapping[str, int]
+    """What each of them takes."""
+    places: int
+    """Models that the server lets in at once."""
+    room: int
+    """For all models together; 0 where it is not known."""
+    by_use: bool
+    """Others are unloaded by last use, not only by the server's own order."""
+    idle_s: int
+    """Nobody used it for so long before a model goes to free a place."""
+    on_gpu: bool
 
 
 def keeper_name(facts: Facts, service: Service) -> str:
     """A name that no service of the operator's has."""
-    name = f"{service.name}-preload"
+    name = f"{service.name}-keeper"
     return name if facts.stack.service(name) is None else f"{name}-nftui"
 
 
@@ -52,30 +57,49 @@ def can_keep(service: Service) -> bool:
     return service.config.get("network_mode") in (None, "", "host")
 
 
-def keeper(service: Service, wishes: Sequence[Wish]) -> dict[str, object]:
+def keeper(service: Service, keeping: Keeping) -> dict[str, object]:
     """The service's definition. It waits by itself for a server that does not answer yet."""
     on_host = service.config.get("network_mode") == "host"
-    lines = [f"{w.name} {json.dumps(dict(sorted(w.options.items())), separators=(',', ':'))}" for w in wishes]
     found: dict[str, object] = {
         "image": str(service.raw.get("image") or service.image),
-        "entrypoint": ["bash", "-c", _SCRIPT.replace("$", "$$")],
+        "entrypoint": ["bash", "-c", SCRIPT.replace("$", "$$")],
         "command": [],
-        "environment": {
-            "OLLAMA_HOST": f"{'127.0.0.1' if on_host else service.name}:{port_of(service)}",
-            "NFTUI_HOST": "127.0.0.1" if on_host else service.name,
-            "NFTUI_PORT": str(port_of(service)),
-            "NFTUI_POLL_S": str(POLL_S),
-            "NFTUI_KEEP_ALIVE": str(FOREVER),
-            "NFTUI_MODELS": "\n".join(lines),
-        },
+        "environment": _environment(service, keeping, "127.0.0.1" if on_host else service.name),
         "depends_on": {service.name: {"condition": "service_started"}},
+        "healthcheck": {
+            "test": ["CMD", "bash", "-c", HEALTHCHECK], "interval": "10s", "timeout": "5s", "retries": 3,
+            "start_period": "30s",
+        },
         "restart": "unless-stopped",
         "init": True,
         "stop_grace_period": "1s",
         "deploy": {"resources": {"limits": {"memory": "64M"}}},
-    }
+    }  # fmt: skip
     if on_host:
         found["network_mode"] = "host"
     elif networks := service.config.get("networks"):
         found["networks"] = sorted(networks) if isinstance(networks, (dict, list)) else networks
     return found
+
+
+def _environment(service: Service, keeping: Keeping, host: str) -> dict[str, str]:
+    lines = [
+        f"{w.name} {keeping.needs.get(w.name, 0)} {json.dumps(dict(sorted(w.options.items())), separators=(',', ':'))}"
+        for w in keeping.wishes
+    ]
+    port = str(port_of(service))
+    return {
+        "OLLAMA_HOST": f"{host}:{port}",
+        "NFTUI_HOST": host,
+        "NFTUI_PORT": port,
+        "NFTUI_POLL_S": str(POLL_S),
+        "NFTUI_TRUST_S": str(_TRUST_S),
+        "NFTUI_LOAD_S": str(_LOAD_S),
+        "NFTUI_KEEP_ALIVE": str(FOREVER),
+        "NFTUI_MODELS": "\n".join(lines),
+        "NFTUI_PLACES": str(keeping.places),
+        "NFTUI_ROOM": str(keeping.room),
+        "NFTUI_ORDER": "lru" if keeping.by_use else "server",
+        "NFTUI_IDLE_S": str(keeping.idle_s),
+        "NFTUI_MEASURE": "size_vram" if keeping.on_gpu else "size",
+    }

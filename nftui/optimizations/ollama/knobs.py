@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from nftui.model.knobs import Kind, Knob
 from nftui.model.message import msg
-from nftui.model.units import GIB
+from nftui.model.units import GIB, MIB
 
 ENVCONFIG = "ollama envconfig/config.go (AI reference 1.1)"
 SCHEDULER = "ollama server/sched.go (AI reference 1.3)"
@@ -49,6 +49,16 @@ KNOBS: tuple[Knob, ...] = (
         "When the models are loaded ahead: once, when this is applied; always, also after each restart of the server, "
             "by a small service of nftui's; or off, by the first request."),
         PRELOAD, unit="choice", choices=("once", "always", "off")),
+    Knob("eviction", Kind.ENUM, msg("eviction"), msg(
+        "Which model leaves memory when another is asked for: by the server's own order, which is not by use; or lru, "
+        "the one used least recently, by a small service of nftui's that keeps one place free."),
+        SCHEDULER, unit="choice", choices=("server", "lru")),
+    Knob("unload_after", Kind.SECONDS, msg("unload_after"), msg(
+        "With eviction=lru: for how long nobody has used a model before it goes to free a place."),
+        SCHEDULER, unit="seconds", minimum=5, maximum=86400, main=False),
+    Knob("models_memory", Kind.SIZE, msg("models_memory"), msg(
+        "What all models in memory may take together, where a service of nftui's watches over them."),
+        ESTIMATE, unit="bytes", minimum=64 * MIB, maximum=16384 * GIB, main=False),
     _part("memory", "What fits", "Parallel requests, context, cache and the number of models are chosen by nftui."),
     _part("hot", "Hot models", "Which models stay in memory, how long, and loading them ahead are chosen by nftui."),
     _part("health", "Health and queue", "A healthcheck that works in this image, and the length of the queue."),
@@ -60,7 +70,7 @@ PARTS: dict[str, tuple[str, ...]] = {
     "tune_memory": (
         "max_loaded_models", "flash_attention", "num_parallel", "context_length", "kv_cache_type", "prompt_cache",
     ),
-    "tune_hot": ("models", "keep_alive", "preload"),
+    "tune_hot": ("models", "keep_alive", "preload", "eviction", "unload_after", "models_memory"),
     "tune_health": ("max_queue", "healthcheck"),
 }  # fmt: skip
 PART_DAYS = {"tune_memory": (1.0, 1.5), "tune_hot": (0.75, 1.0), "tune_health": (0.25, 0.5)}

@@ -292,9 +292,14 @@ class Scheduler:
                 self.unload(runner)
 
     def drop(self, name):
+        """Answered at once; what is at work ends first (expireRunner)."""
         with self.state:
-            if name in self.loaded:
-                self.expire(self.loaded[name])
+            runner = self.loaded.get(name)
+            if runner is None:
+                return
+            runner.session, runner.expires = 0.0, time.time()
+            if runner.refs == 0:
+                self.unload(runner)
 
 
 SCHEDULER = Scheduler()
@@ -408,13 +413,13 @@ def options_of(request):
 
 def generate(request):
     model, name = find(request), with_tag(request["model"])
-    if "completion" not in model["capabilities"]:
-        raise Refused(400, f'"{name}" does not support generate')
     keep = keep_alive_of(request)
     begin, base = time.monotonic(), {"model": name, "created_at": stamp(time.time())}
-    if not request.get("prompt") and keep == 0:
+    if not request.get("prompt") and keep == 0:  # Before anything is judged of the model, and without waiting.
         SCHEDULER.drop(name)
         return {**base, "response": "", "done": True, "done_reason": "unload"}
+    if "completion" not in model["capabilities"]:
+        raise Refused(400, f'"{name}" does not support generate')
     runner, load = SCHEDULER.take(name, model, options_of(request), keep)
     if not request.get("prompt"):
         SCHEDULER.release(runner)

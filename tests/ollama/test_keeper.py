@@ -1,0 +1,223 @@
+"""The keeper's own program, in bash, beside the stand-in: what stays, what goes by last use, what is left alone."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.request import Request, urlopen
+
+import pytest
+
+from nftui.optimizations.ollama.keeper_script import HEALTHCHECK, HEARTBEAT, SCRIPT
+
+pytestmark = pytest.mark.timeout(120)
+PROGRAM = Path(__file__).parents[1] / "stack" / "images" / "ollama" / "ollama.py"
+CHAT = {"size": 1_000_000, "architecture": "llama", "blocks": 1, "heads": 1, "kv_heads": 1, "width": 2,
+        "context": 4096, "capabilities": ["completion"]}  # fmt: skip
+EMBED = {**CHAT, "capabilities": ["embedding"]}
+NAMES = ("a:1b", "b:1b", "c:1b", "d:1b")
+EACH = 1_000_000 + 4096 * 8
+"""What a loaded one takes, beside the buffers, of which the test's server has none."""
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+@dataclass
+class Bed:
+    """A server with small models, and a keeper beside it."""
+
+    place: Path
+    places: int = 3
+    port: int = field(default_factory=free_port)
+    server: subprocess.Popen[bytes] | None = None
+    keeper: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        models = {**dict.fromkeys(NAMES, CHAT), "embed:latest": EMBED}
+        (self.place / "models.json").write_text(json.dumps(models))
+        environment = {
+            **os.environ, "OLLAMA_HOST": f"127.0.0.1:{self.port}", "OLLAMA_MODELS": str(self.place),
+            "OLLAMA_MAX_LOADED_MODELS": str(self.places), "OLLAMA_KEEP_ALIVE": "24h", "STANDIN_RUNNER_BYTES": "0",
+        }  # fmt: skip
+        self.server = subprocess.Popen(
+            [sys.executable, str(PROGRAM), "serve"], env=environment, stderr=subprocess.DEVNULL
+        )
+        wait(self.answers)
+
+    def stop(self) -> None:
+        assert self.server
+        self.server.terminate()
+        self.server.wait()
+
+    def answers(self) -> bool:
+        try:
+            self.held()
+        except OSError:
+            return False
+        return True
+
+    def watch(self, *stay: str, order: str = "lru", room: int = 0, idle: int = 2) -> None:
+        client = self.place / "ollama"
+        client.write_text(f'#!/bin/sh\nexec {sys.executable} {PROGRAM} "$@"\n')
+        client.chmod(0o755)
+        environment = {
+            **os.environ, "PATH": f"{self.place}:{os.environ['PATH']}", "OLLAMA_HOST": f"127.0.0.1:{self.port}",
+            "NFTUI_HOST": "127.0.0.1", "NFTUI_PORT": str(self.port), "NFTUI_POLL_S": "1",
+            "NFTUI_TRUST_S": "60", "NFTUI_LOAD_S": "60", "NFTUI_KEEP_ALIVE": "-1", "NFTUI_PLACES": str(self.places),
+            "NFTUI_ROOM": str(room), "NFTUI_ORDER": order, "NFTUI_IDLE_S": str(idle), "NFTUI_MEASURE": "size",
+            "NFTUI_MODELS": "\n".join(f"{name} {EACH} {{}}" for name in stay),
+        }  # fmt: skip
+        script = SCRIPT.replace(HEARTBEAT, str(self.place / "until"))
+        with (self.place / "log").open("wb") as log:
+            self.keeper = subprocess.Popen(["bash", "-c", script], env=environment, stdout=log, stderr=log)
+
+    def log(self) -> str:
+        return (self.place / "log").read_text()
+
+    def healthy(self) -> bool:
+        check = HEALTHCHECK.replace(HEARTBEAT, str(self.place / "until"))
+        return subprocess.run(["bash", "-c", check], capture_output=True).returncode == 0
+
+    def call(self, path: str, **request: object) -> Any:
+        url = f"http://127.0.0.1:{self.port}{path}"
+        with urlopen(Request(url, json.dumps(request).encode()), timeout=60) as answer:
+            return json.load(answer)
+
+    def use(self, name: str, tokens: int = 1) -> None:
+        """As an app does; how long it took to answer is the server's business."""
+        self.call("/api/generate", model=name, prompt="x", stream=False, options={"num_predict": tokens})
+
+    def held(self) -> dict[str, bool]:
+        """Name to whether it stays for good."""
+        with urlopen(f"http://127.0.0.1:{self.port}/api/ps", timeout=10) as answer:
+            return {m["name"]: m["expires_at"] > "2200" for m in json.load(answer)["models"]}
+
+
+def wait(what: Callable[[], bool], seconds: float = 30) -> None:
+    deadline = time.monotonic() + seconds
+    while not what():
+        assert time.monotonic() < deadline, "it did not come to that"
+        time.sleep(0.1)
+
+
+@pytest.fixture
+def bed(tmp_path: Path) -> Iterator[Bed]:
+    found = Bed(tmp_path)
+    found.start()
+    try:
+        yield found
+    finally:
+        for process in (found.keeper, found.server):
+            if process:
+                process.kill()
+                process.wait()
+
+
+def test_the_one_used_least_recently_goes_before_the_server_has_to_choose(bed: Bed) -> None:
+    """By its own order the server would let one go by the name of its file, whoever was used last."""
+    bed.watch()
+    for name in NAMES[:3]:
+        bed.use(name)
+        time.sleep(1.2)  # the keeper's looks tell uses apart by their second
+    bed.use("a:1b")
+    wait(lambda: len(bed.held()) == 2)
+    assert set(bed.held()) == {"a:1b", "c:1b"} and "unloading b:1b: the next model needs a place" in bed.log()
+    bed.use("d:1b")
+    wait(lambda: len(bed.held()) == 2)
+    assert set(bed.held()) == {"a:1b", "d:1b"}
+    assert bed.healthy()
+
+
+def test_what_is_to_stay_is_loaded_each_in_its_way_and_never_goes(bed: Bed) -> None:
+    bed.watch("a:1b", "embed:latest", order="server")
+    wait(lambda: bed.held() == {"a:1b": True, "embed:latest": True})
+    bed.call("/api/generate", model="a:1b", keep_alive=0)
+    wait(lambda: bed.held() == {"a:1b": True, "embed:latest": True})
+    for name in ("b:1b", "c:1b"):
+        bed.use(name)
+    wait(lambda: set(bed.held()) >= {"a:1b", "embed:latest"})
+    assert bed.log().count("loading a:1b, which is to stay") == 2
+
+
+def test_guests_make_room_for_what_is_to_stay_and_never_more_is_loaded_than_fits(bed: Bed) -> None:
+    for name in ("b:1b", "c:1b"):
+        bed.use(name)
+    bed.watch("a:1b", room=2 * EACH + 1000)
+    wait(lambda: "a:1b" in bed.held())
+    assert len(bed.held()) == 2 and "room is needed for a:1b" in bed.log()
+    time.sleep(1.2)
+    bed.use(next(name for name in bed.held() if name != "a:1b"))
+    time.sleep(1.2)  # now the one that is to stay was used least recently
+    bed.use("d:1b")
+    wait(lambda: len(bed.held()) == 2)
+    assert bed.held()["a:1b"] and "are there for models" in bed.log() and "unloading a:1b" not in bed.log()
+
+
+def test_without_an_order_by_use_it_waits_rather_than_go_over_the_budget(bed: Bed) -> None:
+    bed.use("b:1b")
+    bed.watch("a:1b", "c:1b", order="server", room=2 * EACH + 1000)
+    wait(lambda: "c:1b has to wait" in bed.log())
+    assert set(bed.held()) == {"a:1b", "b:1b"} and bed.log().count("has to wait") == 1
+    bed.call("/api/generate", model="b:1b", keep_alive=0)
+    wait(lambda: bed.held() == {"a:1b": True, "c:1b": True})
+
+
+def test_what_is_at_work_answers_to_its_end(bed: Bed) -> None:
+    bed.watch(idle=1)
+    found: list[int] = []
+
+    def long() -> None:
+        bed.use("b:1b", 1500)
+        found.append(1500)
+
+    bed.use("b:1b")
+    work = threading.Thread(target=long)
+    work.start()
+    for name in ("a:1b", "c:1b"):
+        bed.use(name)
+    wait(lambda: len(bed.held()) == 2)
+    work.join()
+    assert found == [1500] and "unloading b:1b" in bed.log()
+
+
+def test_a_restart_of_the_server_brings_back_what_was_in_memory_the_last_used_first(bed: Bed) -> None:
+    bed.watch("embed:latest", idle=600)
+    wait(lambda: "embed:latest" in bed.held())
+    for name in ("a:1b", "b:1b"):
+        bed.use(name)
+        time.sleep(1.2)
+    bed.stop()
+    bed.start()
+    # A place stays free for whoever is asked for next: of the two guests the later one comes.
+    wait(lambda: set(bed.held()) == {"embed:latest", "b:1b"})
+    assert "loading b:1b again" in bed.log() and "loading a:1b again" not in bed.log()
+
+
+def test_a_server_that_does_not_answer_is_waited_for(bed: Bed) -> None:
+    bed.stop()
+    bed.watch("a:1b")
+    wait(lambda: "no answer from 127.0.0.1" in bed.log())
+    assert not bed.healthy()
+    bed.start()
+    wait(lambda: bed.held() == {"a:1b": True} and bed.healthy())
+    assert bed.log().count("no answer") == 1
+
+
+def test_a_model_that_cannot_be_loaded_is_told_of_in_the_servers_words_and_not_again_at_once(bed: Bed) -> None:
+    bed.watch("absent:7b", "a:1b")
+    wait(lambda: "a:1b" in bed.held())
+    time.sleep(2.5)
+    assert bed.log().count("absent:7b could not be loaded") == 1 and "model 'absent:7b' not found" in bed.log()
