@@ -26,6 +26,7 @@ VERSION = os.environ.get("STANDIN_VERSION", "0.12.3")
 READ = float(os.environ.get("STANDIN_READ_BYTES_PER_S", str(400_000_000)))
 STORE = os.environ.get("OLLAMA_MODELS") or "/root/.ollama/models"
 FOREVER = 9223372036.854775807
+CENTURIES = 9_000_000_000
 UNITS = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 RUNNER_OPTIONS = ("num_ctx", "num_gpu", "num_batch", "num_thread", "use_mmap", "main_gpu")
 OTHER_OPTIONS = (
@@ -280,7 +281,7 @@ class Scheduler:
             if runner.session <= 0:
                 self.unload(runner)
                 return
-            runner.expires = time.time() + runner.session
+            runner.expires = time.time() + min(runner.session, CENTURIES)  # fixed until the next use
             if runner.session < FOREVER:
                 runner.timer = threading.Timer(runner.session, self.gone, [runner])
                 runner.timer.daemon = True
@@ -317,8 +318,7 @@ def details(model):
 
 
 def stamp(seconds):
-    limit = 9_000_000_000
-    now = datetime.datetime.fromtimestamp(min(seconds, time.time() + limit), datetime.UTC)
+    now = datetime.datetime.fromtimestamp(min(seconds, time.time() + CENTURIES), datetime.UTC)
     return now.strftime("%Y-%m-%dT%H:%M:%S.%f") + "Z"
 
 
