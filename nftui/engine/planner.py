@@ -143,7 +143,7 @@ def _take(
     parts.warnings += offers.notes(optimization, selection, applies, choices)
     if fragment is not None and not fragment.is_empty:
         parts.fragments.append(fragment)
-        parts.steps += optimization.steps(facts, fragment) if selection is Selection.ON else ()
+        parts.steps += optimization.steps(facts, fragment) if selection is Selection.ON or choices.repairs else ()
         parts.first += offers.first(facts, optimization, selection, fragment, present)
         parts.assertions += _assertions(facts, optimization, selection, fragment, standing.in_force)
     parts.plans.append(
@@ -215,14 +215,15 @@ def _settings_stage(facts: Facts, standing: Standing, parts: _Parts, at: _At) ->
     touched = _touched(facts, standing, changed - ours.names, parts)
     renewed = [*ours.start, *ours.recreate, *touched]
     live = [s for s in parts.steps if s.live and s.service not in renewed]
-    late = [s for s in parts.steps if s.service in renewed and not s.early]
+    # Whether it would also be due without the recreate is no part of the plan: it may change from hour to hour.
+    late = [replace(s, live=False) for s in parts.steps if s.service in renewed and not s.early]
     steps = [
         *(s for s in parts.steps if s.early and s.service in renewed),  # Before a plain `up` could recreate them.
         *own.write_steps(facts, fragments, mounted),
         *file_steps(files, facts.stack.files[:1]),
         *check_step(facts, files, {*touched, *changed}, standing.pending, wanted),
         *own.start_steps(ours, wanted),
-        *(s for s in parts.steps if s.service in ours.start),  # Proven before anything is routed to them.
+        *(s for s in late if s.service in ours.start),  # Proven before anything is routed to them.
         *_recreate_steps(facts, [*ours.recreate, *touched], standing),
         *(s for s in late if s.service not in ours.start),
         *live,

@@ -27,6 +27,11 @@ class Choices:
         """What is not named is untouched."""
         return self.selections.get(optimization, Selection.UNTOUCHED)
 
+    @property
+    def repairs(self) -> bool:
+        """True where nothing is named: what is in force is put back, also what only the running service holds."""
+        return all(s is Selection.UNTOUCHED for s in self.selections.values())
+
     def value(self, optimization: str, service: str | None, knob: str) -> str | None:
         """The operator's value for that service, else for all services; None means: advise."""
         own = self.values.get((optimization, service, knob))

@@ -58,6 +58,8 @@ def _same_setting(assertion: Assertion, live: ReadLive) -> bool:
     return facts is not None and not compare_facts({name_of(assertion): assertion.expected}, facts)
 
 
+IN_MEMORY = "in memory"
+"""A model that Ollama holds loaded."""
 NOT_SET = "not set"
 """Nobody set it by ALTER SYSTEM."""
 
@@ -118,6 +120,18 @@ def _same_ollama(assertion: Assertion, live: ReadLive) -> bool:
     return _ollama(assertion, live) == assertion.expected
 
 
+def _held(assertion: Assertion, live: ReadLive) -> str | None:
+    """Whether the model is in memory, however long it stays: an app's own keep_alive is the app's business."""
+    facts = live(service_of(assertion), "ollama").value
+    if not isinstance(facts, OllamaFacts):
+        return None
+    return IN_MEMORY if name_of(assertion) in {m.name for m in facts.loaded} else "not in memory"
+
+
+def _same_held(assertion: Assertion, live: ReadLive) -> bool:
+    return _held(assertion, live) == assertion.expected
+
+
 def _collection_value(assertion: Assertion, live: ReadLive) -> str | None:
     facts = live(service_of(assertion), "qdrant").value
     if not isinstance(facts, QdrantFacts):
@@ -156,6 +170,7 @@ COMPARATORS: Mapping[str, Comparator] = {
     "postgres-role": Comparator(_role, _same_role),
     "pooler-section": Comparator(_section, _same_section),
     "ollama-setting": Comparator(_ollama, _same_ollama),
+    "ollama-model": Comparator(_held, _same_held),
     "redis-setting": Comparator(_redis, _same_redis),
     "redis-link": Comparator(_link, _same_link),
     "qdrant-collection": Comparator(_collection_value, _same_value),

@@ -89,6 +89,22 @@ def test_a_variable_that_the_server_was_not_given_is_drift() -> None:
         assert comparator.same(Assertion("ollama-setting", f"ollama.OLLAMA_{name}", value, params), live) is same
 
 
+def test_a_model_that_stays_is_drift_while_it_is_not_in_memory() -> None:
+    def live(service: str, probe: str) -> Live:
+        value = OllamaFacts("0.12.3", loaded=(NOMIC,)) if service == "ollama" else None
+        return Live(probe, service, value, None if value else "no answer")
+
+    comparator = COMPARATORS["ollama-model"]
+
+    def found(model: str, service: str = "ollama") -> tuple[str | None, bool]:
+        assertion = Assertion("ollama-model", f"{service}.{model}", "in memory", {"service": service, "name": model})
+        return comparator.read(assertion, live), comparator.same(assertion, live)
+
+    assert found(NOMIC.name) == ("in memory", True)
+    assert found(LLAMA3.name) == ("not in memory", False)
+    assert found(NOMIC.name, "deaf")[0] is None  # unknown, and no drift
+
+
 # -- loading again after a restart --------------------------------------------------------------------------------
 def fragment(stack, **values: str):  # type: ignore[no-untyped-def]
     (found,) = [f for f in plan(stack, **values).fragments if f.optimization == "ollama"]

@@ -31,8 +31,23 @@ def test_applied_read_back_and_taken_back(server: Server) -> None:
     server.stack.up()
     assert set(server.held()) == ALL
 
-    back = server.nftui("rollback", "--yes", "--json")
-    assert back.code == 0, back.out + back.err
+    # Somebody unloads one: that is told, with what brings it back, and nothing else is touched.
+    container = server.stack.container("ollama")
+    server.call("/api/generate", model="tiny-chat:1b", keep_alive=0)
+    wait_until(lambda: "tiny-chat:1b" not in server.held(), what="its end")
+    found = server.nftui("status", "--json")
+    assert found.code == 3 and [(d["target"], d["actual"]) for d in found.json["drift"]] == [
+        ("ollama.tiny-chat:1b", "not in memory")
+    ]
+    assert [r["command"] for r in found.json["repairs"]] == ["nftui apply --repair"]
+    repaired = server.nftui("apply", "--repair", "--yes", "--json", "--settle", "0")
+    assert repaired.code == 0, repaired.out + repaired.err
+    assert set(server.held()) == ALL and server.nftui("status").code == 0
+    assert server.stack.container("ollama") == container
+
+    for _ in ("the repair", "the first run"):
+        back = server.nftui("rollback", "--yes", "--json")
+        assert back.code == 0, back.out + back.err
     assert tree(server.stack.directory) == before and server.environment() == variables
     assert server.held() == {}
 

@@ -15,7 +15,8 @@ from nftui.optimizations.ollama.eviction import keeping
 from nftui.optimizations.ollama.keeper import keeper, keeper_name
 from nftui.optimizations.ollama.knobs import VARIABLES
 from nftui.optimizations.ollama.server import ID, Server, build_server
-from nftui.optimizations.ollama.wishes import parse_wishes
+from nftui.optimizations.ollama.wishes import NONE, parse_wishes
+from nftui.steps.comparators import IN_MEMORY
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -94,7 +95,7 @@ def live_steps(facts: Facts, fragment: Fragment) -> tuple[StepSpec, ...]:
         models = fragment.values.get(service, {}).get("models")
         if models and parse_wishes(models):
             beside = next((name for name, users in fragment.own.items() if service in users), None)
-            found.append(_preload(service, models, beside))
+            found.append(_preload(facts, service, models, beside))
     return tuple(found)
 
 
@@ -118,8 +119,9 @@ def _read_back(facts: Facts, fragment: Fragment, service: str) -> StepSpec:
     )
 
 
-def _preload(service: str, models: str, beside: str | None) -> StepSpec:
-    wishes = parse_wishes(models)
+def _preload(facts: Facts, service: str, models: str, beside: str | None) -> StepSpec:
+    wishes, value = parse_wishes(models), facts.live_value(service, ID)
+    known, held = facts.stack.service(service), _loaded(value)
     return StepSpec(
         id=f"{ID}-preload:{service}",
         kind="ollama-preload",
@@ -130,13 +132,21 @@ def _preload(service: str, models: str, beside: str | None) -> StepSpec:
         service=service,
         optimization=ID,
         undo=Undo.EXACT,
+        live=bool(known and known.running) and held is not None and not held.issuperset(w.name for w in wishes),
     )  # fmt: skip
 
 
+def _loaded(value: object) -> set[str] | None:
+    return {m.name for m in value.loaded} if isinstance(value, OllamaFacts) else None
+
+
 def assertions(fragment: Fragment) -> tuple[Assertion, ...]:
-    """What shall hold from then on: each variable of the running server."""
-    return tuple(
-        Assertion("ollama-setting", f"{service}.{name}", value, {"service": service, "name": name})
-        for service in sorted(set(fragment.services) - set(fragment.own))
-        for name, value in sorted(environment_of(fragment, service).items())
-    )
+    """What shall hold from then on: each variable of the running server, and each model that stays in its memory."""
+    found = []
+    for service in sorted(set(fragment.services) - set(fragment.own)):
+        for name, value in sorted(environment_of(fragment, service).items()):
+            found.append(Assertion("ollama-setting", f"{service}.{name}", value, {"service": service, "name": name}))
+        for wish in parse_wishes(fragment.values.get(service, {}).get("models") or NONE):
+            params = {"service": service, "name": wish.name}
+            found.append(Assertion("ollama-model", f"{service}.{wish.name}", IN_MEMORY, params, "low"))
+    return tuple(found)
