@@ -14,6 +14,7 @@ from nftui.model.errors import UsageError
 from nftui.model.units import GIB, MIB
 from nftui.optimizations.ollama.estimate import Estimator, Setting, in_runner
 from nftui.optimizations.ollama.fit import Fixed, solve, worst
+from nftui.optimizations.ollama.placement import Gpus, place
 from nftui.optimizations.ollama.wishes import BadList, Wish, parse_wishes, show_wishes
 from tests.ollama.build import BIG, CHAT, GPU, LLAMA, LLAMA3, MISTRAL, NOMIC, advice, facts, plan, written
 
@@ -207,9 +208,55 @@ def test_on_a_gpu_its_memory_counts(tmp_path: Path) -> None:
     assert found["flash_attention"].value == "on"
     assert found["models"].value == "nomic-embed-text:latest, llama3:8b"
     large = advice(facts(tmp_path, BIG, gpus=(24 * GIB, 24 * GIB), more=GPU, limit=None, memory=128 * GIB))
-    assert "cannot be loaded" in said(large["models"].notes)
+    assert "load a part of it there" in said(large["models"].notes) and large["models"].value == "none"
     larger = advice(facts(tmp_path, BIG, gpus=(48 * GIB, 48 * GIB), more=GPU, limit=None, memory=128 * GIB))
     assert larger["models"].value == "llama3:70b"
+
+
+def on_cards(tmp_path: Path, *models: Model, gib: tuple[int, ...], environment: str = "{}", listed: str) -> str:
+    """What is said of the places of these models, on GPUs of that size."""
+    stack = facts(tmp_path, *models, gpus=tuple(g * GIB for g in gib), more=GPU, limit=None, memory=128 * GIB,
+                  environment=environment)  # fmt: skip
+    return said(advice(stack, models=listed, num_parallel="1", context_length="4096")["models"].notes)
+
+
+MIXTRAL = Model("mixtral:8x7b", 20 * GIB, capabilities=("completion",), architecture=LLAMA)
+"""21.2 GiB with its cache: more than four fifths of a 24 GiB GPU."""
+
+
+def test_each_gpu_is_judged_by_itself(tmp_path: Path) -> None:
+    two = on_cards(tmp_path, LLAMA3, MISTRAL, gib=(8, 8), listed="llama3:8b, mistral:7b")
+    assert two.count("lies on one GPU (8 GiB)") == 2 and "spread" not in two
+    one = on_cards(tmp_path, LLAMA3, gib=(8,), listed="llama3:8b")
+    assert "GPU" not in one  # one is no choice
+    mixed = on_cards(tmp_path, LLAMA3, NOMIC, gib=(24, 8), listed="llama3:8b, nomic-embed-text")
+    assert mixed.count("lies on one GPU (24 GiB)") == 2
+    large = on_cards(tmp_path, MIXTRAL, gib=(24, 8), listed="mixtral:8x7b")
+    assert "mixtral:8x7b is spread over 2 GPUs (8 GiB + 24 GiB): it is larger than any one" in large
+    spread = on_cards(tmp_path, LLAMA3, gib=(8, 8), listed="llama3:8b", environment="{OLLAMA_SCHED_SPREAD: 'true'}")
+    assert "spread over 2 GPUs (8 GiB + 8 GiB): OLLAMA_SCHED_SPREAD asks for that" in spread
+
+
+def test_what_fits_their_sum_and_none_of_them_after_the_others_is_not_promised(tmp_path: Path) -> None:
+    """The scheduler fills the emptiest GPU first: what comes later finds neither one nor all of them empty enough."""
+    with pytest.raises(UsageError, match="on 2 GPUs, which are filled in the list's order"):
+        on_cards(tmp_path, LLAMA3, MIXTRAL, gib=(16, 16), listed="llama3:8b, mixtral:8x7b")
+
+
+@pytest.mark.parametrize(
+    ("gib", "needs", "places"),
+    [
+        ((8, 8), (5, 5), ((0,), (1,))), ((8, 8), (5, 5, 2), ((0,), (1,), (0,))), ((8, 8), (5, 5, 4), ((0,), (1,), (0, 1))), ((8, 8), (5, 5, 5), None),
+        ((8, 8), (10,), ((0, 1),)), ((8, 8), (13,), None), ((24, 8), (7, 7), ((0,), (0,))),
+        ((24, 8), (20, 5), ((0, 1), (0,))), ((24, 8), (7, 20), None), ((8,), (6,), ((0,),)), ((8,), (7,), None),
+        ((), (1,), None),
+    ],
+)  # fmt: skip
+def test_models_go_where_the_scheduler_puts_them(
+    gib: tuple[int, ...], needs: tuple[int, ...], places: tuple[tuple[int, ...], ...] | None
+) -> None:
+    gpus = Gpus(tuple(g * GIB for g in gib))
+    assert place([n * GIB for n in needs], gpus) == places
 
 
 def test_what_gives_way_first(tmp_path: Path) -> None:

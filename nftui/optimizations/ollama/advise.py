@@ -9,7 +9,7 @@ from nftui.model.message import Message, msg
 from nftui.model.units import MIB, format_size, human_size, parse_size
 from nftui.optimizations.ollama.decision import Decision, Origin, is_off, own, refusal
 from nftui.optimizations.ollama.eviction import keeping_decisions
-from nftui.optimizations.ollama.fit import AT_ONCE, Fit, Fixed, solve, worst
+from nftui.optimizations.ollama.fit import AT_ONCE, NO_GPU, Fit, Fixed, solve, worst
 from nftui.optimizations.ollama.keeper import can_keep
 from nftui.optimizations.ollama.knobs import BY_NAME, VARIABLES
 from nftui.optimizations.ollama.reasons import (
@@ -22,9 +22,11 @@ from nftui.optimizations.ollama.reasons import (
     keep_why,
     loaded_why,
     parallel_why,
+    places,
     replaced,
     sizes,
     slow_to_load,
+    too_large,
 )
 from nftui.optimizations.ollama.versions import SINCE, has_prompt_cache, reads
 from nftui.optimizations.ollama.wishes import BadList, Wish, parse_wishes, show_wishes
@@ -115,7 +117,7 @@ class Adviser:
         quantize = self.server.on_gpu and reads(self.server.version, "OLLAMA_KV_CACHE_TYPE")
         return solve(
             self.server.stored, wishes, room, self.start(), fixed, self.estimator,
-            listed=bool(self.listed), quantize=quantize,
+            listed=bool(self.listed), quantize=quantize, gpus=self.server.gpus or NO_GPU,
         )  # fmt: skip
 
     def _fit(self, wishes: Sequence[Wish]) -> Fit:
@@ -249,13 +251,11 @@ class Adviser:
         if fit is None:
             return
         room = human_size(self.server.room)
-        for name in fit.too_large:
-            models.notes.append(msg("{model} needs {need} and at most {room} are there for models: it cannot be loaded "
-                "without harm.", model=name, need=human_size(fit.needs[name]), room=room))  # fmt: skip
+        models.notes += [too_large(self.server, name, fit.needs[name]) for name in fit.too_large]
         if fit.dropped:
             models.notes.append(msg("Not kept in memory, because together they do not fit in {room}: {models}.",
                                     room=room, models=", ".join(fit.dropped)))  # fmt: skip
-        models.notes += [sizes(fit), EVICTION] if fit.pinned else []
+        models.notes += [sizes(fit), *places(self.server, fit), EVICTION] if fit.pinned else []
         for name in fit.lowered:
             found[name].notes.append(msg("Lowered so that the models fit in {room}.", room=room))
         models.notes += _other_context(self)
@@ -281,10 +281,13 @@ def _refuse(adviser: Adviser, fit: Fit) -> None:
     kept = {w.name for w in fit.pinned}
     left = [w for w in adviser.listed or () if w.name not in kept]
     if left:
+        count = len(server.gpus.sizes) if server.gpus else 0
         raise refusal(server, "models", show_wishes(adviser.listed or ()), msg(
-            "they need {need} together, at most {models} at once are let in, and {room} are there for models; leave "
-            "one out, choose a smaller quantization, or give the service more memory",
-            need=human_size(fit.least), models=fit.loaded, room=room))  # fmt: skip
+            "they need {need} together, at most {models} at once are let in, and {room} are there for models{gpus}; "
+            "leave one out, choose a smaller quantization, or give the service more memory",
+            need=human_size(fit.least), models=fit.loaded, room=room,
+            gpus=msg(" on {count} GPUs, which are filled in the list's order", count=count) if count > 1 else ""),
+        )  # fmt: skip
     said = next((n for n in ("max_loaded_models", "num_parallel", "context_length", "kv_cache_type", "prompt_cache")
                  if adviser.chosen(n) is not None), None)  # fmt: skip
     if said is not None and not adviser.is_sound(fit):

@@ -7,10 +7,12 @@ from dataclasses import dataclass, replace
 
 from nftui.model.ai import Model
 from nftui.optimizations.ollama.estimate import Estimator, Setting
+from nftui.optimizations.ollama.placement import Gpus, place
 from nftui.optimizations.ollama.wishes import Wish
 
 LEAST_CONTEXT = 4096
 """Less context cuts the prompts of most apps: rather a model less."""
+NO_GPU = Gpus(())
 AT_ONCE = 3
 """Models that are kept where nobody says which: the server's own default for one device."""
 
@@ -46,30 +48,32 @@ class Fit:
 
 def solve(
     models: Sequence[Model], wishes: Sequence[Wish], room: int, start: Setting, fixed: Fixed, estimator: Estimator,
-    *, listed: bool, quantize: bool,
+    *, listed: bool, quantize: bool, gpus: Gpus = NO_GPU,
 ) -> Fit:  # fmt: skip
     """Lower in this order until it fits: slots, context, the cache's exactness, the number of models (AI 1.4).
 
     `listed`: the operator named the models, so the others are guests; else any model may be asked for at any time,
     and without a GPU (where the server does not look at memory) as many of the largest as are let in must fit.
+    `gpus`: where there are any, the models kept must also find their places on them, loaded in their order.
     """
     by_name = {m.name: m for m in models}
     settings = list(_settings(start, fixed, quantize))
     kept = [w for w in wishes if w.name in by_name][: fixed.loaded or None]
     while True:
-        chosen = next((s for s in settings if _total(kept, by_name, s, estimator) <= room), None)
+        chosen = next((s for s in settings if _fits(_sizes(kept, by_name, s, estimator), room, gpus)), None)
         if chosen is not None or not kept:
             break
         kept.pop()
     setting = chosen or settings[-1]
     wished = {w.name: with_options(setting, w) for w in wishes}
     needs = {m.name: estimator.need(m, wished.get(m.name, setting)) for m in models}
-    usable = [m for m in models if needs[m.name] <= room]
-    loaded = fixed.loaded or _at_once(kept, usable, needs, room, listed or estimator.on_gpu)
+    usable = [m for m in models if _fits([needs[m.name]], room, gpus)]
+    guests = listed or estimator.on_gpu
+    loaded = fixed.loaded or _at_once(kept, usable, needs, room, guests=guests, gpus=gpus)
     kept = kept[:loaded]
-    large = tuple(m.name for m in models if needs[m.name] > room)
+    large = tuple(m.name for m in models if m not in usable)
     dropped = tuple(w.name for w in wishes if w.name in by_name and w not in kept and w.name not in large)
-    least = _total([w for w in wishes if w.name in by_name], by_name, settings[-1], estimator)
+    least = sum(_sizes([w for w in wishes if w.name in by_name], by_name, settings[-1], estimator))
     return Fit(setting, tuple(kept), loaded, dropped, large, needs, _lowered(start, setting), least)
 
 
@@ -91,8 +95,12 @@ def _settings(start: Setting, fixed: Fixed, quantize: bool) -> Iterator[Setting]
         yield replace(now, cache="q8_0")
 
 
-def _total(kept: Iterable[Wish], by_name: dict[str, Model], setting: Setting, estimator: Estimator) -> int:
-    return sum(estimator.need(by_name[w.name], with_options(setting, w)) for w in kept)
+def _sizes(kept: Iterable[Wish], by_name: dict[str, Model], setting: Setting, estimator: Estimator) -> list[int]:
+    return [estimator.need(by_name[w.name], with_options(setting, w)) for w in kept]
+
+
+def _fits(sizes: Sequence[int], room: int, gpus: Gpus) -> bool:
+    return sum(sizes) <= room and (not gpus.sizes or place(sizes, gpus) is not None)
 
 
 def with_options(setting: Setting, wish: Wish) -> Setting:
@@ -100,12 +108,14 @@ def with_options(setting: Setting, wish: Wish) -> Setting:
     return replace(setting, context=wish.options.get("num_ctx", setting.context))
 
 
-def _at_once(kept: Sequence[Wish], usable: Sequence[Model], needs: dict[str, int], room: int, guests: bool) -> int:
+def _at_once(
+    kept: Sequence[Wish], usable: Sequence[Model], needs: dict[str, int], room: int, *, guests: bool, gpus: Gpus
+) -> int:
     """How many models may be in memory at once; never less than one, or the server would load none."""
     if guests:
         others = sorted((needs[m.name] for m in usable if m.name not in {w.name for w in kept}), reverse=True)
-        used = sum(needs[w.name] for w in kept)
-        return max(1, len(kept) + (1 if others and used + others[0] <= room else 0))
+        mine = [needs[w.name] for w in kept]
+        return max(1, len(kept) + (1 if others and _fits([*mine, others[0]], room, gpus) else 0))
     return max(1, largest_that_fit(sorted((needs[m.name] for m in usable), reverse=True), room))
 
 

@@ -8,10 +8,12 @@ from nftui.model.host import Medium
 from nftui.model.message import Message, msg
 from nftui.model.units import human_size
 from nftui.optimizations.ollama.knobs import VARIABLES
+from nftui.optimizations.ollama.placement import place
 from nftui.steps.ollama import COLD_S
 
 if TYPE_CHECKING:
     from nftui.optimizations.ollama.fit import Fit
+    from nftui.optimizations.ollama.placement import Gpus
     from nftui.optimizations.ollama.server import Server
 
 EVICTION = msg(
@@ -73,6 +75,45 @@ def sizes(fit: Fit) -> Message:
     """What each kept model takes."""
     parts = ", ".join(f"{w.name} {human_size(fit.needs[w.name])}" for w in fit.pinned)
     return msg("Estimated memory: {parts}.", parts=parts)
+
+
+def too_large(server: Server, name: str, need: int) -> Message:
+    """What becomes of a model that does not fit even alone."""
+    room = human_size(server.room)
+    if server.on_gpu:
+        return msg("{model} needs {need} and at most {room} of GPU memory are there for models: the server would load "
+                   "a part of it there and leave the rest to the host's memory and processors, which is many times "
+                   "slower.", model=name, need=human_size(need), room=room)  # fmt: skip
+    return msg("{model} needs {need} and at most {room} are there for models: it cannot be loaded without harm.",
+               model=name, need=human_size(need), room=room)  # fmt: skip
+
+
+def places(server: Server, fit: Fit) -> list[Message]:
+    """Where several GPUs take the models: which lies where, loaded in this order on GPUs that are empty."""
+    gpus = server.gpus
+    if gpus is None or len(gpus.sizes) < 2:
+        return []
+    found = place([fit.needs[w.name] for w in fit.pinned], gpus)
+    if found is None:
+        return []
+    shown = [human_size(size) for size in gpus.sizes]
+    notes = [
+        msg("{model} lies on one GPU ({size}).", model=w.name, size=shown[on[0]])
+        for w, on in zip(fit.pinned, found, strict=True) if len(on) == 1
+    ]  # fmt: skip
+    return notes + [
+        msg("{model} is spread over {count} GPUs ({sizes}): {why}.", model=w.name, count=len(on),
+            sizes=" + ".join(shown[i] for i in on), why=_spread_why(gpus, fit.needs[w.name]))
+        for w, on in zip(fit.pinned, found, strict=True) if len(on) > 1
+    ]  # fmt: skip
+
+
+def _spread_why(gpus: Gpus, need: int) -> Message:
+    if gpus.spread:
+        return msg("OLLAMA_SCHED_SPREAD asks for that")
+    if need > gpus.largest:
+        return msg("it is larger than any one of them may be filled, and each answer passes through all of them")
+    return msg("those before it leave no one of them enough; first in the list, it would lie on one, which is faster")
 
 
 _BEFORE_READING_S = 0.4

@@ -12,6 +12,7 @@ from nftui.model.host import Medium
 from nftui.model.units import MIB, parse_size
 from nftui.optimizations.ollama.estimate import PROMPT_CACHE_DEFAULT, Estimator, Setting, measure
 from nftui.optimizations.ollama.knobs import VARIABLES
+from nftui.optimizations.ollama.placement import SHARE, Gpus
 from nftui.optimizations.ollama.versions import (
     Version,
     default_context,
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
     from nftui.model.stack import MountSpec, Service
 
 ID = "ollama"
-SHARE = 0.80
-"""Of the memory that models may fill: above it the server itself evicts (server/sched.go)."""
 ASIDE = 512 * MIB
 """Kept for the server itself, beside its models (AI reference 1.4)."""
 
@@ -40,8 +39,8 @@ class Server:
     version: Version | None
     memory: int | None
     """What its container may use, by the budget."""
-    vram: int | None
-    """Of all GPUs that it is given, less what it keeps free on each; 0 where it has none, None where unknown."""
+    gpus: Gpus | None
+    """Those that it is given, each less what is kept free on it; none, or None where unknown."""
     cpus: float
     live: OllamaFacts | None
     named: tuple[str, ...]
@@ -53,6 +52,11 @@ class Server:
     def name(self) -> str:
         """The service's name."""
         return self.service.name
+
+    @property
+    def vram(self) -> int | None:
+        """Of all its GPUs; 0 where it has none, None where unknown."""
+        return None if self.gpus is None else self.gpus.total
 
     @property
     def on_gpu(self) -> bool:
@@ -124,7 +128,7 @@ def build_server(facts: Facts, service: Service, grants: Grants) -> Server:
         service=service,
         version=version,
         memory=grant.bytes if grant else service.memory_limit_bytes,
-        vram=vram_of(facts, service, live),
+        gpus=gpus_of(facts, service, live),
         cpus=float(cpus or facts.host.cpu.logical or 1),
         live=live,
         named=named_models(facts, service, live.stored if live else ()),
@@ -155,22 +159,26 @@ def medium_of(facts: Facts, service: Service) -> Medium:
     return disk.medium if disk else Medium.UNKNOWN
 
 
-def vram_of(facts: Facts, service: Service, live: OllamaFacts | None) -> int | None:
-    """VRAM that the service is given, less OLLAMA_GPU_OVERHEAD of each GPU; 0 without one, None where unknown.
+def gpus_of(facts: Facts, service: Service, live: OllamaFacts | None) -> Gpus | None:
+    """GPUs that the service is given, less OLLAMA_GPU_OVERHEAD of each; none without one, None where unknown.
 
-    What is loaded with bytes on a GPU proves one, whatever the files say.
+    What is loaded with bytes on a GPU proves one, whatever the files say. A model lies on GPUs of one maker only:
+    those with the most memory count. Where only some are given, which is not known: the smallest count.
     """
     given = has_gpu(service)
     seen = any(m.vram for m in live.loaded) if live else False
     if not given and not seen:
-        return 0
-    sizes = [g.memory_bytes for g in facts.host.gpus if g.memory_bytes]
-    if not sizes:
+        return Gpus(())
+    makers: dict[str, list[int]] = {}
+    for gpu in facts.host.gpus:
+        if gpu.memory_bytes:
+            makers.setdefault(gpu.vendor, []).append(gpu.memory_bytes)
+    if not makers:
         return None
-    count = _reserved(service)
+    used = sorted(max(makers.values(), key=sum))[: _reserved(service)]
     overhead = parse_size(service.environment.get("OLLAMA_GPU_OVERHEAD") or "") or 0
-    used = sorted(sizes)[: count or len(sizes)]
-    return sum(max(0, size - overhead) for size in used)
+    spread = (service.environment.get("OLLAMA_SCHED_SPREAD") or "").strip("\"' ").lower() not in ("", "0", "f", "false")
+    return Gpus(tuple(max(0, size - overhead) for size in used), spread)
 
 
 def has_gpu(service: Service) -> bool:
