@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from statistics import median
@@ -25,7 +26,9 @@ _SHORT_S = 30.0
 """For calls that load nothing."""
 _SLOWEST = 20_000_000
 """Bytes a second of the slowest disk that is waited for."""
-_WARM_ASKS, _WARM_TOKENS = 5, 8
+_LEAST_ASKS, _MOST_ASKS, _WARM_TOKENS = 3, 20, 8
+_WARM_S = 15.0
+"""After so long no further answer of a warm model is timed: what was timed tells its number."""
 COLD_S, WARM_S = 2.0, 0.5
 """The mission's targets for the first token: of a model that was not in memory, and of one that was."""
 _LOOKUP_S = 0.25
@@ -184,8 +187,7 @@ class OllamaPreloadKind:
         if capable.embeds:
             _must_be_warm(step, model.name, server.load(capable, FOREVER, options, _SHORT_S))
             return figures
-        answers = [server.ask(model.name, f"Count to {n + 3}.", _WARM_TOKENS, options, _SHORT_S * 4)
-                   for n in range(_WARM_ASKS)]  # fmt: skip
+        answers = _ask(server, model.name, options, ctx)
         _must_be_warm(step, model.name, max(a.load for a in answers))
         return figures | _warm(answers)
 
@@ -301,14 +303,33 @@ def _too_slow(name: str, seen: Mapping[str, object]) -> Message | None:
                cold=f"{COLD_S:g}", warm=f"{WARM_S:g}", size=human_size(stored / load * COLD_S))  # fmt: skip
 
 
+def _ask(server: ModelCalls, name: str, options: Mapping[str, int], ctx: Context) -> list[Answer]:
+    """Short answers of a warm model, twenty where they are fast; prompts differ at their end, else a cache answers."""
+    answers: list[Answer] = []
+    deadline = ctx.now() + _WARM_S
+    while len(answers) < _LEAST_ASKS or (len(answers) < _MOST_ASKS and ctx.now() < deadline):
+        prompt = f"Count to {len(answers) + 3}."
+        answers.append(server.ask(name, prompt, _WARM_TOKENS, options, _SHORT_S * 4))
+    return answers
+
+
 def _warm(answers: Sequence[Answer]) -> dict[str, object]:
-    """Seconds to the first token, median and worst of a few; prompts differ at their end, else a cache answers."""
+    """Seconds to the first token and of the whole short answer, median and 95th percentile of `n` answers."""
     first = sorted(a.first for a in answers)
+    whole = sorted(a.total for a in answers)
     speeds = [s for a in answers if (s := a.tokens_per_second) is not None]
-    figures: dict[str, object] = {"first_token_s": round(median(first), 3), "first_token_max_s": round(first[-1], 3)}
+    figures: dict[str, object] = {
+        "n": len(answers), "first_token_s": round(median(first), 3), "first_token_p95_s": _p95(first),
+        "answer_s": round(median(whole), 3), "answer_p95_s": _p95(whole),
+    }  # fmt: skip
     if speeds:
         figures["tokens_per_s"] = round(median(speeds), 1)
     return figures
+
+
+def _p95(ordered: Sequence[float]) -> float:
+    """By nearest rank: a time that was seen."""
+    return round(ordered[math.ceil(len(ordered) * 0.95) - 1], 3)
 
 
 def _in_thread(work: Callable[[], float], text: str, ctx: Context) -> float:

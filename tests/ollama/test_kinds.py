@@ -55,6 +55,24 @@ def test_a_run_loads_and_verifies(tmp_path: Path) -> None:
     assert "first_token_s" not in models["embed:latest"]
 
 
+@pytest.mark.parametrize(
+    ("answers_in", "n", "p50", "p95"),
+    [((0.1,), 20, 0.1, 0.1), ((*(0.2,) * 18, 3.0, 4.0), 20, 0.2, 3.0), ((4.0,), 4, 4.0, 4.0), ((20.0,), 3, 20.0, 20.0)],
+)
+def test_a_model_that_answers_fast_is_timed_twenty_times_and_a_slow_one_tells_how_often(
+    tmp_path: Path, answers_in: tuple[float, ...], n: int, p50: float, p95: float
+) -> None:
+    world = new_world(tmp_path)
+    world.answers_in = answers_in
+    assert run(world, tmp_path / "j") is None
+    told = [e.data for e in RunView(read_journal(tmp_path / "j")).entries if e.phase is Phase.VERIFIED]
+    (models,) = [d["models"] for d in told if "models" in d]
+    assert isinstance(models, dict)
+    seen = models["chat:1b"]
+    assert (seen["n"], seen["first_token_s"], seen["first_token_p95_s"]) == (n, p50, p95)
+    assert seen["answer_p95_s"] == pytest.approx(p95 + 0.1)
+
+
 def points(tmp_path: Path) -> tuple[int, int]:
     tmp_path.mkdir()
     world = new_world(tmp_path)

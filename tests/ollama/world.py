@@ -38,6 +38,9 @@ class ModelWorld(World):
     """Models whose process was killed: they are listed until somebody asks."""
     slow: float = 0.5
     """Seconds that a load takes."""
+    answers_in: tuple[float, ...] = (0.1,)
+    """Seconds until the first token, one request after the other; the last for all that follow."""
+    asked: int = 0
     forgets: bool = False
     """Loads nothing, and says it did."""
 
@@ -100,7 +103,10 @@ class ModelWorld(World):
             raise Killed(model.name)
 
     def ask(self, name: str, prompt: str, tokens: int, options: Mapping[str, int], timeout: float) -> Answer:
-        return Answer(0.1, 0.2, 0.9 if name in self.dead else 0.0, tokens, 0.1)
+        first = self.answers_in[min(self.asked, len(self.answers_in) - 1)]
+        self.asked += 1
+        self.clock += first
+        return Answer(first, first + 0.1, 0.9 if name in self.dead else 0.0, tokens, 0.1)
 
     def context(self, **options: object) -> Context:
         return super().context(**{"models": self.models, **options})
