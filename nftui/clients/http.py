@@ -37,12 +37,16 @@ class HttpClient:
     """Requests to one server; a connection per request, so that nothing stays open."""
 
     def __init__(
-        self, service: Service, port: int, headers: Mapping[str, str] | None = None, *, tls: bool = False
+        self,
+        service: Service,
+        port: int,
+        headers: Mapping[str, str] | None = None,
+        *,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         """Finds the first route that answers anything. Raises HttpUnreachable.
 
-        `tls`: encrypted, and whoever answers at the container's own address is believed: its certificate names the
-        service as its users know it, not that address.
+        `tls`: encrypted, and what it takes to believe whoever answers.
         """
         self.headers, self.tls = dict(headers or {}), tls
         container = service.running
@@ -52,7 +56,7 @@ class HttpClient:
             try:
                 self.status("/")
             except (OSError, http.client.HTTPException) as error:
-                reasons.append(f"{via}: {' '.join(str(error).split())[:120] or type(error).__name__}")
+                reasons.append(f"{via}: {_why(error)}")
                 continue
             return
         reason = "; ".join(reasons) or ("no address" if container else "not running")
@@ -89,11 +93,9 @@ class HttpClient:
             connection.close()
 
     def _connection(self, timeout_s: float) -> http.client.HTTPConnection:
-        if not self.tls:
+        if self.tls is None:
             return http.client.HTTPConnection(self.host, self.port, timeout=timeout_s)
-        context = ssl.create_default_context()
-        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-        return http.client.HTTPSConnection(self.host, self.port, timeout=timeout_s, context=context)
+        return http.client.HTTPSConnection(self.host, self.port, timeout=timeout_s, context=self.tls)
 
     # -- for steps -----------------------------------------------------------------------------------------
     def send(self, method: str, path: str, body: object = None, *, timeout_s: float = TIMEOUT_S) -> Any:
@@ -128,6 +130,13 @@ class HttpClient:
         }  # fmt: skip
         with _told("POST", path), self._asked("POST", path, _form(head, source, tail), headers, timeout_s) as answer:
             _must_be_good("POST", path, answer.status, answer.read(MAX_BYTES))
+
+
+def _why(error: Exception) -> str:
+    """One line; what answers in frames of HTTP/2 is most often a port for gRPC."""
+    if isinstance(error, http.client.BadStatusLine) and not isinstance(error, http.client.RemoteDisconnected):
+        return "it does not speak HTTP: a gRPC port?"
+    return " ".join(str(error).split())[:120] or type(error).__name__
 
 
 _BOUNDARY = "nftui-7b0d6f4c0a1e4a54"

@@ -2,23 +2,82 @@
 
 from __future__ import annotations
 
+import re
+import ssl
 from collections.abc import Mapping
+from pathlib import Path
 from urllib.parse import quote
 
-from nftui.clients.http import HttpClient
+from nftui.clients.http import HttpClient, HttpUnreachable
+from nftui.model.message import Message, msg
 from nftui.model.stack import Service
 
 _KEYS = ("QDRANT__SERVICE__API_KEY", "QDRANT__SERVICE__ALT_API_KEY", "QDRANT__SERVICE__READ_ONLY_API_KEY")
 """The one that may write comes first."""
 
 
+_HOME = "/qdrant"
+"""Where the image starts the server: what its paths are relative to."""
+_CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
+_ON = ("true", "1")
+
+
 def connect_qdrant(service: Service) -> HttpClient:
-    """The first route that answers. Raises HttpUnreachable."""
+    """The first route that answers. Raises HttpUnreachable, also where its certificate cannot be verified."""
     environment = _environment(service)
     port = environment.get("QDRANT__SERVICE__HTTP_PORT", "")
     key = next((environment[name] for name in _KEYS if name in environment), None)
-    tls = environment.get("QDRANT__SERVICE__ENABLE_TLS", "").lower() in ("true", "1")
+    tls = _trust(service, environment) if _is_on(environment, "ENABLE_TLS") else None
+    if port == "0":
+        raise HttpUnreachable(msg("{service}: its REST port is closed (QDRANT__SERVICE__HTTP_PORT=0), and nftui asks "
+                                  "no other.", service=service.name))  # fmt: skip
     return HttpClient(service, int(port) if port.isdigit() else 6333, {"api-key": key} if key else {}, tls=tls)
+
+
+def _is_on(environment: Mapping[str, str], name: str) -> bool:
+    return environment.get(f"QDRANT__SERVICE__{name}", "").lower() in _ON
+
+
+def _trust(service: Service, environment: Mapping[str, str]) -> ssl.SSLContext:
+    """Believes nobody but the certificate that the service is given, whatever name it bears: it is asked by address.
+
+    That file is read where it is mounted from; the key of the API must not go to anybody else.
+    """
+    if _is_on(environment, "VERIFY_HTTPS_CLIENT_CERTIFICATE"):
+        raise _unverified(service, msg("it asks for a client's certificate, and nftui has none"))
+    path = environment.get("QDRANT__TLS__CERT") or "./tls/cert.pem"
+    path = path if path.startswith("/") else f"{_HOME}/{path.removeprefix('./')}"
+    try:
+        own = _CERTIFICATE.search(_read(service, path) or "")
+    except OSError as error:
+        raise _unverified(service, msg("{path} cannot be read: {reason}", path=path, reason=error.strerror)) from None
+    if own is None:
+        raise _unverified(service, msg("{path} is on no mount that nftui can read", path=path))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    try:
+        context.load_verify_locations(cadata=own[0])
+    except (ssl.SSLError, ValueError):
+        raise _unverified(service, msg("{path} holds no certificate", path=path)) from None
+    return context
+
+
+def _unverified(service: Service, reason: Message) -> HttpUnreachable:
+    return HttpUnreachable(
+        msg("{service} speaks TLS, and who answers cannot be verified: {reason}.", service=service.name, reason=reason)
+    )
+
+
+def _read(service: Service, path: str) -> str | None:
+    """A file of the container, by the mount that holds it; None where none does. Raises OSError."""
+    container = service.running
+    mounts = [m for m in container.mounts if m.host_path] if container else []
+    mine = [m for m in mounts if path == m.target or path.startswith(m.target.rstrip("/") + "/")]
+    best = max(mine, key=lambda m: len(m.target), default=None)
+    if best is None or best.host_path is None:
+        return None
+    return Path(best.host_path + path.removeprefix(best.target.rstrip("/"))).read_text(errors="replace")
 
 
 def collection_path(name: str, *rest: str) -> str:

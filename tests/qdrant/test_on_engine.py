@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from qdrant_client import models
 
 from tests.e2e.command import Nftui, everything_written, tree
 from tests.qdrant.server import KEY, Server, make_stack, of_stack, vectors
@@ -64,3 +65,19 @@ def test_an_index_is_built_anew_measured_and_taken_back(nftui: Nftui, stack: Sta
     assert server.picture("docs") == docs and server.picture("small") == small
     assert nftui("artefacts", "list", "--json").json["artefacts"] == []
     assert not server.client.list_snapshots("docs")
+
+
+@pytest.mark.all
+def test_an_index_that_somebody_changed_is_put_back_by_repair(nftui: Nftui, stack: Stack, server: Server) -> None:
+    wish = ("--set", "qdrant.collection.docs.m=24", "--set", "qdrant.recall_floor=0.5")
+    done = nftui("apply", *ONLY, *wish, "--yes", "--json", *FAST)
+    assert done.code == 0, done.err + done.out
+    server = of_stack(stack)
+    server.client.update_collection("docs", hnsw_config=models.HnswConfigDiff(m=8))
+    server.wait_green("docs")
+    found = nftui("status", "--json")
+    assert found.code == 3 and [d["target"] for d in found.json["drift"]] == ["qdrant.docs.m"]
+    assert [r["command"] for r in found.json["repairs"]] == ["nftui apply --repair"]
+    repaired = nftui("apply", "--repair", "--yes", "--json", *FAST)
+    assert repaired.code == 0, repaired.err + repaired.out
+    assert of_stack(stack).hnsw("docs")[0] == 24 and nftui("status").code == 0

@@ -10,10 +10,11 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from qdrant_client import models
@@ -26,7 +27,7 @@ from nftui.model.errors import NftuiError
 from nftui.model.message import msg
 from nftui.model.plan import StepSpec
 from nftui.model.qdrant import read_config
-from nftui.model.stack import Container, Role, Service
+from nftui.model.stack import Container, MountSpec, Role, Service
 from nftui.probes.qdrant import probe_qdrant
 from nftui.steps import load_kinds
 from nftui.steps.kind import Context
@@ -119,37 +120,110 @@ def certificate(directory: Path) -> ssl.SSLContext:
     return context
 
 
-@pytest.mark.skipif(shutil.which("openssl") is None, reason="needs openssl")
-def test_tls_is_spoken_where_the_service_says_so(tmp_path: Path) -> None:
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            body = json.dumps({"result": {"collections": []}, "version": "1.15.0"}).encode()
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+class Speaking(BaseHTTPRequestHandler):
+    """As little of Qdrant as a probe needs."""
 
-        def log_message(self, format: str, *args: Any) -> None:
-            """Silent."""
+    keys: ClassVar[list[str | None]] = []
 
-    http = HTTPServer(("127.0.0.1", 0), Handler)
-    http.socket = certificate(tmp_path).wrap_socket(http.socket, server_side=True)
+    def do_GET(self) -> None:
+        self.keys.append(self.headers.get("api-key"))
+        body = json.dumps({"result": {"collections": []}, "version": "1.15.0"}).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Silent."""
+
+
+@contextmanager
+def encrypted(directory: Path) -> Iterator[int]:
+    """A server with a certificate of its own; its port."""
+    directory.mkdir()
+    Speaking.keys.clear()
+    http = HTTPServer(("127.0.0.1", 0), Speaking)
+    http.socket = certificate(directory).wrap_socket(http.socket, server_side=True)
+    http.handle_error = lambda *_: None  # type: ignore[method-assign]
     thread = threading.Thread(target=http.serve_forever, daemon=True)
     thread.start()
     try:
-        found = service(Server(f"x:{http.server_port}"))
-        plain = probe_qdrant(found, None)
-        container = replace(
-            found.containers[0],
-            environment={**found.containers[0].environment, "QDRANT__SERVICE__ENABLE_TLS": "true"},
-        )
-        live = probe_qdrant(replace(found, containers=(container,)), None)
+        yield http.server_port
     finally:
         http.shutdown()
         http.server_close()
         thread.join()
-    assert plain.value is None
-    assert isinstance(live.value, QdrantFacts)
+
+
+def with_tls(port: int, mounted: Path | None, **more: str) -> Service:
+    """A service that says it speaks TLS; `mounted`: where its /qdrant/tls comes from."""
+    found = service(Server(f"x:{port}"))
+    environment = {**found.containers[0].environment, "QDRANT__SERVICE__ENABLE_TLS": "true", **more}
+    mounts = (MountSpec("bind", str(mounted), "/qdrant/tls", host_path=str(mounted)),) if mounted else ()
+    return replace(found, containers=(replace(found.containers[0], environment=environment, mounts=mounts),))
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="needs openssl")
+def test_tls_is_spoken_with_the_certificate_that_the_service_is_given_and_no_other(tmp_path: Path) -> None:
+    with encrypted(tmp_path / "own") as port:
+        assert probe_qdrant(service(Server(f"x:{port}")), None).value is None
+        live = probe_qdrant(with_tls(port, tmp_path / "own"), None)
+        assert isinstance(live.value, QdrantFacts)
+        named = {"QDRANT__TLS__CERT": "/qdrant/tls/cert.pem"}
+        assert isinstance(probe_qdrant(with_tls(port, tmp_path / "own", **named), None).value, QdrantFacts)
+        other = tmp_path / "other"
+        other.mkdir()
+        certificate(other)
+        Speaking.keys.clear()
+        live = probe_qdrant(with_tls(port, other), None)
+        assert live.value is None and "certificate verify failed" in str(live.error)
+        # Nobody who cannot be verified gets the key.
+        assert Speaking.keys == []
+
+
+@pytest.mark.parametrize(
+    ("mounted", "more", "why"),
+    [
+        (False, {}, "/qdrant/tls/cert.pem is on no mount that nftui can read"),
+        (True, {}, "/qdrant/tls/cert.pem cannot be read: No such file or directory"),
+        (True, {"QDRANT__TLS__CERT": "tls/empty.pem"}, "/qdrant/tls/empty.pem is on no mount"),
+        (True, {"QDRANT__TLS__CERT": "./tls/broken.pem"}, "/qdrant/tls/broken.pem holds no certificate"),
+        (True, {"QDRANT__SERVICE__VERIFY_HTTPS_CLIENT_CERTIFICATE": "true"}, "it asks for a client's certificate"),
+    ],
+)  # fmt: skip
+def test_who_cannot_be_verified_is_told_in_one_line(
+    tmp_path: Path, mounted: bool, more: dict[str, str], why: str
+) -> None:
+    (tmp_path / "empty.pem").write_text("")
+    (tmp_path / "broken.pem").write_text("-----BEGIN CERTIFICATE-----\nx\n-----END CERTIFICATE-----\n")
+    live = probe_qdrant(with_tls(1, tmp_path if mounted else None, **more), None)
+    assert live.value is None and why in str(live.error)
+    assert str(live.error).startswith("q speaks TLS, and who answers cannot be verified: ")
+
+
+def test_a_server_that_answers_no_rest_is_told_in_one_line() -> None:
+    port = free_port()
+    live = probe_qdrant(service(Server(f"x:{port}")), None)
+    assert live.value is None and f"q: address 127.0.0.1:{port}: " in str(live.error)
+    live = probe_qdrant(service(Server("x:0")), None)
+    assert live.value is None and "its REST port is closed (QDRANT__SERVICE__HTTP_PORT=0)" in str(live.error)
+
+
+def test_a_port_that_speaks_grpc_only_is_told_of() -> None:
+    """An answer in HTTP/2 frames, as a gRPC server gives to whoever speaks HTTP/1."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def answer() -> None:
+            connection, _ = listening.accept()
+            with connection:
+                connection.recv(4096)
+                connection.sendall(b"\x00\x00\x06\x04\x00\x00\x00\x00\x00\x00\x05\x00\x00\x40\x00")
+
+        thread = threading.Thread(target=answer, daemon=True)
+        thread.start()
+        live = probe_qdrant(service(Server(f"x:{listening.getsockname()[1]}")), None)
+        thread.join(10)
+    assert live.value is None and "it does not speak HTTP: a gRPC port?" in str(live.error)
 
 
 def test_an_index_of_named_vectors_is_changed_where_its_values_stand_and_comes_back(
