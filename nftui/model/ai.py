@@ -45,6 +45,8 @@ class QdrantFacts:
     collections: tuple[Collection, ...] = ()
     open: bool = False
     """True where it answers without a key."""
+    peers: int = 0
+    """Nodes of the cluster that it belongs to, itself included; 0 where it is in no cluster mode."""
 
 
 @dataclass(frozen=True, slots=True)

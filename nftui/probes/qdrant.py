@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from nftui.clients.http import HttpClient
+from nftui.clients.http import HttpClient, HttpUnreachable
 from nftui.clients.qdrant import collection_path, connect_qdrant
 from nftui.model.ai import Collection, QdrantFacts
 from nftui.model.errors import NftuiError
@@ -34,7 +34,19 @@ def read_facts(client: HttpClient) -> QdrantFacts:
     found = client.json("/")
     version = found.get("version") if isinstance(found, dict) else None
     collections = tuple(_collection(name, client.json(collection_path(name))) for name in names)
-    return QdrantFacts(str(version) if version else None, collections, client.status("/collections", plain=True) == 200)
+    is_open = client.status("/collections", plain=True) == 200
+    return QdrantFacts(str(version) if version else None, collections, is_open, _peers(client))
+
+
+def _peers(client: HttpClient) -> int:
+    """From /cluster; a key that may not ask for it leaves it at none."""
+    try:
+        found = client.json("/cluster").get("result")
+    except HttpUnreachable:
+        return 0
+    if not isinstance(found, Mapping) or found.get("status") != "enabled":
+        return 0
+    return max(1, len(found.get("peers") or ()))
 
 
 def _collection(name: str, answer: Any) -> Collection:

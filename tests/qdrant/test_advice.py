@@ -183,6 +183,18 @@ def test_what_must_not_be_touched_is_refused(tmp_path: Path, env: str, more: str
     assert not found.applicable and why in str(found.reason)
 
 
+def test_a_cluster_is_known_by_its_own_word_and_told_with_its_shards(tmp_path: Path) -> None:
+    """Its configuration file can turn it on as well, where no variable tells."""
+    alone = facts(tmp_path, collection(50_000))
+    assert OPTIMIZATION.applies(alone).applicable
+    live = alone.live[("vectors", ID)]
+    assert isinstance(live.value, QdrantFacts)
+    value = replace(live.value, peers=3, collections=(replace(live.value.collections[0], shards=6),))
+    found = OPTIMIZATION.applies(replace(alone, live={("vectors", ID): replace(live, value=value)}))
+    assert not found.applicable and "a node of a cluster of 3 (docs: 6)" in str(found.reason)
+    assert "switch an alias" in str(found.reason)
+
+
 def test_the_mission_preset_says_why_it_is_wrong_for_a_collection(tmp_path: Path) -> None:
     from nftui.optimizations.registry import load_registry
 

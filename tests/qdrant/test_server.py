@@ -20,7 +20,7 @@ import pytest
 from qdrant_client import models
 from qdrant_client.http.exceptions import UnexpectedResponse
 
-from nftui.clients.http import HttpUnreachable
+from nftui.clients.http import HttpClient, HttpUnreachable
 from nftui.clients.qdrant import connect_qdrant
 from nftui.model.ai import QdrantFacts
 from nftui.model.errors import NftuiError
@@ -199,6 +199,26 @@ def test_who_cannot_be_verified_is_told_in_one_line(
     live = probe_qdrant(with_tls(1, tmp_path if mounted else None, **more), None)
     assert live.value is None and why in str(live.error)
     assert str(live.error).startswith("q speaks TLS, and who answers cannot be verified: ")
+
+
+def test_the_nodes_of_a_cluster_are_counted(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the documents of the client's own models; a single node says that it is none."""
+    live = probe_qdrant(service(server), None).value
+    assert isinstance(live, QdrantFacts) and live.peers == 0
+    raft = models.RaftInfo(term=1, commit=2, pending_operations=0, is_voter=True)
+    status = models.ClusterStatusOneOf1(
+        status="enabled", peer_id=1, peers={"1": models.PeerInfo(uri="http://a:6335/"), "2": models.PeerInfo(
+            uri="http://b:6335/")}, raft_info=raft, message_send_failures={},
+        consensus_thread_status=models.ConsensusThreadStatusOneOf1(consensus_thread_status="stopped"),
+    )  # fmt: skip
+    asked = HttpClient.json
+
+    def json_of(self: HttpClient, path: str) -> Any:
+        return {"result": status.model_dump(mode="json")} if path == "/cluster" else asked(self, path)
+
+    monkeypatch.setattr(HttpClient, "json", json_of)
+    live = probe_qdrant(service(server), None).value
+    assert isinstance(live, QdrantFacts) and live.peers == 2
 
 
 def test_a_server_that_answers_no_rest_is_told_in_one_line() -> None:

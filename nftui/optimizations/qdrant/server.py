@@ -93,22 +93,35 @@ def applicability(facts: Facts) -> Applicability:
 
 
 def _refusal(facts: Facts, service: Service) -> Message | None:
+    live = facts.live_value(service.name, ID)
+    known = live if isinstance(live, QdrantFacts) else None
     environment = {k.upper(): (v or "").lower() for k, v in service.environment.items()}
-    if environment.get(_CLUSTER) in _ON:
-        return msg(
-            "{service} is a node of a cluster: a snapshot holds its own shards only, so it is left alone.",
-            service=service.name,
-        )
+    if environment.get(_CLUSTER) in _ON or (known and known.peers):
+        return _in_cluster(service, known)
     if service.scale > 1:
         return msg("{service} runs {count} times without being a cluster.", service=service.name, count=service.scale)
     if not _has_volume(service):
         return msg("{service} keeps its collections in the container: recreated, it would lose them.",
                    service=service.name)  # fmt: skip
-    live = facts.live_value(service.name, ID)
-    version = live.version if isinstance(live, QdrantFacts) else None
+    version = known.version if known else None
     if version is not None and version.partition(".")[0] != "1":
         return msg("{service} is Qdrant {version}; versions 1.x are known.", service=service.name, version=version)
     return None
+
+
+def _in_cluster(service: Service, live: QdrantFacts | None) -> Message:
+    """What is there, and what more shards would take: their number is fixed when a collection is created."""
+    if live is None or not live.peers:
+        return msg(
+            "{service} is a node of a cluster: a snapshot holds its own shards only, so it is left alone.",
+            service=service.name,
+        )
+    return msg(
+        "{service} is a node of a cluster of {peers} ({shards}): a snapshot holds its own shards only, so it is left "
+        "alone. For more shards make a collection anew with 2 to 4 per node, copy the points, and switch an alias.",
+        service=service.name, peers=live.peers,
+        shards=", ".join(f"{c.name}: {c.shards}" for c in live.collections) or "no collection",
+    )  # fmt: skip
 
 
 def _has_volume(service: Service) -> bool:
