@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
@@ -21,6 +22,7 @@ import pytest
 
 from nftui.clients.ollama import FOREVER, OllamaClient, OllamaRefused
 from nftui.model.stack import Container, Role, Service
+from nftui.optimizations.ollama.estimate import Setting, in_runner
 from nftui.steps.ollama import is_pinned
 from tests.stack.running import SOURCE, wait_until
 
@@ -167,6 +169,25 @@ def test_it_holds_as_much_memory_as_it_says(start: Start, tmp_path: Path) -> Non
     assert own.memory_info().rss >= model.size
 
 
+@pytest.mark.parametrize(("parallel", "context"), [("1", 4096), ("2", 8192)])
+def test_nftuis_estimate_is_within_15_percent_of_what_a_model_takes(start: Start, parallel: str, context: int) -> None:
+    """Estimated from what the API tells, measured as the memory of the process."""
+    runner = str(300 * MIB)
+    client = start(OLLAMA_NUM_PARALLEL=parallel, OLLAMA_CONTEXT_LENGTH=str(context), STANDIN_RUNNER_BYTES=runner)
+    asked = client_of(client._client.base_url.netloc.decode())
+    load(client, "slow:1")
+    client.embed("e:latest", "x")
+    stored = {m.name: m for m in asked.stored()}
+    for held in client.ps().models:
+        name = str(held.model)
+        architecture, capabilities = asked.show(name)
+        model = replace(stored[name], architecture=architecture, capabilities=capabilities)
+        own = next(p for p in psutil.process_iter(["cmdline"])
+                   if (p.info["cmdline"] or [])[-2:] == ["runner", str(held.size)])  # fmt: skip
+        estimate, measured = in_runner(model, Setting(context, int(parallel))), own.memory_info().rss
+        assert abs(estimate - measured) <= 0.15 * measured, (name, estimate, measured)
+
+
 def test_a_full_queue_is_refused(start: Start) -> None:
     client = start(OLLAMA_MAX_LOADED_MODELS="1", OLLAMA_MAX_QUEUE="1", STANDIN_READ_BYTES_PER_S="20000000")
     threads = [threading.Thread(target=load, args=(client, "slow:1"))]
@@ -204,8 +225,12 @@ def test_what_the_real_one_does_not_take_is_refused(
 @pytest.fixture
 def mine(tmp_path: Path) -> Iterator[OllamaClient]:
     with serving(tmp_path, OLLAMA_KEEP_ALIVE="2m") as host:
-        container = Container("c", "c", "s", 1, "running", None, "i", "i", network_mode="host")
-        yield OllamaClient(Service("s", Role.OLLAMA, environment={"OLLAMA_HOST": host}, containers=(container,)))
+        yield client_of(host)
+
+
+def client_of(host: str) -> OllamaClient:
+    container = Container("c", "c", "s", 1, "running", None, "i", "i", network_mode="host")
+    return OllamaClient(Service("s", Role.OLLAMA, environment={"OLLAMA_HOST": host}, containers=(container,)))
 
 
 def test_chat_and_embedding_models_are_each_loaded_in_their_way(mine: OllamaClient) -> None:
