@@ -12,20 +12,25 @@ from __future__ import annotations
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+from qdrant_client import models
 
 from nftui.clients.qdrant import connect_qdrant
 from nftui.steps import load_kinds
 from tests.engine.world import new_world
 from tests.qdrant.server import Server, process, vectors
 from tests.qdrant.test_server import free_port, service, update
+from tests.stack.running import wait_until
 
 CHANGES: dict[str, dict[str, str]] = {
     "m 32, ef_construct 256": {"m": "32", "ef_construct": "256"},
     "int8, originals in memory": {"quantization": "int8"},
     "m 8, ef_construct 32": {"m": "8", "ef_construct": "32"},
 }
+PATIENCE_S = 1800.0
 LOADED_PART = 2000
 """Vectors that are sent before the progress is shown again."""
 
@@ -49,14 +54,15 @@ def fill(server: Server, count: int, size: int) -> None:
         server.upsert("docs", data[start : start + LOADED_PART], start)
         print(f"\r{start + LOADED_PART} of {count} vectors", end="", file=sys.stderr, flush=True)
     print(file=sys.stderr)
-    server.wait_green("docs")
+    green = models.CollectionStatus.GREEN
+    wait_until(lambda: server.info("docs").status == green, seconds=PATIENCE_S, what="the index")
 
 
 def change(server: Server, place: Path, wanted: dict[str, str]) -> tuple[dict[str, Any], dict[str, Any], float]:
     """(before, after, seconds of building) of the unnamed vector; the collection is as it was afterwards."""
     world = new_world(Path(tempfile.mkdtemp(dir=place)))
     ctx = world.context(api=lambda _: connect_qdrant(service(server)), sleep=time.sleep, now=time.monotonic)
-    step = update(server, "docs", 0.0, **wanted)
+    step = replace(update(server, "docs", 0.0, **wanted), stall_s=PATIENCE_S)
     kind = load_kinds().of(step)
     before: Any = kind.read(step, ctx)
     began = time.monotonic()

@@ -31,7 +31,9 @@ class Grace:
     def _services(self, facts: Facts) -> tuple[str, ...]:
         active = (s for s in facts.stack.services if s.active)
         # A Redis of that name has an optimization of nftui's own that writes the same key.
-        return tuple(s.name for s in active if s.name in ("jobs", "cache", "other") and s.role in (Role.APP, Role.REDIS))
+        return tuple(
+            s.name for s in active if s.name in ("jobs", "cache", "other") and s.role in (Role.APP, Role.REDIS)
+        )
 
     def applies(self, facts: Facts) -> Applicability:
         """Where there is such a service."""
