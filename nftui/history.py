@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,7 +23,7 @@ from nftui.model.run import Damage, Pruning, RunStatus, SnapshotInfo, WayBack
 from nftui.probes.project import OVERRIDE_NAME
 from nftui.steps import load_kinds
 from nftui.steps.files import EnvKind
-from nftui.steps.kind import RestoresFile
+from nftui.steps.kind import Leaves, RestoresFile
 from nftui.system.who import who
 
 if TYPE_CHECKING:
@@ -129,7 +130,7 @@ class History:
         files, merged = self._restored(items)
         down = [i.step for i in items if i.step.downtime_s and i.step.service]
         services = tuple(dict.fromkeys(str(step.service) for step in down))
-        gone = self.session.gatherer.wiring.layer_losses(services)
+        gone = self.session.gatherer.wiring.layer_losses(services, own=self._own(items))
         return WayBack(
             runs=tuple(names), generation=generation, files=files, services=services,
             downtime_s=sum(step.downtime_s for step in down), steps=tuple(i.step.summary for i in items),
@@ -137,6 +138,16 @@ class History:
             losses=(*(loss for name in names for loss in losses(self.state, name)),
                     *(message for name in services for message in gone.get(name, ()))),
         )  # fmt: skip
+
+    def _own(self, items: Sequence[BackItem]) -> set[str]:
+        """Files in containers that steps which were cut off left there, and that go on the way back."""
+        ctx, kinds, found = self.session.context({}, lambda text, fraction: None), load_kinds(), set[str]()
+        for item in items:
+            kind = kinds.of(item.step)
+            if isinstance(kind, Leaves):
+                with suppress(NftuiError, OSError):
+                    found.update(kind.left(item.step, item.before, ctx))
+        return found
 
     def _restored(self, items: Sequence[BackItem]) -> tuple[tuple[FileChange, ...], tuple[str, ...]]:
         """Every file as it is and as it would be; and those that somebody edited and that keep the edit."""

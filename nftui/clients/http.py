@@ -49,6 +49,8 @@ class HttpClient:
         `tls`: encrypted, and what it takes to believe whoever answers.
         """
         self.headers, self.tls = dict(headers or {}), tls
+        self.patience_s = TIMEOUT_S
+        """For an answer that comes at once; a run waits longer than somebody who only looks."""
         container = service.running
         reasons = []
         for host, number, via in routes(container, port) if container else ():
@@ -78,7 +80,7 @@ class HttpClient:
         raise HttpUnreachable(msg("{path}: status {status}", path=path, status=status))
 
     def _get(self, path: str, headers: Mapping[str, str]) -> tuple[int, bytes]:
-        with self._asked("GET", path, None, headers, TIMEOUT_S) as answer:
+        with self._asked("GET", path, None, headers, self.patience_s) as answer:
             return answer.status, answer.read(MAX_BYTES)
 
     @contextmanager
@@ -98,11 +100,11 @@ class HttpClient:
         return http.client.HTTPSConnection(self.host, self.port, timeout=timeout_s, context=self.tls)
 
     # -- for steps -----------------------------------------------------------------------------------------
-    def send(self, method: str, path: str, body: object = None, *, timeout_s: float = TIMEOUT_S) -> Any:
+    def send(self, method: str, path: str, body: object = None, *, timeout_s: float | None = None) -> Any:
         """Ask with a JSON body; the JSON answer. Raises HttpUnreachable, with the server's own words."""
         headers = {**self.headers, "Content-Type": "application/json"}
         data = None if body is None else json.dumps(body).encode()
-        with _told(method, path), self._asked(method, path, data, headers, timeout_s) as answer:
+        with _told(method, path), self._asked(method, path, data, headers, timeout_s or self.patience_s) as answer:
             text = answer.read(MAX_BYTES)
             _must_be_good(method, path, answer.status, text)
             return json.loads(text or b"null")

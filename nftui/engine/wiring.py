@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property
@@ -33,6 +33,9 @@ if TYPE_CHECKING:
     from nftui.model.images import StoredImage
     from nftui.probes.usage import Usage
     from nftui.system.exec import DockerExec
+
+PATIENCE_S = 30.0
+"""A server that a run works on is busy with it, perhaps: its answers are waited for longer than a look's."""
 
 
 class Wiring:
@@ -251,13 +254,13 @@ class Wiring:
         """
         return {name: lost for name in names if (lost := self._losses_of(name))}
 
-    def layer_losses(self, names: Iterable[str]) -> dict[str, tuple[Message, ...]]:
-        """The part of it that no new container is handed: what was written into the old one."""
+    def layer_losses(self, names: Iterable[str], own: Collection[str] = ()) -> dict[str, tuple[Message, ...]]:
+        """The part of it that no new container is handed: what was written into the old one; `own` files are none."""
         from nftui.probes.losses import layer_losses
 
         if not self.engine:
             return {}
-        found = {s.name: layer_losses(s, self.engine) for s in map(self.stack.service, names) if s is not None}
+        found = {s.name: layer_losses(s, self.engine, own) for s in map(self.stack.service, names) if s is not None}
         return {name: messages for name, messages in found.items() if messages}
 
     def _losses_of(self, name: str) -> tuple[Message, ...]:
@@ -305,7 +308,9 @@ class Wiring:
         """The service's HTTP API, by its role."""
         from nftui.probes import health
 
-        return health.api(self.service(name))
+        found = health.api(self.service(name))
+        found.patience_s = PATIENCE_S
+        return found
 
     def before_stop(self, name: str) -> None:
         """What makes the stop short."""

@@ -7,7 +7,7 @@ handed on by Compose [X, 2.26], but has no name by which anyone would find it af
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from nftui.model.message import Message, msg
 from nftui.model.stack import Container, Service
@@ -38,15 +38,18 @@ def losses(service: Service, engine: EnginePort) -> tuple[Message, ...]:
     return (*layer_losses(service, engine), *nameless)
 
 
-def layer_losses(service: Service, engine: EnginePort) -> tuple[Message, ...]:
-    """What was written into the layers of its running containers; what cannot be read is told: unknown is not none."""
-    found = [_layer(service.name, c, engine) for c in service.containers if c.running]
+def layer_losses(service: Service, engine: EnginePort, own: Collection[str] = ()) -> tuple[Message, ...]:
+    """What was written into the layers of its running containers; what cannot be read is told: unknown is not none.
+
+    `own`: names of files that are nftui's and no loss.
+    """
+    found = [_layer(service.name, c, engine, own) for c in service.containers if c.running]
     return tuple({str(message): message for message in found if message}.values())
 
 
-def _layer(name: str, container: Container, engine: EnginePort) -> Message | None:
+def _layer(name: str, container: Container, engine: EnginePort, own: Collection[str]) -> Message | None:
     try:
-        paths = changed_paths(container, engine)
+        paths = [p for p in changed_paths(container, engine) if not _is_own(p, own)]
     except EngineError as error:
         text = "{service}: nobody can tell what was written into its container: {why}"
         return msg(text, service=name, why=str(error.message))
@@ -75,6 +78,11 @@ def _directories(added: list[str], container: Container, engine: EnginePort) -> 
     if len(leaves) > ASKED:
         return full
     return full | {path for path in leaves if engine.is_directory(container.id, path)}
+
+
+def _is_own(path: str, own: Collection[str]) -> bool:
+    """The file, or a note of its checksum beside it (Qdrant writes `NAME.checksum`)."""
+    return path.rpartition("/")[2].removesuffix(".checksum") in own
 
 
 def _parents(path: str) -> Iterable[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol, cast, runtime_checkable
@@ -181,7 +181,7 @@ class ApiCalls(Protocol):
     """A service's HTTP API, with the credentials of its own environment. Raises HttpUnreachable."""
 
     def json(self, path: str) -> Any: ...
-    def send(self, method: str, path: str, body: object = None, *, timeout_s: float = 3.0) -> Any: ...
+    def send(self, method: str, path: str, body: object = None, *, timeout_s: float | None = None) -> Any: ...
     def download(self, path: str, target: str, *, timeout_s: float) -> tuple[int, str]:
         """Into a new file, on the disk when it returns; its bytes and sha256."""
         ...
@@ -338,6 +338,15 @@ class RestoresFile(Protocol):
 
     def restored(self, step: StepSpec, before: Data, now: bytes | None, blobs: BlobStore) -> bytes | None:
         """What undo leaves of the content `now`; None for no file. Raises NftuiError where a blob is not whole."""
+        ...
+
+
+@runtime_checkable
+class Leaves(Protocol):
+    """A kind that, cut off, leaves something of its own in its service's container, which its undo removes."""
+
+    def left(self, step: StepSpec, before: Data, ctx: Context) -> Collection[str]:
+        """Names of files there: their loss is none. Raises NftuiError, OSError."""
         ...
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Collection, Iterable
 from pathlib import Path
+from typing import cast
 
 from nftui.clients.http import HttpUnreachable
 from nftui.clients.qdrant import collection_path
@@ -39,9 +41,9 @@ class QdrantSnapshotKind:
     reads_files = False
 
     def read(self, step: StepSpec, ctx: Context) -> Data:
-        """Where it will lie."""
+        """Where it will lie; and what the server keeps already, by which its own copy of this one is known."""
         file = f"{step.target.replace('/', '-')}-{ctx.run}.snapshot"
-        return {"path": f"{ctx.kept}/{file}"}
+        return {"path": f"{ctx.kept}/{file}", "others": sorted(_on_server(step, ctx))}
 
     def classify(self, step: StepSpec, before: Data, ctx: Context) -> Found:
         """After: whole, by its record."""
@@ -58,6 +60,7 @@ class QdrantSnapshotKind:
         ctx.artefacts.record("file", path, ctx.run, step.id, collection=step.target, service=step.service)
         ctx.progress(f"snapshot of {name}", None)
         make_directory(Path(ctx.kept))
+        self._tidy(step, before, ctx)
         made = api.send("POST", collection_path(name, "snapshots") + "?wait=true", {}, timeout_s=LONG_S)["result"]
         there = collection_path(name, "snapshots", str(made["name"]))
         try:
@@ -78,8 +81,31 @@ class QdrantSnapshotKind:
 
     def undo(self, step: StepSpec, before: Data, ctx: Context) -> None:
         """The collection is back and proven by now: nothing needs the file any more."""
+        self._tidy(step, before, ctx)
         _remove(str(before["path"]))
         ctx.artefacts.drop(str(before["path"]))
+
+    def left(self, step: StepSpec, before: Data, ctx: Context) -> Collection[str]:
+        """The server's copy, where the fetching was cut off: the one snapshot that was not there before.
+
+        Of several it is not known which is whose: none is taken for nftui's own.
+        """
+        found = _recorded(before, ctx)
+        if found is None or found.state is ArtefactState.MADE or "others" not in before:
+            return ()
+        new = _on_server(step, ctx) - set(cast("Iterable[str]", before["others"]))
+        return new if len(new) == 1 else ()
+
+    def _tidy(self, step: StepSpec, before: Data, ctx: Context) -> None:
+        for name in self.left(step, before, ctx):
+            there = collection_path(collection_of(step), "snapshots", name)
+            ctx.api(str(step.service)).send("DELETE", there, timeout_s=60.0)
+
+
+def _on_server(step: StepSpec, ctx: Context) -> set[str]:
+    """Names of the collection's snapshots that the server keeps."""
+    found = ctx.api(str(step.service)).json(collection_path(collection_of(step), "snapshots"))
+    return {str(item["name"]) for item in found["result"]}
 
 
 def _recorded(before: Data, ctx: Context) -> Artefact | None:

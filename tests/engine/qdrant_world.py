@@ -54,10 +54,12 @@ class FakeQdrant:
     def json(self, path: str) -> Any:
         return self.send("GET", path)
 
-    def send(self, method: str, path: str, body: Any = None, *, timeout_s: float = 3.0) -> Any:
+    def send(self, method: str, path: str, body: Any = None, *, timeout_s: float | None = None) -> Any:
         self.asked.append(f"{method} {path}")
         parts = [unquote(p) for p in path.partition("?")[0].split("/")[2:]]
         name, rest = parts[0], "/".join(parts[1:])
+        if method == "GET" and rest == "snapshots":
+            return {"result": [{"name": name} for name in self.snapshots]}
         if method == "GET":
             return {"result": self._info(name)}
         if rest.startswith("points"):
