@@ -11,7 +11,7 @@ from nftui.engine.journal import Journal, Phase, RunView
 from nftui.model.errors import NftuiError
 from nftui.model.message import msg
 from nftui.model.plan import Cancel, Resume, Stage, StepSpec
-from nftui.steps.kind import Context, Data, ForeignState, Found, HasUndoRank, Kinds, StepKind
+from nftui.steps.kind import Context, Data, ForeignState, Found, HasUndoRank, Kinds, ReadsBack, StepKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,11 +282,17 @@ class Runner:
         return False
 
     def own_items(self, stages: Sequence[Stage] | None = None) -> list[BackItem]:
-        """This run's steps that began (of `stages`, else of all), in the order in which they are taken back."""
+        """This run's steps that began (of `stages`, else of all), in the order in which they are taken back.
+
+        And those that read back what a touched service runs: only what was compared is called rolled back.
+        """
         items = []
         for stage in reversed(self.stages if stages is None else stages):
+            touched = {s.service for s in stage.steps if s.service and self.view.intent(s.id) is not None}
             for step in backward_order(stage, self.kinds):
-                before = self.view.intent(step.id)
+                before, kind = self.view.intent(step.id), self.kinds.of(step)
+                if before is None and isinstance(kind, ReadsBack) and step.service in touched:
+                    before = kind.read(step, self.ctx)
                 if before is not None:
                     items.append(BackItem(step.id, step, before))
         return items

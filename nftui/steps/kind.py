@@ -324,6 +324,16 @@ class HasUndoRank(Protocol):
 
 
 @runtime_checkable
+class ReadsBack(Protocol):
+    """A kind whose undo proves what its service runs: due wherever the service was touched, begun or not.
+
+    Its `read` takes all from the plan.
+    """
+
+    reads_back: bool
+
+
+@runtime_checkable
 class KeepsBlobs(Protocol):
     """A kind whose way back reads blobs says which: they are proven before anything is undone."""
 

@@ -194,6 +194,7 @@ class RedisSettingsKind(Reading):
     name = "redis-settings"
     version = 1
     reads_files = True
+    reads_back = True
 
     def read(self, step: StepSpec, ctx: Context) -> Data:
         """What the log's step counted before the restart."""

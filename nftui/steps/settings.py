@@ -80,6 +80,7 @@ class PostgresSettingsKind(Reading):
     name = "postgres-settings"
     version = 1
     reads_files = True
+    reads_back = True
 
     def read(self, step: StepSpec, ctx: Context) -> Data:
         """Nothing changes here: what stood before the recreate is in the plan."""

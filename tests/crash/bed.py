@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import subprocess
+import time
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -29,6 +30,8 @@ APPLY = ("apply", "--only", "postgres", "--yes", "--json", "--settle", "0")
 ROLLBACK = ("rollback", "--yes", "--json")
 RESUME = ("apply", "--resume", "--yes", "--json")
 RECOVER = ("recover", "--json")
+LAST_ACTS_S = 5
+"""Waited only where a run ended without its fault."""
 BOOT_ID = "NFTUI_TEST_BOOT_ID"
 
 
@@ -123,9 +126,8 @@ class Bed:
         ) as follower:  # fmt: skip
             wait_until(lambda: follower.poll() is not None or self._died(), seconds=110, what=f"{point}")
             follower.kill()
-        # Its last acts come after the end that its followers wait for.
+        struck = self._reached("# died")
         wait_until(lambda: not self.worker_lives(), seconds=60, what="the worker's death")
-        struck = self._died()
         if struck and death in ("power", "torn"):
             self.restart_machine()
         return struck
@@ -135,9 +137,18 @@ class Bed:
         self.log.unlink(missing_ok=True)
         fault = replace(self.fault(point, death), command=list(by))
         done = replace(self.nftui, fault=fault)(*command)
-        # The last things that a worker does come after the end that its followers wait for.
+        struck = self._reached("# struck")
         wait_until(lambda: not self.worker_lives(), seconds=60, what="the worker's end")
-        return self.log.exists() and "# struck" in self.log.read_text(), done
+        return struck, done
+
+    def _reached(self, mark: str) -> bool:
+        """Whether it happened: a worker's last acts come after the end that its followers wait for."""
+        end = time.monotonic() + LAST_ACTS_S
+        while not (self.log.exists() and mark in self.log.read_text()):
+            if time.monotonic() > end:
+                return False
+            time.sleep(0.1)
+        return True
 
     def _died(self) -> bool:
         return self.log.exists() and "# died" in self.log.read_text()

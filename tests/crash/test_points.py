@@ -200,7 +200,9 @@ class Matrix:
     def stand(self) -> bool:
         """Apply whole, for the trials of a rollback."""
         self.bed.new_life()
-        return self.bed.nftui(*self.apply).code == 0
+        done = self.bed.nftui(*self.apply)
+        assert done.code == 0, done.out + done.err
+        return True
 
 
 def after(events: list[tuple[str, int]], name: str) -> list[tuple[str, int]]:

@@ -80,6 +80,11 @@ def run_to_the_end(base: Path, chosen: tuple[str, set[str]], script: list[Life],
         outcome = live(world, base / "journal", made, life, turn and number > 0)
         if outcome is None or (isinstance(outcome, Outcome) and outcome.name == "rolled-back"):
             break
+    if isinstance(outcome, Outcome) and "does not run its former values" in outcome.reason:
+        # A server that kept its values through the way back is told, not called rolled back; the operator restarts it.
+        world.refuse = ""
+        world.up("db", scale=1, grace_s=1)
+        outcome = live(world, base / "journal", made, Life("none", 1, ""), True)
     if outcome is None:
         wrong = "" if world.running_value == chosen[0] and world.container else f"new, but {world.state()}"
         return "new", wrong
