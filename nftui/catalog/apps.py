@@ -39,6 +39,20 @@ class Pooling(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class ClusterKeys:
+    """How an application is told of a Redis Cluster."""
+
+    nodes: str
+    """The variable that lists the nodes."""
+    json: bool = False
+    """Whether as JSON, a list of {"host", "port"}; else as host:port with commas between."""
+    password: str | None = None
+    """A variable of its own for the password; None where the ordinary one holds it."""
+    fixed: Mapping[str, str] = field(default_factory=dict)
+    """Variables that must have a value beside."""
+
+
+@dataclass(frozen=True, slots=True)
 class Use:
     """One way in which an application reaches a server; None and empty mean: not known."""
 
@@ -59,6 +73,7 @@ class Use:
     purposes: tuple[Purpose, ...] = ()
     pooling: Pooling | None = None
     cluster: bool | None = None
+    cluster_keys: ClusterKeys | None = None
     sentinel: bool | None = None
     pool_size: str | None = None
     pool_overflow: str | None = None
@@ -90,7 +105,7 @@ def app_of(image: str | None, apps: tuple[App, ...]) -> App | None:
 
 _USE_KEYS = (
     "server", "source", "checked", "url", "keys", "default_host", "when", "text", "host_pattern", "purposes",
-    "pooling", "cluster", "sentinel", "pool_size", "pool_overflow",
+    "pooling", "cluster", "cluster_keys", "sentinel", "pool_size", "pool_overflow",
 )  # fmt: skip
 _PARTS = ("host", "port", "database", "user", "password")
 
@@ -122,10 +137,20 @@ def _use(entry: Reader) -> Use:
         purposes=tuple(_member(entry, "purposes", Purpose, p) for p in entry.texts("purposes")),
         pooling=_member(entry, "pooling", Pooling, entry.text("pooling", "")) if "pooling" in entry.value else None,
         cluster=entry.choice("cluster"),
+        cluster_keys=_cluster_keys(entry.part("cluster_keys")) if "cluster_keys" in entry.value else None,
         sentinel=entry.choice("sentinel"),
         pool_size=entry.text("pool_size", "") or None,
         pool_overflow=entry.text("pool_overflow", "") or None,
     )
+
+
+def _cluster_keys(entry: Reader) -> ClusterKeys:
+    entry.only("nodes", "json", "password", "fixed")
+    fixed = entry.part("fixed")
+    return ClusterKeys(
+        entry.text("nodes"), entry.choice("json") is True, entry.text("password", "") or None,
+        {str(name): fixed.text(str(name)) for name in fixed.value},
+    )  # fmt: skip
 
 
 def _member(entry: Reader, key: str, kind: type[E], value: str) -> E:

@@ -57,22 +57,23 @@ def connect(service: Service, exec_port: Exec | None, environ: Mapping[str, str]
     passwords = candidates(service, container, exec_port, environ or {})
     reasons: list[str] = []
     failed: type[RedisUnreachable] = RedisUnreachable
-    for host, port, via in routes(container, _port(container)):
+    for host, port, via in routes(container, port_of(container)):
         try:
             return _network(host, port, via, passwords)
         except (OSError, RedisUnreachable) as error:
-            reasons.append(f"{via}: {_line(error, passwords)}")
+            reasons.append(f"{via}: {safe_line(error, passwords)}")
             failed = RedisLocked if isinstance(error, RedisLocked) else failed
     if exec_port is not None:
         try:
             return _exec(exec_port, container, passwords)
         except (OSError, NftuiError) as error:
-            reasons.append(f"exec: {_line(error, passwords)}")
+            reasons.append(f"exec: {safe_line(error, passwords)}")
             failed = RedisLocked if isinstance(error, RedisLocked) else failed
     raise failed(msg("{service}: {reasons}", service=service.name, reasons="; ".join(reasons) or "no way in"))
 
 
-def _line(error: Exception, passwords: Sequence[str]) -> str:
+def safe_line(error: Exception, passwords: Sequence[str]) -> str:
+    """One line of an error, without any of the passwords."""
     text = " ".join(str(error).split())[:200] or type(error).__name__
     for password in passwords:
         text = text.replace(password, "••••••") if password else text
@@ -99,7 +100,8 @@ def candidates(
     return tuple(dict.fromkeys([*found, ""] if asked else ["", *found]))
 
 
-def _port(container: Container) -> int:
+def port_of(container: Container) -> int:
+    """Where its command says that it listens."""
     match = re.search(r"--port[= ](\d{1,5})\b", " ".join(container.command))
     return int(match[1]) if match else 6379
 

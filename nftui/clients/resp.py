@@ -19,6 +19,7 @@ class RespError(OSError):
 class RespClient:
     """A session over TCP; strings are text, errors and nulls None. Raises OSError."""
 
+    max_bulk, max_items = MAX_BULK, MAX_ITEMS
     error = ""
     """What the server said the last time that it refused something."""
 
@@ -45,7 +46,7 @@ class RespClient:
         if not line.endswith(b"\r\n") or depth > 8:
             raise RespError("the server closed the connection, or does not speak Redis's protocol")
         if kind == b"+":
-            return rest.decode("utf-8", "replace")
+            return self._text(rest)
         if kind == b"-":
             self.error = rest.decode("utf-8", "replace")
             return None
@@ -56,17 +57,20 @@ class RespClient:
             return number
         return self._bulk(number) if kind == b"$" else self._items(number, depth)
 
-    def _bulk(self, length: int) -> str | None:
-        if length > MAX_BULK:
+    def _text(self, data: bytes) -> str | bytes:
+        return data.decode("utf-8", "replace")
+
+    def _bulk(self, length: int) -> str | bytes | None:
+        if length > self.max_bulk:
             raise RespError("an answer that is too long")
         if length < 0:
             return None
         data = self._stream.read(length + 2)
         if len(data) != length + 2:
             raise RespError("the server closed the connection")
-        return data[:-2].decode("utf-8", "replace")
+        return self._text(data[:-2])
 
     def _items(self, count: int, depth: int) -> list[Any] | None:
-        if count > MAX_ITEMS:
+        if count > self.max_items:
             raise RespError("an answer with too many items")
         return None if count < 0 else [self._read(depth + 1) for _ in range(count)]

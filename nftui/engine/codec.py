@@ -23,7 +23,7 @@ def step_json(step: StepSpec) -> dict[str, object]:
         "optimization": step.optimization, "downtime_s": step.downtime_s, "undo": str(step.undo),
         "undo_after_write": str(step.undo_after_write), "resume": str(step.resume), "stall_s": step.stall_s,
         "cancel": str(step.cancel), "live": step.live,
-        "opens": step.opens, "last_back": step.last_back,
+        "opens": step.opens, "last_back": step.last_back, "first_back": step.first_back,
     }  # fmt: skip
 
 

@@ -100,6 +100,7 @@ class Gatherer:
                 others_used_bytes=usage.used,
                 beside=self._beside(),
                 images=wiring.images(),
+                ranges=wiring.ranges(),
                 stored=wiring.stored(),
             )
             self.live_read = True
@@ -219,6 +220,7 @@ class Gatherer:
             before_stop=wiring.before_stop,
             models=wiring.models,
             store=wiring.store,
+            keys=wiring.keys,
             images=EngineImages(wiring),
             helpers=DockerHelpers(wiring.endpoint, wiring.commands),
             progress=progress,

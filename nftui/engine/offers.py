@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from nftui.engine.protocols import MovesData, Optimization, Prepares
 from nftui.model.advice import Applicability, Fragment
@@ -36,7 +36,7 @@ def stays(optimization: Optimization, fragment: Fragment | None, present: Fragme
     """Data that was moved does not come back by leaving a line out of a file (engine.md 2)."""
     if fragment is not None or present is None or not isinstance(optimization, MovesData):
         return
-    moved = sorted(name for name, keys in present.services.items() if keys.get("volumes"))
+    moved = sorted({_whose(name, present) for name, keys in present.services.items() if _holds(name, keys, present)})
     if moved:
         yield msg(
             "{id} moved data; switching it off would start {services} on what was left behind. Take its run back "
@@ -44,6 +44,19 @@ def stays(optimization: Optimization, fragment: Fragment | None, present: Fragme
             id=optimization.id,
             services=", ".join(moved),
         )
+
+
+def _holds(name: str, keys: Mapping[str, object], present: Fragment) -> bool:
+    """Whether that part of the fragment names a place of data; one of nftui's own may just mount a configuration."""
+    mounts = keys.get("volumes")
+    if name not in present.own or not isinstance(mounts, (list, tuple)):
+        return bool(mounts)
+    return any(isinstance(m, Mapping) and m.get("source") in present.volumes for m in mounts)
+
+
+def _whose(name: str, present: Fragment) -> str:
+    """The operator's service, for one of nftui's own."""
+    return present.own[name][0] if present.own.get(name) else name
 
 
 def notes(

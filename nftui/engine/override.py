@@ -67,6 +67,8 @@ def render_override(fragments: Iterable[Fragment], lineage: str) -> bytes | None
         owners = sorted(f.optimization for f in kept if f.services.get(service))
         lines.append(f"  {_scalar(service)}:  # {', '.join(owners)}")
         lines += _mapping(keys, 4)
+    networks = {name: dict(keys) for f in kept for name, keys in f.networks.items()}
+    lines += _entry("networks:", networks, 0) if networks else []
     volumes = {name: dict(keys) for f in kept for name, keys in f.volumes.items()}
     lines += _entry("volumes:", volumes, 0) if volumes else []
     return ("\n".join(lines) + "\n").encode()

@@ -244,15 +244,22 @@ def _data_stage(facts: Facts, standing: Standing, parts: _Parts, number: int, at
     ours = _ours(facts, standing, fragments, parts, at)
     parts.refusals += judge(facts, switch, standing.pending)
     beside = standing.shared.get(switch.service, ())
-    _look_at(facts, standing, (switch.service, *beside), parts)
+    users = [n for n in _switched(switch) - {switch.service} if n in (switch.writers or ())]
+    _look_at(facts, standing, (switch.service, *sorted(users), *beside), parts)
+    for name in sorted(set(users) & set(standing.pending)):
+        parts.refusals.append(_pending(name, standing.pending[name]))
     around = Around(
         write=own.write_steps(facts, fragments, mounted),
         leave=own.leave_steps(facts, fragments, former),
         beside=_recreate_steps(facts, list(beside), standing),
-        live=[s for s in parts.steps if s.service == switch.service and not s.live],
+        live=[s for s in parts.steps if s.service in _switched(switch) and not s.live],
         remove=own.remove_steps(ours),
     )
     return data_stage(facts, switch, (*mounted, *files), fragments, around, standing.pending)
+
+
+def _switched(switch: DataSwitch) -> set[str]:
+    return {switch.service, *(switch.handover.users if switch.handover else ())}
 
 
 def _ours(facts: Facts, standing: Standing, fragments: Sequence[Fragment], parts: _Parts, at: _At) -> own.OwnServices:

@@ -210,6 +210,22 @@ class ProjectEngine:
         """The engine refuses it while a container names it."""
         self._port.remove_volume(name)
 
+    def network(self, name: str) -> str | None:
+        """Its address range, None where there is no such network."""
+        found = self._port.network(name)
+        if found is None:
+            return None
+        configured = (found.get("IPAM") or {}).get("Config") or [{}]
+        return str(configured[0].get("Subnet") or "")
+
+    def create_network(self, name: str, subnet: str, labels: Mapping[str, str]) -> None:
+        """A bridge of its own."""
+        self._port.create_network(name, subnet, labels)
+
+    def remove_network(self, name: str) -> None:
+        """The engine refuses it while a container is attached."""
+        self._port.remove_network(name)
+
     def writing(self, path: str) -> Sequence[str]:
         """Of any project; a container that has a parent of `path` mounted is not counted."""
         inside = path.rstrip("/") + "/"

@@ -22,6 +22,7 @@ class Remover(Protocol):
 
     def remove_volume(self, name: str) -> None: ...
     def remove_image(self, tag: str) -> None: ...
+    def remove_network(self, name: str) -> None: ...
     def containers(self, label: str | None = None) -> Sequence[dict[str, object]]: ...
 
 
@@ -58,6 +59,8 @@ def _remove(artefact: Artefact, engine: Remover | None) -> None:
         _unless_gone(engine.remove_volume, artefact.name)
     elif artefact.kind == "image" and engine:
         _unless_gone(engine.remove_image, artefact.name)
+    elif artefact.kind == "network" and engine:
+        _unless_gone(engine.remove_network, artefact.name)
     elif artefact.kind in ("directory", "file"):
         _remove_path(Path(artefact.name))
     else:

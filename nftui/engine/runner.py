@@ -71,13 +71,14 @@ def backward_order(stage: Stage, kinds: Kinds) -> list[StepSpec]:
 
     So a service is recreated by files that are back already, and read back after that; what others are routed to is
     there before them, and goes after them. What frames the stage comes last, newest first: writers start again when
-    their service is back.
+    their service is back. What carries data back comes first of all, while the files still name where it is.
     """
     frame = [s for s in stage.steps if s.last_back]
-    inner = [s for s in stage.steps if not s.last_back]
+    first = [s for s in stage.steps if s.first_back]
+    inner = [s for s in stage.steps if not s.last_back and not s.first_back]
     files = [s for s in inner if not kinds.of(s).reads_files]
     others = [s for s in inner if kinds.of(s).reads_files]
-    return [*reversed(files), *sorted(others, key=lambda s: _rank(kinds.of(s))), *reversed(frame)]
+    return [*reversed(first), *reversed(files), *sorted(others, key=lambda s: _rank(kinds.of(s))), *reversed(frame)]
 
 
 def _rank(kind: StepKind) -> int:

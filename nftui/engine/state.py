@@ -82,7 +82,8 @@ def fragment_json(fragment: Fragment) -> dict[str, object]:
         "optimization": fragment.optimization, "services": fragment.services, "values": fragment.values,
         "files": [f.as_json() for f in fragment.files], "own": {k: list(v) for k, v in fragment.own.items()},
     }  # fmt: skip
-    return {**found, "volumes": fragment.volumes} if fragment.volumes else found
+    made = {"volumes": fragment.volumes, "networks": fragment.networks}
+    return {**found, **{name: value for name, value in made.items() if value}}
 
 
 def fragment_from(data: Mapping[str, object]) -> Fragment:
@@ -95,6 +96,7 @@ def fragment_from(data: Mapping[str, object]) -> Fragment:
         tuple(FileSet.from_json(f) for f in cast("list[Mapping[str, object]]", data.get("files", []))),
         {k: tuple(v) for k, v in cast("Mapping[str, list[str]]", data.get("own", {})).items()},
         cast("Mapping[str, Mapping[str, object]]", data.get("volumes", {})),
+        cast("Mapping[str, Mapping[str, object]]", data.get("networks", {})),
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from nftui.engine.filesteps import check_step, file_steps
 from nftui.engine.override import merge_fragments
@@ -12,7 +12,7 @@ from nftui.model.advice import Fragment
 from nftui.model.facts import Facts
 from nftui.model.message import Message, msg
 from nftui.model.mounted import FileSet
-from nftui.model.plan import DataSwitch, Draft, FileChange, Resume, Stage, StepSpec, Undo, canonical
+from nftui.model.plan import DataSwitch, Draft, FileChange, Handover, Resume, Stage, StepSpec, Undo, canonical
 from nftui.model.stack import Service
 from nftui.steps.places import name_of
 
@@ -33,7 +33,8 @@ def without(fragment: Fragment, present: Fragment | None, pending: Iterable[tupl
     So are services of nftui's own that go but are still used by those, and the files that any of them mounts. What is
     new of nftui's own is there from the first stage on: nothing has to be moved before it may start.
     """
-    moving = {switch.service for owner, switch in pending if owner == fragment.optimization}
+    waiting = [switch for owner, switch in pending if owner == fragment.optimization]
+    moving = {name for s in waiting for name in (s.service, *(s.handover.users if s.handover else ()))}
     if not moving:
         return fragment
     old = present or Fragment(fragment.optimization)
@@ -41,6 +42,8 @@ def without(fragment: Fragment, present: Fragment | None, pending: Iterable[tupl
     services = _mixed(fragment.services, old.services, names)
     volumes = {**old.volumes, **fragment.volumes}
     used = {str(m.get("source")) for keys in services.values() for m in _mounts(keys)}
+    networks = {**old.networks, **fragment.networks}
+    joined = {str(n) for keys in services.values() for n in cast("Iterable[object]", keys.get("networks") or ())}
     return replace(
         fragment,
         services=services,
@@ -48,6 +51,7 @@ def without(fragment: Fragment, present: Fragment | None, pending: Iterable[tupl
         files=_file_sets(fragment, old, services),
         own=_mixed(fragment.own, old.own, names),
         volumes={name: keys for name, keys in volumes.items() if name in used},
+        networks={name: keys for name, keys in networks.items() if name in joined},
     )
 
 
@@ -163,6 +167,8 @@ def data_stage(
     The files are switched in when the copy that they name is proven and open; the source is fenced after that, so
     that at each moment the files name a copy on which the service starts. Undo lifts the fence first.
     """
+    if switch.handover is not None:
+        return _handover_stage(facts, switch, switch.handover, files, fragments, around, pending)
     name, held = f"data:{switch.dataset}", _held(facts, switch)
     services = (switch.service, *(str(s.service) for s in (*around.beside, *around.remove)))
     switched = [c for c in files if c.role != "mounted"]
@@ -190,6 +196,59 @@ def data_stage(
         loss=_loss(switch),
         switch=switch,
         fragments=tuple(fragments),
+    )
+
+
+def _handover_stage(
+    facts: Facts,
+    switch: DataSwitch,
+    handover: Handover,
+    files: Sequence[FileChange],
+    fragments: Sequence[Fragment],
+    around: Around,
+    pending: Collection[str],
+) -> Stage:
+    """Writers held, the server closed, all of it with the others and proven; then the files, then who uses it.
+
+    Undo meets them backwards: the writers are held again, what they wrote is carried back while the files still name
+    the others, and only then do the files and the server come back.
+    """
+    name = f"data:{switch.dataset}"
+    users = [n for n in handover.users if n in (switch.writers or ())]
+    services = (switch.service, *users, *(str(s.service) for s in (*around.beside, *around.remove)))
+    switched = [c for c in files if c.role != "mounted"]
+    steps = [
+        *([_hold("hold", switch.writers, switch.service, writers=True, grace_s=0)] if switch.writers else ()),
+        *handover.close,
+        *handover.open,
+        *around.write,
+        *file_steps(switched, facts.stack.files[:1]),
+        *around.leave,
+        _renew(switch.service),
+        *(_renew(user, held="hold") for user in users),
+        *check_step(facts, switched, set(services), pending, merge_fragments(fragments)),
+        *around.beside,
+        *around.live,
+        *around.remove,
+        *(replace(s, opens=False) for s in _release(switch) if switch.writers),
+    ]
+    steps = [_within(name, step) for step in steps]
+    return Stage(name, tuple(steps), services, tuple(files), commit_point=True, switch=switch,
+                 fragments=tuple(fragments))  # fmt: skip
+
+
+def _renew(service: str, **held: str) -> StepSpec:
+    """By files that name other servers than before; who is held starts with that."""
+    return StepSpec(
+        id=f"recreate:{service}",
+        kind="recreate",
+        target=service,
+        service=service,
+        params={"grace_s": GRACE_S, "force": False, **held},
+        summary=msg("recreate {service}", service=service),
+        downtime_s=DOWNTIME_S,
+        undo=Undo.BY_RESTART,
+        undo_after_write=Undo.BY_RESTART,
     )
 
 

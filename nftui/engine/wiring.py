@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from nftui.clients.http import HttpClient
     from nftui.clients.ollama import OllamaClient
     from nftui.clients.redis import RedisClient
+    from nftui.clients.rediskeys import KeyClient
     from nftui.model.host import Host
     from nftui.model.images import StoredImage
     from nftui.probes.usage import Usage
@@ -183,6 +184,15 @@ class Wiring:
         except EngineError:
             return None
 
+    def ranges(self) -> Mapping[str, tuple[str, ...]] | None:
+        """Who has which addresses on this machine, None where the engine cannot be asked."""
+        from nftui.probes.ranges import host_routes
+
+        try:
+            return {**host_routes(), **self.engine.ranges()} if self.engine else None
+        except EngineError:
+            return None
+
     def stored(self) -> Mapping[str, StoredImage]:
         """The images of the stack's repositories, empty where the engine cannot be asked."""
         from nftui.probes.stored import stored_images
@@ -303,6 +313,12 @@ class Wiring:
         from nftui.clients.redis import connect
 
         return connect(self.service(name), self.exec, self.environ)
+
+    def keys(self, name: str) -> KeyClient:
+        """A binary session on the keys that the service holds now."""
+        from nftui.clients.rediskeys import open_keys
+
+        return open_keys(self.service(name), self.exec, self.environ)
 
     def api(self, name: str) -> HttpClient:
         """The service's HTTP API, by its role."""

@@ -95,6 +95,8 @@ class Fragment:
     """
     volumes: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     """Top-level volumes that its services name: made by nftui, so external to Compose, which never deletes those."""
+    networks: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
+    """Top-level networks that its services name beside the operator's: made by nftui as well."""
 
     @property
     def is_empty(self) -> bool:

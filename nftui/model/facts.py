@@ -72,6 +72,10 @@ class Facts:
     images: frozenset[str] | None = None
     """References of the images that are on the engine, as `docker images` shows them; None where it was not asked."""
 
+    ranges: Mapping[str, tuple[str, ...]] | None = None
+    """Who has which addresses (CIDR): the engine's networks by name, the machine's by "route through IFACE"; None where
+    it was not read."""
+
     stored: Mapping[str, StoredImage] = field(default_factory=dict)
     """Reference (as in `images`, and by id) to the image, for the repositories that the stack uses."""
 

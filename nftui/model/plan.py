@@ -70,6 +70,9 @@ class StepSpec:
     last_back: bool = False
     """It frames the stage: taken back after all else, newest first (what it holds is let go when the rest is back)."""
 
+    first_back: bool = False
+    """Taken back before all else: what must be done while the files still say what they say."""
+
     @property
     def lossy(self) -> bool:
         """Whether it cannot be taken back without loss once its stage's commit point is crossed."""
@@ -116,6 +119,22 @@ class Backup:
 
 
 @dataclass(frozen=True, slots=True)
+class Handover:
+    """Data that goes to servers of nftui's own, which are up by then, while its server stays where it is, closed.
+
+    What was written since is carried back by the steps' own undo: going back loses nothing, so no writer is held
+    until the run is confirmed.
+    """
+
+    close: tuple[StepSpec, ...]
+    """Once the writers are held: the server takes no writes any more, and all that it has is there and proven."""
+    open: tuple[StepSpec, ...]
+    """Just before the files name the new servers: who has the whole copy. Its undo carries back, and comes first."""
+    users: tuple[str, ...]
+    """Services that are switched with it: their part of the fragment waits for the data too."""
+
+
+@dataclass(frozen=True, slots=True)
 class DataSwitch:
     """Data of one service that must lie elsewhere before that service's part of a fragment may be switched in.
 
@@ -138,6 +157,8 @@ class DataSwitch:
     """What is done once its writers are held, before the service is stopped."""
     dump: Mapping[str, object] | None = None
     """Where it is no copy but a dump, restored by a server of another version: what those steps are told beside."""
+    handover: Handover | None = None
+    """Where it goes to other servers, not to another place of this one: `fence` is not used then."""
     size_bytes: int | None = None
     """What is copied, as far as it is known at planning; None: unknown."""
 
@@ -296,6 +317,8 @@ def _fragment_core(fragment: Fragment) -> dict[str, object]:
         core["own"] = {name: list(users) for name, users in fragment.own.items()}
     if fragment.volumes:
         core["volumes"] = fragment.volumes
+    if fragment.networks:
+        core["networks"] = fragment.networks
     return core
 
 

@@ -42,6 +42,12 @@ class RedisFacts:
     """Replicas that are connected to it."""
     sentinels: bool = False
     """Whether a Sentinel is connected to it: then its role is not the Compose file's to say."""
+    accounts: int = 1
+    """ACL users, the default one among them."""
+    functions: int = 0
+    """Libraries of functions."""
+    whole: str | None = None
+    """Of a node of a cluster: "whole", or what it sees amiss; None of any other server."""
     link: str | None = None
     """Of a replica: "up" or "down", its link to the master (master_link_status)."""
     commands: Mapping[str, int] = field(default_factory=dict)

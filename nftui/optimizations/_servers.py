@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from nftui.model.advice import Advice
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Container, Iterable, Iterator
 
     from nftui.model.advice import Applicability
     from nftui.model.choices import Choices
@@ -60,3 +61,12 @@ def lines_by_service(facts: Facts, advice: Iterable[Advice]) -> Iterator[tuple[S
         service = facts.stack.service(name)
         if service is not None:
             yield service, lines
+
+
+def variables(service: Service) -> dict[str, str]:
+    """Its variables as they are written, before interpolation."""
+    raw = service.raw.get("environment")
+    if isinstance(raw, Mapping):
+        return {str(k): str(v) for k, v in raw.items() if v is not None}
+    pairs = (str(item).partition("=") for item in raw) if isinstance(raw, (list, tuple)) else ()
+    return {name: value for name, equals, value in pairs if equals}

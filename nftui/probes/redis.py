@@ -9,6 +9,7 @@ from dataclasses import replace
 from nftui.catalog.programs import split_words
 from nftui.clients.pglogin import file_content
 from nftui.clients.redis import RedisClient, connect
+from nftui.clients.rediscluster import WHOLE, node_problem
 from nftui.model.errors import NftuiError
 from nftui.model.facts import Live
 from nftui.model.redis import RedisFacts
@@ -18,7 +19,7 @@ from nftui.system.exec import Exec
 PROBE = "redis"
 
 SETTINGS = ("maxmemory", "maxmemory-policy", "appendonly", "appendfsync", "save", "stop-writes-on-bgsave-error",
-             "dir", "dbfilename", "appendfilename", "appenddirname")  # fmt: skip
+             "dir", "dbfilename", "appendfilename", "appenddirname", "min-replicas-to-write")  # fmt: skip
 _SAMPLE_ROUNDS = 5
 _SAMPLE_COUNT = "200"
 _DATABASES = 4
@@ -75,9 +76,18 @@ def read_facts(client: RedisClient) -> RedisFacts:
         config_file=info.get("config_file"),
         sentinels="name=sentinel-" in str(client.ask("CLIENT", "LIST") or ""),
         link=info.get("master_link_status"),
+        whole=(node_problem(client) or WHOLE) if info.get("redis_mode") == "cluster" else None,
+        accounts=_count(client, "ACL", "LIST") or 1,
+        functions=_count(client, "FUNCTION", "LIST"),
         replicas=_int(info.get("connected_slaves")) or 0,
         commands={k[8:]: _number(v, "calls") for k, v in info.items() if k.startswith("cmdstat_")},
     )
+
+
+def _count(client: RedisClient, *words: str) -> int:
+    """How many items the answer has; 0 where the command is refused or not known."""
+    answer = client.ask(*words)
+    return len(answer) if isinstance(answer, list) else 0
 
 
 def read_info(client: RedisClient, *sections: str) -> dict[str, str]:

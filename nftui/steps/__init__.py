@@ -9,6 +9,7 @@ from nftui.steps.kind import Kinds
 from nftui.steps.mounted import MountedKind
 from nftui.steps.ollama import OllamaPreloadKind, OllamaSettingsKind
 from nftui.steps.own import RemoveKind, StartKind
+from nftui.steps.own_places import OwnPlacesKind
 from nftui.steps.pg_upgrade import PgCheckKind, PgDumpKind, PgRestoreKind
 from nftui.steps.pooling import PoolsKind, RouteKind
 from nftui.steps.project import ProjectCheckKind
@@ -17,6 +18,8 @@ from nftui.steps.qdrant_defaults import QdrantDefaultsKind
 from nftui.steps.qdrant_snapshot import QdrantSnapshotKind
 from nftui.steps.recreate import RecreateKind
 from nftui.steps.redis import RedisLogKind, RedisSettingsKind
+from nftui.steps.redis_handover import RedisCarryKind, RedisCloseKind, RedisImportKind
+from nftui.steps.redis_nodes import RedisClusterKind, RedisShardsKind
 from nftui.steps.redis_replica import RedisReplicaKind
 from nftui.steps.redis_save import RedisCountKind, RedisSaveKind
 from nftui.steps.settings import PostgresSettingsKind
@@ -28,7 +31,8 @@ def load_kinds() -> Kinds:
         FileKind(), EnvKind(), MountedKind(), ProjectCheckKind(), StartKind(), RecreateKind(), RemoveKind(),
         PostgresSettingsKind(), PoolsKind(), RouteKind(), OllamaSettingsKind(), OllamaPreloadKind(),
         QdrantSnapshotKind(), QdrantCollectionKind(), QdrantDefaultsKind(), RedisLogKind(), RedisSettingsKind(),
-        RedisReplicaKind(),
+        RedisReplicaKind(), OwnPlacesKind(), RedisClusterKind(), RedisShardsKind(), RedisCloseKind(), RedisImportKind(),
+        RedisCarryKind(),
         ImageKind(), ImageCheckKind(), PgCheckKind(), PgDumpKind(), PgRestoreKind(), RedisSaveKind(), RedisCountKind(),
         DataCheckKind(), HoldKind(), CopyKind(), LiftKind(), FenceKind(), ReleaseKind(),
     )  # fmt: skip

@@ -164,6 +164,15 @@ def _same_link(assertion: Assertion, live: ReadLive) -> bool:
     return _link(assertion, live) == assertion.expected
 
 
+def _node(assertion: Assertion, live: ReadLive) -> str | None:
+    facts = live(service_of(assertion), "redis").value
+    return facts.whole or "no cluster" if isinstance(facts, RedisFacts) else None
+
+
+def _same_node(assertion: Assertion, live: ReadLive) -> bool:
+    return _node(assertion, live) == assertion.expected
+
+
 COMPARATORS: Mapping[str, Comparator] = {
     "postgres-setting": Comparator(_setting, _same_setting),
     "postgres-altered": Comparator(_altered, _same_altered, _alter_back),
@@ -173,5 +182,6 @@ COMPARATORS: Mapping[str, Comparator] = {
     "ollama-model": Comparator(_held, _same_held),
     "redis-setting": Comparator(_redis, _same_redis),
     "redis-link": Comparator(_link, _same_link),
+    "redis-node": Comparator(_node, _same_node),
     "qdrant-collection": Comparator(_collection_value, _same_value),
 }

@@ -36,7 +36,8 @@ def _records(held: Data) -> list[Data]:
     return cast("list[Data]", held["containers"])
 
 
-def _stop(step: StepSpec, ctx: Context) -> None:
+def stop_running(step: StepSpec, ctx: Context) -> None:
+    """Stop what runs of the step's `services`, and keep it from coming back by itself."""
     least = float(str(step.params.get("grace_s", 0)))
     for container in _running(step, ctx):
         ctx.progress(f"stopping {container.service}", None)
@@ -97,7 +98,7 @@ class HoldKind:
         if quiet:
             wait_quiet(str(quiet), ctx)
             ctx.before_stop(str(quiet))
-        _stop(step, ctx)
+        stop_running(step, ctx)
 
     def verify(self, step: StepSpec, before: Data, ctx: Context) -> Data:
         """None runs; with `clean` each ended by itself."""
@@ -164,6 +165,6 @@ class ReleaseKind:
 
     def undo(self, step: StepSpec, before: Data, ctx: Context) -> None:
         """Hold them again: the data under them is about to change. The hold starts them when it is taken back."""
-        _stop(step, ctx)
+        stop_running(step, ctx)
         if _running(step, ctx):
             raise StepFailed(msg("{services} could not be stopped.", services=", ".join(_services(step))))

@@ -78,6 +78,12 @@ class EngineCalls(Protocol):
         ...
 
     def remove_volume(self, name: str) -> None: ...
+    def network(self, name: str) -> str | None:
+        """Its address range (CIDR), None where there is no such network."""
+        ...
+
+    def create_network(self, name: str, subnet: str, labels: Mapping[str, str]) -> None: ...
+    def remove_network(self, name: str) -> None: ...
     def writing(self, path: str) -> Sequence[str]:
         """Names of running containers, of any project, that have `path` or something below it mounted to write."""
         ...
@@ -202,6 +208,20 @@ class StoreCalls(Protocol):
     def close(self) -> None: ...
 
 
+class KeyCalls(Protocol):
+    """A session on a store of keys that is binary throughout; many questions at once. Raises OSError."""
+
+    def many(self, commands: Sequence[Sequence[bytes]]) -> list[Any]:
+        """The answers, in order: bytes, numbers, lists, None; a `Refused` for each that was refused."""
+        ...
+
+    def close(self) -> None: ...
+
+
+def _no_keys(service: str) -> KeyCalls:
+    raise NftuiError(Message("{service} cannot be reached for its keys.", {"service": service}))
+
+
 def _no_store(service: str) -> StoreCalls:
     raise NftuiError(Message("{service} cannot be asked for its keys.", {"service": service}))
 
@@ -281,6 +301,8 @@ class Context:
     """The HTTP API of a service as it runs now."""
     store: Callable[[str], StoreCalls] = _no_store
     """A session on that service's keys, to be closed; raises NftuiError where it does not answer."""
+    keys: Callable[[str], KeyCalls] = _no_keys
+    """A binary session on that service's keys, to be closed; raises NftuiError where there is no way to it."""
     images: ImageCalls = cast("ImageCalls", _NoPort())  # noqa: RUF009 (it has no state)
     helpers: HelperCalls = cast("HelperCalls", _NoPort())  # noqa: RUF009
     """Containers in which steps work: none without a run."""

@@ -22,8 +22,8 @@ def place_of(step: StepSpec, key: str) -> Place:
 
 
 def name_of(place: Place) -> str:
-    """The volume's name or the directory's path: what its artefact is called."""
-    return place["name"] if place["type"] == "volume" else place["path"]
+    """The volume's name or the directory's path, what its artefact is called; of servers, theirs."""
+    return place.get("name") or place["path"]
 
 
 def find(place: Place, ctx: Context) -> str | None:

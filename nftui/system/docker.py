@@ -250,6 +250,27 @@ class DockerEngine:
         """A local volume; one that is there stays as it is."""
         self.post("/volumes/create", body={"Name": name, "Labels": dict(labels)})
 
+    def ranges(self) -> dict[str, tuple[str, ...]]:
+        """Network to its address ranges (CIDR), of every network of the engine."""
+        found = cast("list[Json]", self.get("/networks"))
+        return {str(n["Name"]): _subnets(n) for n in found}
+
+    def network(self, name: str) -> Json | None:
+        """Everything about one network, None where there is none of exactly that name."""
+        filters = json.dumps({"name": [name]})
+        found = cast("list[Json]", self.get("/networks", {"filters": filters}))
+        return next((n for n in found if n.get("Name") == name), None)
+
+    def create_network(self, name: str, subnet: str, labels: Mapping[str, str]) -> None:
+        """A bridge with that range; the engine refuses one that overlaps another network of its own."""
+        ipam = {"Driver": "default", "Config": [{"Subnet": subnet}]}
+        body = {"Name": name, "Driver": "bridge", "CheckDuplicate": True, "IPAM": ipam, "Labels": dict(labels)}
+        self.post("/networks/create", body=body, timeout=60)
+
+    def remove_network(self, name: str) -> None:
+        """Refused while a container is attached to it."""
+        self._act("DELETE", f"/networks/{quote(name, safe='')}", None, 60)
+
     def logs(self, container: str, lines: int) -> str:
         """The last `lines` lines of its stdout and stderr. Not redacted."""
         query = {"stdout": "1", "stderr": "1", "tail": str(lines)}
@@ -314,6 +335,11 @@ class DockerEngine:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+
+
+def _subnets(network: Json) -> tuple[str, ...]:
+    configured = (network.get("IPAM") or {}).get("Config") or ()
+    return tuple(str(c["Subnet"]) for c in configured if c.get("Subnet"))
 
 
 def _said(body: bytes, status: int) -> Message:

@@ -47,7 +47,7 @@ def picture(stack: Stack, service: str = "redis") -> dict[str, tuple[str, bool]]
     """Each key with the digest of its content and whether it expires."""
     found: dict[str, tuple[str, bool]] = {}
     with stack.redis(service) as client:
-        client.connection_pool.connection_kwargs["decode_responses"] = True
+        client.connection_pool.connection_kwargs |= {"decode_responses": True, "encoding_errors": "surrogateescape"}
         for key in client.scan_iter(count=1000):
             found[str(key)] = (_digest(client, str(key)), client.pttl(key) > 0)
     return dict(sorted(found.items()))

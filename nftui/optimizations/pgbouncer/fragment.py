@@ -10,12 +10,13 @@ from nftui.model.advice import Assertion, Fragment
 from nftui.model.choices import Choices
 from nftui.model.message import msg
 from nftui.model.plan import StepSpec
+from nftui.optimizations._servers import variables
 from nftui.optimizations.pgbouncer.files import USER, Entry, file_set
 from nftui.optimizations.pgbouncer.knobs import ID
 from nftui.optimizations.pgbouncer.service import definition
 from nftui.optimizations.pgbouncer.setup import Setup, set_up
 from nftui.optimizations.pgbouncer.site import NAME, PROBE, Site, find_site
-from nftui.optimizations.pgbouncer.verdicts import PORT, networks, variables
+from nftui.optimizations.pgbouncer.verdicts import PORT, networks
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

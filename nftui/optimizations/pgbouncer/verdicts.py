@@ -14,6 +14,7 @@ from nftui.catalog.references import parse_reference
 from nftui.model.errors import UsageError
 from nftui.model.message import Message, msg
 from nftui.model.stack import Role
+from nftui.optimizations._servers import variables
 from nftui.optimizations.pgbouncer.knobs import DIRECT, ID, POOLED, ROUTE, SESSION, STATEMENT, TRANSACTION
 from nftui.optimizations.pgbouncer.site import NAME
 
@@ -148,15 +149,6 @@ def _text(site: Site, link: Link) -> Message | None:
 def _drops(link: Link) -> bool:
     app = link.connection.app
     return bool(link.login.options) or (app is not None and app.id in _SENDS_TIMEOUTS)
-
-
-def variables(service: Service) -> dict[str, str]:
-    """Its variables as they are written, before interpolation."""
-    raw = service.raw.get("environment")
-    if isinstance(raw, Mapping):
-        return {str(k): str(v) for k, v in raw.items() if v is not None}
-    pairs = (str(item).partition("=") for item in raw) if isinstance(raw, (list, tuple)) else ()
-    return {name: value for name, equals, value in pairs if equals}
 
 
 def networks(service: Service) -> set[str]:

@@ -9,19 +9,24 @@ from nftui.model.advice import Advice
 from nftui.model.errors import UsageError
 from nftui.model.message import Message, msg
 from nftui.model.units import MIB, format_size, human_size, parse_size
+from nftui.optimizations.redis.cluster import as_node, choose_range, node_needs, obstacles
 from nftui.optimizations.redis.gate import Verdict, judge
 from nftui.optimizations.redis.knobs import (
+    ADDRESSES,
     BY_NAME,
     CLIENTS,
+    CLUSTER,
     GRACE,
     GRACE_SOURCE,
     ID,
     LOG,
     MEMORY,
+    NODE_MEMORY,
     NOEVICTION,
     PART_OF,
     REPLICA,
     SINGLE,
+    SUBNET,
 )  # fmt: skip
 from nftui.optimizations.redis.replica import obstacle, replica_name
 
@@ -55,12 +60,17 @@ class Line:
 
 def server_advice(server: Server, choices: Choices) -> tuple[Advice, ...]:
     """Every knob of that server. Raises UsageError for a value that must not be."""
+    mode = _mode(server, choices)
+    clustered = mode.value == CLUSTER
     log = _decide(server, choices, _appendonly(server), _unsaved(server))
+    if clustered:
+        _must_log(server, choices, log)
     if server.live is None and log.value == _PERSISTED and server.baseline("appendonly") != _PERSISTED:
         raise refused(server, log, log.why)
-    memory = _memory(server, choices, log.value == _PERSISTED)
-    lines = [_mode(server, choices), _image(server, choices), log, _decide(server, choices, _fsync(server)), memory,
-             _policy(server, choices), _grace(server, choices)]  # fmt: skip
+    node = _node_memory(server, choices, clustered)
+    memory = _memory(as_node(server, node.value) if clustered else server, choices, log.value == _PERSISTED)
+    lines = [mode, _image(server, choices), _subnet(server, choices, clustered), node, log,
+             _decide(server, choices, _fsync(server)), memory, _policy(server, choices), _grace(server, choices)]  # fmt: skip
     return tuple(_advice(server, line) for line in lines)
 
 
@@ -98,12 +108,20 @@ def _decide(server: Server, choices: Choices, line: Line, unsafe: Message | None
 def _mode(server: Server, choices: Choices) -> Line:
     """One server is recommended in any case: nodes on one machine end with it (databases reference 3)."""
     verdict = judge(server)
-    line = Line("mode", SINGLE, _why_single(verdict), CLIENTS, SINGLE, choices.value(ID, server.name, "mode") or SINGLE)
+    present = CLUSTER if server.closed else SINGLE
+    value = choices.value(ID, server.name, "mode") or present
+    line = Line("mode", present, _why_single(verdict), CLIENTS, present, value)
     line.notes += [msg("Against a cluster: {reason}.", reason=reason) for reason in verdict.cluster]
     line.notes += [msg("Against Sentinel: {reason}.", reason=reason) for reason in verdict.sentinel]
-    if line.value == REPLICA:
+    if server.closed and value != CLUSTER:
+        raise refused(
+            server, line, msg("its keys are with the nodes of the cluster; take that run back: nftui rollback")
+        )
+    if value == REPLICA:
         _check_replica(server, line)
-    elif line.value != SINGLE:
+    elif value == CLUSTER:
+        _check_cluster(server, line, verdict, choices)
+    elif value != SINGLE:
         raise refused(server, line, _why_not(verdict, str(line.value)))
     return line
 
@@ -116,6 +134,51 @@ def _check_replica(server: Server, line: Line) -> None:
         msg("{name} follows it on the same machine, and takes over only by hand: REPLICAOF NO ONE, then the apps.",
             name=replica_name(server.name))
     )  # fmt: skip
+
+
+def _check_cluster(server: Server, line: Line, verdict: Verdict, choices: Choices) -> None:
+    """Raises UsageError with everything that stands in the way."""
+    against = verdict.cluster or tuple(obstacles(server, choices.value(ID, server.name, "image")))
+    if against:
+        raise refused(server, line, msg("{reasons}", reasons="; ".join(str(o) for o in against)))
+    line.notes.append(
+        msg("Six nodes on one machine are process failover, not high availability: where one process ends, a replica "
+            "takes over within 10 s; where the machine ends, all of them do.")
+    )  # fmt: skip
+    line.notes.append(msg("{service} keeps its keys and takes no writes any more; a rollback carries back what was "
+                          "written since.", service=server.name))  # fmt: skip
+    if "requirepass" not in server.flags:
+        line.notes.append(msg("It asks for no password, and neither will the nodes."))
+
+
+def _must_log(server: Server, choices: Choices, line: Line) -> None:
+    """Nodes start anew: there is no log that could be missing, and none that is not worth its price."""
+    if choices.value(ID, server.name, line.knob) not in (None, _PERSISTED):
+        raise refused(server, line, msg("the nodes of a cluster keep a log and snapshots"))
+    line.value, line.kept = _PERSISTED, False
+    line.notes = []
+
+
+def _subnet(server: Server, choices: Choices, clustered: bool) -> Line:
+    line = Line(SUBNET, None, BY_NAME[SUBNET].why, ADDRESSES)
+    if clustered:
+        line.value = choices.value(ID, server.name, SUBNET)
+        found = choose_range(server, line.value)
+        if not isinstance(found, str):
+            raise refused(server, line, found)
+        line.value = line.recommended = found
+    return line
+
+
+def _node_memory(server: Server, choices: Choices, clustered: bool) -> Line:
+    line = Line(NODE_MEMORY, None, BY_NAME[NODE_MEMORY].why, MEMORY)
+    if clustered and server.node_memory is not None:
+        line.recommended = format_size(server.node_memory // MIB * MIB)
+        line.value = choices.value(ID, server.name, NODE_MEMORY) or line.recommended
+        needed = node_needs(server.used)
+        if (parse_size(line.value) or 0) < needed:
+            raise refused(server, line, msg("each node needs {needed} for its third", needed=human_size(needed)))
+    return line
 
 
 def _image(server: Server, choices: Choices) -> Line:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import reduce
 from typing import TYPE_CHECKING
 
 from nftui.model.advice import Assertion, Fragment
@@ -9,13 +11,14 @@ from nftui.model.message import msg
 from nftui.model.plan import StepSpec, Undo
 from nftui.model.redis import RedisFacts
 from nftui.optimizations._servers import lines_by_service
+from nftui.optimizations.redis import handover
 from nftui.optimizations.redis.command import merge
-from nftui.optimizations.redis.knobs import GRACE, ID, NAMES, REPLICA, SETTINGS, SINGLE
+from nftui.optimizations.redis.knobs import CLUSTER, GRACE, ID, NAMES, REPLICA, SETTINGS, SINGLE
 from nftui.optimizations.redis.replica import definition, replica_name
 from nftui.optimizations.redis.server import KEPT_LABEL, build_server
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
     from nftui.model.advice import Advice
     from nftui.model.facts import Facts
@@ -29,9 +32,13 @@ def build_fragment(facts: Facts, advice: Iterable[Advice]) -> Fragment:
     services: dict[str, dict[str, object]] = {}
     values: dict[str, dict[str, str]] = {}
     own: dict[str, tuple[str, ...]] = {}
+    clusters: list[Fragment] = []
     for service, lines in lines_by_service(facts, advice):
         name = service.name
         server = build_server(facts, service, {})
+        if handover.is_clustered(lines):
+            clusters.append(handover.cluster_part(server, lines))
+            continue
         written = {line.knob: str(line.value) for line in lines if _is_written(server, line)}
         if written:
             services[name], values[name] = _keys(server, written), dict(sorted(written.items()))
@@ -40,7 +47,25 @@ def build_fragment(facts: Facts, advice: Iterable[Advice]) -> Fragment:
         if written.get("mode") == REPLICA:
             services[replica_name(name)] = definition(server, written.get("image"), _settings(written))
             own[replica_name(name)] = (name,)
-    return Fragment(ID, {n: keys for n, keys in services.items() if keys}, values, own=own)
+    single = Fragment(ID, {n: keys for n, keys in services.items() if keys}, values, own=own)
+    return reduce(_joined, clusters, single)
+
+
+def _joined(one: Fragment, other: Fragment) -> Fragment:
+    """An app may use two servers: it is told of both."""
+    both = {**one.services, **other.services}
+    for name in one.services.keys() & other.services.keys():
+        both[name] = _merged(one.services[name], other.services[name])
+    return Fragment(ID, both, {**one.values, **other.values}, own={**one.own, **other.own},
+                    volumes={**one.volumes, **other.volumes}, networks={**one.networks, **other.networks})  # fmt: skip
+
+
+def _merged(one: Mapping[str, object], other: Mapping[str, object]) -> dict[str, object]:
+    found = dict(one)
+    for key, value in other.items():
+        present = found.get(key)
+        found[key] = {**present, **value} if isinstance(present, Mapping) and isinstance(value, Mapping) else value
+    return found
 
 
 def _is_written(server: Server, line: Advice) -> bool:
@@ -70,6 +95,8 @@ def _settings(written: Mapping[str, str]) -> dict[str, str]:
 def settings_of(fragment: Fragment, service: str) -> dict[str, str]:
     """The server's own settings among what is written for that service, under its own names."""
     values = fragment.values.get(service, {})
+    if values.get("mode") == CLUSTER:
+        return {}  # They are its nodes'.
     return {NAMES[knob]: value for knob, value in sorted(values.items()) if knob in NAMES}
 
 
@@ -83,7 +110,7 @@ def live_steps(facts: Facts, fragment: Fragment) -> tuple[StepSpec, ...]:
             steps += [*([log] if log else []), _read_back(facts, service, expected, log)]
         if replica_name(service) in fragment.own:
             steps += [_follow_step(service, of) for of in (replica_name(service), service)]
-    return tuple(steps)
+    return (*steps, *handover.live_steps(facts, fragment))
 
 
 def _log_step(service: str) -> StepSpec:
@@ -118,14 +145,19 @@ def _read_back(facts: Facts, service: str, expected: Mapping[str, str], log: Ste
     )  # fmt: skip
 
 
-def assertions(fragment: Fragment) -> tuple[Assertion, ...]:
+def assertions(facts: Facts, fragment: Fragment) -> tuple[Assertion, ...]:
     """Each setting, as the running server says it, and each replica's link to its master."""
     links = tuple(
         Assertion("redis-link", f"{name}.master_link_status", "up", {"service": name, "name": "link"})
-        for name in sorted(fragment.own)
+        for name in sorted(replica_name(s) for s in fragment.values)
+        if name in fragment.own
     )
-    return links + tuple(
-        Assertion("redis-setting", f"{service}.{name}", value, {"service": service, "name": name})
-        for service in sorted(fragment.values)
-        for name, value in settings_of(fragment, service).items()
+    return (
+        links
+        + tuple(handover.assertions(facts, fragment))
+        + tuple(
+            Assertion("redis-setting", f"{service}.{name}", value, {"service": service, "name": name})
+            for service in sorted(fragment.values)
+            for name, value in settings_of(fragment, service).items()
+        )
     )

@@ -13,7 +13,10 @@ LOG = "databases reference 3.5; redis#12484"
 GRACE_SOURCE = "databases reference 3.5: a clean stop writes what is in memory"
 SINGLE = "single"
 REPLICA = "replica"
-MODES = (SINGLE, REPLICA, "sentinel", "cluster")
+CLUSTER = "cluster"
+MODES = (SINGLE, REPLICA, "sentinel", CLUSTER)
+SUBNET, NODE_MEMORY = "subnet", "node_memory"
+ADDRESSES = "databases reference 3.2: nodes whose addresses were dealt anew lost a whole shard"
 NOEVICTION = "noeviction"
 POLICIES = (
     NOEVICTION, "allkeys-lru", "allkeys-lfu", "allkeys-random", "volatile-lru", "volatile-lfu", "volatile-random",
@@ -47,6 +50,16 @@ KNOBS: tuple[Knob, ...] = (
         unit="image reference", main=False,
     ),
     Knob(
+        SUBNET, Kind.TEXT, msg("address range of the nodes"),
+        msg("The nodes of a cluster find each other by fixed addresses, in a network of their own."), ADDRESSES,
+        unit="CIDR", main=False,
+    ),
+    Knob(
+        NODE_MEMORY, Kind.SIZE, msg("memory of each node"),
+        msg("Each of three masters and three replicas holds a third of the keys, with room for the fork of a save."),
+        MEMORY, unit="bytes", minimum=32 * MIB, maximum=TIB, main=False,
+    ),
+    Knob(
         "appendonly", Kind.ENUM, msg("appendonly"),
         msg("Each write is logged to the disk: a crash loses at most a second, not all since the last snapshot."), LOG,
         unit="yes or no", choices=("yes", "no"),
@@ -75,7 +88,7 @@ KNOBS: tuple[Knob, ...] = (
 BY_NAME = {knob.name: knob for knob in KNOBS}
 
 PART_DAYS = {"tune_persistence": 0.5, "tune_memory": 0.5}
-MODE_DAYS = {REPLICA: 1.0}
+MODE_DAYS = {REPLICA: 1.0, CLUSTER: 2.0}
 """Beside those of the parts."""
 PART_OF = {
     "appendonly": "tune_persistence", "appendfsync": "tune_persistence", GRACE: "tune_persistence",

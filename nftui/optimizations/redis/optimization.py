@@ -9,12 +9,14 @@ from nftui.model.advice import Advice, Applicability, Assertion, Demand, Effort,
 from nftui.model.message import msg
 from nftui.model.units import MIB
 from nftui.optimizations._servers import part_advice, parts_on, tunable
+from nftui.optimizations.redis import handover
 from nftui.optimizations.redis.advise import SHARE, server_advice
 from nftui.optimizations.redis.applies import applicability
+from nftui.optimizations.redis.cluster import MASTERS, node_needs
 from nftui.optimizations.redis.fragment import assertions, build_fragment, live_steps
-from nftui.optimizations.redis.knobs import BY_NAME, ID, KNOBS, MODE_DAYS, PART_DAYS, REPLICA
+from nftui.optimizations.redis.knobs import BY_NAME, CLUSTER, ID, KNOBS, MODE_DAYS, PART_DAYS, REPLICA, SINGLE
 from nftui.optimizations.redis.replica import replica_name
-from nftui.optimizations.redis.server import build_server
+from nftui.optimizations.redis.server import build_server, node_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
     from nftui.model.facts import Facts
     from nftui.model.findings import Finding
     from nftui.model.knobs import Knob
-    from nftui.model.plan import StepSpec
+    from nftui.model.plan import DataSwitch, StepSpec
     from nftui.optimizations.redis.server import Server
 
 _WANTED = 512 * MIB
@@ -57,7 +59,13 @@ class Redis:
             for demand, server in found
             if choices.value(ID, server.name, "mode") == REPLICA
         ]
-        return (*(demand for demand, _ in found), *beside)
+        nodes = [
+            _node_demand(demand, name, server)
+            for demand, server in found
+            if (choices.value(ID, server.name, "mode") or (CLUSTER if server.closed else SINGLE)) == CLUSTER
+            for name in node_names(server.name)
+        ]
+        return (*(demand for demand, _ in found), *beside, *nodes)
 
     def advise(self, facts: Facts, choices: Choices, grants: Grants) -> tuple[Advice, ...]:
         """Part switches, then the lines of each server. Raises UsageError."""
@@ -79,13 +87,28 @@ class Redis:
         """The log before the restart, the read-back after it."""
         return live_steps(facts, fragment)
 
+    def prepare(self, facts: Facts, fragment: Fragment) -> tuple[StepSpec, ...]:
+        """Where the nodes of a cluster keep their keys, and where they find each other."""
+        return tuple(handover.prepare(facts, fragment))
+
+    def switches(self, facts: Facts, fragment: Fragment) -> tuple[DataSwitch, ...]:
+        """The keys that go to a cluster."""
+        return tuple(handover.switches(facts, fragment))
+
     def checks(self, facts: Facts, fragment: Fragment) -> tuple[Assertion, ...]:
         """What shall hold from then on."""
-        return assertions(fragment)
+        return assertions(facts, fragment)
 
 
 def _servers(facts: Facts, grants: Grants) -> list[Server]:
     return [build_server(facts, service, grants) for service in tunable(facts, applicability(facts))]
+
+
+def _node_demand(demand: Demand, name: str, server: Server) -> Demand:
+    """A third of what the server may use; never less than its third of the keys needs."""
+    floor = node_needs(server.used)
+    wanted = max(floor, -(-demand.wanted // MASTERS))
+    return Demand(ID, name, floor, wanted, wanted)
 
 
 def _demand(facts: Facts, server: Server) -> Demand:

@@ -33,13 +33,13 @@ def port_of(server: Server) -> str:
 
 
 def obstacle(server: Server) -> Message | None:
-    """Why it can have no replica, None where it can."""
+    """Why it can have no other server beside it, None where it can."""
     if server.live is None:
-        return msg("it cannot be asked whether a replica follows it")
-    if server.service.config.get("network_mode") not in (None, "", "bridge") or not _networks(server.service):
-        return msg("it has no network of its own that a replica could reach it by")
+        return msg("it cannot be asked whether another server follows it")
+    if server.service.config.get("network_mode") not in (None, "", "bridge") or not networks_of(server.service):
+        return msg("it has no network of its own that another server could reach it by")
     if server.live.config_file or server.live.config_file is None:
-        return msg("its password and its place stand in a configuration that a replica would need changed")
+        return msg("its password and its place stand in a configuration that another server would need changed")
     secret = source_of(server.service, "requirepass")
     if "requirepass" in server.flags and (secret is None or "$" not in secret):
         return msg("its password stands in clear in your file, and nftui would have to copy it; put it into .env")
@@ -48,28 +48,41 @@ def obstacle(server: Server) -> Message | None:
 
 def definition(server: Server, image: str | None, settings: Mapping[str, str]) -> dict[str, object]:
     """The whole service. `settings` are the server's own names; raises CannotMerge."""
-    raw = server.service.raw or server.service.config
-    found = {key: raw[key] for key in _COPIED if key in raw}
     follow = {"replicaof": f"{server.name} {port_of(server)}"}
-    secret = source_of(server.service, "requirepass")
-    if secret is not None:
-        follow["masterauth"] = secret
     return {
-        **found,
-        "image": image.replace("$", "$$") if image else str(raw.get("image", server.service.image)),
-        "command": merge(server.service, {**settings, **follow}),
-        "networks": _networks(server.service),
+        **twin(server, image, {**settings, **follow}),
+        "networks": networks_of(server.service),
         "depends_on": {server.name: {"condition": "service_started"}},
-        "volumes": [_mount(m) for m in server.service.mounts if m.type == "bind" and not _holds_data(server, m)],
+        "volumes": other_mounts(server),
     }
 
 
-def _networks(service: Service) -> list[str]:
+def twin(server: Server, image: str | None, settings: Mapping[str, str]) -> dict[str, object]:
+    """What another server has of that one: all but its networks, its place and what it waits for."""
+    raw = server.service.raw or server.service.config
+    found = {key: raw[key] for key in _COPIED if key in raw}
+    secret = source_of(server.service, "requirepass")
+    login = {"masterauth": secret} if secret is not None else {}
+    return {
+        **found,
+        "image": image.replace("$", "$$") if image else str(raw.get("image", server.service.image)),
+        "command": merge(server.service, {**settings, **login}),
+    }
+
+
+def other_mounts(server: Server) -> list[dict[str, object]]:
+    """What it has mounted beside its data, to be read only."""
+    return [_mount(m) for m in server.service.mounts if m.type == "bind" and not holds_data(server, m)]
+
+
+def networks_of(service: Service) -> list[str]:
+    """Networks that the service names, in order."""
     declared = service.config.get("networks")
     return sorted(str(n) for n in declared) if isinstance(declared, (Mapping, list, tuple)) and declared else []
 
 
-def _holds_data(server: Server, mount: MountSpec) -> bool:
+def holds_data(server: Server, mount: MountSpec) -> bool:
+    """Whether its keys lie there."""
     service = server.service
     target = mount.target.rstrip("/")
     return any(p == target or p.startswith(target + "/") for p in data_paths(service.role, service.image))

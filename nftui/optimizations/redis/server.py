@@ -15,6 +15,7 @@ from nftui.model.stack import Role
 from nftui.model.units import format_size, parse_size
 from nftui.optimizations.redis.command import declared_flags, running_flags
 from nftui.optimizations.redis.knobs import ID, NAMES, STOCK
+from nftui.steps.redis_handover import CLOSE, CLOSED
 
 if TYPE_CHECKING:
     from nftui.catalog.connections import Connection
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 KEPT = (Purpose.QUEUE, Purpose.SESSION, Purpose.LOCK)
 """What must not be lost."""
 DOCKER_GRACE_S = 10
+NODES = 6
 KEPT_LABEL = "nftui.redis.kept"
 """On a container: settings that were set in the running server by hand, and that its command now holds."""
 _ROLES = (Role.REDIS, Role.KEYDB)
@@ -48,6 +50,18 @@ class Server:
     """Of those in the running command that nftui put there: what the operator had set in the server before."""
     strangers: tuple[str, ...] = ()
     """Connected clients that are no service which is known to use it: services' names, else addresses."""
+    project: str = ""
+    ranges: Mapping[str, tuple[str, ...]] | None = None
+    """See Facts.ranges."""
+    place: int = 0
+    """Which Redis of the stack it is, counted from 0: each takes a range of its own."""
+    node_memory: int | None = None
+    """Bytes for each node, where it becomes a cluster."""
+
+    @property
+    def closed(self) -> bool:
+        """Whether nftui closed it: its keys are with the nodes of a cluster."""
+        return self.ran.get(CLOSE) == CLOSED and CLOSE not in self.flags
 
     @property
     def name(self) -> str:
@@ -142,11 +156,19 @@ def build_server(facts: Facts, service: Service, grants: Grants) -> Server:
     live = facts.live_value(service.name, ID)
     users = tuple(c for c in connections(facts.stack) if c.server.name == service.name and c.client.active)
     known = {u.client.name for u in users}
+    nodes = [grants[name].bytes for name in node_names(service.name) if name in grants]
     return Server(
         service, live if isinstance(live, RedisFacts) else None, users,
         grant.bytes if grant else service.memory_limit_bytes, declared_flags(service), running_flags(service),
         _kept(service), _strangers(facts, service, live, known) if isinstance(live, RedisFacts) else (),
+        facts.stack.name, facts.ranges, [s.name for s in redis_servers(facts)].index(service.name),
+        min(nodes, default=None),
     )  # fmt: skip
+
+
+def node_names(service: str) -> tuple[str, ...]:
+    """Of a cluster in its place: three masters, then a replica of each."""
+    return tuple(f"{service}-node-{number}" for number in range(1, NODES + 1))
 
 
 def _kept(service: Service) -> frozenset[str]:

@@ -1,0 +1,80 @@
+"""A cluster in the place of one server, on a real engine: no acknowledged write is lost, there and back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.command import Nftui, everything_written, tree
+from tests.redis.clustered import NODES, PASSWORD, acked, cluster_keys, clustered_stack, places, sessions
+from tests.redis.server import picture
+from tests.stack.running import Stack, wait_until
+
+pytestmark = [pytest.mark.engine, pytest.mark.slow, pytest.mark.timeout(900)]
+CLUSTER = ("--only", "redis", "--set", "redis.mode=cluster")
+YES = ("--yes", "--without-backup", "--json", "--settle", "1")
+
+
+@pytest.fixture
+def stack(engine: None, tmp_path: Path) -> Iterator[Stack]:
+    with clustered_stack(tmp_path) as made:
+        made.up()
+        fill_one_database(made)
+        yield made
+
+
+def fill_one_database(stack: Stack, count: int = 200) -> None:
+    """Keys of every kind, some that expire: nothing of a queue, which a cluster does not take."""
+    with stack.redis() as client:
+        pipe = client.pipeline(transaction=False)
+        for number in range(count):
+            pipe.set(f"text:{number}", "x" * number)
+            pipe.hset(f"hash:{number}", mapping={"a": number, "b": "y"})
+        pipe.hset("hash:large", mapping={f"f{n}": "v" * 70 for n in range(300)})
+        pipe.sadd("set", *(f"m{n}" for n in range(500)))
+        pipe.zadd("zset", {f"m{n}": n for n in range(300)})
+        pipe.rpush("list", *range(300))
+        pipe.xadd("stream", {"f": "v"}, id="1-1")
+        pipe.xgroup_create("stream", "readers", "0")
+        pipe.set(b"\xff\x00binary", b"\xfe\x00\r\n")
+        pipe.set("session:1", "soon", ex=90_000)
+        pipe.execute()
+
+
+def test_every_acknowledged_write_is_there_and_back(stack: Stack, tmp_path: Path) -> None:
+    nftui = Nftui(stack.directory, tmp_path / "state")
+    files = tree(stack.directory)
+    wait_until(lambda: len(acked(stack)) > 20, what="the app writes")
+    done = nftui("apply", *CLUSTER, *YES)
+    assert done.code == 0, done.err + done.out
+    print([(s["id"], s["seconds"]) for s in done.json["steps"]], done.json.get("notes"))
+    before = acked(stack)
+    wait_until(lambda: len(acked(stack)) > len(before) + 20, what="the app writes to the cluster")
+    held = cluster_keys(stack)
+    assert before <= set(held), "a write that was acknowledged is not in the cluster"
+    with stack.redis() as client, pytest.raises(Exception, match="NOREPLICAS|enough good replicas"):
+        client.set("late", "1")
+    with sessions(stack) as nodes:
+        nodes[0].execute_command("CLUSTER", "NODES")
+    assert nftui("plan", *CLUSTER, "--json").json["changes"] is False
+    assert nftui("plan", "--only", "redis", "--json").json["changes"] is False, "left alone it stays a cluster"
+    assert nftui("status", "--json").code == 0
+    written = (stack.directory / "compose.nftui.yaml").read_text()
+    assert PASSWORD not in written and "${REDIS_PASSWORD}" in written
+    # All six at once, in another order: each has its own address again.
+    stack.compose("stop", *NODES)
+    stack.compose("start", *reversed(NODES))
+    wait_until(lambda: nftui("status", "--json").code == 0, seconds=60, what="the cluster is whole after a restart")
+    assert before <= set(cluster_keys(stack))
+    since = acked(stack)
+    wait_until(lambda: len(acked(stack)) > len(since) + 20, what="the app writes after the restart")
+    back = nftui("rollback", "--yes", "--json")
+    assert back.code == 0, back.err + back.out
+    promised = acked(stack)
+    assert promised <= {name for name in picture(stack)}, "a write to the cluster was not carried back"
+    assert tree(stack.directory) == files and set(stack.services()) == {"redis", "app"}
+    assert not places(stack)
+    assert PASSWORD.encode() not in everything_written(nftui.state)
+    wait_until(lambda: len(acked(stack)) > len(promised), what="the app writes to the single server again")
