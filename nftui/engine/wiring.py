@@ -221,14 +221,14 @@ class Wiring:
 
     def service(self, name: str) -> Service:
         """The service with the containers that it has now."""
-        containers = tuple(c for c in self.containers() if c.service == name)
+        containers = tuple(self.containers(name))
         return replace(self.stack.service(name) or _own_service(name, containers), containers=containers)
 
-    def containers(self) -> list[Container]:
-        """All containers of the project now."""
+    def containers(self, service: str | None = None) -> list[Container]:
+        """All containers of the project now, or of one service of it."""
         from nftui.probes.containers import project_containers
 
-        return list(project_containers(self.engine, self.stack.name)) if self.engine else []
+        return list(project_containers(self.engine, self.stack.name, service)) if self.engine else []
 
     @property
     def _runs(self) -> bool:

@@ -15,6 +15,7 @@ from nftui.model.stack import Container, Service, Stack
 from nftui.probes.inspected import (
     DEPENDS_ON,
     PROJECT,
+    SERVICE,
     container_of,
     files_of,
     image_digests,
@@ -29,9 +30,13 @@ from nftui.system.docker import EnginePort
 Json = Mapping[str, Any]
 
 
-def project_containers(engine: EnginePort, project: str) -> tuple[Container, ...]:
-    """All containers of the Compose project, by service and number; one-off ones too. Raises EngineError."""
-    return inspected(engine, engine.containers(f"{PROJECT}={project}"))
+def project_containers(engine: EnginePort, project: str, service: str | None = None) -> tuple[Container, ...]:
+    """All containers of the Compose project, or of one service of it, by service and number; one-off ones too.
+
+    Raises EngineError.
+    """
+    listed = engine.containers(f"{PROJECT}={project}")
+    return inspected(engine, [c for c in listed if service in (None, (c.get("Labels") or {}).get(SERVICE))])
 
 
 def inspected(engine: EnginePort, summaries: Sequence[Json]) -> tuple[Container, ...]:

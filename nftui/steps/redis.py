@@ -215,6 +215,8 @@ class RedisSettingsKind(Reading):
     def undo(self, step: StepSpec, before: Data, ctx: Context) -> None:
         """What the files do not say was set in the running server, and is set there again."""
         previous = _values(step, "previous")
+        if not previous:
+            return  # A server that was not there before goes with its container.
         with _session(step, ctx) as client:
             for name, value in previous.items():
                 if not same(value, _get(client, name) or ""):

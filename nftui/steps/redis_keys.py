@@ -17,7 +17,7 @@ from nftui.clients.rediscluster import slot_of
 from nftui.clients.rediskeys import Refused
 from nftui.model.message import msg
 from nftui.steps.kind import Context, KeyCalls, StepFailed
-from nftui.steps.redis_nodes import Node, owners
+from nftui.steps.redis_nodes import Fleet, Node, owners
 
 _CHUNK = 64
 """Keys in one round: so many values are in memory at once."""
@@ -92,8 +92,9 @@ def of_server(service: str, ctx: Context) -> Iterator[Keys]:
 @contextmanager
 def of_cluster(nodes: Sequence[Node], ctx: Context) -> Iterator[Keys]:
     """The keys of the present masters of a cluster."""
-    ranges = [(first, last, service) for service, slots in owners(nodes, ctx).items() for first, last in slots]
-    ranges.sort()
+    with closing(Fleet(nodes, ctx)) as fleet:
+        found = owners(fleet)
+    ranges = sorted((first, last, service) for service, slots in found.items() for first, last in slots)
     starts = [first for first, _, _ in ranges]
     services = sorted({service for _, _, service in ranges})
     with ExitStack() as stack:

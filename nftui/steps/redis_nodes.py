@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from typing import cast
 
-from nftui.clients.rediscluster import SLOTS, info, myself, node_problem, slot_of, view
+from nftui.clients.rediscluster import SLOTS, Seen, info, myself, node_problem, slot_of, view
 from nftui.model.errors import NftuiError
 from nftui.model.message import msg
 from nftui.model.plan import StepSpec
@@ -44,12 +44,52 @@ def nodes_of(step: StepSpec) -> list[Node]:
     return found
 
 
-def owners(nodes: Sequence[Node], ctx: Context) -> dict[str, tuple[tuple[int, int], ...]]:
+class Fleet:
+    """Sessions with the nodes, each opened when it is first needed, and again where it broke."""
+
+    def __init__(self, nodes: Sequence[Node], ctx: Context) -> None:
+        self.nodes, self.ctx = nodes, ctx
+        self._open: dict[str, StoreCalls] = {}
+
+    def client(self, service: str) -> StoreCalls:
+        """Raises NftuiError where it does not answer."""
+        if service not in self._open:
+            self._open[service] = self.ctx.store(service)
+        return self._open[service]
+
+    def drop(self, service: str) -> None:
+        """That one broke, or its server is about to go."""
+        client = self._open.pop(service, None)
+        if client is not None:
+            with suppress(OSError):
+                client.close()
+
+    def ask(self, node: Node, *words: str) -> str:
+        """StepFailed where it is refused."""
+        client = self.client(node.service)
+        answer = client.ask(*words)
+        if answer is None:
+            raise StepFailed(
+                msg("{service} refused {words}: {why}", service=node.service, words=" ".join(words[:2]),
+                    why=client.error)
+            )  # fmt: skip
+        return str(answer)
+
+    def view(self, node: Node) -> list[Seen]:
+        """All nodes as that one sees them."""
+        return view(self.client(node.service))
+
+    def close(self) -> None:
+        """End the sessions."""
+        for service in tuple(self._open):
+            self.drop(service)
+
+
+def owners(fleet: Fleet) -> dict[str, tuple[tuple[int, int], ...]]:
     """Service of each present master to its slots, by its own word. StepFailed where slots are nobody's."""
     found = {}
-    for node in nodes:
-        with closing(ctx.store(node.service)) as client:
-            me = myself(view(client))
+    for node in fleet.nodes:
+        me = myself(fleet.view(node))
         if "master" in me.flags and me.slots:
             found[node.service] = me.slots
     if sum(last - first + 1 for slots in found.values() for first, last in slots) != SLOTS:
@@ -57,22 +97,22 @@ def owners(nodes: Sequence[Node], ctx: Context) -> dict[str, tuple[tuple[int, in
     return found
 
 
-def why_not_whole(nodes: Sequence[Node], ctx: Context) -> str | None:
+def why_not_whole(fleet: Fleet) -> str | None:
     """What any of the nodes sees amiss; None where all see the same whole cluster."""
-    for node in nodes:
+    for node in fleet.nodes:
         try:
-            with closing(ctx.store(node.service)) as client:
-                why = node_problem(client, len(nodes))
+            why = node_problem(fleet.client(node.service), len(fleet.nodes))
         except (OSError, NftuiError) as error:
+            fleet.drop(node.service)
             why = str(error)
         if why:
             return f"{node.service}: {why}"
     return None
 
 
-def wait_whole(step: StepSpec, ctx: Context) -> None:
+def wait_whole(step: StepSpec, fleet: Fleet) -> None:
     """Until every node sees the same whole cluster. StepFailed where that makes no progress."""
-    _wait(step, lambda: why_not_whole(nodes_of(step), ctx), ctx)
+    _wait(step, lambda: why_not_whole(fleet), fleet.ctx)
 
 
 def _wait(step: StepSpec, why_not: Callable[[], str | None], ctx: Context) -> None:
@@ -86,13 +126,12 @@ def _wait(step: StepSpec, why_not: Callable[[], str | None], ctx: Context) -> No
         ctx.sleep(POLL_S)
 
 
-def probe_shards(step: StepSpec, ctx: Context) -> list[str]:
+def probe_shards(step: StepSpec, fleet: Fleet) -> list[str]:
     """A key written to each master, acknowledged by its replica, and read. The masters' services."""
-    found = owners(nodes_of(step), ctx)
+    found = owners(fleet)
     for service, slots in sorted(found.items()):
         key = next(k for k in _keys(step.id) if any(a <= slot_of(k.encode()) <= b for a, b in slots))
-        with closing(ctx.store(service)) as client:
-            _probe(client, service, key, ctx)
+        _probe(fleet.client(service), service, key, fleet.ctx)
     return sorted(found)
 
 
@@ -131,87 +170,99 @@ class RedisClusterKind:
 
     def classify(self, step: StepSpec, before: Data, ctx: Context) -> Found:
         """After: whole as each sees it."""
-        nodes = nodes_of(step)
-        if why_not_whole(nodes, ctx) is None:
-            return Found.AFTER
-        known = []
-        for node in nodes:
-            with closing(ctx.store(node.service)) as client:
-                known.append(len(view(client)))
-        return Found.PARTIAL if max(known) > 1 else Found.BEFORE
+        with closing(Fleet(nodes_of(step), ctx)) as fleet:
+            if why_not_whole(fleet) is None:
+                return Found.AFTER
+            fresh = all(_knows(fleet, node) == 1 for node in fleet.nodes)
+        return Found.BEFORE if fresh else Found.PARTIAL
 
     def do(self, step: StepSpec, before: Data, ctx: Context) -> None:
         """Meet, give slots, follow: each only where it is not so yet."""
-        nodes = nodes_of(step)
-        ids = {n.service: self._ask(n, ctx, "CLUSTER", "MYID") for n in nodes}
-        for number, node in enumerate(nodes, start=1):
-            self._epoch(node, number, ctx)
-        for node in nodes[1:]:
-            self._meet(nodes[0], node, ids, ctx)
-        _wait(step, lambda: _strangers(nodes, ctx), ctx)
-        for node in nodes:
-            self._take_slots(node, ctx)
-            self._follow(node, ids, step, ctx)
-
-    def _ask(self, node: Node, ctx: Context, *words: str) -> str:
-        with closing(ctx.store(node.service)) as client:
-            answer = client.ask(*words)
-            if answer is None:
-                raise StepFailed(
-                    msg("{service} refused {words}: {why}", service=node.service, words=" ".join(words[:2]),
-                        why=client.error)
-                )  # fmt: skip
-            return str(answer)
-
-    def _epoch(self, node: Node, number: int, ctx: Context) -> None:
-        """Epochs that differ from the start need no election to be told apart; only a fresh node takes one."""
-        with closing(ctx.store(node.service)) as client:
-            if len(view(client)) == 1 and info(client, "CLUSTER", "INFO").get("cluster_current_epoch") == "0":
-                client.ask("CLUSTER", "SET-CONFIG-EPOCH", str(number))
-
-    def _meet(self, first: Node, node: Node, ids: Mapping[str, str], ctx: Context) -> None:
-        with closing(ctx.store(first.service)) as client:
-            known = {s.id for s in view(client)}
-        if ids[node.service] not in known:
-            self._ask(first, ctx, "CLUSTER", "MEET", node.address, str(node.port))
-
-    def _take_slots(self, node: Node, ctx: Context) -> None:
-        with closing(ctx.store(node.service)) as client:
-            has = bool(myself(view(client)).slots)
-        if node.slots and not has:
-            self._ask(node, ctx, "CLUSTER", "ADDSLOTSRANGE", str(node.slots[0]), str(node.slots[1]))
-
-    def _follow(self, node: Node, ids: Mapping[str, str], step: StepSpec, ctx: Context) -> None:
-        if node.follows is None:
-            return
-        with closing(ctx.store(node.service)) as client:
-            now = myself(view(client)).master
-        if now != ids[node.follows]:
-            self._ask(node, ctx, "CLUSTER", "REPLICATE", ids[node.follows])
+        with closing(Fleet(nodes_of(step), ctx)) as fleet:
+            _start(fleet)
+            _wait(step, lambda: _silent(fleet), ctx)
+            ids = {n.service: fleet.ask(n, "CLUSTER", "MYID") for n in fleet.nodes}
+            for number, node in enumerate(fleet.nodes, start=1):
+                _set_epoch(fleet, node, number)
+            for node in fleet.nodes[1:]:
+                _meet(fleet, node, ids)
+            _wait(step, lambda: _strangers(fleet), ctx)
+            for node in fleet.nodes:
+                _take_slots(fleet, node)
+                _follow(fleet, node, ids)
 
     def verify(self, step: StepSpec, before: Data, ctx: Context) -> Data:
-        """Whole and written to; and once more after all nodes were stopped and started at once."""
-        wait_whole(step, ctx)
-        probe_shards(step, ctx)
-        for node in nodes_of(step):
-            for container in containers_of(node.service, ctx):
-                ctx.progress(f"restarting {node.service}", None)
-                ctx.engine.restart(container.id, _GRACE_S)
-        wait_whole(step, ctx)
-        return {"masters": probe_shards(step, ctx)}
+        """Whole and written to; and once more after all nodes were down at once."""
+        with closing(Fleet(nodes_of(step), ctx)) as fleet:
+            wait_whole(step, fleet)
+            probe_shards(step, fleet)
+            _restart(fleet)
+            wait_whole(step, fleet)
+            return {"masters": probe_shards(step, fleet)}
 
     def undo(self, step: StepSpec, before: Data, ctx: Context) -> None:
         """Nothing: it goes with the nodes."""
 
 
-def _strangers(nodes: Sequence[Node], ctx: Context) -> str | None:
-    for node in nodes:
-        with closing(ctx.store(node.service)) as client:
-            seen = view(client)
-        known = [s for s in seen if "handshake" not in s.flags]
-        if len(known) < len(nodes):
-            return f"{node.service} knows {len(known)} of {len(nodes)} nodes"
+def _knows(fleet: Fleet, node: Node) -> int:
+    """How many nodes it knows; 0 where it does not answer."""
+    try:
+        return len(fleet.view(node))
+    except (OSError, NftuiError):
+        return 0
+
+
+def _start(fleet: Fleet) -> None:
+    """A life that ended while all were down left them so."""
+    for node in fleet.nodes:
+        for container in containers_of(node.service, fleet.ctx):
+            if not container.running:
+                fleet.ctx.engine.start(container.id)
+
+
+def _silent(fleet: Fleet) -> str | None:
+    return next((f"{n.service} does not answer" for n in fleet.nodes if not _knows(fleet, n)), None)
+
+
+def _set_epoch(fleet: Fleet, node: Node, number: int) -> None:
+    """Epochs that differ from the start need no election to be told apart; only a fresh node takes one."""
+    client = fleet.client(node.service)
+    if len(fleet.view(node)) == 1 and info(client, "CLUSTER", "INFO").get("cluster_current_epoch") == "0":
+        client.ask("CLUSTER", "SET-CONFIG-EPOCH", str(number))
+
+
+def _meet(fleet: Fleet, node: Node, ids: Mapping[str, str]) -> None:
+    first = fleet.nodes[0]
+    if ids[node.service] not in {seen.id for seen in fleet.view(first)}:
+        fleet.ask(first, "CLUSTER", "MEET", node.address, str(node.port))
+
+
+def _strangers(fleet: Fleet) -> str | None:
+    for node in fleet.nodes:
+        known = [seen for seen in fleet.view(node) if "handshake" not in seen.flags]
+        if len(known) < len(fleet.nodes):
+            return f"{node.service} knows {len(known)} of {len(fleet.nodes)} nodes"
     return None
+
+
+def _take_slots(fleet: Fleet, node: Node) -> None:
+    if node.slots and not myself(fleet.view(node)).slots:
+        fleet.ask(node, "CLUSTER", "ADDSLOTSRANGE", str(node.slots[0]), str(node.slots[1]))
+
+
+def _follow(fleet: Fleet, node: Node, ids: Mapping[str, str]) -> None:
+    if node.follows is not None and myself(fleet.view(node)).master != ids[node.follows]:
+        fleet.ask(node, "CLUSTER", "REPLICATE", ids[node.follows])
+
+
+def _restart(fleet: Fleet) -> None:
+    """All down before the first is up. A master waits for its replicas when it is stopped: those go first."""
+    found = [c for node in reversed(fleet.nodes) for c in containers_of(node.service, fleet.ctx)]
+    for container in found:
+        fleet.ctx.progress(f"stopping {container.service}", None)
+        fleet.drop(container.service)
+        fleet.ctx.engine.stop(container.id, _GRACE_S)
+    _start(fleet)
 
 
 class RedisShardsKind(Reading):
@@ -223,5 +274,6 @@ class RedisShardsKind(Reading):
 
     def verify(self, step: StepSpec, before: Data, ctx: Context) -> Data:
         """Raises StepFailed naming what is not."""
-        wait_whole(step, ctx)
-        return {"masters": probe_shards(step, ctx)}
+        with closing(Fleet(nodes_of(step), ctx)) as fleet:
+            wait_whole(step, fleet)
+            return {"masters": probe_shards(step, fleet)}

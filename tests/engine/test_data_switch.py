@@ -13,6 +13,7 @@ from nftui.engine.journal import Journal, Phase, RunView, read_journal
 from nftui.engine.runner import Options, Outcome, Runner
 from nftui.model.plan import Stage
 from nftui.steps import load_kinds
+from tests.engine.cluster_world import cluster_stages, new_cluster_world
 from tests.engine.data_world import (
     ALWAYS,
     CONTROL,
@@ -83,7 +84,7 @@ def test_every_kind_of_step_has_crash_points(tmp_path: Path) -> None:
     plans = (
         *stages(new_world(tmp_path / "w")), *own_stages(own_world(tmp_path / "o")), stage_of(world, switch()),
         *model_stages(model_world(tmp_path / "m")), *qdrant_stages(qdrant_world(tmp_path / "q")[1]),
-        *redis_stages(redis_world(tmp_path / "r")),
+        *redis_stages(redis_world(tmp_path / "r")), *cluster_stages(new_cluster_world(tmp_path / "k")),
         image_stage(new_images_world(tmp_path / "i")), redis_stage(new_redis_world(tmp_path / "r")),
     )  # fmt: skip
     assert {(s.kind, s.kind_version) for stage in plans for s in stage.steps} | READ_ONLY == set(load_kinds())

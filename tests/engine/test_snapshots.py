@@ -268,7 +268,7 @@ class Engine:
             raise EngineError("engine-refused", msg("Docker says: no"), self.status)
         self.removed.append(name)
 
-    remove_image = remove_volume
+    remove_image = remove_network = remove_volume
 
     def containers(self, label: str | None = None) -> list[dict[str, object]]:
         return [{"Names": ["/db-1"], "Mounts": [{"Source": path}]} for path in self.busy]

@@ -52,6 +52,15 @@ class NoData:
     def remove_volume(self, name: str) -> None:
         raise NotImplementedError
 
+    def network(self, name: str) -> str | None:
+        raise NotImplementedError
+
+    def create_network(self, name: str, subnet: str, labels: Mapping[str, str]) -> None:
+        raise NotImplementedError
+
+    def remove_network(self, name: str) -> None:
+        raise NotImplementedError
+
     def writing(self, path: str) -> Sequence[str]:
         raise NotImplementedError
 

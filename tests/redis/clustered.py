@@ -14,6 +14,8 @@ from tests.stack.fixtures import tear_down
 from tests.stack.running import Stack, docker
 
 HERE = Path(__file__).parent
+LONG_S = 180
+"""Bound of a wait: nothing is asserted about how long it takes."""
 NODES = tuple(f"redis-node-{number}" for number in range(1, 7))
 
 
@@ -74,4 +76,4 @@ def cluster_keys(stack: Stack) -> dict[str, str]:
     return found
 
 
-__all__ = ["NODES", "PASSWORD", "acked", "cluster_keys", "clustered_stack", "places", "sessions"]
+__all__ = ["LONG_S", "NODES", "PASSWORD", "acked", "cluster_keys", "clustered_stack", "places", "sessions"]

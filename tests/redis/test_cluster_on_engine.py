@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.command import Nftui, everything_written, tree
-from tests.redis.clustered import NODES, PASSWORD, acked, cluster_keys, clustered_stack, places, sessions
+from tests.redis.clustered import LONG_S, NODES, PASSWORD, acked, cluster_keys, clustered_stack, places
 from tests.redis.server import picture
 from tests.stack.running import Stack, wait_until
 
@@ -46,18 +46,15 @@ def fill_one_database(stack: Stack, count: int = 200) -> None:
 def test_every_acknowledged_write_is_there_and_back(stack: Stack, tmp_path: Path) -> None:
     nftui = Nftui(stack.directory, tmp_path / "state")
     files = tree(stack.directory)
-    wait_until(lambda: len(acked(stack)) > 20, what="the app writes")
-    done = nftui("apply", *CLUSTER, *YES)
+    wait_until(lambda: len(acked(stack)) > 20, seconds=LONG_S, what="the app writes")
+    done = nftui("apply", *CLUSTER, *YES, timeout=400)
     assert done.code == 0, done.err + done.out
-    print([(s["id"], s["seconds"]) for s in done.json["steps"]], done.json.get("notes"))
     before = acked(stack)
-    wait_until(lambda: len(acked(stack)) > len(before) + 20, what="the app writes to the cluster")
+    wait_until(lambda: len(acked(stack)) > len(before) + 20, seconds=LONG_S, what="the app writes to the cluster")
     held = cluster_keys(stack)
     assert before <= set(held), "a write that was acknowledged is not in the cluster"
-    with stack.redis() as client, pytest.raises(Exception, match="NOREPLICAS|enough good replicas"):
+    with stack.redis() as client, pytest.raises(Exception, match="good replicas"):
         client.set("late", "1")
-    with sessions(stack) as nodes:
-        nodes[0].execute_command("CLUSTER", "NODES")
     assert nftui("plan", *CLUSTER, "--json").json["changes"] is False
     assert nftui("plan", "--only", "redis", "--json").json["changes"] is False, "left alone it stays a cluster"
     assert nftui("status", "--json").code == 0
@@ -66,15 +63,15 @@ def test_every_acknowledged_write_is_there_and_back(stack: Stack, tmp_path: Path
     # All six at once, in another order: each has its own address again.
     stack.compose("stop", *NODES)
     stack.compose("start", *reversed(NODES))
-    wait_until(lambda: nftui("status", "--json").code == 0, seconds=60, what="the cluster is whole after a restart")
+    wait_until(lambda: nftui("status", "--json").code == 0, seconds=LONG_S, what="the cluster is whole after a restart")
     assert before <= set(cluster_keys(stack))
     since = acked(stack)
-    wait_until(lambda: len(acked(stack)) > len(since) + 20, what="the app writes after the restart")
-    back = nftui("rollback", "--yes", "--json")
+    wait_until(lambda: len(acked(stack)) > len(since) + 20, seconds=LONG_S, what="the app writes after the restart")
+    back = nftui("rollback", "--yes", "--json", timeout=400)
     assert back.code == 0, back.err + back.out
     promised = acked(stack)
-    assert promised <= {name for name in picture(stack)}, "a write to the cluster was not carried back"
+    assert promised <= set(picture(stack)), "a write to the cluster was not carried back"
     assert tree(stack.directory) == files and set(stack.services()) == {"redis", "app"}
     assert not places(stack)
     assert PASSWORD.encode() not in everything_written(nftui.state)
-    wait_until(lambda: len(acked(stack)) > len(promised), what="the app writes to the single server again")
+    wait_until(lambda: len(acked(stack)) > len(promised), seconds=LONG_S, what="it writes to the one server")

@@ -69,8 +69,9 @@ def server_advice(server: Server, choices: Choices) -> tuple[Advice, ...]:
         raise refused(server, log, log.why)
     node = _node_memory(server, choices, clustered)
     memory = _memory(as_node(server, node.value) if clustered else server, choices, log.value == _PERSISTED)
-    lines = [mode, _image(server, choices), _subnet(server, choices, clustered), node, log,
-             _decide(server, choices, _fsync(server)), memory, _policy(server, choices), _grace(server, choices)]  # fmt: skip
+    fsync = _decide(server, choices, _fsync(server))
+    lines = [mode, _image(server, choices), _subnet(server, choices, clustered), node, log, fsync, memory,
+             _policy(server, choices), _grace(server, choices)]  # fmt: skip
     return tuple(_advice(server, line) for line in lines)
 
 
