@@ -1,0 +1,204 @@
+"""A cluster in the place of one server: what forbids it, what is written for it, and in which order it is done."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nftui.engine.consent import Consent, refusals
+from nftui.engine.planner import draft
+from nftui.engine.state import InForce
+from nftui.model.advice import Advice, Fragment, Grant
+from nftui.model.errors import UsageError
+from nftui.model.facts import Facts
+from nftui.model.plan import Draft, canonical
+from nftui.model.stack import Container
+from nftui.model.units import MIB
+from nftui.optimizations.redis import OPTIMIZATION
+from nftui.optimizations.redis.knobs import ID
+from nftui.optimizations.redis.server import node_names
+from nftui.probes.ranges import parse_routes
+from tests.optimizations.test_contract import standing
+from tests.redis import test_advice
+from tests.redis.test_advice import choices
+
+MODE = "redis.mode=cluster"
+PASSWORD = "${SECRET:-fake}"
+QUEUE = """
+  n8n:
+    image: n8nio/n8n
+    environment: {EXECUTIONS_MODE: queue, QUEUE_BULL_REDIS_HOST: cache, QUEUE_BULL_REDIS_PASSWORD: "${SECRET:-fake}"}
+"""
+LITELLM = """
+  proxy: {image: "berriai/litellm", environment: {REDIS_HOST: cache, REDIS_PASSWORD: "${SECRET:-fake}"}}
+"""
+DIFY = """
+  api: {image: "langgenius/dify-api", environment: {REDIS_HOST: cache, REDIS_PASSWORD: "${SECRET:-fake}"}}
+"""
+OWN = """
+  shop: {image: "acme/shop", environment: {REDIS_HOST: cache, REDIS_CLUSTER_NODES: "cache:6379"}}
+"""
+COMMAND = "redis-server --requirepass ${SECRET:-fake}"
+NODES = node_names("cache")
+LISTED = ",".join(f"{name}:6379" for name in NODES)
+
+
+def facts(path: Path, more: str = QUEUE, **live: Any) -> Facts:
+    known: dict[str, Any] = {"command": COMMAND, "running": ("redis-server", "--requirepass", "not-a-secret")}
+    return test_advice.facts(path, more, **{**known, **live})
+
+
+def advice(found: Facts, *sets: str, node: int = 96 * MIB) -> dict[str, Advice]:
+    grants = {"cache": Grant("cache", 256 * MIB), **{name: Grant(name, node) for name in NODES}}
+    return {line.knob: line for line in OPTIMIZATION.advise(found, choices(*sets), grants)}
+
+
+def fragment(found: Facts, *sets: str) -> Fragment:
+    return OPTIMIZATION.fragment(found, tuple(advice(found, MODE, *sets).values()))
+
+
+def running(found: Facts, *names: str) -> Facts:
+    """Those run too."""
+    services = tuple(
+        replace(s, containers=(Container(s.name, s.name, s.name, 1, "running", None, "i", "i"),))
+        if s.name in names else s for s in found.stack.services
+    )  # fmt: skip
+    return replace(found, stack=replace(found.stack, services=services))
+
+
+def plan(found: Facts, *sets: str, in_force: InForce | None = None) -> Draft:
+    return draft(found, choices(MODE, *sets), {ID: OPTIMIZATION}, standing(found, in_force))
+
+
+def test_six_nodes_on_fixed_addresses_share_the_memory_and_the_password_by_name(tmp_path: Path) -> None:
+    part = fragment(facts(tmp_path))
+    first, last = part.services[NODES[0]], part.services[NODES[5]]
+    words = " ".join(first["command"]) if isinstance(first["command"], list) else str(first["command"])
+    for asked in ("--cluster-enabled yes", "--cluster-announce-ip 10.109.0.2",
+                  "--cluster-announce-hostname cache-node-1", "--cluster-preferred-endpoint-type hostname",
+                  "--appendonly yes", "--masterauth ${SECRET:-fake}",
+                  "--requirepass ${SECRET:-fake}", "--maxmemory-policy noeviction", "--maxmemory 57mb"):  # fmt: skip
+        assert asked in words, (asked, words)
+    assert first["networks"] == {"default": {}, "cache-nodes": {"ipv4_address": "10.109.0.2"}}
+    assert last["networks"]["cache-nodes"] == {"ipv4_address": "10.109.0.7"}  # type: ignore[index]
+    assert first["mem_limit"] == 96 * MIB and "deploy" not in first
+    assert "min-replicas-to-write 1000" in str(part.services["cache"]["command"]).replace("', '", " ")
+    assert set(part.own) == set(NODES) and part.own[NODES[0]] == ("cache", "n8n")
+    assert "not-a-secret" not in str(part)
+
+
+@pytest.mark.parametrize(
+    ("more", "service", "told"),
+    [(QUEUE, "n8n", {"QUEUE_BULL_REDIS_CLUSTER_NODES": LISTED}),
+     (DIFY, "api", {"REDIS_CLUSTERS": LISTED, "REDIS_USE_CLUSTERS": "true", "REDIS_CLUSTERS_PASSWORD": PASSWORD}),
+     (OWN, "shop", {"REDIS_CLUSTER_NODES": LISTED})],
+)  # fmt: skip
+def test_each_app_is_told_by_its_own_variables(tmp_path: Path, more: str, service: str, told: dict[str, str]) -> None:
+    part = fragment(facts(tmp_path, more)).services[service]
+    assert part["environment"] == told
+    assert set(part["depends_on"]) == set(NODES)  # type: ignore[call-overload]
+
+
+def test_a_list_in_json_is_written_as_json(tmp_path: Path) -> None:
+    environment = fragment(facts(tmp_path, LITELLM)).services["proxy"]["environment"]
+    assert environment["REDIS_CLUSTER_NODES"].startswith('[{"host": "cache-node-1", "port": "6379"}, ')  # type: ignore[index]
+
+
+UNTOLD = """
+  shop: {image: "acme/shop", environment: {REDIS_HOST: cache, IN_A_CLUSTER: "perhaps"}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("more", "live", "why"),
+    [(QUEUE, {"databases": {0: 1, 2: 7}}, r"2 \(7 keys\)"), (QUEUE, {"commands": {"mset": 3}}, "MSET 3×"),
+     (QUEUE, {"queue_keys": ("bull:mail:id",)}, "bull:mail:id"), (QUEUE, {"version": "6.2.14"}, "need Redis 7.0"),
+     (QUEUE, {"replicas": 1}, "1 replicas follow it"), (QUEUE, {"accounts": 2}, "accounts or functions"),
+     (QUEUE, {"functions": 1}, "accounts or functions"), (QUEUE, {"clients": ("10.9.9.9:1",)}, "10.9.9.9"),
+     (UNTOLD, {}, "by which variables shop is told"),
+     (QUEUE, {"command": "redis-server --requirepass open"}, "in clear"),
+     (QUEUE, {"used_memory": 400 * MIB}, "6 nodes need 277")],
+)  # fmt: skip
+def test_what_forbids_a_cluster_is_said(tmp_path: Path, more: str, live: dict[str, Any], why: str) -> None:
+    with pytest.raises(UsageError, match=why):
+        advice(facts(tmp_path, more, **live), MODE)
+
+
+@pytest.mark.parametrize(
+    ("value", "why"),
+    [("10.109.0.0/28", "taken by other"), ("10.0.5.0/24", "taken by route through eth1"),
+     ("10.7.0.0/30", "16 addresses"), ("8.8.8.0/24", "private"),
+     ("10.7.0.1/24", "no range"), ("fd00::/64", "no range")],
+)  # fmt: skip
+def test_a_range_that_is_taken_is_refused_with_whose_it_is(tmp_path: Path, value: str, why: str) -> None:
+    ranges = {"other": ("10.109.0.0/24", "fd00:1::/64"), "route through eth1": ("10.0.0.0/16",), "host": ()}
+    found = replace(facts(tmp_path), ranges=ranges)
+    assert advice(found, MODE)["subnet"].value == "10.109.1.0/28"
+    assert advice(found, MODE, "redis.subnet=10.7.0.0/24")["subnet"].value == "10.7.0.0/24"
+    with pytest.raises(UsageError, match=why):
+        advice(found, MODE, f"redis.subnet={value}")
+
+
+def test_the_range_in_use_stays(tmp_path: Path) -> None:
+    found = facts(tmp_path)
+    mine = f"{found.stack.name}_cache-nodes"
+    found = replace(found, ranges={mine: ("10.109.7.0/28",), "other": ("10.109.0.0/28",)})
+    assert advice(found, MODE)["subnet"].value == "10.109.7.0/28"
+
+
+def test_routes_of_the_machine_are_read_as_the_kernel_writes_them() -> None:
+    rows = ["eth0\t00000000\t0114A8C0\t0003\t0\t0\t0\t00000000\t0\t0\t0",
+            "eth0\t0014A8C0\t00000000\t0001\t0\t0\t0\t00FFFFFF\t0\t0\t0", "short"]  # fmt: skip
+    assert parse_routes(rows) == {"route through eth0": ("192.168.20.0/24",)}
+
+
+def test_nothing_is_called_more_than_it_is(tmp_path: Path) -> None:
+    notes = [str(note) for note in advice(facts(tmp_path), MODE)["mode"].notes]
+    assert any("process failover, not high availability" in note for note in notes)
+
+
+def test_the_nodes_stand_first_and_the_apps_come_last(tmp_path: Path) -> None:
+    found = running(facts(tmp_path), "n8n")
+    first, then = (stage for stage in plan(found).stages)
+    ids = [s.id for s in first.steps]
+    assert ids[0] == "redis-places:cache" and ids[-1] == "redis-cluster:cache", ids
+    assert b"QUEUE_BULL_REDIS_CLUSTER_NODES" not in (first.files[0].content or b"")
+    assert b"min-replicas-to-write" not in (first.files[0].content or b"")
+    kinds = [s.kind for s in then.steps]
+    assert kinds == ["hold", "redis-close", "redis-save", "redis-import", "redis-carry", "file", "recreate", "recreate",
+                     "project-check", "redis-shards", "release"]  # fmt: skip
+    assert then.commit_point and then.loss is None and not any(s.opens or s.lossy for s in then.steps)
+    carry = then.steps[4]
+    assert carry.first_back and carry.params["services"] == ["n8n"]
+
+
+def test_it_may_be_tried_for_a_while_for_nothing_is_lost_by_going_back(tmp_path: Path) -> None:
+    found = plan(running(facts(tmp_path), "n8n"))
+    assert not list(refusals(found, Consent(without_backup=True), confirm=True, files_only=False))
+    (bare,) = refusals(found, Consent(), confirm=False, files_only=False)
+    assert "no proven backup" in str(bare)
+
+
+def test_a_closed_server_stays_closed_and_planning_again_is_empty(tmp_path: Path) -> None:
+    found = running(facts(tmp_path), "n8n")
+    first = plan(found)
+    closed = facts(
+        tmp_path, running=("redis-server", "--requirepass", "not-a-secret", "--min-replicas-to-write", "1000")
+    )
+    assert advice(closed)["mode"].value == "cluster", "nobody moves back by leaving a word out"
+    with pytest.raises(UsageError, match="take that run back"):
+        advice(closed, "redis.mode=single")
+    again = plan(running(closed, "n8n"), in_force=InForce(1, "run", first.choices, first.fragments))
+    assert canonical([f.services for f in again.fragments]) == canonical([f.services for f in first.fragments])
+    assert not [s.id for stage in again.stages if stage.commit_point for s in stage.steps]
+
+
+def test_switched_off_it_would_start_the_server_on_what_was_left(tmp_path: Path) -> None:
+    found = running(facts(tmp_path), "n8n")
+    first = plan(found)
+    off = choices().select(ID, type(choices().selection(ID)).OFF)
+    then = draft(found, off, {ID: OPTIMIZATION}, standing(found, InForce(1, "run", first.choices, first.fragments)))
+    assert any("would start cache on what was left behind" in str(r) for r in then.refusals)
