@@ -81,6 +81,8 @@ class Bed:
     first_env: bytes = b""
     extra: dict[str, str] = field(default_factory=dict)
     package: Path = ROOT
+    patience: int = 110
+    """Seconds within which a run comes to its fault."""
 
     @property
     def log(self) -> Path:
@@ -110,7 +112,7 @@ class Bed:
     def events(self, *command: str, code: int = 0) -> list[tuple[str, int]]:
         """All that a whole run does, in order."""
         self.log.unlink(missing_ok=True)
-        done = replace(self.nftui, fault=self.fault())(*command)
+        done = replace(self.nftui, fault=self.fault())(*command, timeout=self.patience + 60)
         assert done.code == code, done.out + done.err
         return [
             (name, int(number)) for name, number in (line.split("\t") for line in self.log.read_text().splitlines())
@@ -124,7 +126,7 @@ class Bed:
             doomed.command(*command), cwd=doomed.directory, env=doomed.environment(), stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         ) as follower:  # fmt: skip
-            wait_until(lambda: follower.poll() is not None or self._died(), seconds=110, what=f"{point}")
+            wait_until(lambda: follower.poll() is not None or self._died(), seconds=self.patience, what=f"{point}")
             follower.kill()
         struck = self._reached("# died")
         wait_until(lambda: not self.worker_lives(), seconds=60, what="the worker's death")

@@ -15,6 +15,7 @@ from tests.crash.bed import APPLY, RECOVER, RESUME, ROLLBACK, Bed, Point
 from tests.crash.conftest import ALL
 from tests.crash.figures import FIGURES
 from tests.crash.injector import MOMENTS
+from tests.crash.test_cluster_points import KINDS as CLUSTER_KINDS
 from tests.crash.test_model_points import KINDS as MODEL_KINDS
 from tests.crash.test_own_points import KINDS as OWN_KINDS
 from tests.crash.test_pool_points import KINDS as POOL_KINDS
@@ -48,7 +49,15 @@ KIND_OF = {
 
 def test_no_step_kind_is_without_crash_points() -> None:
     assert {name for name, _ in load_kinds()} == KINDS.union(
-        OWN_KINDS, DATA_KINDS, POOL_KINDS, MODEL_KINDS, QDRANT_KINDS, REDIS_KINDS, IMAGE_KINDS, SAVE_KINDS
+        OWN_KINDS,
+        DATA_KINDS,
+        POOL_KINDS,
+        MODEL_KINDS,
+        QDRANT_KINDS,
+        REDIS_KINDS,
+        IMAGE_KINDS,
+        SAVE_KINDS,
+        CLUSTER_KINDS,
     )
 
 

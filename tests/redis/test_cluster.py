@@ -127,6 +127,11 @@ def test_what_forbids_a_cluster_is_said(tmp_path: Path, more: str, live: dict[st
         advice(facts(tmp_path, more, **live), MODE)
 
 
+def test_a_server_that_lets_nobody_in_is_not_made_a_cluster(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="could not be asked what is in it"):
+        advice(replace(facts(tmp_path), live={}), MODE)
+
+
 @pytest.mark.parametrize(
     ("value", "why"),
     [("10.109.0.0/28", "taken by other"), ("10.0.5.0/24", "taken by route through eth1"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 
 from tests.e2e.command import Nftui, everything_written, tree
 from tests.redis.clustered import LONG_S, NODES, PASSWORD, acked, cluster_keys, clustered_stack, places
+from tests.redis.failover import kill_masters
 from tests.redis.server import picture
 from tests.stack.running import Stack, wait_until
 
@@ -75,3 +77,21 @@ def test_every_acknowledged_write_is_there_and_back(stack: Stack, tmp_path: Path
     assert not places(stack)
     assert PASSWORD.encode() not in everything_written(nftui.state)
     wait_until(lambda: len(acked(stack)) > len(promised), seconds=LONG_S, what="it writes to the one server")
+
+
+@pytest.mark.all
+@pytest.mark.timeout(3600)
+def test_ten_masters_are_killed_and_no_write_that_a_replica_had_is_lost(
+    stack: Stack, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    nftui = Nftui(stack.directory, tmp_path / "state")
+    done = nftui("apply", *CLUSTER, *YES, timeout=400)
+    assert done.code == 0, done.err + done.out
+    figures = kill_masters(stack, 10)
+    with capsys.disabled():
+        sys.stdout.write(f"\n{figures}\n")
+    assert len(figures.seconds) == 10 and figures.acknowledged[True]
+    assert figures.lost[True] == 0, figures
+    back = nftui("rollback", "--yes", "--json", timeout=400)
+    assert back.code == 0, back.err + back.out
+    assert acked(stack) <= set(picture(stack)), "a write that was acknowledged while masters died was not carried back"
