@@ -108,7 +108,8 @@ def judge(facts: Facts, switch: DataSwitch, pending: Mapping[str, Sequence[str]]
                   service=switch.service, why=why)  # fmt: skip
     if engine is not None and (engine.rootless or engine.userns_remap or engine.product == "desktop"):
         yield msg("The engine keeps its data where nftui cannot copy it exactly (rootless, user namespaces, Desktop).")
-    others = sorted(set(_mounting(facts, switch)) - {switch.service, *(switch.writers or ())})
+    mounting = set(_mounting(facts, switch)) if switch.handover is None else set()
+    others = sorted(mounting - {switch.service, *(switch.writers or ())})
     if others:
         yield msg("{others} also has {dataset} mounted; it is not moved.", others=", ".join(others),
                   dataset=switch.dataset)  # fmt: skip

@@ -90,6 +90,14 @@ def test_six_nodes_on_fixed_addresses_share_the_memory_and_the_password_by_name(
     assert "not-a-secret" not in str(part)
 
 
+def test_a_closed_server_keeps_the_log_that_it_writes(tmp_path: Path) -> None:
+    """Without it the way back would start the server by a log that lacks what was carried back."""
+    config = {"appendonly": "yes", "maxmemory": str(100 * MIB)}
+    words = str(fragment(facts(tmp_path, config=config)).services["cache"]["command"]).replace("', '", " ")
+    assert "--appendonly yes" in words and "--maxmemory 100mb" in words, words
+    assert "--appendonly" not in str(fragment(facts(tmp_path)).services["cache"]["command"])
+
+
 @pytest.mark.parametrize(
     ("more", "service", "told"),
     [(QUEUE, "n8n", {"QUEUE_BULL_REDIS_CLUSTER_NODES": LISTED}),

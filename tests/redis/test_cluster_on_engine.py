@@ -11,7 +11,7 @@ import pytest
 from tests.e2e.command import Nftui, everything_written, tree
 from tests.redis.clustered import LONG_S, NODES, PASSWORD, acked, cluster_keys, clustered_stack, places
 from tests.redis.failover import kill_masters
-from tests.redis.server import picture
+from tests.redis.server import config, picture
 from tests.stack.running import Stack, wait_until
 
 pytestmark = [pytest.mark.engine, pytest.mark.slow, pytest.mark.timeout(900)]
@@ -46,7 +46,10 @@ def fill_one_database(stack: Stack, count: int = 200) -> None:
 
 
 def test_every_acknowledged_write_is_there_and_back(stack: Stack, tmp_path: Path) -> None:
+    """From a server whose log is on: what was carried back stands in the log that it starts from."""
     nftui = Nftui(stack.directory, tmp_path / "state")
+    first = nftui("apply", "--only", "redis", *YES)
+    assert first.code == 0, first.err + first.out
     files = tree(stack.directory)
     wait_until(lambda: len(acked(stack)) > 20, seconds=LONG_S, what="the app writes")
     done = nftui("apply", *CLUSTER, *YES, timeout=400)
@@ -74,6 +77,7 @@ def test_every_acknowledged_write_is_there_and_back(stack: Stack, tmp_path: Path
     promised = acked(stack)
     assert promised <= set(picture(stack)), "a write to the cluster was not carried back"
     assert tree(stack.directory) == files and set(stack.services()) == {"redis", "app"}
+    assert config(stack, "appendonly")["appendonly"] == "yes"
     assert not places(stack)
     assert PASSWORD.encode() not in everything_written(nftui.state)
     wait_until(lambda: len(acked(stack)) > len(promised), seconds=LONG_S, what="it writes to the one server")

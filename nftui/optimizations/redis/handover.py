@@ -43,7 +43,7 @@ def cluster_part(server: Server, lines: Iterable[Advice]) -> Fragment:
     users = user_parts(server, where)
     services: dict[str, Mapping[str, object]] = {
         **node_definitions(server, where, settings, parse_size(values.get(NODE_MEMORY, ""))), **users,
-        server.name: {"command": merge(server.service, {CLOSE: CLOSED})},
+        server.name: {"command": merge(server.service, {**_as_it_runs(server), CLOSE: CLOSED})},
     }  # fmt: skip
     return Fragment(
         ID, services, {server.name: dict(sorted(values.items()))},
@@ -51,6 +51,13 @@ def cluster_part(server: Server, lines: Iterable[Advice]) -> Fragment:
         volumes={name: {"external": True, "name": name} for name in where.volumes},
         networks={where.key: {"external": True, "name": where.network}},
     )  # fmt: skip
+
+
+def _as_it_runs(server: Server) -> dict[str, str]:
+    """What it runs with stays: a log that it ceased to write would come back with the way back, without what was
+    carried there (databases reference 3.5)."""
+    present = {knob: server.current(knob) for knob in NAMES}
+    return {NAMES[k]: v.lower() for k, v in present.items() if v is not None and v != server.baseline(k)}
 
 
 def clusters(facts: Facts, fragment: Fragment) -> Iterator[tuple[Server, Layout]]:

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from nftui.optimizations.redis.server import Server
 
 _WANTED = 512 * MIB
+_NODE_STEP = 16 * MIB
+"""What a server uses moves from minute to minute, and what its nodes may use must not."""
 
 
 class Redis:
@@ -107,7 +109,7 @@ def _servers(facts: Facts, grants: Grants) -> list[Server]:
 def _node_demand(demand: Demand, name: str, server: Server) -> Demand:
     """A third of what the server may use; never less than its third of the keys needs."""
     floor = node_needs(server.used)
-    wanted = max(floor, -(-demand.wanted // MASTERS))
+    wanted = -(-max(floor, demand.wanted // MASTERS) // _NODE_STEP) * _NODE_STEP
     return Demand(ID, name, floor, wanted, wanted)
 
 
