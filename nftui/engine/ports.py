@@ -14,6 +14,7 @@ from nftui.model.errors import NftuiError
 from nftui.model.message import Message
 from nftui.model.stack import Container
 from nftui.probes.inspected import PROJECT, inspect_or_none
+from nftui.system import networks
 from nftui.system.docker import DockerEngine, EngineError
 from nftui.system.durable import sync_directory
 from nftui.system.files import Attributes, LocalFiles, attributes_of
@@ -212,15 +213,11 @@ class ProjectEngine:
 
     def network(self, name: str) -> str | None:
         """Its address range, None where there is no such network."""
-        found = self._port.network(name)
-        if found is None:
-            return None
-        configured = (found.get("IPAM") or {}).get("Config") or [{}]
-        return str(configured[0].get("Subnet") or "")
+        return networks.range_of(self._port, name)
 
     def create_network(self, name: str, subnet: str, labels: Mapping[str, str]) -> None:
         """A bridge of its own."""
-        self._port.create_network(name, subnet, labels)
+        networks.create(self._port, name, subnet, labels)
 
     def remove_network(self, name: str) -> None:
         """The engine refuses it while a container is attached."""

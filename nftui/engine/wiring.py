@@ -187,9 +187,10 @@ class Wiring:
     def ranges(self) -> Mapping[str, tuple[str, ...]] | None:
         """Who has which addresses on this machine, None where the engine cannot be asked."""
         from nftui.probes.ranges import host_routes
+        from nftui.system.networks import ranges
 
         try:
-            return {**host_routes(), **self.engine.ranges()} if self.engine else None
+            return {**host_routes(), **ranges(self.engine)} if self.engine else None
         except EngineError:
             return None
 

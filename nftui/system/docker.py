@@ -21,6 +21,7 @@ from nftui.model.message import Message, msg
 from nftui.model.stack import Engine, Problem
 from nftui.system.described import engine_of
 from nftui.system.endpoint import DEFAULT_HOST, Endpoint
+from nftui.system.frames import demultiplexed
 
 if TYPE_CHECKING:
     from http.client import HTTPConnection
@@ -250,23 +251,6 @@ class DockerEngine:
         """A local volume; one that is there stays as it is."""
         self.post("/volumes/create", body={"Name": name, "Labels": dict(labels)})
 
-    def ranges(self) -> dict[str, tuple[str, ...]]:
-        """Network to its address ranges (CIDR), of every network of the engine."""
-        found = cast("list[Json]", self.get("/networks"))
-        return {str(n["Name"]): _subnets(n) for n in found}
-
-    def network(self, name: str) -> Json | None:
-        """Everything about one network, None where there is none of exactly that name."""
-        filters = json.dumps({"name": [name]})
-        found = cast("list[Json]", self.get("/networks", {"filters": filters}))
-        return next((n for n in found if n.get("Name") == name), None)
-
-    def create_network(self, name: str, subnet: str, labels: Mapping[str, str]) -> None:
-        """A bridge with that range; the engine refuses one that overlaps another network of its own."""
-        ipam = {"Driver": "default", "Config": [{"Subnet": subnet}]}
-        body = {"Name": name, "Driver": "bridge", "CheckDuplicate": True, "IPAM": ipam, "Labels": dict(labels)}
-        self.post("/networks/create", body=body, timeout=60)
-
     def remove_network(self, name: str) -> None:
         """Refused while a container is attached to it."""
         self._act("DELETE", f"/networks/{quote(name, safe='')}", None, 60)
@@ -279,7 +263,7 @@ class DockerEngine:
             status, body = self._ask(target, TIMEOUT_S)
         if status >= 400:
             raise EngineError("engine-refused", _said(body, status), status)
-        return _demultiplexed(body).decode("utf-8", "replace")
+        return demultiplexed(body).decode("utf-8", "replace")
 
     def close(self) -> None:
         """Close the connections."""
@@ -337,11 +321,6 @@ class DockerEngine:
             self._connection = None
 
 
-def _subnets(network: Json) -> tuple[str, ...]:
-    configured = (network.get("IPAM") or {}).get("Config") or ()
-    return tuple(str(c["Subnet"]) for c in configured if c.get("Subnet"))
-
-
 def _said(body: bytes, status: int) -> Message:
     try:
         answer = json.loads(body)
@@ -349,21 +328,6 @@ def _said(body: bytes, status: int) -> Message:
         answer = None
     reason = answer.get("message") if isinstance(answer, dict) else None
     return msg("Docker says: {reason}", reason=reason or status)
-
-
-def _demultiplexed(body: bytes) -> bytes:
-    """Log frames without their headers (stream, 0, 0, 0, length as 4 bytes); a tty's log has none.
-
-    Source: Docker Engine API, ContainerAttach "Stream format".
-    """
-    parts, at = [], 0
-    while at + 8 <= len(body):
-        if body[at] > 2 or body[at + 1 : at + 4] != b"\0\0\0":
-            return body
-        length = int.from_bytes(body[at + 4 : at + 8], "big")
-        parts.append(body[at + 8 : at + 8 + length])
-        at += 8 + length
-    return b"".join(parts) if parts else body
 
 
 def _sdk_client(endpoint: Endpoint) -> docker.DockerClient:
