@@ -63,7 +63,8 @@ def planned_file(content: bytes) -> Iterator[str]:
 
 def _unchanged(draft: Draft, declared: Mapping[str, Mapping[str, object]], effective: Mapping[str, object]) -> None:
     written: dict[str, set[str]] = {}
-    for fragment in draft.fragments:
+    stages = (f for stage in draft.stages for f in stage.fragments)
+    for fragment in (*draft.fragments, *stages):  # A stage may still write what the last one takes away.
         for name, keys in fragment.services.items():
             written.setdefault(name, set()).update(keys)
     for name, before in declared.items():

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from nftui.model.stack import Container, Service, Stack
@@ -176,7 +177,8 @@ def _depends(document: Mapping[str, object], service: str) -> list[str]:
 def _own(service: Service) -> str | None:
     """nftui's file that the service's container was started with, if it is still there."""
     container = service.running
-    return next((f for f in files_of(container) if is_own(f)), None) if container else None
+    own = (f for f in files_of(container) if is_own(f) and Path(f).is_file()) if container else ()
+    return next(iter(own), None)
 
 
 def _containers(stack: Stack) -> list[Container]:

@@ -78,9 +78,13 @@ def test_every_acknowledged_write_is_there_and_back(stack: Stack, tmp_path: Path
     assert promised <= set(picture(stack)), "a write to the cluster was not carried back"
     assert tree(stack.directory) == files and set(stack.services()) == {"redis", "app"}
     assert config(stack, "appendonly")["appendonly"] == "yes"
+    assert nftui("plan", "--only", "redis", "--json").json["changes"] is False
     assert not places(stack)
     assert PASSWORD.encode() not in everything_written(nftui.state)
     wait_until(lambda: len(acked(stack)) > len(promised), seconds=LONG_S, what="it writes to the one server")
+    assert nftui("rollback", "--yes", "--json").code == 0
+    # The containers still bear the name of nftui's file, which is gone.
+    assert nftui("plan", *CLUSTER, "--json").json["changes"] is True
 
 
 @pytest.mark.all

@@ -12,7 +12,7 @@ from nftui.model.redis import RedisFacts
 from nftui.model.units import parse_size
 from nftui.optimizations.redis.cluster import Layout, layout, node_definitions, user_parts
 from nftui.optimizations.redis.command import merge
-from nftui.optimizations.redis.knobs import CLUSTER, ID, NAMES, NODE_MEMORY, SUBNET
+from nftui.optimizations.redis.knobs import CLUSTER, GRACE, ID, NAMES, NODE_MEMORY, SUBNET
 from nftui.optimizations.redis.server import build_server
 from nftui.steps.redis_handover import CLOSE, CLOSED
 
@@ -41,9 +41,10 @@ def cluster_part(server: Server, lines: Iterable[Advice]) -> Fragment:
     where = layout(server, values[SUBNET])
     settings = {NAMES[knob]: value.lower() for knob, value in values.items() if knob in NAMES}
     users = user_parts(server, where)
+    grace = {line.knob: str(line.value) for line in lines if line.knob == GRACE}
     services: dict[str, Mapping[str, object]] = {
         **node_definitions(server, where, settings, parse_size(values.get(NODE_MEMORY, ""))), **users,
-        server.name: {"command": merge(server.service, {**_as_it_runs(server), CLOSE: CLOSED})},
+        server.name: {"command": merge(server.service, {**_as_it_runs(server), CLOSE: CLOSED}), **grace},
     }  # fmt: skip
     return Fragment(
         ID, services, {server.name: dict(sorted(values.items()))},
