@@ -33,7 +33,9 @@ def proven(effective: Mapping[str, Mapping[str, object]]) -> Mapping[str, Mappin
         Fragment("grace", {"jobs": {"stop_grace_period": "60s"}}),
     )
     change = SimpleNamespace(role="override", content=b"services: {}")
-    draft = SimpleNamespace(stages=(SimpleNamespace(files=(change,)),), fragments=fragments)
+    # The first stage still writes what the last one takes away.
+    stage = SimpleNamespace(files=(change,), fragments=fragments)
+    draft = SimpleNamespace(stages=(stage,), fragments=fragments[:1])
     return prove(cast("Draft", draft), Compose(effective), DECLARED)[1]
 
 
