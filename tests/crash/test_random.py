@@ -18,7 +18,8 @@ from nftui.engine.runner import Options, Outcome, Runner
 from nftui.model.plan import Stage, StepSpec, digest
 from nftui.steps import load_kinds
 from tests.crash.figures import FIGURES
-from tests.engine.test_runner import MortalJournal, Quiet
+from tests.engine.mortal import MortalJournal
+from tests.engine.test_runner import Quiet
 from tests.engine.world import ENV, OVERRIDE, Killed, World, new_world, stages
 
 PLANS = 200

@@ -12,8 +12,8 @@ from nftui.engine.journal import Journal, Phase, RunView, read_journal
 from nftui.engine.runner import Options, Outcome, Runner
 from nftui.steps import load_kinds
 from tests.engine.cluster_world import FOREVER, ClusterWorld, cluster_stages, new_cluster_world
-from tests.engine.test_runner import MortalJournal, Quiet
-from tests.engine.world import Killed
+from tests.engine.mortal import die_at
+from tests.engine.test_runner import Quiet
 
 WHERE = ["journal-before", "journal-after", "effect-before", "effect-after"]
 SHARE = 5
@@ -118,17 +118,7 @@ def _points(base: Path, where: str) -> int:
 
 
 def _die(world: ClusterWorld, path: Path, where: str, point: int) -> None:
-    def make(place: Path) -> Journal:
-        journal = MortalJournal(place)
-        if where.startswith("journal"):
-            journal.kill_at, journal.after = point, where.endswith("after")
-        return journal
-
-    if where.startswith("effect"):
-        world.kill_at, world.kill_after = point, where.endswith("after")
-    with pytest.raises(Killed):
-        run(world, path, make)
-    world.kill_at = None
+    die_at(world, where, point, lambda make: run(world, path, make))
 
 
 @pytest.mark.parametrize("resume", [True, False])

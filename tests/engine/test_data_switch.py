@@ -24,12 +24,13 @@ from tests.engine.data_world import (
     switch,
 )
 from tests.engine.images_world import image_stage, new_images_world
+from tests.engine.mortal import MortalJournal, die_at
 from tests.engine.qdrant_world import qdrant_stages, qdrant_world
 from tests.engine.redis_data_world import new_redis_world, redis_stage
 from tests.engine.redis_world import redis_stages, redis_world
 from tests.engine.test_own_steps import new_world as own_world
 from tests.engine.test_own_steps import stages as own_stages
-from tests.engine.test_runner import MortalJournal, Quiet, WhenAwaited
+from tests.engine.test_runner import Quiet, WhenAwaited
 from tests.engine.world import ENV, Killed, new_world, stages
 from tests.ollama.world import new_world as model_world
 from tests.ollama.world import stages as model_stages
@@ -119,17 +120,7 @@ def _crash_and_recover(base: Path, where: str, point: int, resume: bool) -> None
 
 
 def _die(world: DataWorld, path: Path, plan: tuple[Stage, ...], where: str, point: int) -> None:
-    def make(place: Path) -> Journal:
-        journal = MortalJournal(place)
-        if where.startswith("journal"):
-            journal.kill_at, journal.after = point, where.endswith("after")
-        return journal
-
-    if where.startswith("effect"):
-        world.kill_at, world.kill_after = point, where.endswith("after")
-    with pytest.raises(Killed):
-        run(world, path, plan, make)
-    world.kill_at = None
+    die_at(world, where, point, lambda make: run(world, path, plan, make))
 
 
 def _recover(

@@ -15,11 +15,11 @@ from nftui.steps import load_kinds
 from nftui.steps.pg_upgrade import why_not
 from tests.engine.data_world import contents
 from tests.engine.images_world import KEPT, NEW, ImagesWorld, image_stage, new_images_world
+from tests.engine.mortal import die_at
 from tests.engine.test_data_switch import NEW as AS_NEW
 from tests.engine.test_data_switch import OLD as AS_OLD
 from tests.engine.test_data_switch import WHERE, run, whole
-from tests.engine.test_runner import MortalJournal, Quiet
-from tests.engine.world import Killed
+from tests.engine.test_runner import Quiet
 
 OLD_IMAGES, NEW_IMAGES = {"pg:13": "sha"}, {"pg:13": "sha", NEW: "new-sha", f"{KEPT}-run": "sha"}
 
@@ -176,17 +176,7 @@ def _crash_and_recover(base: Path, where: str, point: int, resume: bool) -> None
 
 
 def _die(world: ImagesWorld, path: Path, plan: tuple[Stage, ...], where: str, point: int) -> None:
-    def make(place: Path) -> Journal:
-        journal = MortalJournal(place)
-        if where.startswith("journal"):
-            journal.kill_at, journal.after = point, where.endswith("after")
-        return journal
-
-    if where.startswith("effect"):
-        world.kill_at, world.kill_after = point, where.endswith("after")
-    with pytest.raises(Killed):
-        run(world, path, plan, make)
-    world.kill_at = None
+    die_at(world, where, point, lambda make: run(world, path, plan, make))
 
 
 def _recover(world: ImagesWorld, path: Path, plan: tuple[Stage, ...], resume: bool) -> Outcome | None:

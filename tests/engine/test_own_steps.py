@@ -19,7 +19,8 @@ from nftui.model.stack import Container
 from nftui.steps import load_kinds
 from nftui.system.blobs import BlobStore
 from nftui.system.files import LocalFiles
-from tests.engine.test_runner import MortalJournal, Quiet
+from tests.engine.mortal import MortalJournal
+from tests.engine.test_runner import Quiet
 from tests.engine.world import ENV, OVERRIDE, Killed, World
 
 OLD_SET = FileSet("old", {"conf": MountedFile.of("old")})

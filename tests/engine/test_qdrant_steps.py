@@ -15,9 +15,10 @@ from nftui.model.errors import NftuiError
 from nftui.steps import load_kinds
 from nftui.steps.kind import Found
 from nftui.steps.qdrant_defaults import SCRATCH
+from tests.engine.mortal import die_at
 from tests.engine.qdrant_world import FakeQdrant, context, qdrant_stages, qdrant_world
-from tests.engine.test_runner import MortalJournal, Quiet
-from tests.engine.world import Killed, World
+from tests.engine.test_runner import Quiet
+from tests.engine.world import World
 
 
 def runner(world: World, qdrant: FakeQdrant, journal: Journal, floor: float = 0.9) -> Runner:
@@ -259,17 +260,7 @@ def points_of_post(base: Path) -> int:
 
 
 def die(world: World, qdrant: FakeQdrant, base: Path, where: str, point: int) -> None:
-    def make(path: Path) -> Journal:
-        journal = MortalJournal(path)
-        if where.startswith("journal"):
-            journal.kill_at, journal.after = point, where.endswith("after")
-        return journal
-
-    if where.startswith("effect"):
-        world.kill_at, world.kill_after = point, where.endswith("after")
-    with pytest.raises(Killed):
-        run(world, qdrant, base / "j", make)
-    world.kill_at = None
+    die_at(world, where, point, lambda make: run(world, qdrant, base / "j", make))
 
 
 def bring_back(world: World, qdrant: FakeQdrant, path: Path, resume: bool) -> None:

@@ -10,9 +10,9 @@ import pytest
 from nftui.engine.journal import Journal, Phase, read_journal
 from nftui.engine.runner import Options, Outcome, Runner
 from nftui.steps import load_kinds
+from tests.engine.mortal import die_at
 from tests.engine.redis_world import RedisWorld, redis_stages, redis_world
-from tests.engine.test_runner import MortalJournal, Quiet
-from tests.engine.world import Killed
+from tests.engine.test_runner import Quiet
 
 ALL = frozenset({"a", "b", "c"})
 
@@ -120,17 +120,7 @@ def test_every_crash_point_ends_old_or_new_with_every_key(tmp_path: Path, where:
 
 
 def die(world: RedisWorld, base: Path, where: str, point: int) -> None:
-    def make(path: Path) -> Journal:
-        journal = MortalJournal(path)
-        if where.startswith("journal"):
-            journal.kill_at, journal.after = point, where.endswith("after")
-        return journal
-
-    if where.startswith("effect"):
-        world.kill_at, world.kill_after = point, where.endswith("after")
-    with pytest.raises(Killed):
-        run(world, base / "j", make)
-    world.kill_at = None
+    die_at(world, where, point, lambda make: run(world, base / "j", make))
 
 
 def bring_back(world: RedisWorld, path: Path, resume: bool) -> None:

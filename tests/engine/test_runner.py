@@ -12,7 +12,8 @@ from nftui.engine.journal import Journal, Phase, RunView, read_journal
 from nftui.engine.runner import Options, Outcome, Runner
 from nftui.model.stack import Container
 from nftui.steps import load_kinds
-from tests.engine.world import ENV, OVERRIDE, Killed, World, new_world, stages
+from tests.engine.mortal import die_at
+from tests.engine.world import ENV, OVERRIDE, World, new_world, stages
 
 
 class Quiet:
@@ -38,21 +39,6 @@ class WhenAwaited(Quiet):
 
     def take(self) -> str | None:
         return "confirm" if RunView(self.journal.entries).find(Phase.AWAITING) else None
-
-
-class MortalJournal(Journal):
-    """Dies before or after the n-th line is on the disk."""
-
-    kill_at = 0
-    after = False
-
-    def write(self, phase, step=None, **data):  # type: ignore[no-untyped-def]
-        if len(self.entries) + 1 == self.kill_at and not self.after:
-            raise Killed
-        entry = super().write(phase, step, **data)
-        if len(self.entries) == self.kill_at:
-            raise Killed
-        return entry
 
 
 def run(
@@ -188,17 +174,7 @@ def test_every_crash_point_ends_old_or_new(tmp_path: Path, where: str, resume: b
 
 
 def die(world: World, base: Path, where: str, point: int) -> None:
-    def make(path: Path) -> Journal:
-        journal = MortalJournal(path)
-        if where.startswith("journal"):
-            journal.kill_at, journal.after = point, where.endswith("after")
-        return journal
-
-    if where.startswith("effect"):
-        world.kill_at, world.kill_after = point, where.endswith("after")
-    with pytest.raises(Killed):
-        run(world, base / "j", make)
-    world.kill_at = None
+    die_at(world, where, point, lambda make: run(world, base / "j", make))
 
 
 def recover(world: World, path: Path, resume: bool) -> None:

@@ -16,8 +16,9 @@ from nftui.steps import load_kinds
 from nftui.steps.kind import Found, StepFailed
 from nftui.steps.ollama import OllamaPreloadKind
 from nftui.steps.ollama_config import keep_alive_s, same, server_config
-from tests.engine.test_runner import MortalJournal, Quiet
-from tests.engine.world import ENV, Killed
+from tests.engine.mortal import die_at
+from tests.engine.test_runner import Quiet
+from tests.engine.world import ENV
 from tests.ollama.world import ModelWorld, new_world, stages
 
 OLD = {ENV: b"A=1\n"}
@@ -99,17 +100,7 @@ def test_every_crash_point_ends_old_or_new(tmp_path: Path, where: str, resume: b
 
 
 def _die(world: ModelWorld, base: Path, where: str, point: int) -> None:
-    def make(path: Path) -> Journal:
-        journal = MortalJournal(path)
-        if where.startswith("journal"):
-            journal.kill_at, journal.after = point, where.endswith("after")
-        return journal
-
-    if where.startswith("effect"):
-        world.kill_at, world.kill_after = point, where.endswith("after")
-    with pytest.raises(Killed):
-        run(world, base / "j", make)
-    world.kill_at = None
+    die_at(world, where, point, lambda make: run(world, base / "j", make))
     if world.container is None:
         world.container = world._new()
 
