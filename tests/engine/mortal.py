@@ -35,7 +35,7 @@ class MortalJournal(Journal):
 
 
 def die_at(world: Mortal, where: str, point: int, run: Callable[[Callable[[Path], Journal]], object]) -> None:
-    """`run` until it dies; `where`: journal or effect, then -before or -after. `run` is given what opens its journal."""
+    """`run` until it dies; `where`: journal or effect, -before or -after; `run` is given what opens its journal."""
 
     def make(path: Path) -> Journal:
         journal = MortalJournal(path)

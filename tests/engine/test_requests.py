@@ -127,7 +127,7 @@ def test_a_step_that_says_so_is_finished_before_the_cancel(tmp_path: Path) -> No
 def test_an_accepted_cancel_outlives_the_worker(tmp_path: Path) -> None:
     """Killed between the answer and the turn: who was told that it is taken back is not told a lie."""
     world = new_world(tmp_path)
-    journal = Journal(tmp_path / "j")
+    journal, made = Journal(tmp_path / "j"), stages(world)
 
     class Dies(Later):
         def answer(self, request: str, accepted: bool, text: str) -> None:
@@ -135,10 +135,10 @@ def test_an_accepted_cancel_outlives_the_worker(tmp_path: Path) -> None:
             raise Killed
 
     with pytest.raises(Killed):
-        Runner(journal, stages(world), load_kinds(), world.context(settle_s=9.0), Dies(world, 3.0, "cancel"),
+        Runner(journal, made, load_kinds(), world.context(settle_s=9.0), Dies(world, 3.0, "cancel"),
                Options()).forward()  # fmt: skip
     journal.close()
-    outcome = go(world, tmp_path / "j", Quiet(), stages(world))
+    outcome = go(world, tmp_path / "j", Quiet(), made)
     assert outcome is not None and "cancelled" in outcome.reason and world.state() == OLD
 
 

@@ -74,6 +74,8 @@ class World(NoData):
     modes: dict[str, Attributes] = field(default_factory=dict)
     container: Container | None = None
     running_value: str = "128MB"
+    previous: dict[str, str] = field(default_factory=dict)
+    """What ran when the plan of each value was made."""
     effects: list[str] = field(default_factory=list)
     kill_at: int | None = None
     kill_after: bool = False
@@ -216,13 +218,13 @@ class World(NoData):
 
 
 def stages(world: World, value: str = "512MB") -> tuple[Stage, ...]:
-    """A plan of every step kind."""
+    """A plan of every step kind; the same one again for a later life, whatever runs by then."""
     override = f"command shared_buffers={value} \n".encode()
     env = b"A=1\nCOMPOSE_FILE=compose.yaml:compose.nftui.yaml\n"
     for content in (override, env):
         world.blobs.put(content)
     keys = {"COMPOSE_FILE": "compose.yaml:compose.nftui.yaml"}
-    text = msg("step")
+    text, previous = msg("step"), world.previous.setdefault(value, world.running_value)
     steps = (
         StepSpec("override", "file", OVERRIDE, {"after": digest(override), "mode": 0o644}, text),
         StepSpec("env", "env", ENV, {"after": digest(env), "keys": keys}, text),
@@ -230,7 +232,7 @@ def stages(world: World, value: str = "512MB") -> tuple[Stage, ...]:
         StepSpec("recreate", "recreate", "db", {"grace_s": 120, "force": False}, text, "db", undo=Undo.BY_RESTART),
         StepSpec(
             "settings", "postgres-settings", "db",
-            {"expected": {"shared_buffers": value}, "previous": {"shared_buffers": world.running_value}}, text, "db",
+            {"expected": {"shared_buffers": value}, "previous": {"shared_buffers": previous}}, text, "db",
         ),
     )  # fmt: skip
     return (Stage("settings", steps, ("db",)),)
