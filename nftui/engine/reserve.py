@@ -91,6 +91,8 @@ def _allocate(path: Path, size: int) -> None:
 def _remove(path: Path) -> bool:
     """False where there was none, or where it has to stay: on a disk that turned read-only the way back still says
     itself what it cannot do, and the next life removes the file."""
+    if not os.path.lexists(path):
+        return False
     try:
         path.unlink()
     except OSError:

@@ -20,6 +20,7 @@ NUMBER = 220 + int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw
 POOL = f"base=10.{NUMBER}.0.0/17,size=24"
 """Addresses that the shared engine does not give to its networks."""
 BRIDGE_ADDRESS = f"10.{NUMBER}.255.1/24"
+SHARED_BRIDGE = "docker0"
 PATIENCE_S = 180
 """Of a machine that does much else; nothing is measured by it."""
 
@@ -73,9 +74,9 @@ class OwnEngine:
             f"--host={self.host}", f"--bridge={self._bridge}", "--iptables=false", "--ip6tables=false",
             f"--default-address-pool={POOL}", "--storage-driver=overlay2",
         ]  # fmt: skip
-        with (place / "log").open("ab") as log:
+        with _shared_bridge_kept(), (place / "log").open("ab") as log:
             subprocess.run(arguments, stdin=subprocess.DEVNULL, stdout=log, stderr=log, check=True)
-        self._wait(lambda: self._docker("info").returncode == 0, "its answer")
+            self._wait(lambda: self._docker("info").returncode == 0, "its answer")
 
     def stop(self) -> None:
         """As its init system would: containers are stopped, then it ends."""
@@ -106,6 +107,24 @@ class OwnEngine:
                     f"{what}: not within {PATIENCE_S} s\n{(self.directory / 'log').read_text()[-2000:]}"
                 )
             time.sleep(0.1)
+
+
+@contextmanager
+def _shared_bridge_kept() -> Iterator[None]:
+    """An engine that starts again with a bridge of its own deletes docker0, which is the shared one's [M, 28.2]."""
+
+    def addresses() -> list[str]:
+        words = ["ip", "-4", "-o", "address", "show", "dev", SHARED_BRIDGE]
+        found = subprocess.run(words, capture_output=True, text=True, check=False).stdout
+        return [line.split()[3] for line in found.splitlines()]
+
+    before = addresses()
+    yield
+    if before and not addresses():
+        subprocess.run(["ip", "link", "add", SHARED_BRIDGE, "type", "bridge"], check=True)
+        for address in before:
+            subprocess.run(["ip", "address", "add", address, "broadcast", "+", "dev", SHARED_BRIDGE], check=True)
+        subprocess.run(["ip", "link", "set", SHARED_BRIDGE, "up"], check=True)
 
 
 @contextmanager

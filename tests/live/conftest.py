@@ -110,8 +110,10 @@ def server(request: pytest.FixtureRequest) -> Iterator[Server]:
     except (AssertionError, OSError):
         pytest.skip(f"no engine, or no image {image}")
     one = Server(f"nftui-t-{secrets.token_hex(4)}", request.param)
+    # A network of its own: the default bridge belongs to whoever set the engine up, who may have none.
+    docker("network", "create", one.name)
     docker(
-        "run", "-d", "--name", one.name, "-p", "127.0.0.1::5432", "-e", "POSTGRES_USER=crm",
+        "run", "-d", "--name", one.name, "--network", one.name, "-p", "127.0.0.1::5432", "-e", "POSTGRES_USER=crm",
         "-e", f"POSTGRES_PASSWORD={PASSWORD}", image, "postgres", "-c", "work_mem=7MB",
         "-c", "max_prepared_transactions=5", "-c", "fsync=off",
     )  # fmt: skip
@@ -120,3 +122,4 @@ def server(request: pytest.FixtureRequest) -> Iterator[Server]:
         yield one
     finally:
         docker("rm", "-fv", one.name, check=False)
+        docker("network", "rm", one.name, check=False)
