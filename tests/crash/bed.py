@@ -13,6 +13,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from nftui.engine.follow import load
 from nftui.engine.journal import Entry, read_journal
 from nftui.engine.place import read_identity
@@ -160,7 +162,11 @@ class Bed:
         notes = [p for name in ("worker", "guardian") for p in self.state.glob(f"*/runs/*/{name}.json")]
         found = (ProcessId.from_json(load(path)) for path in notes)
         # Their boot is the simulated one.
-        return any(replace(process, boot=SystemClock().boot_id()).alive for process in found if process is not None)
+        if any(replace(process, boot=SystemClock().boot_id()).alive for process in found if process is not None):
+            return True
+        # A disk that is gone has no notes to read; the worker's own words name its run.
+        words = (p.info["cmdline"] or () for p in psutil.process_iter(["cmdline"]))
+        return any(str(self.state) in word for line in words if any("nftui." in w for w in line) for word in line)
 
     def restart_machine(self) -> None:
         """What ran dies where it stands, and the engine starts it again, as after a power failure; another boot."""
