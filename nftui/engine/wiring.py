@@ -266,12 +266,15 @@ class Wiring:
         return {name: lost for name in names if (lost := self._losses_of(name))}
 
     def layer_losses(self, names: Iterable[str], own: Collection[str] = ()) -> dict[str, tuple[Message, ...]]:
-        """The part of it that no new container is handed: what was written into the old one; `own` files are none."""
+        """The part of it that no new container is handed: what was written into the old one; `own` files are none.
+
+        Of the containers there are now: a run may have come between this reading and the question.
+        """
         from nftui.probes.losses import layer_losses
 
         if not self.engine:
             return {}
-        found = {s.name: layer_losses(s, self.engine, own) for s in map(self.stack.service, names) if s is not None}
+        found = {name: layer_losses(self.service(name), self.engine, own) for name in names}
         return {name: messages for name, messages in found.items() if messages}
 
     def _losses_of(self, name: str) -> tuple[Message, ...]:

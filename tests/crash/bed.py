@@ -175,9 +175,9 @@ class Bed:
         self.extra[BOOT_ID] = str(boot)
         label = f"label=com.docker.compose.project={self.stack.project}"
         ran = docker("ps", "--quiet", "--filter", label).split()
-        if ran:
-            docker("kill", *ran)
-            docker("start", *ran)
+        # One that is being stopped by now dies of that, and stays down.
+        if killed := docker("kill", *ran, check=False).split() if ran else []:
+            docker("start", *killed)
 
     def reset(self) -> None:
         """A new stack in the same place, whatever a failed trial left."""
