@@ -199,17 +199,10 @@ class OllamaPreloadKind:
         if not any(c.running for c in containers_of(step.target, ctx)):
             return  # what does not run holds nothing
         try:
-            server = ctx.models(step.target)
-            now = {m.name: m for m in server.loaded()}
+            _take_out(step, loaded, ctx)
         except NftuiError:
-            # It runs and does not answer: a restart empties its memory for certain.
+            # It runs and does not answer, or holds on: a restart empties its memory for certain.
             ctx.engine.restart(_container(step.target, ctx).id, 10)
-            return
-        for name in _wanted(step):
-            if name in now and name not in loaded:
-                _unload(step, server, _capable(server, now[name]), ctx)
-            elif name in now and not loaded[name]:
-                _relax(step, server, _capable(server, now[name]), ctx)
 
 
 def _stop_keeper(step: StepSpec, ctx: Context) -> None:
@@ -253,6 +246,17 @@ def _capable(server: ModelCalls, model: Model) -> Model:
     """With what tells whether it only embeds."""
     architecture, capabilities = server.show(model.name)
     return Model(model.name, model.size, capabilities=tuple(capabilities), architecture=architecture)
+
+
+def _take_out(step: StepSpec, loaded: Mapping[object, object], ctx: Context) -> None:
+    """What was not in memory before (`loaded`) goes; what was there and not for ever stays as long as any other."""
+    server = ctx.models(step.target)
+    now = {m.name: m for m in server.loaded()}
+    for name in _wanted(step):
+        if name in now and name not in loaded:
+            _unload(step, server, _capable(server, now[name]), ctx)
+        elif name in now and not loaded[name]:
+            _relax(step, server, _capable(server, now[name]), ctx)
 
 
 def _unload(step: StepSpec, server: ModelCalls, model: Model, ctx: Context) -> None:

@@ -210,6 +210,17 @@ def test_a_server_that_does_not_answer_any_more_is_emptied_by_a_restart(tmp_path
     assert world.effects[-1].startswith("restart") and world.held == {}
 
 
+def test_a_model_that_does_not_leave_memory_is_no_reason_to_fail_on_the_way_back(tmp_path: Path) -> None:
+    """A server that is busy with it answers a look, and not the request to let go."""
+    world, kind = new_world(tmp_path), OllamaPreloadKind()
+    step, ctx = spec({"chat:1b": {}}), world.context()
+    before = kind.read(step, ctx)
+    kind.do(step, before, ctx)
+    world.refuse = "unload chat:1b"
+    kind.undo(step, before, ctx)
+    assert world.effects[-1].startswith("restart") and world.held == {}
+
+
 def test_a_server_that_never_answers_is_a_reason_and_no_endless_wait(tmp_path: Path) -> None:
     world = new_world(tmp_path)
     world.deaf = True

@@ -98,6 +98,8 @@ class ModelWorld(World):
 
     def unload(self, model: Model, timeout: float) -> None:
         die = self.effect(f"unload {model.name}")
+        if self.refuse == f"unload {model.name}":
+            raise OllamaRefused(msg("no answer within 30 s"))
         self.held.pop(model.name, None)
         if die:
             raise Killed(model.name)
