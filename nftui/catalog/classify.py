@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from nftui.catalog.loader import catalog
 from nftui.catalog.lookup import families_of, version_of
 from nftui.catalog.programs import argv_of, script_programs, started
-from nftui.catalog.references import Reference, parse_reference
+from nftui.catalog.references import Reference, leading_version, parse_reference
 from nftui.catalog.schema import Family
 from nftui.model.stack import Role
 
@@ -21,6 +21,7 @@ _STARTER = re.compile(r"entrypoint|start|run-?server|\brun\b")
 _VALUE_KEYS = (
     *("ports", "expose", "environment", "command", "entrypoint", "volumes", "depends_on", "healthcheck", "labels"),
     *("links", "env_file", "working_dir", "secrets", "configs", "deploy", "restart", "extends"),
+    *("container_name", "network_mode", "user", "privileged", "devices", "cap_add", "shm_size", "mem_limit"),
 )
 
 
@@ -46,7 +47,9 @@ def classify(config: Mapping[str, object], image: str | None = None) -> Classifi
     reference = parse_reference(image or "")
     family = _family(config, reference)
     if family is None:
-        return Classification(_by_evidence(config, reference), version=None)
+        role = _by_evidence(config, reference)
+        # Of an application the tag is its own version; a server in an image of another name may be of any version.
+        return Classification(role, version=leading_version(reference.tag) if role is Role.APP else None)
     version = version_of(family, reference)
     if family.role in _SERVER_ROLES:
         role = _running(config, family)

@@ -100,6 +100,9 @@ def is_task(service: Service) -> bool:
         return True
     if service.ports or mapping(config.get("healthcheck")).get("test"):
         return False
+    # A policy by which the engine starts it again whenever it ends: `docker-bootstrap.sh beat` is no task.
+    if service.restart in ("always", "unless-stopped"):
+        return False
     words = (*(service.entrypoint or ()), *(service.command or ()))
     # The first word is the program; a later one with a slash is a path: `server /export` serves.
     named = [service.name, *(w.rpartition("/")[2] for w in words[:1]), *(w for w in words[1:] if "/" not in w)]

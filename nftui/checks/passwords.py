@@ -22,6 +22,8 @@ _HIDDEN = "\0"
 """Stands for a value that the file does not show."""
 _VARIABLE = re.compile(r"\$\$|\$\{(\w+)(?:(:?[-?+])((?:[^{}]|\{[^{}]*\})*))?\}|\$(\w+)")
 _URL = re.compile(r"\b[a-z][a-z0-9+.-]*://[^\s:/@\"'<>]*:((?:(?!://)[^\s\"'<>@/])+)@", re.IGNORECASE)
+_USER_URL = re.compile(_URL.pattern.replace(r"[^\s:/@\"'<>]*:", r"([^\s:/@\"'<>]*):", 1), re.IGNORECASE)
+"""The same, with the user."""
 _FLAG = re.compile(
     r"--(?!no-|validate-|check-|skip-|generate-|reset-)(?:requirepass|masterauth|(?:\w+-)*pass(?:word)?)[ =]+(?!-)(\S+)"
 )
@@ -64,15 +66,26 @@ _KNOWN = frozenset(
      "langfuse", "langflow", "flowise", "n8n", "dify", "difyai123456", "nextcloud", "wordpress", "keycloak", "zammad",
      "paperless", "immich", "netbox", "outline", "plane", "supabase", "mysecret", "mysalt", "myredissecret", "docker",
      "foobar", "demo", "dev", "development", "s3cret", "secret123", "adminadmin", "superuser", "pgadmin",
-     "j5brhraxflqsif0k", "h733kdjndks81", "t4ph722qj5qheq1qfu36")
+     "sk-1234", "j5brhraxflqsif0k", "h733kdjndks81", "t4ph722qj5qheq1qfu36")
 )  # fmt: skip
 """Values that stand in documentation and example files everywhere."""
 _EXAMPLE = re.compile(
-    r"change[-_ ]?(me|this|it|in|password)|replace[-_ ]?(me|this|with)|^your[-_ ]|yourpassword|yoursecret|"
+    r"change[-_ ]?(me|this|it|in|password)|^change[-_ ]?\w*(pass|key|token|secret)|insecure|"
+    r"should[-_ ]be[-_ ](updated|changed)|replace[-_ ]?(me|this|with)|^your[-_ ]|yourpassword|yoursecret|"
     r"super[-_]?secret|^insert[-_ ]|placeholder|^(.)\2{5,}$|example[-_]?(password|secret)|^my[-_]?(secret|password)|"
     r"dummy|secret[-_]?key[-_]?here|password[-_]?here|^[a-z0-9]+([-_][a-z0-9]+)*[-_](password|passwd)$",
     re.IGNORECASE,
 )
+
+_OWN_KEY = re.compile(
+    r"(^|_)(SECRET(_KEY)?(_BASE)?|(JWT|AUTH|TOKEN|COOKIE|SESSION|SIGNING|ENCRYPTION|CRYPTO|MASTER|APP|ADMIN)_(SECRET|KEY)|"
+    r"API_?KEYS?|ALLOWED_(API_)?KEYS)$",
+    re.IGNORECASE,
+)
+"""Names of keys that let in, or sign: one that is an interpolation's default is the same wherever nobody set it."""
+_USER_AND = re.compile(r"(^|_)AUTH$", re.IGNORECASE)
+"""Names of `user/password` in one (neo4j's NEO4J_AUTH)."""
+_PARTNERS = ("USER", "USERNAME", "USER_NAME", "NAME", "DB", "DATABASE")
 
 _KEY_ELSEWHERE = re.compile(
     r"(API_?KEY|API_?TOKEN|BOT_TOKEN|CLIENT_SECRET|ACCESS_KEY|LICEN[CS]E_KEY)(_ID)?$", re.IGNORECASE
@@ -111,11 +124,32 @@ def _found(facts: Facts, service: Service, public: frozenset[str]) -> Iterator[E
     raw = _raw_environment(service)
     for name, value in _secrets(service, raw):
         shown = _shown(raw[name], facts.stack.environment) if name in raw else ""
-        known = _is_candidate(name, value) and (_is_known(value) or (value in public and _PASSWORD.search(name)))
-        urls = any(_is_known(p) or p in public for p in _URL.findall(value))
-        if known or urls or any(_literals(name, value, shown)):
+        known = _is_candidate(name, value) and (
+            _is_known(_secret_part(name, value))
+            or (_PASSWORD.search(name) and (value in public or _is_own_name(service, name, value)))
+        )
+        urls = any(_is_known(p) or p in public or p == user for user, p in _USER_URL.findall(value))
+        if known or urls or any(_literals(name, value, shown)) or _is_default_key(name, value, raw.get(name), shown):
             yield at(service, name, f"environment.{name}", MASK)
     yield from (at(service, flag, key, MASK) for flag, key, _ in _in_commands(facts, service))
+
+
+def _secret_part(name: str, value: str) -> str:
+    """The password of `user/password`, else all of it."""
+    return re.split(r"[/:]", value, maxsplit=1)[-1] if _USER_AND.search(name) else value
+
+
+def _is_own_name(service: Service, name: str, value: str) -> bool:
+    """A password that is the name of its own user or database: the first one that anybody tries."""
+    places = (_PASSWORD.sub(word, name, count=1) for word in _PARTNERS)
+    given = ((service.environment.get(place) or "") for place in places if place.upper() != name.upper())
+    return any(other.lower() == value.lower() for other in given)
+
+
+def _is_default_key(name: str, value: str, written: str | None, shown: str) -> bool:
+    """A key that the file gives to everyone who sets none of their own; one written out is this operator's."""
+    default = written is not None and "$" in written and shown == value
+    return default and len(value) >= _TELLING and bool(_OWN_KEY.search(name)) and _is_candidate(name, value)
 
 
 def _given_away(facts: Facts, service: Service) -> Iterator[str]:

@@ -43,7 +43,10 @@ def missing(facts: Facts) -> Iterable[Finding]:
         return
     links = [c for c in connections(stack) if c.kind == "postgres"]
     for server in stack.with_role(Role.POSTGRES):
-        direct = {c.client.name: c for c in links if c.server.name == server.name and _holds(facts, c)}
+        # What the catalog knows of an app comes first: other variables may name the server for a use that is off.
+        held = [c for c in links if c.server.name == server.name and _holds(facts, c)]
+        held.sort(key=lambda c: (c.use is not None, -len(c.key)))
+        direct = {c.client.name: c for c in held}
         if len(direct) < SEVERAL:
             continue
         names = ", ".join(sorted(direct))

@@ -125,6 +125,10 @@ def _may_have_key(facts: Facts, service: Service) -> bool:
             return True
         if may_be_set(facts.stack, service, found[0] if found else name):
             return True
+    # An image of somebody else's may have a start of its own, and a name for the key of its own.
+    foreign = not env_names(Role.QDRANT, service.image).known
+    if foreign and any(value and name.upper().endswith("API_KEY") for name, value in service.environment.items()):
+        return True
     return _config_mentions(facts, service, re.compile(r"api_key|jwt_rbac"))
 
 

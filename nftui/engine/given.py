@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from nftui.model.stack import Service, Stack
 
 _VARIABLE = re.compile(r"\$\{(\w+)|\$(\w+)")
+_REQUIRED = re.compile(r"\$\{\w+:?\?")
+"""`${VAR:?message}`: without a value Compose refuses the project, so nothing ever runs with an empty one."""
 _EXAMPLES = (
     ".env.example", ".env.sample", ".env.template", ".env.dist", ".env.tmpl", "env.example", "env.sample",
     "example.env", "sample.env", "template.env", "default.env", ".env.default", ".env.production.sample",
@@ -58,6 +60,8 @@ def lacks_env_file(stack: Stack, service: Service) -> bool:
 
 def may_be_given(stack: Stack, source: str) -> bool:
     """Whether what a source text interpolates may have a value elsewhere: not where `.env` says that it is empty."""
+    if _REQUIRED.search(source.replace("$$", "")):
+        return True
     return any(stack.environment.get(name) != "" for name in variables(source))
 
 

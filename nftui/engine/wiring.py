@@ -161,6 +161,7 @@ class Wiring:
                 self.redactor.learn(container.environment)
         self.redactor.learn(stack.environment)
         self.redactor.learn_ordinary([stack.name, *(s.name for s in stack.services)])
+        self.redactor.learn_images(s.image for s in stack.services)
         return stack
 
     # -- readings ------------------------------------------------------------------------------------------

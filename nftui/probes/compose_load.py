@@ -263,6 +263,9 @@ class Loader:
                 elif not self._same(kind, name, known, item):
                     text = f"{kind}.{name} is defined here and, differently, in the included {item.at[0]}"
                     self.ledger.problem("include-conflict", text, known.at)
+                    if kind == "services" and isinstance(item, Map) and isinstance(known, Map):
+                        # Compose goes no further; what was meant is this file's own over the included.
+                        added[name] = Merger(self.ledger).extend(item, known)
             root = root.with_items({kind: own.with_items(added)})
         return root
 

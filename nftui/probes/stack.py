@@ -304,6 +304,7 @@ def _redacted(
     for service in services:
         redactor.learn(service.environment)
     redactor.learn_ordinary(s.name for s in services)
+    redactor.learn_images(s.image for s in services)
     return tuple(_shown(p, redactor) for p in problems)
 
 

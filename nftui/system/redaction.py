@@ -36,10 +36,12 @@ _WEAK = frozenset({"key", "keys", "tokens", "token", "auth"})
 _HARMLESS_ENDS = (
     "file", "path", "dir", "method", "type", "length", "encryption", "policy", "expires", "expiry", "ttl",
     "name", "header", "url", "uri", "host", "port", "enabled", "mode", "size", "interval", "timeout", "algorithm",
-    "role", "roles", "provider",
+    "role", "roles", "provider", "image", "tag", "version", "repository",
 )  # fmt: skip
 """Last words that turn a name away from the secret itself; URLs are hidden by their shape."""
 _HARMLESS_VALUE = re.compile(r"-?\d+(\.\d+)?[a-z%]{0,3}|true|false|yes|no|on|off|none|null|enabled|disabled|", re.I)
+_VARIABLE_NAME = re.compile(r"[A-Z][A-Z0-9]*(_+[A-Z0-9]+)+")
+"""A service called `auth` is followed by names of its variables, not by its secrets: `auth: GOTRUE_DB_URL`."""
 _REFERENCE = re.compile(r"\$(\w+|\{\w+(:?[?+][^}$]*)?\})")
 """`$VAR`, `${VAR}`, `${VAR:?message}`: names a value, holds none."""
 _DEFAULTED = re.compile(r"(\$\{\w+:?-)([^{}]*)(\})")
@@ -103,7 +105,7 @@ def is_secret(name: str, value: str) -> bool:
     words = {w.lower() for w in _SPLIT.split(name)}
     strong = any(part in "".join(_SPLIT.split(name)).lower() for part in _STRONG)
     weak = not strong and words & _WEAK
-    return not (weak and _HARMLESS_VALUE.fullmatch(value))
+    return not (weak and (_HARMLESS_VALUE.fullmatch(value) or _VARIABLE_NAME.fullmatch(value)))
 
 
 class Redactor:
@@ -134,6 +136,10 @@ class Redactor:
             elif not is_secret_name(name):
                 self._ordinary.add(value.lower())
         self._pattern = None
+
+    def learn_images(self, images: Iterable[str | None]) -> None:
+        """The parts of image names are public: dify's sandbox has its own image's name for a key."""
+        self.learn_ordinary(part for image in images for part in re.split(r"[/:@]", image or "") if part)
 
     def learn_ordinary(self, words: Iterable[str]) -> None:
         """Words that must stay readable even if someone uses them as a password: names of services, images."""

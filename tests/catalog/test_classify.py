@@ -49,7 +49,13 @@ IMAGES: list[tuple[str, str, str | None]] = [
     ("ghcr.io/zalando/spilo-15:3.0-p1", "postgres", "15"),
     ("tensorchord/pgvecto-rs:pg14-v0.2.0", "postgres", "14"),
     ("ghcr.io/immich-app/postgres:14-vectorchord0.3.0-pgvectors0.2.0", "postgres", "14"),
-    ("citusdata/citus:12.1", "postgres", "12.1"),
+    # Its own version, that of an extension or that of a packager: which PostgreSQL it is, they do not say.
+    ("citusdata/citus:12.1", "postgres", None),
+    ("citusdata/citus:postgres_15", "postgres", "15"),
+    ("groonga/pgroonga:3.1.6-debian-16", "postgres", "16"),
+    ("apache/age:release_pg16_1.5.0", "postgres", "16"),
+    ("appwrite/postgres:0.1.0", "postgres", None),
+    ("acme/postgres:9.6", "postgres", "9.6"),
     ("percona/percona-distribution-postgresql:16.2", "postgres", "16.2"),
     ("paradedb/paradedb:0.8.6-pg16", "postgres", "16"),
     ("ghcr.io/cloudnative-pg/postgresql:16.2", "postgres", "16.2"),
@@ -104,6 +110,7 @@ IMAGES: list[tuple[str, str, str | None]] = [
     ("prometheuscommunity/pgbouncer-exporter", "exporter", None),
     ("oliver006/redis_exporter:v1.58.0", "exporter", "1.58.0"),
     ("bitnami/redis-exporter", "exporter", None),
+    ("acme/exporter-postgres:1", "exporter", "1"),
     ("prom/node-exporter:latest", "exporter", None),
     ("quay.io/prometheus/node-exporter:v1.8", "exporter", "1.8"),
     ("gcr.io/cadvisor/cadvisor:v0.47.2", "exporter", "0.47.2"),
@@ -225,6 +232,8 @@ EVIDENCE: list[tuple[dict[str, object], str]] = [
     ({"build": {"context": "."}}, "unknown"),
     ({"build": {"context": "."}, "ports": ["8000:8000"]}, "app"),
     ({"image": "acme/thing", "environment": {"A": "1"}}, "app"),
+    ({"image": "acme/thing", "container_name": "thing"}, "app"),
+    ({"image": "penpotapp/exporter:2.16", "environment": {"A": "1"}}, "app"),
     ({"image": "acme/thing", "depends_on": {"db": {}}}, "app"),
     ({"build": {"context": "."}, "volumes": ["pg:/var/lib/postgresql/data"]}, "postgres"),
     ({"image": "acme/db", "volumes": [{"type": "volume", "target": "/var/lib/postgresql/data"}]}, "postgres"),
@@ -246,6 +255,13 @@ EVIDENCE: list[tuple[dict[str, object], str]] = [
 @pytest.mark.parametrize(("config", "role"), EVIDENCE)
 def test_evidence(config: dict[str, object], role: str) -> None:
     assert classify(config).role is Role(role)
+
+
+def test_an_application_has_the_version_of_its_tag() -> None:
+    config = {"image": "ghcr.io/mastodon/mastodon:v4.3.17", "ports": ["3000"]}
+    assert classify(config).version == "4.3.17"
+    # A server under another name may be of any version.
+    assert classify({"image": "acme/db:4.1", "volumes": ["d:/var/lib/mysql"]}).version is None
 
 
 def test_image_argument_wins_over_the_config() -> None:

@@ -124,3 +124,11 @@ def test_the_evidence_is_the_target_and_its_line(tmp_path: Path) -> None:
     found = check(read(tmp_path, services(DATABASE, PROMETHEUS), scrape("localhost:9090", "db:5432")))
     evidence = found[("prom", "prometheus-target-not-exporter")].evidence
     assert [(e.key, Path(e.file or "").name, e.line) for e in evidence] == [("db:5432", "prometheus.yml", 7)]
+
+
+def test_the_variable_that_the_application_is_known_by_is_shown(tmp_path: Path) -> None:
+    """Dify hands out a host for every vector store that it could use; its own database is DB_HOST."""
+    names = "    environment: {RELYT_HOST: db, DB_HOST: db}\n"
+    apps = [f"  {name}:\n    image: langgenius/dify-api:1.1.3\n{names}" for name in ("api", "worker", "plugins")]
+    found = check(read(tmp_path, services(DATABASE, *apps)))["db", "pgbouncer-missing"]
+    assert [e.key for e in found.evidence] == ["api: DB_HOST", "plugins: DB_HOST", "worker: DB_HOST"]

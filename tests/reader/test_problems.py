@@ -112,8 +112,13 @@ def test_include_conflict(tmp_path: Path) -> None:
     same = "services: {a: {image: x}}\nvolumes: {v: {}}\n"
     project = make(tmp_path, "include: [b.yaml]\n" + same, b_yaml=same)
     assert project.problems == ()
-    project = make(tmp_path, "include: [b.yaml]\n" + same, b_yaml="services: {a: {image: other}}\n")
+    project = make(tmp_path, "include: [b.yaml]\n" + same, b_yaml="services: {a: {image: other, restart: always}}\n")
     assert only(project).id == "include-conflict"
+    # What was meant is read all the same: this file's own over the included.
+    services = project.document["services"]
+    assert isinstance(services, dict)
+    service = services["a"]
+    assert (service["image"], service["restart"]) == ("x", "always")
 
 
 def test_a_remote_include_is_named(tmp_path: Path) -> None:

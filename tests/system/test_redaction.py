@@ -95,6 +95,20 @@ def test_a_common_password_hides_no_words() -> None:
     }
 
 
+def test_the_parts_of_an_image_are_public() -> None:
+    redactor = Redactor()
+    redactor.learn({"API_KEY": "acme-sandbox", "OTHER_KEY": "9vX-not-a-real-one"})
+    redactor.learn_images(["registry.example/acme/acme-sandbox:0.2.12", None])
+    assert redactor.text("acme/acme-sandbox:0.2.12 9vX-not-a-real-one") == f"acme/acme-sandbox:0.2.12 {MASK}"
+    assert redactor.value("API_KEY", "acme-sandbox") == MASK
+
+
+def test_a_service_called_auth_does_not_hide_names_of_variables() -> None:
+    assert Redactor().text("auth: GOTRUE_DB_DATABASE_URL") == "auth: GOTRUE_DB_DATABASE_URL"
+    assert Redactor().text("auth: hunter2x9") == f"auth: {MASK}"
+    assert Redactor().value("AUTH_IMAGE", "supabase/gotrue:v2") == "supabase/gotrue:v2"
+
+
 def test_structures_by_context() -> None:
     data = {
         "evidence": [{"key": "POSTGRES_PASSWORD", "value": "abc", "line": 3}, {"key": "jit", "value": "on"}],

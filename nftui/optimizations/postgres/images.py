@@ -17,6 +17,12 @@ _DERIVED = {
 _OWN_CMD = {"citusdata/citus", "paradedb/paradedb", "apache/age", "imresamu/postgis"}
 """Derived images whose CMD is not known to be plain `postgres`."""
 
+_SHIPPED = {"supabase/postgres": ("/etc/postgresql/postgresql.conf", {"effective_cache_size": "128MB"})}
+"""Images that start with a configuration of their own: its path, and where it differs from PostgreSQL's defaults.
+
+supabase/postgres ansible/files/postgresql_config/postgresql.conf.j2: shared_buffers 128MB, the rest commented out.
+"""
+
 _MANAGED = ("patroni", "spilo", "repmgr", "postgresql-ha", "stolon", "pg_auto_failover", "cloudnative-pg")
 _MANAGED_ENVIRONMENT = ("PATRONI_", "REPMGR_", "SPILO_", "STKEEPER_")
 _BITNAMI = ("bitnami/postgresql", "bitnamilegacy/postgresql", "bitnamisecure/postgresql")
@@ -67,6 +73,16 @@ def manager(service: Service) -> str | None:
     if found is None:
         found = next((p for p in _MANAGED_ENVIRONMENT if any(k.startswith(p) for k in service.environment)), None)
     return found.rstrip("_").lower() if found else None
+
+
+def shipped_settings(service: Service, config_file: str | None) -> dict[str, str] | None:
+    """What the image's own configuration sets, where it is the one in force; None where the image brings none."""
+    path, settings = _SHIPPED.get(repository(service.image), ("", {}))
+    directory = path.rpartition("/")[0]
+    hidden = any(m.target.rstrip("/") in (path, directory) for m in service.mounts)
+    if not path or hidden or config_file not in (None, path) or service.config.get("build") is not None:
+        return None
+    return dict(settings)
 
 
 def tunes_itself(service: Service) -> bool:

@@ -11,7 +11,7 @@ from nftui.model.units import MIB, format_size, human_size
 from nftui.optimizations.postgres.data import data_directory, deepest, major_version
 from nftui.optimizations.postgres.findings.evidence import amount, fact, finding, in_force, setting_evidence
 from nftui.optimizations.postgres.gucs import stock
-from nftui.optimizations.postgres.images import has_stock_command, is_bitnami, tunes_itself
+from nftui.optimizations.postgres.images import has_stock_command, is_bitnami, shipped_settings, tunes_itself
 from nftui.optimizations.postgres.shm import Parallel
 
 if TYPE_CHECKING:
@@ -35,8 +35,9 @@ def defaults(facts: Facts, server: Server) -> Finding | None:
         "shared_buffers is 128MB, and memory and planner settings are the image's, made for any small machine.{more}",
         more="" if known else " Nothing in the files sets other values; the server was not asked.",
     )
-    evidence = [setting_evidence(server, n) if known or n in server.flags else Evidence(n, stock(n, server.major))
-                for n in _TELLING]  # fmt: skip
+    own = _shipped(server) or {}
+    evidence = [setting_evidence(server, n) if known or n in server.flags
+                else Evidence(n, own.get(n) or stock(n, server.major)) for n in _TELLING]  # fmt: skip
     image = at(server.service, "image", "image", server.service.image)
     return finding(
         server, "postgres-defaults", Level.MEDIUM, msg("The server runs the image's stock settings"), detail,
@@ -44,11 +45,16 @@ def defaults(facts: Facts, server: Server) -> Finding | None:
     )  # fmt: skip
 
 
+def _shipped(server: Server) -> dict[str, str] | None:
+    return shipped_settings(server.service, server.raw_flags.get("config_file"))
+
+
 def _untouched_by_files(server: Server) -> bool:
     """Without live facts: a plain image, no configuration, no initdb settings, no tuning by the image itself."""
     service = server.service
-    plain = has_stock_command(service) or (is_bitnami(service) and not service.command)
-    if not plain or service.entrypoint or "config_file" in server.raw_flags:
+    shipped = _shipped(server) is not None
+    plain = shipped or has_stock_command(service) or (is_bitnami(service) and not service.command)
+    if not plain or service.entrypoint or ("config_file" in server.raw_flags and not shipped):
         return False
     initdb = service.environment.get("POSTGRES_INITDB_ARGS") or ""
     words = " ".join([*(service.command or ()), initdb])
