@@ -72,7 +72,9 @@ def _image_known(family: Family, image: str | None) -> bool:
     if not image or not family.images:
         return False
     reference = parse_reference(image)
-    named = any(matches(reference.repository, pattern) for pattern in family.images if not pattern.startswith("*"))
+    # A registry that mirrors Docker Hub puts a path of its own before the name.
+    names = {reference.repository, "/".join(reference.repository.split("/")[-2:]) if reference.registry else ""}
+    named = any(matches(n, p) for p in family.images if not p.startswith("*") for n in names)
     return named and (reference.official or not family.official)
 
 

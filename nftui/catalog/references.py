@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 _VARIABLE = re.compile(r"\$\{(\w+)(?::?-([^{}]*))?[^{}]*\}|\$(\w+)")
 _LEADING = re.compile(r"^v?(\d+(?:\.\d+)*)")
-_OFFICIAL_PREFIXES = ("docker/library/", "library/")
+_OFFICIAL = re.compile(r"(?:^|.*/)library/([^/]+)")
+"""Docker Official Images by their full name, also behind a registry that mirrors Docker Hub."""
 _DOCKER_HUB = ("", "docker.io", "index.docker.io", "registry-1.docker.io")
 
 
@@ -47,9 +48,7 @@ def parse_reference(image: str) -> Reference:
         registry, text = head, rest
     name, colon, tag = text.rpartition(":")
     repository = name if colon else text
-    plain = repository.strip("/")
-    for prefix in _OFFICIAL_PREFIXES:
-        plain = plain.removeprefix(prefix)
+    plain = _OFFICIAL.sub(r"\1", repository.strip("/"))
     official = "/" not in plain and (registry in _DOCKER_HUB or plain != repository.strip("/"))
     return Reference(registry, plain, (tag or None) if colon else None, digest or None, official)
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from nftui.catalog import repositories_of
+from nftui.catalog.references import parse_reference
 from nftui.model.stack import Role
 
 if TYPE_CHECKING:
@@ -25,6 +26,10 @@ _TASK = re.compile(
     r"(?<![a-z])(init|migrat\w*|setup|seed\w*|bootstrap|install|create[-_]?\w*|provision\w*|import|export|pull|preload|"
     r"wait|backup|restore|dump|test|tests|e2e|upgrade|fix[-_]perm\w*|chown|permissions|prepare|one[-_]?shot|job)(?![a-z])"
 )
+
+_TOOLS = frozenset({"mc", "curl", "aws-cli", "kubectl", "helm"})
+"""Images of a command-line tool: what it runs ends, unless it is made to go on."""
+_LOOPS = re.compile(r"\b(?:while|until|for \(\(;;|watch|sleep (?:inf|\d{4,})|tail -[fF]|crond?)\b|--watch|mirror -w")
 
 _TEMPLATE = re.compile(r"(?:^|[-_])(?:base|common|template|defaults?|shared)$")
 
@@ -104,6 +109,8 @@ def is_task(service: Service) -> bool:
     if service.restart in ("always", "unless-stopped"):
         return False
     words = (*(service.entrypoint or ()), *(service.command or ()))
+    if parse_reference(service.image or "").name in _TOOLS and not _LOOPS.search(" ".join(words)):
+        return True
     # The first word is the program; a later one with a slash is a path: `server /export` serves.
     named = [service.name, *(w.rpartition("/")[2] for w in words[:1]), *(w for w in words[1:] if "/" not in w)]
     return bool(_TASK.search(" ".join(named).lower())) or bool(service.profiles and not service.restart)

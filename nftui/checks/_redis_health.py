@@ -62,7 +62,7 @@ def _noauth(server: Server) -> Finding | None:
     return server.finding(
         "redis-healthcheck-noauth", Level.MEDIUM, msg("A healthcheck that is green whatever happens"), detail,
         "measured: redis-cli ping against requirepass prints NOAUTH, exit 0",
-        at(server.service, "healthcheck", "healthcheck.test", text.strip()), server.evidence("requirepass"),
+        at(server.service, "healthcheck.test", "healthcheck.test", text.strip()), server.evidence("requirepass"),
     )  # fmt: skip
 
 
@@ -89,7 +89,7 @@ def _writes(server: Server) -> Finding | None:
                  command=words[0].upper())  # fmt: skip
     return server.finding(
         "redis-healthcheck-writes", Level.LOW, msg("A healthcheck that writes"), detail, "redis.io, commands",
-        at(server.service, "healthcheck", "healthcheck.test", (text or "").strip()),
+        at(server.service, "healthcheck.test", "healthcheck.test", (text or "").strip()),
     )  # fmt: skip
 
 

@@ -52,6 +52,11 @@ class Server:
         return bool(self.kept_by) or bool(self.live and self.live.queue_keys)
 
     @property
+    def keeps_sessions(self) -> bool:
+        """True where a client says itself that its sessions are in it; what a catalog's app means by it may differ."""
+        return any(Purpose.SESSION in u.purposes and u.use is None for u in self.kept_by)
+
+    @property
     def major(self) -> int | None:
         """Major version of the server that runs, or of the tag; None where a tag leaves it open."""
         version = self.live.version if self.live else self.service.version
@@ -87,7 +92,7 @@ class Server:
         for user in self.kept_by:
             what = ", ".join(p for p in user.purposes if p in KEPT)
             place = f"environment.{user.key}" if user.key in user.client.environment else user.key
-            found.append(at(user.client, f"{user.client.name}: {user.key}", place, what))
+            found.append(at(user.client, user.key, place, f"{user.client.name}: {what}"))
         if self.live:
             found += [Evidence(f"key {name}", "a job queue's") for name in self.live.queue_keys]
         return found

@@ -133,8 +133,9 @@ def _put_arguments(
         if name and not values:
             settings.missing.append(name)
         elif name:
-            key = f"{shown}: --{name}" if shown else f"--{name}"
-            settings.put(name, tuple(values), at(service, key, place, _shown(name, " ".join(values))))
+            text = _shown(name, " ".join(values))
+            key, text = (shown, f"--{name} {text}") if shown else (f"--{name}", text)
+            settings.put(name, tuple(values), at(service, key, place, text))
 
     for word in words:
         if _OPTION.match(word) and not _BLANK_NUMBER.match(word):
@@ -171,9 +172,6 @@ def _configuration(settings: Settings, found: Mounted | None, service: Service) 
         settings.put(words[0], tuple(words[1:]), Evidence(words[0], shown, found.path, number if found.path else None))
 
 
-_BITNAMI_FLAGS = "REDIS_EXTRA_FLAGS"
-
-
 def _bitnami(service: Service, settings: Settings) -> None:
     """Bitnami's scripts: AOF on and no snapshots by default, extra flags, a password by variable."""
     environment: Mapping[str, str | None] = service.environment
@@ -188,9 +186,8 @@ def _bitnami(service: Service, settings: Settings) -> None:
     password = f"{prefix}_PASSWORD"
     if environment.get(password) or environment.get(f"{password}_FILE"):
         settings.put("requirepass", ("set",), at(service, password, f"environment.{password}", "••••••"))
-    flags = environment.get(_BITNAMI_FLAGS.replace("REDIS", prefix))
-    if flags:
-        _put_arguments(settings, split_words(flags), service, f"environment.{prefix}_EXTRA_FLAGS", "EXTRA_FLAGS")
+    key = f"{prefix}_EXTRA_FLAGS"
+    _put_arguments(settings, split_words(environment.get(key) or ""), service, f"environment.{key}", key)
 
 
 def is_like_redis(role: Role) -> bool:

@@ -27,6 +27,8 @@ _TOOLS = re.compile(r"(COMPOSE|DOCKER|BUILDKIT|BUILDX|NFTUI)_|(UID|GID|USER|HOME
 """Names that Compose, the engine's client or the shell read by themselves."""
 _BARE = re.compile(r"(?<!\$)(?:\$\$)*\$(?:\{(\w+)\}|([A-Za-z_]\w*))")
 _SHELL_OWN = frozenset({"HOSTNAME", "RANDOM", "SECONDS", "PPID", "LINENO", "OLDPWD", "IFS", "REPLY", "PGDATA"})
+_HASH = re.compile(r"(?<!\$)\$(?:apr1|2[abxy]|[156y]|argon2\w+)\$")
+"""The head of a password's hash, as htpasswd and mkpasswd write it."""
 _TMP = "/tmp"  # noqa: S108
 SMALL_TMP = 128 * 1024 * 1024
 """A /tmp of fewer bytes fills with one upload or one sort."""
@@ -61,8 +63,10 @@ def _ignored(service: Service, name: str, names: EnvNames, directory: str) -> st
         for inert in repository.inert:
             meets = any(fnmatchcase(name, pattern) for pattern in inert.names)
             if meets and not any(_may_be(service, k, v) for k, v in inert.unless.items()):
-                words = " ".join((*(service.command or ()), *(service.entrypoint or ())))
-                return "" if name in words or service.config.get("build") else inert.why
+                words = (*(service.command or ()), *(service.entrypoint or ()))
+                # A queue's worker is in that mode without being told.
+                told = name in " ".join(words) or (inert.unless and "worker" in " ".join(words).split())
+                return "" if told or service.config.get("build") else inert.why
     return "-" if names.ignores(name) and is_inert(service.config, name, directory) else ""
 
 
@@ -176,12 +180,11 @@ def _scripts(service: Service) -> Iterator[tuple[str, str]]:
 def _texts(service: Service) -> Iterator[tuple[str, str]]:
     """Secrets and labels as written: place and text."""
     raw = service.raw
-    for name, value in mapping(raw.get("environment")).items():
-        if isinstance(value, str) and is_secret_name(name):
-            yield f"environment.{name}", value
-    for name, value in mapping(raw.get("labels")).items():
-        if isinstance(value, str) and "$apr1" in value:
-            yield f"labels.{name}", value
+    for kind in ("environment", "labels"):
+        for name, value in mapping(raw.get(kind)).items():
+            secret = kind == "environment" and is_secret_name(name)
+            if isinstance(value, str) and (secret or _HASH.search(value)):
+                yield f"{kind}.{name}", value
 
 
 def _around(text: str, name: str) -> str:
@@ -236,7 +239,11 @@ def volume_unused(facts: Facts) -> Iterable[Finding]:
     dead = {
         name: place
         for key, place in facts.stack.written.places.items()
-        if key.startswith("volumes.") and "." not in (name := key.removeprefix("volumes.")) and name not in used
+        if key.startswith("volumes.")
+        and "." not in (name := key.removeprefix("volumes."))
+        and name not in used
+        # One of another project's is written there.
+        and not mapping(facts.stack.volumes.get(name)).get("external")
     }
     if dead:
         yield Finding(

@@ -12,7 +12,7 @@ from nftui.engine.evidence import at
 from nftui.model.findings import Evidence, Finding, Level
 from nftui.model.message import msg
 from nftui.model.stack import Role
-from nftui.model.units import human_size, parse_size
+from nftui.model.units import MIB, human_size, parse_size
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -53,13 +53,13 @@ def exceed_host(facts: Facts) -> Iterable[Finding]:
     yield Finding(
         "limits-exceed-host", Level.MEDIUM, None, msg("The memory limits together do not fit the host"),
         msg("They add up to {sum}; the host has {total}.", sum=human_size(sum_), total=human_size(total)),
-        tuple(_limit(s, s.memory_limit_bytes or 0) for s in limited), f"{COMPOSE}, resources", "limits",
+        tuple(_limit(s, s.memory_limit_bytes or 0, f"{s.name}.") for s in limited), f"{COMPOSE}, resources", "limits",
     )  # fmt: skip
 
 
-def _limit(service: Service, size: int) -> Evidence:
+def _limit(service: Service, size: int, prefix: str = "") -> Evidence:
     key = "mem_limit" if service.config.get("mem_limit") else "deploy.resources.limits.memory"
-    return at(service, f"{service.name}.{key}", key, human_size(size))
+    return at(service, f"{prefix}{key}", key, human_size(size))
 
 
 def too_small(facts: Facts) -> Iterable[Finding]:
@@ -80,9 +80,9 @@ def _reasons(facts: Facts, service: Service, limit: int) -> Iterator[Evidence]:
     reserved = service.memory_reservation_bytes
     if reserved and reserved > limit:
         yield at(service, "reservations.memory", "deploy.resources.reservations.memory", human_size(reserved))
-    for key, place, told in _told(service):
+    for key, option, place, told in _told(service):
         if told >= limit:
-            yield at(service, key, place, human_size(told))
+            yield at(service, key, place, f"{option} {human_size(told)}".strip())
     for repository in repositories_of(service.image or ""):
         if repository.least_memory > limit:
             yield Evidence("needs at least", human_size(repository.least_memory))
@@ -93,16 +93,16 @@ def _reasons(facts: Facts, service: Service, limit: int) -> Iterator[Evidence]:
         yield Evidence("State.OOMKilled", "true")
 
 
-def _told(service: Service) -> Iterator[tuple[str, str, int]]:
-    """Memory that the service is told to take for itself: name, place, bytes."""
+def _told(service: Service) -> Iterator[tuple[str, str, str, int]]:
+    """Memory that the service is told to take for itself: variable or flag, option in it, place, bytes."""
     for name, value in service.environment.items():
-        yield from ((f"{name} -Xmx", f"environment.{name}", parse_size(x) or 0) for x in _JAVA.findall(value or ""))
-        yield from (
-            (f"{name} max-old-space-size", f"environment.{name}", int(x) * 2**20) for x in _NODE.findall(value or "")
-        )
+        place = f"environment.{name}"
+        yield from ((name, "-Xmx", place, parse_size(x) or 0) for x in _JAVA.findall(value or ""))
+        yield from ((name, "max-old-space-size", place, int(x) * MIB) for x in _NODE.findall(value or ""))
     words = " ".join((*(service.entrypoint or ()), *(service.command or ())))
-    yield from (("-Xmx", "command", parse_size(x) or 0) for x in _JAVA.findall(words))
-    yield from (("innodb_buffer_pool_size", "command", parse_size(x) or 0) for x in _BUFFER_POOL.findall(words))
+    yield from (("-Xmx", "", "command", parse_size(x) or 0) for x in _JAVA.findall(words))
+    yield from (("--max-old-space-size", "", "command", int(x) * MIB) for x in _NODE.findall(words))
+    yield from (("innodb_buffer_pool_size", "", "command", parse_size(x) or 0) for x in _BUFFER_POOL.findall(words))
 
 
 def cpu_exceeds_host(facts: Facts) -> Iterable[Finding]:

@@ -26,11 +26,20 @@ if TYPE_CHECKING:
 _KEEP = "OLLAMA_KEEP_ALIVE"
 _DEFAULT_KEEP_S = 300.0
 _CLIENT_SIDE = ("OLLAMA_API_KEY",)
-_SIZED = re.compile(r"\bollama\s+(?:pull|run)\s+(?:--?\S+\s+)*['\"]?([\w./-]+:(?:[\w.]+-)?(\d+(?:\.\d+)?)b[\w.-]*)")
-_ASKED = re.compile(r"[\"'](?:name|model)\\?[\"']\s*:\s*\\?[\"']([\w./-]+:(?:[\w.]+-)?(\d+(?:\.\d+)?)b[\w.-]*)")
+_MODEL = r"([\w./-]+:(?:[\w.]+-)?((?:\d+x)?\d+(?:\.\d+)?)b(?![a-z])[\w.-]*)"
+_SIZED = re.compile(rf"\bollama\s+(?:pull|run)\s+(?:--?\S+\s+)*['\"]?{_MODEL}")
+_ALONE = re.compile(rf"^(?:\S*/?ollama\s+)?(?:pull|run)\s+(?:--?\S+\s+)*['\"]?{_MODEL}")
+"""The arguments of the image's own entrypoint."""
+_ASKED = re.compile(rf"[\"'](?:name|model)\\?[\"']\s*:\s*\\?[\"']{_MODEL}")
 """The same asked for over HTTP."""
-_BYTES_PER_PARAMETER = 0.5
-"""Four bits: the smallest quantization that is common; real files are larger."""
+_BYTES_PER_PARAMETER = (
+    (re.compile(r"-(?:fp|f|bf)16\b"), 2.0), (re.compile(r"-q8_"), 1.06), (re.compile(r"-q6_"), 0.8),
+    (re.compile(r"-q5_"), 0.66), (re.compile(r"-q[23]_|-iq"), 0.3),
+)  # fmt: skip
+_USUAL_BYTES = 0.5
+"""Four bits, which a name without a quantization means; real files are larger."""
+_SHARED = 0.8
+"""Experts of a mixture share a part of their parameters: 8x7b has 46.7 billion."""
 
 
 def find(facts: Facts) -> Iterable[Finding]:
@@ -130,7 +139,7 @@ def _live_exceeds(service: Service, live: OllamaFacts, limit: int) -> Finding | 
 
 
 def _exceeds(service: Service, limit: int, detail: Message, evidence: tuple[Evidence, ...]) -> Finding:
-    shown = at(service, "memory limit", limit_key(service), human_size(limit))
+    shown = at(service, limit_key(service), limit_key(service), human_size(limit))
     return Finding(
         "ollama-memory-exceeds-limit", Level.HIGH, service.name, msg("The models kept loaded do not fit"), detail,
         (shown, *evidence), "AI reference 1.4", optimization="ollama",
@@ -153,10 +162,16 @@ def _pulled(other: Service, server: Service) -> list[tuple[int, Evidence]]:
     asked = re.search(rf"//{re.escape(server.name)}:\d+/api/(?:pull|generate|chat)\b", text)
     if other is not server and not asked and not re.search(rf"(?:^|//){re.escape(server.name)}(?::|/|$)", host):
         return []
-    return [
-        (int(float(size) * 1e9 * _BYTES_PER_PARAMETER), at(other, f"{other.name}: command", "command", model))
-        for model, size in [*_SIZED.findall(text), *(_ASKED.findall(text) if asked else ())]
-    ]
+    named = dict.fromkeys([*_SIZED.findall(text), *_ALONE.findall(text), *(_ASKED.findall(text) if asked else ())])
+    return [(_weights(model, size), at(other, "command", "command", model)) for model, size in named]
+
+
+def _weights(model: str, size: str) -> int:
+    """Bytes that the weights of a model of so many billion parameters need at least."""
+    experts, times, each = size.rpartition("x")
+    parameters = float(each) * (float(experts) * _SHARED if times else 1.0)
+    per = next((b for pattern, b in _BYTES_PER_PARAMETER if pattern.search(model.lower())), _USUAL_BYTES)
+    return int(parameters * 1e9 * per)
 
 
 _CHECKS = (_env_unknown, _cold, _memory_exceeds)

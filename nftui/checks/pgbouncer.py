@@ -33,6 +33,7 @@ _NO_CLIENT = re.compile(
 _DIRECTORY = "/etc/pgbouncer"
 _ENTRY = re.compile(r'(?m)^\s*"(?P<user>(?:[^"]|"")*)"\s+"(?P<secret>(?:[^"]|"")*)"')
 _HASHED = re.compile(r"md5[0-9a-f]{32}|SCRAM-SHA-256\$.*")
+_AUTH_FILE = re.compile(r"(?m)^\s*auth_file\s*=\s*(/\S+)")
 _INI_PASSWORD = re.compile(r"(?m)^[^;#\n]*\bpassword\s*=\s*(?!\s|$)(\S+)")
 
 
@@ -54,7 +55,7 @@ def missing(facts: Facts) -> Iterable[Finding]:
             "pgbouncer-missing", Level.LOW, server.name, msg("Several services hold direct connections"),
             msg("{names} each keep a pool of their own on it; every connection is a process of the server.",
                 names=names),
-            tuple(at(c.client, f"{name}: {c.key}", f"environment.{c.key}") for name, c in sorted(direct.items())),
+            tuple(at(c.client, c.key, f"environment.{c.key}", name) for name, c in sorted(direct.items())),
             "databases reference 2.4",
         )  # fmt: skip
 
@@ -86,7 +87,9 @@ def auth_plaintext(facts: Facts) -> Iterable[Finding]:
 
 
 def _in_userlist(facts: Facts, service: Service) -> Iterable[Evidence]:
-    name = service.environment.get("AUTH_FILE") or f"{_DIRECTORY}/userlist.txt"
+    ini = mounted(facts.stack, service, f"{_DIRECTORY}/pgbouncer.ini")
+    named = _AUTH_FILE.search((ini.text if ini else None) or "")
+    name = named[1] if named else service.environment.get("AUTH_FILE") or f"{_DIRECTORY}/userlist.txt"
     for target in dict.fromkeys((name, "/bitnami/pgbouncer/conf/userlist.txt")):
         found = mounted(facts.stack, service, target)
         for match in _ENTRY.finditer(found.text if found and found.text else ""):

@@ -81,6 +81,8 @@ def _words(name: str) -> list[str]:
 
 def _config_shadowed(facts: Facts, service: Service) -> Finding | None:
     """qdrant-config-shadowed: a bind over /qdrant/config takes config.yaml and production.yaml away."""
+    if any("--config-path" in word for word in (*(service.entrypoint or ()), *(service.command or ()))):
+        return None
     for number, mount in enumerate(service.mounts):
         if mount.target.rstrip("/") != _CONFIG or mount.type != "bind" or not mount.source:
             continue
@@ -129,7 +131,18 @@ def _may_have_key(facts: Facts, service: Service) -> bool:
     foreign = not env_names(Role.QDRANT, service.image).known
     if foreign and any(value and name.upper().endswith("API_KEY") for name, value in service.environment.items()):
         return True
+    if _starts_with(facts, service, re.compile("|".join(_KEYS), re.IGNORECASE)):
+        return True
     return _config_mentions(facts, service, re.compile(r"api_key|jwt_rbac"))
+
+
+def _starts_with(facts: Facts, service: Service, pattern: re.Pattern[str]) -> bool:
+    """The command, or a mounted script that it runs, says something of it; True where that script cannot be read."""
+    words = (*(service.entrypoint or ()), *(service.command or ()))
+    if pattern.search(" ".join(words)):
+        return True
+    scripts = [found for w in words if w.startswith("/") and (found := mounted(facts.stack, service, w)) is not None]
+    return any(s.text is None or pattern.search(s.text) for s in scripts)
 
 
 def _config_mentions(facts: Facts, service: Service, pattern: re.Pattern[str]) -> bool:
@@ -160,12 +173,13 @@ def _no_volume(facts: Facts, service: Service) -> Finding | None:
     covering = [
         m for m in service.mounts if path == m.target.rstrip("/") or path.startswith(m.target.rstrip("/") + "/")
     ]
-    if any(m.type != "tmpfs" for m in covering):
+    if covering:
+        # Also a tmpfs: memory was asked for.
         return None
     detail = msg("No volume covers {path}: the collections are gone when the container is recreated.", path=path)
     return Finding(
         "qdrant-no-volume", Level.HIGH, service.name, msg("Data in the container layer"), detail,
-        (at(service, path, "volumes", covering[0].type if covering else None),), "qdrant Dockerfile (no VOLUME)",
+        (at(service, path, "volumes"),), "qdrant Dockerfile (no VOLUME)",
     )  # fmt: skip
 
 

@@ -54,7 +54,9 @@ def build_server(facts: Facts, service: Service, links: Iterable[Connection]) ->
 def _queue_eviction(server: Server) -> Finding | None:
     """redis-queue-eviction: allkeys-* takes jobs, sessions and locks like any other key once memory is full."""
     policy = server.value("maxmemory-policy") or ""
-    if not policy.startswith("allkeys-") or not server.keeps or not server.amount("maxmemory"):
+    # Under volatile-* what has a time to live goes: sessions have one, jobs have none.
+    takes = policy.startswith("allkeys-") or (policy.startswith("volatile-") and server.keeps_sessions)
+    if not takes or not server.keeps or not server.amount("maxmemory"):
         return None
     return _eviction(server, policy, server.evidence("maxmemory-policy"), server.evidence("maxmemory"))
 
@@ -131,7 +133,7 @@ def _maxmemory_unset(server: Server) -> Finding | None:
         level, what = Level.LOW, msg("It grows until the host runs out of memory.")
     evidence = [server.evidence("maxmemory")]
     if limit:
-        evidence.append(at(server.service, "memory limit", limit_key(server.service), human_size(limit)))
+        evidence.append(at(server.service, limit_key(server.service), limit_key(server.service), human_size(limit)))
     return server.finding(
         "redis-maxmemory-unset", level, msg("Memory without bound: maxmemory is not set"), what,
         "redis.io, maxmemory: 0 means no limit", *evidence,
@@ -181,7 +183,7 @@ def _fork_headroom(server: Server) -> Finding | None:
     return server.finding(
         "redis-fork-headroom", Level.MEDIUM if most > 0.85 * limit else Level.LOW,
         msg("No room for the fork of a save"), detail, "databases reference 3.5", server.evidence("maxmemory"),
-        at(server.service, "memory limit", key, human_size(limit)),
+        at(server.service, key, key, human_size(limit)),
     )  # fmt: skip
 
 

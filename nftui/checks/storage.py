@@ -174,7 +174,8 @@ def backup_same_disk(facts: Facts) -> Iterable[Finding]:
     protected = [(s, m) for s in facts.stack.services if s.role in (Role.POSTGRES, Role.MYSQL) for _, m in _data(s)]
     sources = {m.source for _, m in protected}
     for service in facts.stack.services if protected else ():
-        words = " ".join((service.name, service.image or "", *(service.command or ())))
+        program = (*(service.entrypoint or ()), *(service.command or ()))
+        words = " ".join((service.name, service.image or "", *program))
         if service.role in (Role.POSTGRES, Role.MYSQL) or not _BACKUP.search(words) or _is_sent_away(service, words):
             continue
         for number, mount in enumerate(service.mounts):

@@ -9,7 +9,7 @@ from nftui.engine.protocols import Registry
 from nftui.model.facts import Facts
 from nftui.model.findings import Evidence, Finding, Level
 from nftui.model.message import msg
-from nftui.model.stack import Problem
+from nftui.model.stack import Problem, Stack
 
 Checker = Callable[[Facts], Iterable[Finding]]
 """Finds what belongs to no optimization."""
@@ -35,7 +35,7 @@ def collect(facts: Facts, registry: Registry, extra: Iterable[Checker] = ()) -> 
         found += optimization.findings(facts)
     for checker in extra:
         found += checker(facts)
-    found += _of_problems(facts.stack.problems, found)
+    found += _of_problems(facts.stack, found)
     merged: dict[tuple[str | None, str], Finding] = {}
     for finding in found:
         key = (finding.service, finding.id)
@@ -67,16 +67,20 @@ def _merge(first: Finding, second: Finding) -> Finding:
 
 _SURROUNDINGS = (
     *("engine-", "compose-missing", "compose-old", "compose-v1", "compose-failed", "manager-", "started-from-"),
-    *("labels-disagree", "stack-swarm"),
+    *("labels-disagree", "stack-swarm", "include-remote", "profiles-together-unresolved"),
 )
 """Ids of problems that say what nftui cannot do here, and nothing about the stack: `notes`."""
-_SUMMARIES = ("project-unresolved", "profile-unresolved", "profiles-together-unresolved")
+_SUMMARIES = ("project-unresolved", "profile-unresolved")
 """Compose's refusal as a whole; where its cause is known, the cause is the finding."""
-
+_PUBLIC = {
+    "interpolation-invalid": "dollar-interpolated", "service-undefined": "network-undefined",
+    "profile-unresolved": "network-undefined", "include-unreadable": "include-missing",
+}  # fmt: skip
+"""The reader's id to the id of a finding that says the same."""
 
 _KEYS = {
-    "include-missing": "include", "include-unreadable": "include", "extends-missing": "extends",
-    "env-file-missing": "env_file", "compose-empty": "services",
+    "include-missing": "include", "extends-missing": "extends", "env-file-missing": "env_file",
+    "compose-empty": "services",
 }  # fmt: skip
 """Id of a problem to the Compose key that it is about."""
 
@@ -86,23 +90,33 @@ def notes(problems: Iterable[Problem]) -> tuple[Problem, ...]:
     return tuple(p for p in problems if p.id.startswith(_SURROUNDINGS) or p.id in _SUMMARIES)
 
 
-def _of_problems(problems: Iterable[Problem], found: Iterable[Finding]) -> list[Finding]:
+def _of_problems(stack: Stack, found: Iterable[Finding]) -> list[Finding]:
     """Problems as findings: each cause once, also where a check has found it with its service."""
     told = {(f.id, e.file, e.line) for f in found for e in f.evidence} | {(f.id, None, None) for f in found}
-    about = [p for p in problems if not p.id.startswith(_SURROUNDINGS)]
-    places = {(p.id, p.place.file if p.place else None, p.place.line if p.place else None): p for p in about}
+    about = [p for p in stack.problems if not p.id.startswith(_SURROUNDINGS)]
+    places = {(_PUBLIC.get(p.id, p.id), *_spot(p)): p for p in about}
     causes = [p for key, p in places.items() if p.id not in _SUMMARIES and key not in told]
     known = causes or any(f.id in ("network-undefined", "container-name-conflict") for f in found)
-    return [_of_problem(p) for p in (causes if known else about)]
+    return [_of_problem(p, stack) for p in (causes if known else about)]
 
 
-def _of_problem(problem: Problem) -> Finding:
+def _spot(problem: Problem) -> tuple[str | None, int | None]:
+    return (problem.place.file, problem.place.line) if problem.place else (None, None)
+
+
+def _service_at(stack: Stack, problem: Problem) -> str | None:
+    """The one service that is written at the problem's place; None for a template that several are made of."""
+    names = {s.name for s in stack.services if problem.place and problem.place in s.places.values()}
+    return names.pop() if len(names) == 1 else None
+
+
+def _of_problem(problem: Problem, stack: Stack) -> Finding:
     """What Compose refuses is a finding: high where it keeps nftui from planning."""
     place = problem.place
     return Finding(
-        id=problem.id,
+        id=_PUBLIC.get(problem.id, problem.id),
         level=Level.HIGH if problem.blocks else Level.MEDIUM,
-        service=None,
+        service=_service_at(stack, problem) if problem.id in _PUBLIC else None,
         title=msg("{text}", text=problem.text),
         detail=msg("Impossible because of it: {verbs}.", verbs=", ".join(problem.blocks))
         if problem.blocks

@@ -165,7 +165,8 @@ class Loader:
         try:
             sources = self.sources(file)
         except UsageError as error:
-            self.ledger.problem("extends-missing", f"cannot extend {name}: {error}", at)
+            id = "extends-missing" if Path(file).exists() else "include-missing"
+            self.ledger.problem(id, f"cannot extend {name}: {error}", at)
             return None
         folder = posixpath.dirname(file)
         result: Map | None = None
@@ -202,7 +203,7 @@ class Loader:
             self.ledger.problem("include-missing", "an entry of `include` names no file", at)
             return None
         if any("://" in path or path.startswith("git@") for path in paths):
-            self.ledger.problem("include-missing", f"{paths[0]} is not on this machine and was not read", at)
+            self.ledger.problem("include-remote", f"{paths[0]} is not on this machine and was not read", at)
             return None
         files = [absolute(path, self.directory, self.environment) for path in paths]
         chain = (*self.chain, main)
@@ -250,6 +251,9 @@ class Loader:
 
     def imported(self, root: Map, model: Map) -> Map:
         """Put the resources of an included project beside this file's own; a name may not say two things."""
+        if root.get("version") is None and (version := model.get("version")) is not None:
+            # It does nothing there either.
+            root = root.with_items({"version": version})
         for kind in RESOURCES:
             section = map_of(model.get(kind))
             if section is None:

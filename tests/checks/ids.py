@@ -42,8 +42,9 @@ FUNCTIONS = frozenset({"qdrant-config-shadowed", "qdrant-defaults", "redis-aof-r
 REFUSALS = tuple(
     """
     compose-empty depends-cycle env-file-invalid env-file-missing env-file-too-large extends-cycle extends-missing
-    include-conflict include-cycle include-missing include-unreadable interpolation-invalid limits-distinct
-    merge-conflict name-invalid network-undefined service-incomplete service-undefined value-invalid variable-missing
+    include-conflict include-cycle include-missing include-remote include-unreadable interpolation-invalid
+    limits-distinct merge-conflict name-invalid network-undefined service-incomplete service-undefined value-invalid
+    variable-missing
     container-name-conflict compose-failed profile-unresolved profiles-together-unresolved project-unresolved
     """.split()  # noqa: SIM905
 )

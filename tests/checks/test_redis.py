@@ -162,7 +162,7 @@ def test_the_evidence_names_the_flag_its_value_and_line(tmp_path: Path) -> None:
     found = check(read(tmp_path, stack(EVICT, others=QUEUE)))[("redis", "redis-queue-eviction")]
     first, user = found.evidence[0], found.evidence[-1]
     assert (first.key, first.value, first.line) == ("--maxmemory-policy", "allkeys-lru", 4)
-    assert (user.key, user.value) == ("n8n: QUEUE_BULL_REDIS_HOST", "queue")
+    assert (user.key, user.value) == ("QUEUE_BULL_REDIS_HOST", "n8n: queue")
 
 
 CONF = {"redis/redis.conf": "# ours\nmaxmemory 256mb\nmaxmemory-policy allkeys-lru\nrequirepass not-a-real-secret\n"}

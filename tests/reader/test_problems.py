@@ -123,7 +123,7 @@ def test_include_conflict(tmp_path: Path) -> None:
 
 def test_a_remote_include_is_named(tmp_path: Path) -> None:
     project = make(tmp_path, "include: ['https://github.com/acme/stack.git']\nservices: {a: {image: x}}\n")
-    assert only(project).id == "include-missing"
+    assert only(project).id == "include-remote"
 
 
 def test_an_invalid_name_and_a_missing_env_file(tmp_path: Path) -> None:

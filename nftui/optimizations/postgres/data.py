@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from nftui.model.stack import MountSpec, Service
 
 HOME = "/var/lib/postgresql"
+INIT_SCRIPTS = "/docker-entrypoint-initdb.d"
+"""What docker-library's entrypoint runs on an empty data directory."""
 
 
 def live_facts(facts: Facts, service: Service) -> PostgresFacts | None:
@@ -56,6 +58,12 @@ def covers(target: str, path: str) -> bool:
 def deepest(mounts: Iterable[MountSpec], path: str) -> MountSpec | None:
     """The mount that holds `path`, the deepest of several."""
     return max((m for m in mounts if covers(m.target, path)), key=lambda m: len(m.target.rstrip("/")), default=None)
+
+
+def in_memory(service: Service, directory: str) -> bool:
+    """True where the data was put into memory on purpose: on a tmpfs, or in the container's shared memory."""
+    mount = deepest(service.mounts, directory)
+    return covers("/dev/shm", directory) if mount is None else mount.type == "tmpfs"  # noqa: S108
 
 
 def hidden_volume(facts: Facts, service: Service, directory: str) -> bool:

@@ -9,7 +9,7 @@ from nftui.catalog.connections import Connection, connections
 from nftui.model.choices import Choices
 from nftui.model.stack import Role
 from nftui.optimizations.postgres.findings import access, inert, lifecycle, pools, settings, versions, volumes
-from nftui.optimizations.postgres.findings.configured import file_settings
+from nftui.optimizations.postgres.findings.configured import file_settings, variable_settings
 from nftui.optimizations.postgres.server import build_server, named_servers
 
 if TYPE_CHECKING:
@@ -43,7 +43,8 @@ def _server(facts: Facts, service: Service, named: Collection[str], links: tuple
     server = build_server(facts, service, Choices(), {}, named, links)
     if server.live is not None:
         return server
-    return replace(server, files=file_settings(facts, service, server.raw_flags, server.major))
+    files = file_settings(facts, service, server.raw_flags, server.major)
+    return replace(server, files={**files, **variable_settings(service, server.major)})
 
 
 def _links(facts: Facts) -> dict[str, list[Connection]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from nftui.engine.evidence import at
-from nftui.engine.given import lacks_env_file, may_be_set
+from nftui.engine.given import example_gives, lacks_env_file, may_be_set, raw_value, variables
 from nftui.model.findings import Evidence, Finding, Level
 from nftui.model.message import msg
 from nftui.optimizations.postgres.findings.configured import access_rules
@@ -14,7 +14,7 @@ from nftui.optimizations.postgres.images import has_own_entrypoint, is_bitnami, 
 
 if TYPE_CHECKING:
     from nftui.model.facts import Facts
-    from nftui.model.stack import Port
+    from nftui.model.stack import Port, Service
     from nftui.optimizations.postgres.server import Server
 
 _LOOPBACK = ("127.", "::1", "[::1]", "localhost")
@@ -76,7 +76,7 @@ def empty_password(facts: Facts, server: Server) -> Finding | None:
         return None
     environment = service.environment
     given = any(environment.get(k) for k in ("POSTGRES_PASSWORD_FILE", "POSTGRES_HOST_AUTH_METHOD"))
-    if given or environment.get("POSTGRES_PASSWORD") or may_be_set(facts.stack, service, "POSTGRES_PASSWORD"):
+    if given or environment.get("POSTGRES_PASSWORD") or _may_be_given(facts, service):
         return None
     key = "POSTGRES_PASSWORD"
     detail = msg("No {key}: on an empty volume the image refuses to initialise and the container exits.", key=key)
@@ -86,6 +86,14 @@ def empty_password(facts: Facts, server: Server) -> Finding | None:
         server, "postgres-empty-password", Level.HIGH, msg("The first start will fail: no password is set"), detail,
         "docker-library entrypoint", at(service, key, place, value), repaired=False,
     )  # fmt: skip
+
+
+def _may_be_given(facts: Facts, service: Service) -> bool:
+    """Where the stack is deployed; not one that the file leaves blank on purpose, and no template of an .env names."""
+    raw = raw_value(service, "POSTGRES_PASSWORD")
+    if raw.strip().endswith(":-}") and not example_gives(facts.stack, variables(raw)):
+        return False
+    return may_be_set(facts.stack, service, "POSTGRES_PASSWORD")
 
 
 def _has_started(server: Server) -> bool:

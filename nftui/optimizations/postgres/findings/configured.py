@@ -5,10 +5,14 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from nftui.catalog.programs import split_words
+from nftui.engine.evidence import at
 from nftui.engine.mounted import mounted
 from nftui.model.findings import Evidence
 from nftui.optimizations.postgres.data import data_directory
+from nftui.optimizations.postgres.flags import read_flags
 from nftui.optimizations.postgres.gucs import GUCS, show
+from nftui.optimizations.postgres.images import is_bitnami
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -39,6 +43,25 @@ def file_settings(facts: Facts, service: Service, flags: Mapping[str, str], majo
         value = show(name, text, major) if name in GUCS else text
         settings[name] = Evidence(name, value, found.path if found else None, number if found and found.path else None)
     return settings
+
+
+_BITNAMI = {
+    "POSTGRESQL_MAX_CONNECTIONS": "max_connections", "POSTGRESQL_FSYNC": "fsync",
+    "POSTGRESQL_SYNCHRONOUS_COMMIT_MODE": "synchronous_commit",
+}  # fmt: skip
+"""Variables that Bitnami's scripts write into the configuration (bitnami/containers, postgresql README)."""
+_FLAGS = "POSTGRESQL_EXTRA_FLAGS"
+
+
+def variable_settings(service: Service, major: int) -> dict[str, Evidence]:
+    """Settings that an image of Bitnami takes from its variables."""
+    if not is_bitnami(service):
+        return {}
+    given = [(_BITNAMI[k], v, k) for k, v in service.environment.items() if k in _BITNAMI and v]
+    given += [(f.name, f.value, _FLAGS) for f in read_flags(split_words(service.environment.get(_FLAGS) or ""))]
+    shown = {name: (show(name, text, major) if name in GUCS else text, key) for name, text, key in given}
+    places = {key: at(service, key, f"environment.{key}") for _, _, key in given}
+    return {n: Evidence(n, text, places[key].file, places[key].line) for n, (text, key) in shown.items()}
 
 
 def access_rules(facts: Facts, service: Service, flags: Mapping[str, str]) -> Iterator[tuple[list[str], Evidence]]:

@@ -7,9 +7,10 @@ import re
 from typing import TYPE_CHECKING
 
 from nftui.engine.evidence import at
+from nftui.engine.mounted import Mounted, files_in, mounted
 from nftui.model.findings import Finding, Level
 from nftui.model.message import msg
-from nftui.optimizations.postgres.data import covers, data_directory
+from nftui.optimizations.postgres.data import INIT_SCRIPTS, covers, data_directory
 from nftui.optimizations.postgres.findings.evidence import finding
 from nftui.optimizations.postgres.findings.names import SETTING_NAMES
 from nftui.optimizations.postgres.gucs import GUCS, near, show
@@ -110,6 +111,10 @@ _CONFIGURATION = re.compile(
 )
 
 
+_ACCESS = "pg_hba.conf"
+_UNREAD = Mounted("", None)
+
+
 def config_mount_inert(facts: Facts, server: Server) -> Finding | None:
     """postgres-config-mount-inert: a mounted configuration that no argument and no file names."""
     service = server.service
@@ -118,13 +123,18 @@ def config_mount_inert(facts: Facts, server: Server) -> Finding | None:
     directory = data_directory(facts, service) or "/var/lib/postgresql"
     dead = [(t, place) for t, place in _targets(service) if _CONFIGURATION.search(t) and not covers(directory, t)]
     words = " ".join(service.command or ())
-    dead = [(t, place) for t, place in dead if not _is_used(server, t, words)]
+    scripts = "\n".join(f.text or "" for f in files_in(facts.stack, service, INIT_SCRIPTS))
+    dead = [(t, place) for t, place in dead if t.rstrip("/") not in scripts and not _is_used(facts, server, t, words)]
     if not dead:
         return None
+    paths = ", ".join(t for t, _ in dead)
     detail = msg(
         "Mounted at {paths}, but the server reads the postgresql.conf of its data directory: no config_file names it.",
-        paths=", ".join(t for t, _ in dead),
+        paths=paths,
     )
+    if all(t.endswith(_ACCESS) for t, _ in dead):
+        detail = msg("Mounted at {paths}, but the server reads the one of its data directory: no hba_file names it.",
+                     paths=paths)  # fmt: skip
     evidence = [at(service, target, place) for target, place in dead]
     return finding(
         server, "postgres-config-mount-inert", Level.MEDIUM, msg("A mounted configuration that is not read"), detail,
@@ -141,8 +151,12 @@ def _targets(service: Service) -> list[tuple[str, str]]:
     return found
 
 
-def _is_used(server: Server, target: str, words: str) -> bool:
+def _is_used(facts: Facts, server: Server, target: str, words: str) -> bool:
     """Named by an argument, sitting where the image looks, or seen by the running server."""
+    if target.endswith(_ACCESS) and server.live is None and "config_file" in server.raw_flags:
+        # Only the configuration itself, or an argument of its own, leads to it.
+        text = (mounted(facts.stack, server.service, server.raw_flags["config_file"]) or _UNREAD).text
+        return text is None or "hba_file" in words or target.rpartition("/")[2] in text
     parent = target.rstrip("/").rpartition("/")[0]
     if target.rstrip("/") in words or (parent and f"{parent}/" in words) or "config_file" in server.raw_flags:
         return True

@@ -12,6 +12,7 @@ from nftui.model.findings import Finding, Level
 from nftui.model.message import msg
 from nftui.model.units import GIB
 from nftui.optimizations.postgres.advise import GRACE_S
+from nftui.optimizations.postgres.data import INIT_SCRIPTS
 from nftui.optimizations.postgres.findings.evidence import amount, finding, setting_evidence
 from nftui.optimizations.postgres.images import has_own_entrypoint, is_official_like
 
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from nftui.optimizations.postgres.server import Server
 
 _KILLED = 137
-_SCRIPTS = "/docker-entrypoint-initdb.d"
 _NOTHING_ASKED = re.compile(r"\s*select\s+1\s*;?\s*", re.IGNORECASE)
 """A statement that any database answers, also one that is not filled yet."""
 
@@ -68,8 +68,8 @@ def init_race(facts: Facts, server: Server) -> Finding | None:
 
 
 def _has_scripts(facts: Facts, service: Service) -> bool:
-    mounted = any(m.target.startswith(_SCRIPTS) for m in service.mounts)
-    return mounted or next(files_in(facts.stack, service, _SCRIPTS), None) is not None
+    mounted = any(m.target.startswith(INIT_SCRIPTS) for m in service.mounts)
+    return mounted or next(files_in(facts.stack, service, INIT_SCRIPTS), None) is not None
 
 
 def _test(service: Service) -> str:
@@ -94,6 +94,8 @@ def _uses_socket(test: str) -> bool:
     program = words[0].rpartition("/")[2] if words else ""
     asked = _option(words, "-c", "--command") or ""
     if program != "pg_isready" and not (program == "psql" and _NOTHING_ASKED.fullmatch(asked)):
+        return False
+    if any("://" in word or "host=" in word for word in words):
         return False
     host = _option(words, "-h", "--host")
     return host is None or host.startswith("/")

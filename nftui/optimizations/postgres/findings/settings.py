@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from nftui.engine.evidence import at
+from nftui.engine.mounted import files_in
 from nftui.model.findings import Evidence, Finding, Level
 from nftui.model.message import msg
 from nftui.model.units import MIB, format_size, human_size
-from nftui.optimizations.postgres.data import data_directory, deepest, major_version
+from nftui.optimizations.postgres.data import INIT_SCRIPTS, data_directory, in_memory, major_version
 from nftui.optimizations.postgres.findings.evidence import amount, fact, finding, in_force, setting_evidence
 from nftui.optimizations.postgres.gucs import stock
 from nftui.optimizations.postgres.images import has_stock_command, is_bitnami, shipped_settings, tunes_itself
@@ -26,7 +28,7 @@ def defaults(facts: Facts, server: Server) -> Finding | None:
     """postgres-defaults: only where the stock values are too small for what the service may use."""
     if server.memory is not None and server.memory <= 512 * MIB:
         return None
-    if server.live is None and not _untouched_by_files(server):
+    if server.live is None and not (_untouched_by_files(server) and _untouched_by_scripts(facts, server)):
         return None
     if any(in_force(server, name) != stock(name, server.major) for name in _TELLING):
         return None
@@ -62,6 +64,11 @@ def _untouched_by_files(server: Server) -> bool:
     configured = any(m.target.rstrip("/").endswith(_CONFIGURATION) for m in service.mounts)
     configured = configured or bool(service.config.get("configs") or service.environment.get("POSTGRESQL_EXTRA_FLAGS"))
     return not tunes and not configured
+
+
+def _untouched_by_scripts(facts: Facts, server: Server) -> bool:
+    """Without live facts: no init script that can be read changes settings."""
+    return not any(_TUNES.search(f.text or "") for f in files_in(facts.stack, server.service, INIT_SCRIPTS))
 
 
 def exceeds_limit(facts: Facts, server: Server) -> Finding | None:
@@ -122,6 +129,7 @@ def shm_too_small(facts: Facts, server: Server) -> Finding | None:
     )  # fmt: skip
 
 
+_TUNES = re.compile(r"ALTER\s+SYSTEM\s+SET|postgresql\.(?:auto\.)?conf", re.IGNORECASE)
 _CONFIGURATION = (".conf", "/conf.d", "/postgresql/conf")
 _OFF = ("off", "false", "no", "0")
 _DURABILITY = ("fsync", "full_page_writes", "synchronous_commit")
@@ -130,8 +138,7 @@ _DURABILITY = ("fsync", "full_page_writes", "synchronous_commit")
 def durability(facts: Facts, server: Server) -> Finding | None:
     """postgres-durability-off; silent where the data is in memory anyway."""
     directory = data_directory(facts, server.service)
-    mount = deepest(server.service.mounts, directory) if directory else None
-    if mount is not None and mount.type == "tmpfs":
+    if directory and in_memory(server.service, directory):
         return None
     off = [name for name in _DURABILITY if fact(server, name, "on").lower() in _OFF]
     # postgres(1): -F is fsync=off.

@@ -12,6 +12,7 @@ from nftui.engine.evidence import at
 from nftui.engine.mounted import files_in
 from nftui.model.findings import Evidence, Finding, Level
 from nftui.model.message import msg
+from nftui.optimizations.postgres.data import INIT_SCRIPTS
 from nftui.optimizations.postgres.findings.evidence import finding
 from nftui.optimizations.postgres.images import has_own_entrypoint, is_official_like
 from nftui.system.clock import SystemClock
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 
 _OLD_DAYS = 365
 """A major that has less support left than this is old: an upgrade needs to be planned."""
-_SCRIPTS = "/docker-entrypoint-initdb.d"
 _PROGRAMS = r"\b(?:psql|pg_isready|createdb|createuser|dropdb|pg_restore|pg_dump|vacuumdb)\b"
 _HERE = r"(?:localhost|127\.0\.0\.1|::1|\[::1\])"
 
@@ -65,7 +65,7 @@ def init_script_tcp(facts: Facts, server: Server) -> Finding | None:
     if not is_official_like(service) or has_own_entrypoint(service):
         return None
     here = {service.name, str(service.config.get("hostname") or ""), str(service.config.get("container_name") or "")}
-    evidence = [e for file in files_in(facts.stack, service, _SCRIPTS) for e in _lines(file, here - {""})]
+    evidence = [e for file in files_in(facts.stack, service, INIT_SCRIPTS) for e in _lines(file, here - {""})]
     if not evidence:
         return None
     detail = msg(

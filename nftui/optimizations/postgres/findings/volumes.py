@@ -9,7 +9,7 @@ from nftui.catalog.tags import is_floating
 from nftui.engine.evidence import at
 from nftui.model.findings import Evidence, Finding, Level
 from nftui.model.message import Message, msg
-from nftui.optimizations.postgres.data import HOME, covers, data_directory, deepest, hidden_volume
+from nftui.optimizations.postgres.data import HOME, covers, data_directory, deepest, hidden_volume, in_memory
 from nftui.optimizations.postgres.findings.evidence import finding
 from nftui.optimizations.postgres.images import has_own_entrypoint, is_bitnami, is_official_like, repository
 
@@ -26,11 +26,13 @@ _BITNAMI_DATA = "/bitnami/postgresql/data"
 
 def no_volume(facts: Facts, server: Server) -> Finding | None:
     """postgres-no-volume: `down` and `up` start with an empty database."""
-    if not _is_known(server):
+    if not _is_known(server) or server.service.config.get("volumes_from"):
         return None
     # Where the tag tells no version, every version keeps its data below its home.
     known = _directory(facts, server)
     directory = known or f"{HOME}/data"
+    if in_memory(server.service, directory):
+        return None
     mount = deepest(server.service.mounts, directory)
     if mount is None and _meant_for_data(server) is None:
         detail = msg("Nothing is mounted on {path}: the data goes with the container.", path=known or HOME)
@@ -47,8 +49,16 @@ def _is_known(server: Server) -> bool:
 
 
 def _directory(facts: Facts, server: Server) -> str | None:
-    known = data_directory(facts, server.service)
+    known = (None if server.live else _moved(server)) or data_directory(facts, server.service)
     return _BITNAMI_DATA if known is None and is_bitnami(server.service) else known
+
+
+def _moved(server: Server) -> str | None:
+    """Where the server's arguments put the data."""
+    words = server.service.command or ()
+    after = next((words[i + 1] for i, word in enumerate(words[:-1]) if word == "-D"), None)
+    told = after or next((w[2:] for w in words if w.startswith("-D/")), None) or server.raw_flags.get("data_directory")
+    return told.rstrip("/") if told else None
 
 
 def _no_volume(server: Server, detail: Message, evidence: Evidence) -> Finding:
@@ -69,7 +79,7 @@ def _meant_for_data(server: Server) -> tuple[int, MountSpec] | None:
 def volume_path(facts: Facts, server: Server) -> Finding | None:
     """postgres-volume-path: a mount that does not cover the data directory of this version."""
     directory = _directory(facts, server)
-    if not _is_known(server):
+    if not _is_known(server) or server.service.config.get("volumes_from"):
         return None
     if directory is None:
         return _newest_elsewhere(server)
