@@ -28,13 +28,16 @@ class Collection:
     shards: int = 1
     optimizer: str = "ok"
     """"ok", or the error that stopped it."""
+    unmeasurable: str | None = None
+    """The strict mode's rule that forbids measuring its recall; None where nothing does."""
 
     @property
     def vector_bytes(self) -> int | None:
-        """Bytes of the raw vectors, as float32."""
+        """Bytes of the largest of its vectors as stored: what Qdrant compares with its thresholds."""
         if self.points is None or self.dimensions is None:
             return None
-        return self.points * self.dimensions * 4
+        each = max((v.raw_bytes for v in self.index.vectors), default=self.dimensions * 4.0)
+        return int(self.points * each)
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 ID = "qdrant"
 _CLUSTER = "QDRANT__CLUSTER__ENABLED"
 _STORAGE = "QDRANT__STORAGE__STORAGE_PATH"
-_ON = ("true", "1")
+_ON = ("true", "1", "on", "yes")
 
 
 @dataclass(frozen=True, slots=True)
