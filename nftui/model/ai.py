@@ -82,13 +82,15 @@ class Model:
     architecture: Architecture | None = None
     context: int | None = None
     """Tokens of context that it was loaded with; None where it is not loaded, or the server does not say."""
+    family: str = ""
+    """What its details call it; before 0.1.45 there is nothing else to know it by."""
 
     @property
     def embeds(self) -> bool:
         """True where it only makes embeddings: such a model refuses /api/generate."""
         if self.capabilities:
             return "embedding" in self.capabilities and "completion" not in self.capabilities
-        return self.architecture is not None and "bert" in self.architecture.name
+        return "bert" in (self.architecture.name if self.architecture else self.family)
 
 
 @dataclass(frozen=True, slots=True)
