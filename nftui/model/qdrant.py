@@ -101,10 +101,10 @@ class IndexConfig:
         named = {v.name: v for v in self.vectors}
         diffs = patch.get("vectors") or {}
         assert isinstance(diffs, Mapping)
-        found: dict[str, object] = {}
+        found: dict[str, dict[str, object]] = {}
         for name, diff in diffs.items():
             vector = named[name]
-            places = {"on_disk": vector.on_disk, "memory": vector.memory}
+            places: dict[str, object] = {"on_disk": vector.on_disk, "memory": vector.memory}
             found[name] = _restored(diff, vector.hnsw, vector.quantization)
             found[name] |= {key: value for key, value in places.items() if key in diff}
         return {**back, **({"vectors": found} if found else {})}

@@ -10,12 +10,14 @@ from nftui.clients.qdrant import collection_path, connect_qdrant
 from nftui.model.ai import Collection, QdrantFacts
 from nftui.model.errors import NftuiError
 from nftui.model.facts import Live
+from nftui.model.message import Message, msg
 from nftui.model.qdrant import read_config, unmeasurable
 from nftui.model.stack import Service
 from nftui.system.exec import Exec
 
 PROBE = "qdrant"
 _MAX_COLLECTIONS = 100
+_RUNNING = ("running_snapshots", "running_snapshot_recovery")
 
 
 def probe_qdrant(service: Service, exec_port: Exec | None, environ: Mapping[str, str] | None = None) -> Live:
@@ -81,6 +83,17 @@ def _collection(name: str, answer: Any) -> Collection:
         optimizer=_optimizer(result.get("optimizer_status")),
         unmeasurable=unmeasurable(config),
     )
+
+
+def snapshots(service: Service) -> tuple[Message, ...]:
+    """Snapshots that are being made or restored, which a stop would break off; servers before 1.16 do not tell."""
+    try:
+        told = connect_qdrant(service).json("/telemetry?details_level=2")["result"]["collections"].get("snapshots")
+        names = [str(s["id"]) for s in told or () if any(s.get(count) for count in _RUNNING)]
+    except (NftuiError, KeyError, TypeError, AttributeError):
+        return ()
+    text = "A snapshot of {names} is being made or restored in {service}."
+    return (msg(text, names=", ".join(sorted(names)), service=service.name),) if names else ()
 
 
 def _number(value: object) -> int | None:

@@ -240,6 +240,20 @@ def test_memory_goes_by_how_the_vectors_are_stored(vector: dict[str, Any], quant
     assert rules.memory_bytes(1000, read_config(config)) == 1000 * (bytes_ + 40)
 
 
+def test_a_red_collection_is_left_alone_and_told(tmp_path: Path) -> None:
+    found = facts(tmp_path, replace(collection(5_000_000), status="red", optimizer="no space left"))
+    line = advice(found, grant=1024 * GIB)["collection.docs.m"]
+    assert line.value == "16" and "It is red (no space left)" in str(line.why)
+
+
+def test_a_server_that_runs_and_cannot_be_asked_is_not_touched(tmp_path: Path) -> None:
+    """A key that nftui does not know would be found out after the restart only."""
+    found = facts(tmp_path)
+    live = {("vectors", ID): Live(ID, "vectors", None, "GET /collections: status 401 (the key is missing or wrong)")}
+    refused = OPTIMIZATION.applies(replace(found, live=live))
+    assert not refused.applicable and "the key is missing or wrong" in str(refused.reason)
+
+
 def test_a_collection_whose_recall_may_not_be_measured_is_left_alone_until_no_floor_is_asked(tmp_path: Path) -> None:
     found = facts(tmp_path, replace(collection(5_000_000), unmeasurable="search_allow_exact=false"))
     line = advice(found, grant=1024 * GIB)["collection.docs.m"]

@@ -28,6 +28,7 @@ from nftui.model.message import msg
 from nftui.model.plan import StepSpec
 from nftui.model.qdrant import read_config
 from nftui.model.stack import Container, MountSpec, Role, Service
+from nftui.probes.health import quiet
 from nftui.probes.qdrant import probe_qdrant
 from nftui.steps import load_kinds
 from nftui.steps.kind import Context
@@ -220,6 +221,19 @@ def test_the_nodes_of_a_cluster_are_counted(server: Server, monkeypatch: pytest.
     monkeypatch.setattr(HttpClient, "json", json_of)
     live = probe_qdrant(service(server), None).value
     assert isinstance(live, QdrantFacts) and live.peers == 2
+
+
+@pytest.mark.parametrize(("count", "said"), [(0, 0), (1, 1)])
+def test_a_snapshot_that_is_being_made_is_no_moment_to_stop_it(
+    server: Server, monkeypatch: pytest.MonkeyPatch, count: int, said: int
+) -> None:
+    server.fill("docs", vectors(20, 8))
+    assert quiet(service(server), None) == ()
+    told, real = [{"id": "docs", "running_snapshots": count}], HttpClient.json
+    answer = {"result": {"collections": {"snapshots": told}}}
+    monkeypatch.setattr(HttpClient, "json", lambda s, p: answer if p.startswith("/telemetry") else real(s, p))
+    found = quiet(service(server), None)
+    assert len(found) == said and all("A snapshot of docs is being made" in str(m) for m in found)
 
 
 def test_a_server_that_answers_no_rest_is_told_in_one_line() -> None:

@@ -89,6 +89,8 @@ class Server:
 
     def __init__(self, settings: Settings) -> None:
         self.settings, self.lock = settings, threading.RLock()
+        self.copied: set[str] = set()
+        """Collections of which a snapshot is being made."""
         self.root = settings.storage / "collections"
         self.root.mkdir(parents=True, exist_ok=True)
         self.aliases_file = settings.storage / "aliases.json"
@@ -239,7 +241,11 @@ class Server:
     def make_snapshot(self, name: str) -> Json:
         stamp = time.strftime("%Y-%m-%d-%H-%M-%S", time.gmtime())
         file = f"{name}-{os.getpid()}{time.monotonic_ns()}-{stamp}.snapshot"
-        return self.collection(name).snapshot(self._snapshots(name) / file)
+        self.copied.add(name)
+        try:
+            return self.collection(name).snapshot(self._snapshots(name) / file)
+        finally:
+            self.copied.discard(name)
 
     def snapshot_file(self, name: str, file: str) -> Path:
         path = self._snapshots(name) / file
@@ -274,6 +280,10 @@ class Server:
     def telemetry(self, level: int = 0) -> Json:
         """Segments from the fourth level on."""
         found: Json = {"number_of_collections": len(self.collections)}
+        if level >= 2:
+            found["snapshots"] = [
+                {"id": n, "running_snapshots": int(n in self.copied)} for n in sorted(self.collections)
+            ]
         if level >= 4:
             found["collections"] = [c.telemetry(n) for n, c in sorted(self.collections.items())]
         return {"id": "test", "app": {"name": "qdrant", "version": VERSION}, "collections": found}
