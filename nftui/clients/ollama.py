@@ -22,12 +22,17 @@ from nftui.model.stack import Service
 PORT = 11434
 FOREVER = -1
 """keep_alive of a model that is to stay; a number: "-1" as a text is refused by the server."""
-_WINDOWED = re.compile(r"^(gemma[23]|gemma3n|gpt-?oss)$")
-"""Architectures whose sliding window holds for most layers; others carry the key and do not use it."""
+_WINDOWED = re.compile(r"^(gemma3|gemma3n|gpt-?oss)$")
+"""Architectures whose sliding window every server uses (fs/ggml, GraphSize); gemma2's is used by newer ones only."""
+_MOST_SHOWN = 64 * 1024 * 1024
+"""Bytes of /api/show with everything: a vocabulary of 260,000 words and its merges take about 15 MB."""
 
 
 class OllamaRefused(NftuiError):
     """The server answered with an error; one line, its own words."""
+
+    no_route = False
+    """The server is too old for that path, or too new."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +82,16 @@ class OllamaClient(HttpClient):
         return tuple(_model(m) for m in _list(self.json("/api/ps")))
 
     def show(self, name: str) -> tuple[Architecture | None, tuple[str, ...]]:
-        """Shape and capabilities of a stored model; loads nothing."""
+        """Shape and capabilities of a stored model; loads nothing.
+
+        Lists (heads of each layer) are told only with everything else, which is long: asked for where there are any.
+        """
         found = self.call("/api/show", {"model": name}, TIMEOUT_S)
-        capabilities = found.get("capabilities")
-        return architecture_of(found.get("model_info")), tuple(str(c) for c in capabilities or ())
+        capabilities, info = found.get("capabilities"), found.get("model_info")
+        if _lacks_lists(info):
+            whole = self.call("/api/show", {"model": name, "verbose": True}, 10 * TIMEOUT_S, most=_MOST_SHOWN)
+            info = whole.get("model_info")
+        return architecture_of(info), tuple(str(c) for c in capabilities or ())
 
     def load(self, model: Model, keep_alive: int | str, options: Mapping[str, int], timeout: float) -> float:
         """Bring it into memory, or set anew how long it stays; returns the seconds that the server took to load it.
@@ -89,10 +100,21 @@ class OllamaClient(HttpClient):
         """
         more: dict[str, object] = {"options": dict(options)} if options else {}
         if model.embeds:
-            request = {"model": model.name, "input": "nftui", "keep_alive": keep_alive, **more}
-            return _seconds(self.call("/api/embed", request, timeout).get("load_duration"))
+            return self._embed({"model": model.name, "keep_alive": keep_alive, **more}, timeout)
         request = {"model": model.name, "keep_alive": keep_alive, "stream": False, **more}
         return _seconds(self.call("/api/generate", request, timeout).get("load_duration"))
+
+    def _embed(self, request: Mapping[str, object], timeout: float) -> float:
+        """Servers before 0.2.6 have another route, which tells no time: the whole request counts."""
+        begin = time.monotonic()
+        try:
+            found = self.call("/api/embed", {**request, "input": "nftui"}, timeout)
+        except OllamaRefused as error:
+            if not error.no_route:
+                raise
+            found = self.call("/api/embeddings", {**request, "prompt": "nftui"}, timeout)
+        told = found.get("load_duration")
+        return time.monotonic() - begin if told is None else _seconds(told)
 
     def unload(self, model: Model, timeout: float) -> None:
         """Take it out of memory; requests that are at work are finished first."""
@@ -109,11 +131,13 @@ class OllamaClient(HttpClient):
         return Answer(first, time.monotonic() - begin, _seconds(last.get("load_duration")),
                       int(last.get("eval_count") or 0), _seconds(last.get("eval_duration")))  # fmt: skip
 
-    def call(self, path: str, document: Mapping[str, object], timeout: float) -> Mapping[str, Any]:
-        """POST, one JSON document back."""
+    def call(
+        self, path: str, document: Mapping[str, object], timeout: float, *, most: int = MAX_BYTES
+    ) -> Mapping[str, Any]:
+        """POST, one JSON document of at most so many bytes back."""
         connection, answer = self._post(path, document, timeout)
         try:
-            found = json.loads(answer.read(MAX_BYTES))
+            found = json.loads(answer.read(most))
         except (OSError, http.client.HTTPException, ValueError) as error:
             raise OllamaRefused(msg("{path}: {reason}", path=path, reason=type(error).__name__)) from None
         finally:
@@ -136,18 +160,21 @@ class OllamaClient(HttpClient):
     def _post(
         self, path: str, document: Mapping[str, object], timeout: float
     ) -> tuple[http.client.HTTPConnection, http.client.HTTPResponse]:
-        connection = http.client.HTTPConnection(self.host, self.port, timeout=timeout)
+        connection, no_route = http.client.HTTPConnection(self.host, self.port, timeout=timeout), False
         try:
             body = json.dumps(document).encode()
             connection.request("POST", path, body, {**self.headers, "Content-Type": "application/json"})
             answer = connection.getresponse()
             if answer.status == 200:
                 return connection, answer
-            reason = _error(answer.read(MAX_BYTES)) or f"status {answer.status}"
+            words = _error(answer.read(MAX_BYTES))
+            reason, no_route = words or f"status {answer.status}", not words and answer.status in (404, 405)
         except (OSError, http.client.HTTPException) as error:
             reason = f"no answer within {timeout:.0f} s" if isinstance(error, TimeoutError) else type(error).__name__
         connection.close()
-        raise OllamaRefused(msg("{path}: {reason}", path=path, reason=reason))
+        refused = OllamaRefused(msg("{path}: {reason}", path=path, reason=reason))
+        refused.no_route = no_route
+        raise refused
 
 
 def _error(body: bytes) -> str:
@@ -169,7 +196,7 @@ def _list(answer: Any) -> list[Mapping[str, Any]]:
 
 def _model(found: Mapping[str, Any]) -> Model:
     """`expires_at` stays a text: for ever is centuries ahead, past what a datetime can hold."""
-    capabilities = found.get("capabilities")
+    capabilities, details = found.get("capabilities"), found.get("details")
     context = found.get("context_length")
     return Model(
         name=str(found.get("name") or found.get("model")),
@@ -179,12 +206,25 @@ def _model(found: Mapping[str, Any]) -> Model:
         digest=str(found.get("digest") or ""),
         capabilities=tuple(str(c) for c in capabilities) if isinstance(capabilities, list) else (),
         context=context if isinstance(context, int) and context > 0 else None,
+        family=str(details.get("family") or "") if isinstance(details, dict) else "",
     )
+
+
+_LISTS = ("attention.head_count", "attention.head_count_kv")
+"""What is a number, or a list of one for each layer."""
+
+
+def _lacks_lists(info: object) -> bool:
+    """Whether it names a list and does not tell it: null, in some servers [], where not everything was asked for."""
+    if not isinstance(info, Mapping):
+        return False
+    name = info.get("general.architecture")
+    return any(f"{name}.{key}" in info and not info[f"{name}.{key}"] for key in _LISTS)
 
 
 def architecture_of(info: object) -> Architecture | None:
     """The shape from `model_info`; None where it lacks what a cache is made of (AI reference 1.2)."""
-    if not isinstance(info, Mapping):
+    if not isinstance(info, Mapping) or _lacks_lists(info):
         return None
     name = str(info.get("general.architecture") or "")
     layers, heads = _int(info, f"{name}.block_count"), _int(info, f"{name}.attention.head_count")

@@ -19,7 +19,8 @@ _KEYS = ("QDRANT__SERVICE__API_KEY", "QDRANT__SERVICE__ALT_API_KEY", "QDRANT__SE
 _HOME = "/qdrant"
 """Where the image starts the server: what its paths are relative to."""
 _CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
-_ON = ("true", "1")
+_ON = ("true", "1", "on", "yes")
+"""What the server takes for true."""
 
 
 def connect_qdrant(service: Service) -> HttpClient:

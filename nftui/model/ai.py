@@ -28,13 +28,16 @@ class Collection:
     shards: int = 1
     optimizer: str = "ok"
     """"ok", or the error that stopped it."""
+    unmeasurable: str | None = None
+    """The strict mode's rule that forbids measuring its recall; None where nothing does."""
 
     @property
     def vector_bytes(self) -> int | None:
-        """Bytes of the raw vectors, as float32."""
+        """Bytes of the largest of its vectors as stored: what Qdrant compares with its thresholds."""
         if self.points is None or self.dimensions is None:
             return None
-        return self.points * self.dimensions * 4
+        each = max((v.raw_bytes for v in self.index.vectors), default=self.dimensions * 4.0)
+        return int(self.points * each)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,13 +82,15 @@ class Model:
     architecture: Architecture | None = None
     context: int | None = None
     """Tokens of context that it was loaded with; None where it is not loaded, or the server does not say."""
+    family: str = ""
+    """What its details call it; before 0.1.45 there is nothing else to know it by."""
 
     @property
     def embeds(self) -> bool:
         """True where it only makes embeddings: such a model refuses /api/generate."""
         if self.capabilities:
             return "embedding" in self.capabilities and "completion" not in self.capabilities
-        return self.architecture is not None and "bert" in self.architecture.name
+        return "bert" in (self.architecture.name if self.architecture else self.family)
 
 
 @dataclass(frozen=True, slots=True)

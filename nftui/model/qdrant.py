@@ -14,6 +14,9 @@ Json = Mapping[str, object]
 HNSW = ("m", "ef_construct", "full_scan_threshold")
 DISABLED = "Disabled"
 """What takes a quantization away."""
+COLD, CACHED = "cold", "cached"
+"""Placements by their newer name: `memory` beats on_disk where a vector has both (1.19)."""
+_ELEMENT = {"float16": 2.0, "uint8": 1.0, "turbo4": 0.5}
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +33,14 @@ class VectorConfig:
     on_disk: bool = False
     multi: bool = False
     """Several vectors per point, compared by MaxSim."""
+    memory: str | None = None
+    """Where it lies by the newer name, None where nobody said so: only then on_disk decides."""
+    datatype: str = "float32"
+
+    @property
+    def raw_bytes(self) -> float:
+        """Of one vector as it is stored."""
+        return self.size * _ELEMENT.get(self.datatype, 4.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +79,9 @@ class IndexConfig:
     def _write(
         self, vector: VectorConfig, name: str, text: str, body: dict[str, object], diff: dict[str, object]
     ) -> None:
-        if name == "on_disk":
+        if name == "on_disk" and vector.memory is not None:
+            diff["memory"] = COLD if text == "true" else CACHED
+        elif name == "on_disk":
             diff["on_disk"] = text == "true"
         elif name == "quantization":
             target = diff if vector.quantization else body
@@ -88,12 +101,12 @@ class IndexConfig:
         named = {v.name: v for v in self.vectors}
         diffs = patch.get("vectors") or {}
         assert isinstance(diffs, Mapping)
-        found: dict[str, object] = {}
+        found: dict[str, dict[str, object]] = {}
         for name, diff in diffs.items():
             vector = named[name]
+            places: dict[str, object] = {"on_disk": vector.on_disk, "memory": vector.memory}
             found[name] = _restored(diff, vector.hnsw, vector.quantization)
-            if "on_disk" in diff:
-                found[name] = {**_restored(diff, vector.hnsw, vector.quantization), "on_disk": vector.on_disk}
+            found[name] |= {key: value for key, value in places.items() if key in diff}
         return {**back, **({"vectors": found} if found else {})}
 
     def holds(self, patch: Json) -> bool:
@@ -120,6 +133,28 @@ def same(one: object, other: object) -> bool:
     return all(same(one[k], other[k]) if k in one and k in other else k in placed for k in {*one, *other})
 
 
+LEAST_LIMIT = 10
+"""The least number of results that a recall is measured with."""
+
+
+def unmeasurable(config: Mapping[str, object]) -> str | None:
+    """The rule of its strict mode that forbids measuring its recall, from the `config` of GET /collections/NAME."""
+    strict = _mapping(config.get("strict_mode_config"))
+    if not strict.get("enabled"):
+        return None
+    if strict.get("search_allow_exact") is False:
+        return "search_allow_exact=false"
+    most = strict.get("max_query_limit")
+    return f"max_query_limit={most}" if isinstance(most, int) and most < LEAST_LIMIT else None
+
+
+def most_results(config: Mapping[str, object], wanted: int) -> int:
+    """`wanted`, or as many as its strict mode lets a query return."""
+    strict = _mapping(config.get("strict_mode_config"))
+    most = strict.get("max_query_limit") if strict.get("enabled") else None
+    return min(wanted, most) if isinstance(most, int) else wanted
+
+
 def kind_of(quantization: Json | None) -> str:
     """none, int8, binary, product, or what else the server calls it."""
     if not quantization:
@@ -144,24 +179,27 @@ def read_config(config: Mapping[str, object]) -> IndexConfig:
     named = {"": declared} if isinstance(declared.get("size"), int) else declared
     return IndexConfig(
         _known(_mapping(config.get("hnsw_config"))),
-        _quantization(config.get("quantization_config")),
+        read_quantization(config.get("quantization_config")),
         tuple(_vector(name, _mapping(value)) for name, value in sorted(named.items())),
     )
 
 
 def _vector(name: str, value: Mapping[str, object]) -> VectorConfig:
+    memory = value.get("memory")
     return VectorConfig(
         name,
         int(str(value.get("size") or 0)),
         str(value.get("distance", "")),
         _known(_mapping(value.get("hnsw_config"))),
-        _quantization(value.get("quantization_config")),
-        bool(value.get("on_disk")),
+        read_quantization(value.get("quantization_config")),
+        memory == COLD if isinstance(memory, str) else bool(value.get("on_disk")),
         bool(value.get("multivector_config")),
+        memory if isinstance(memory, str) else None,
+        str(value.get("datatype") or "float32"),
     )
 
 
-def _quantization(value: object) -> Json | None:
+def read_quantization(value: object) -> Json | None:
     """Without fields that are null: servers differ in which of those they write."""
     found = {kind: _known(_mapping(config)) for kind, config in _mapping(value).items()}
     return found or None

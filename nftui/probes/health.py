@@ -14,6 +14,7 @@ from nftui.model.message import Message, msg
 from nftui.model.stack import Role, Service
 from nftui.probes.ollama import pulls
 from nftui.probes.postgres_state import checkpoint, is_serving
+from nftui.probes.qdrant import snapshots
 from nftui.probes.quiet import connected_clients, postgres_quiet
 from nftui.probes.redis_state import redis_clients, redis_quiet, redis_serving, save_at_stop
 from nftui.system.exec import Exec
@@ -85,6 +86,8 @@ def quiet(service: Service, port: Exec | None) -> Sequence[Message]:
     """Why now is no moment to stop it; a server that cannot be asked has nothing to lose by it."""
     if service.role is Role.OLLAMA:
         return pulls(service, port)
+    if service.role is Role.QDRANT and service.running is not None:
+        return snapshots(service)
     if service.role in _REDIS and service.running is not None:
         return redis_quiet(service, port)
     if service.role is not Role.POSTGRES or service.running is None:

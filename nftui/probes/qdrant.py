@@ -10,12 +10,14 @@ from nftui.clients.qdrant import collection_path, connect_qdrant
 from nftui.model.ai import Collection, QdrantFacts
 from nftui.model.errors import NftuiError
 from nftui.model.facts import Live
-from nftui.model.qdrant import read_config
+from nftui.model.message import Message, msg
+from nftui.model.qdrant import read_config, unmeasurable
 from nftui.model.stack import Service
 from nftui.system.exec import Exec
 
 PROBE = "qdrant"
 _MAX_COLLECTIONS = 100
+_RUNNING = ("running_snapshots", "running_snapshot_recovery")
 
 
 def probe_qdrant(service: Service, exec_port: Exec | None, environ: Mapping[str, str] | None = None) -> Live:
@@ -31,11 +33,21 @@ def read_facts(client: HttpClient) -> QdrantFacts:
     """Facts over REST. Raises HttpUnreachable where not even the collections may be listed."""
     listed = client.json("/collections")["result"]["collections"]
     names = [str(item["name"]) for item in listed][:_MAX_COLLECTIONS]
-    found = client.json("/")
-    version = found.get("version") if isinstance(found, dict) else None
-    collections = tuple(_collection(name, client.json(collection_path(name))) for name in names)
+    told = client.json("/")
+    version = told.get("version") if isinstance(told, dict) else None
+    collections = tuple(found for name in names if (found := _read(client, name)) is not None)
     is_open = client.status("/collections", plain=True) == 200
     return QdrantFacts(str(version) if version else None, collections, is_open, _peers(client))
+
+
+def _read(client: HttpClient, name: str) -> Collection | None:
+    """None where it was deleted since it was listed. Raises HttpUnreachable."""
+    try:
+        return _collection(name, client.json(collection_path(name)))
+    except HttpUnreachable as error:
+        if error.status != 404:
+            raise
+        return None
 
 
 def _peers(client: HttpClient) -> int:
@@ -69,7 +81,19 @@ def _collection(name: str, answer: Any) -> Collection:
         index=index,
         shards=_number((config.get("params") or {}).get("shard_number")) or 1,
         optimizer=_optimizer(result.get("optimizer_status")),
+        unmeasurable=unmeasurable(config),
     )
+
+
+def snapshots(service: Service) -> tuple[Message, ...]:
+    """Snapshots that are being made or restored, which a stop would break off; servers before 1.16 do not tell."""
+    try:
+        told = connect_qdrant(service).json("/telemetry?details_level=2")["result"]["collections"].get("snapshots")
+        names = [str(s["id"]) for s in told or () if any(s.get(count) for count in _RUNNING)]
+    except (NftuiError, KeyError, TypeError, AttributeError):
+        return ()
+    text = "A snapshot of {names} is being made or restored in {service}."
+    return (msg(text, names=", ".join(sorted(names)), service=service.name),) if names else ()
 
 
 def _number(value: object) -> int | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from statistics import median
 
 from nftui.clients.ollama import FOREVER, Answer
@@ -31,8 +32,9 @@ _WARM_S = 15.0
 """After so long no further answer of a warm model is timed: what was timed tells its number."""
 COLD_S, WARM_S = 2.0, 0.5
 """The mission's targets for the first token: of a model that was not in memory, and of one that was."""
-_LOOKUP_S = 0.25
-"""What a server may need to find a loaded model, told as load_duration."""
+_LOOKUP_S = 1.0
+"""What a busy server may need to find a loaded model, told as load_duration: it reads the model's file and asks its
+process. One that loads within that is as good as loaded."""
 _CENTURY = 2200
 """A model that stays for ever expires centuries ahead."""
 
@@ -161,12 +163,7 @@ class OllamaPreloadKind:
         """
         server = ctx.models(step.target)
         _must_have_been_spared(step, before, ctx)
-        missing = _missing(step, server)
-        if missing:
-            raise StepFailed(
-                msg("{models} did not stay in the memory of {service}: {room}", models=", ".join(missing),
-                    service=step.target, room=_held(server))
-            )  # fmt: skip
+        _must_be_kept(step, server, ctx)
         found = {m.name: m for m in server.loaded()}
         figures = {name: self._figures(step, server, found[name], ctx) for name in _wanted(step)}
         for name, seen in figures.items():
@@ -229,12 +226,39 @@ def _wanted(step: StepSpec) -> dict[str, dict[str, int]]:
 def _missing(step: StepSpec, server: ModelCalls) -> list[str]:
     """Those that are not in memory, or not for good, or with another context than asked for."""
     held = {m.name: m for m in server.loaded()}
-    return [n for n, options in _wanted(step).items() if n not in held or not _fits(held[n], options)]
+    return [
+        n for n, options in _wanted(step).items()
+        if n not in held or not is_pinned(held[n]) or not _has_context(server, held[n], options)
+    ]  # fmt: skip
 
 
-def _fits(model: Model, options: Mapping[str, int]) -> bool:
+def _must_be_kept(step: StepSpec, server: ModelCalls, ctx: Context) -> None:
+    """How long a model stays is told anew when the last request to it has ended, so one in use is waited for."""
+    deadline = ctx.now() + step.stall_s
+    while missing := _missing(step, server):
+        held = {m.name: m for m in server.loaded()}
+        used = [n for n in missing if n in held and _has_context(server, held[n], _wanted(step)[n])]
+        if len(used) < len(missing):
+            raise StepFailed(
+                msg("{models} did not stay in the memory of {service}: {room}", models=", ".join(missing),
+                    service=step.target, room=_held(server))
+            )  # fmt: skip
+        if ctx.now() >= deadline:
+            raise StepFailed(
+                msg("{models} is in the memory of {service}, but not for good: an app that uses it sends a keep_alive "
+                    "of its own, which counts for all.", models=", ".join(used), service=step.target)
+            )  # fmt: skip
+        ctx.progress(f"waiting until nobody uses {', '.join(used)}", None)
+        ctx.sleep(POLL_S)
+
+
+def _has_context(server: ModelCalls, model: Model, options: Mapping[str, int]) -> bool:
+    """Loaded with the context that is asked for; the server cuts it to what the model was made for."""
     wanted = options.get("num_ctx")
-    return is_pinned(model) and (wanted is None or model.context in (None, wanted))
+    if wanted is None or model.context in (None, wanted):
+        return True
+    shape = server.show(model.name)[0]
+    return shape is not None and model.context == min(wanted, shape.trained_context)
 
 
 def _held(server: ModelCalls) -> str:
@@ -245,7 +269,7 @@ def _held(server: ModelCalls) -> str:
 def _capable(server: ModelCalls, model: Model) -> Model:
     """With what tells whether it only embeds."""
     architecture, capabilities = server.show(model.name)
-    return Model(model.name, model.size, capabilities=tuple(capabilities), architecture=architecture)
+    return replace(model, capabilities=tuple(capabilities), architecture=architecture)
 
 
 def _take_out(step: StepSpec, loaded: Mapping[object, object], ctx: Context) -> None:

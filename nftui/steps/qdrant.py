@@ -10,14 +10,17 @@ from typing import Any
 
 from nftui.clients.http import HttpUnreachable
 from nftui.clients.qdrant import collection_path
-from nftui.model.message import msg
+from nftui.model.message import Message, msg
 from nftui.model.plan import StepSpec
-from nftui.model.qdrant import IndexConfig, read_config, same
+from nftui.model.qdrant import IndexConfig, read_config, same, unmeasurable
 from nftui.steps.kind import ApiCalls, Context, Data, Found, StepFailed
 from nftui.steps.qdrant_measure import fingerprints, measure, sample_ids
+from nftui.steps.qdrant_segments import outdated
 from nftui.steps.qdrant_snapshot import LONG_S, collection_of, kept_snapshot
 
 POLL_S = 0.5
+_CALM = 10
+"""Looks in a row that must find it green where its segments are not told: its optimizer begins after the answer."""
 _REPLACED = 10
 """One of so many sampled points may be gone or new while a collection is worked on."""
 _PATCH_S = 600.0
@@ -49,8 +52,13 @@ class QdrantCollectionKind:
             raise StepFailed(
                 msg("{name} is red: {why}. Repair it first.", name=name, why=_optimizer_error(info))
             )  # fmt: skip
-        config, present = _config(info), _present(api, name)
-        search = measure(api, name, config, _ids(present), ctx)
+        if float(str(step.params["recall_floor"])) > 0 and (rule := unmeasurable(info["config"])):
+            raise StepFailed(
+                msg("The recall of {name} cannot be measured, because its strict mode has {rule}. Lift that, or do "
+                    "without a floor: recall_floor=0.", name=name, rule=rule)
+            )  # fmt: skip
+        config, present = _config(info), _present(api, name, info["config"])
+        search = measure(api, name, info["config"], _ids(present), ctx)
         return {**present, "back": config.way_back(_patch(step)), "search": search}
 
     def classify(self, step: StepSpec, before: Data, ctx: Context) -> Found:
@@ -73,9 +81,14 @@ class QdrantCollectionKind:
         if not config.holds(_patch(step)):
             raise StepFailed(msg("{name} did not take what was asked for.", name=name))
         _must_be_whole(api, name, before)
-        search = measure(api, name, config, _ids(before), ctx)
+        search = measure(api, name, info["config"], _ids(before), ctx)
+        if not search:
+            ctx.note(str(msg("What {name} finds could not be measured: its recall is not known.", name=name)))
         _must_find(step, before, search)
-        return {"count": _count(api, name), "search": search, "indexed": info.get("indexed_vectors_count")}
+        return {
+            "count": _count(api, name), "search": search, "indexed": info.get("indexed_vectors_count"),
+            "outdated_segments": outdated(api, name, config),
+        }  # fmt: skip
 
     def undo(self, step: StepSpec, before: Data, ctx: Context) -> None:
         """The former values by another update: later writes stay. A collection that is gone comes from the snapshot."""
@@ -83,7 +96,7 @@ class QdrantCollectionKind:
         assert isinstance(back, dict)
         restored = _bring_back(step, api, ctx)
         # Since the run apps may have replaced every point: what counts is that the way back itself loses none.
-        present = before if restored else _present(api, name)
+        present = before if restored else _present(api, name, _info(api, name)["config"])
         if not _config(_info(api, name)).holds(back):
             _send(api, name, back)
         info = follow(step, api, ctx)
@@ -107,9 +120,9 @@ def _count(api: ApiCalls, name: str) -> int:
     return int(answer["result"]["count"])
 
 
-def _present(api: ApiCalls, name: str) -> Data:
+def _present(api: ApiCalls, name: str, config: dict[str, Any]) -> Data:
     """What is there now: how many points, and a sample of them with digests of their vectors."""
-    ids = sample_ids(api, name)
+    ids = sample_ids(api, name, config)
     return {"count": _count(api, name), "ids": ids, "vectors": fingerprints(api, name, ids)}
 
 
@@ -120,38 +133,58 @@ def _ids(before: Data) -> list[Any]:
 
 
 def _optimizer_error(info: dict[str, Any]) -> str:
+    """A collection is red for its optimizer's error, or for a write that failed, which only the log tells."""
     status = info.get("optimizer_status")
-    return str(status.get("error")) if isinstance(status, dict) else str(status)
+    if isinstance(status, dict):
+        return str(status.get("error"))
+    return "a write to it failed, see the log of the server" if status == "ok" else str(status)
 
 
 def follow(step: StepSpec, api: ApiCalls, ctx: Context) -> dict[str, Any]:
-    """Until the collection is green. StepFailed where it turns red, or nothing moved for the step's stall time.
+    """Until it is green and its segments are as configured. StepFailed where it turns red, or nothing moves any more.
 
     Grey is work that nobody has begun, after a restart: an update without content begins it (AI reference 2.2).
     """
-    name, last, deadline = collection_of(step), None, ctx.now() + step.stall_s
+    name, last, deadline, calm = collection_of(step), None, ctx.now() + step.stall_s, 0
     while True:
         info = _info(api, name)
-        status, indexed, points = info["status"], info.get("indexed_vectors_count"), info.get("points_count")
+        status, left = info["status"], None
         if status == "red":
             raise StepFailed(msg("the optimizer of {name} failed: {why}", name=name, why=_optimizer_error(info)))
         if status == "green":
-            return info
+            left, calm = outdated(api, name, _config(info)), calm + 1
+            if left == 0 or (left is None and calm >= _CALM):
+                return info
+        else:
+            calm = 0
         if status == "grey":
             _send(api, name, {"optimizers_config": {}})
-        sign = (status, indexed, info.get("segments_count"), points)
+        sign = (status, info.get("indexed_vectors_count"), info.get("segments_count"), info.get("points_count"), left)
         if sign != last:
             last, deadline = sign, ctx.now() + step.stall_s
         if ctx.now() >= deadline:
-            raise StepFailed(
-                msg(
-                    "The optimizer of {name} made no progress in {seconds} s: {indexed} of {points} vectors indexed, "
-                    "status {status}.",
-                    name=name, seconds=int(step.stall_s), indexed=indexed, points=points, status=status,
-                )
-            )  # fmt: skip
-        ctx.progress(f"indexing {name}, {indexed} of {points}", min(1.0, (indexed or 0) / points) if points else None)
+            raise StepFailed(_stalled(step, info, left))
+        _tell(name, info, ctx)
         ctx.sleep(POLL_S)
+
+
+def _stalled(step: StepSpec, info: dict[str, Any], left: int | None) -> Message:
+    indexed, points, status = info.get("indexed_vectors_count"), info.get("points_count"), info["status"]
+    if status == "green" and left:
+        return msg(
+            "{name} calls itself green, but {left} of its segments were not built anew in {seconds} s.",
+            name=collection_of(step), left=left, seconds=int(step.stall_s),
+        )  # fmt: skip
+    return msg(
+        "The optimizer of {name} made no progress in {seconds} s: {indexed} of {points} vectors indexed, "
+        "status {status}.",
+        name=collection_of(step), seconds=int(step.stall_s), indexed=indexed, points=points, status=status,
+    )  # fmt: skip
+
+
+def _tell(name: str, info: dict[str, Any], ctx: Context) -> None:
+    indexed, points = info.get("indexed_vectors_count"), info.get("points_count")
+    ctx.progress(f"indexing {name}, {indexed} of {points}", min(1.0, (indexed or 0) / points) if points else None)
 
 
 def _must_be_whole(api: ApiCalls, name: str, before: Data) -> None:

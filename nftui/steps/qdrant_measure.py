@@ -13,10 +13,10 @@ from typing import Any
 
 from nftui.clients.http import HttpUnreachable
 from nftui.clients.qdrant import collection_path
-from nftui.model.qdrant import IndexConfig, VectorConfig
+from nftui.model.qdrant import LEAST_LIMIT, most_results, read_config, unmeasurable
 from nftui.steps.kind import ApiCalls, Context
 
-LIMIT = 10
+LIMIT = LEAST_LIMIT
 """The 10 of recall@10."""
 SAMPLE = 100
 _LEAST = 20
@@ -26,13 +26,14 @@ _TIMEOUT_S = 60.0
 _EXACT = {"exact": True, "quantization": {"ignore": True}}
 
 
-def sample_ids(api: ApiCalls, name: str) -> list[Any]:
+def sample_ids(api: ApiCalls, name: str, config: Mapping[str, object]) -> list[Any]:
     """Points picked by the server; the first ones where it cannot pick. Raises HttpUnreachable."""
+    most = most_results(config, SAMPLE)
     try:
-        body = {"query": {"sample": "random"}, "limit": SAMPLE, "with_payload": False}
+        body = {"query": {"sample": "random"}, "limit": most, "with_payload": False}
         found = api.send("POST", collection_path(name, "points/query"), body, timeout_s=_TIMEOUT_S)["result"]["points"]
     except HttpUnreachable:
-        body = {"limit": SAMPLE, "with_payload": False}
+        body = {"limit": most, "with_payload": False}
         found = api.send("POST", collection_path(name, "points/scroll"), body, timeout_s=_TIMEOUT_S)["result"]["points"]
     return sorted((p["id"] for p in found), key=str)
 
@@ -46,27 +47,30 @@ def fingerprints(api: ApiCalls, name: str, ids: Sequence[Any]) -> dict[str, str]
     }
 
 
-def measure(api: ApiCalls, name: str, config: IndexConfig, ids: Sequence[Any], ctx: Context) -> dict[str, Any]:
-    """Vector name to {"n", "recall", "p50_ms", "p95_ms"}; vectors with several per point are left out."""
-    return {
-        vector.name: found
-        for vector in config.vectors
-        if not vector.multi and ids and (found := _vector(api, name, vector, ids, ctx))
-    }
+def measure(api: ApiCalls, name: str, config: Mapping[str, object], ids: Sequence[Any], ctx: Context) -> dict[str, Any]:
+    """Vector name to {"n", "recall", "p50_ms", "p95_ms"}; vectors with several per point are left out.
+
+    `config`: of GET /collections/NAME. {} where its strict mode forbids it.
+    """
+    if not ids or unmeasurable(config):
+        return {}
+    searches = {v.name: Search(api, name, v.name) for v in read_config(config).vectors if not v.multi}
+    return {vector: found for vector, search in searches.items() if (found := _vector(search, ids, ctx))}
 
 
-def _vector(api: ApiCalls, name: str, vector: VectorConfig, ids: Sequence[Any], ctx: Context) -> dict[str, Any]:
+def _vector(search: Search, ids: Sequence[Any], ctx: Context) -> dict[str, Any]:
     end, hits, times = ctx.now() + _BUDGET_S, [], []
     for number, point in enumerate(ids):
         if number >= _LEAST and ctx.now() > end:
             break
-        ctx.progress(f"searching {name}, {number} of {len(ids)}", number / len(ids))
-        truth = _search(api, name, vector, point, _EXACT)
+        ctx.progress(f"searching {search.collection}, {number} of {len(ids)}", number / len(ids))
+        truth = search.near(point, _EXACT)
         began = ctx.now()
-        found = _search(api, name, vector, point, None)
-        times.append((ctx.now() - began) * 1000)
+        found = search.near(point, None)
+        took = (ctx.now() - began) * 1000
         if truth:
             hits.append(_hits(truth, found) / len(truth))
+            times.append(took)
     if not hits:
         return {}
     times.sort()
@@ -76,20 +80,39 @@ def _vector(api: ApiCalls, name: str, vector: VectorConfig, ids: Sequence[Any], 
     }  # fmt: skip
 
 
-def _search(
-    api: ApiCalls, name: str, vector: VectorConfig, point: Any, params: Mapping[str, object] | None
-) -> list[dict[str, Any]]:
-    """What lies nearest to a stored point, itself left out; [] where it is gone meanwhile."""
-    body = {"query": point, "limit": LIMIT, "with_payload": False, "with_vector": False}
-    body |= {"using": vector.name} if vector.name else {}
-    body |= {"params": params} if params else {}
-    try:
-        answer = api.send("POST", collection_path(name, "points/query"), body, timeout_s=_TIMEOUT_S)
-    except HttpUnreachable as error:
-        if error.status == 404:
-            return []
-        raise
-    return list(answer["result"]["points"])
+class Search:
+    """Nearest points by one vector of a collection: by the one route for queries, in servers before 1.10 by another."""
+
+    def __init__(self, api: ApiCalls, collection: str, vector: str) -> None:
+        self.api, self.collection, self.vector = api, collection, vector
+        self.asks = [self._query, self._recommend]
+        """In the order in which they are tried; the one that answers stays alone."""
+
+    def near(self, point: Any, params: Mapping[str, object] | None) -> list[dict[str, Any]]:
+        """What lies nearest to a stored point, itself left out; [] where it, or that vector of it, is not there."""
+        for ask in self.asks:
+            try:
+                found = ask(point, params)
+            except HttpUnreachable as error:
+                if error.status != 404:
+                    raise
+            else:
+                self.asks = [ask]
+                return found
+        return []
+
+    def _query(self, point: Any, params: Mapping[str, object] | None) -> list[dict[str, Any]]:
+        return list(self._send("points/query", {"query": point}, params)["points"])
+
+    def _recommend(self, point: Any, params: Mapping[str, object] | None) -> list[dict[str, Any]]:
+        """What is like one stored point is what lies nearest to it (gone since 1.19)."""
+        return list(self._send("points/recommend", {"positive": [point]}, params))
+
+    def _send(self, route: str, query: Mapping[str, object], params: Mapping[str, object] | None) -> Any:
+        body = {**query, "limit": LIMIT, "with_payload": False, "with_vector": False}
+        body |= {"using": self.vector} if self.vector else {}
+        body |= {"params": params} if params else {}
+        return self.api.send("POST", collection_path(self.collection, route), body, timeout_s=_TIMEOUT_S)["result"]
 
 
 def _hits(truth: list[dict[str, Any]], found: list[dict[str, Any]]) -> int:

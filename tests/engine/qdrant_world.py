@@ -33,6 +33,13 @@ def new_config() -> dict[str, Any]:
     }  # fmt: skip
 
 
+def segment(config: dict[str, Any]) -> dict[str, Any]:
+    """As the telemetry tells it, with a graph."""
+    index = {"type": "hnsw", "options": dict(config["hnsw_config"])}
+    stored = {"index": index, "quantization_config": config["quantization_config"], "storage_type": "InRamMmap"}
+    return {"info": {"segment_type": "indexed"}, "config": {"vector_data": {"": stored}}}
+
+
 @dataclass
 class FakeQdrant:
     """One collection `docs` of ten points. `busy` polls it is yellow after a change; recall by `recall_of` its m."""
@@ -47,12 +54,26 @@ class FakeQdrant:
     found: int = 10
     """How many of ten an approximate search finds where m is not 16."""
     inert: bool = False
+    late: int = 0
+    """Looks at which it is still green after a change, before its optimizer begins."""
+    built: dict[str, dict[str, Any]] = field(default_factory=lambda: {"docs": new_config()})
+    """What the segment of each was built with."""
+    tells: bool = True
+    """Whether its telemetry can be read."""
+    old: bool = False
+    """A server before 1.10."""
     torn: bool = False
     """Downloads arrive cut off."""
     asked: list[str] = field(default_factory=list)
 
     def json(self, path: str) -> Any:
-        return self.send("GET", path)
+        return self._telemetry() if path.startswith("/telemetry?") else self.send("GET", path)
+
+    def _telemetry(self) -> Any:
+        if not self.tells:
+            raise refused(403)
+        found = [{"id": n, "shards": [{"local": {"segments": [segment(c)]}}]} for n, c in self.built.items()]
+        return {"result": {"collections": {"number_of_collections": len(found), "collections": found}}}
 
     def send(self, method: str, path: str, body: Any = None, *, timeout_s: float | None = None) -> Any:
         self.asked.append(f"{method} {path}")
@@ -79,8 +100,12 @@ class FakeQdrant:
 
     def _info(self, name: str) -> dict[str, Any]:
         config = self._collection(name)
-        status = self.status or ("yellow" if self.busy > 0 else "green")
-        self.busy -= 1
+        self.late -= 1
+        status = self.status or ("yellow" if self.busy > 0 and self.late < 0 else "green")
+        if self.late < 0:
+            self.busy -= 1
+            if self.busy <= 0:
+                self.built[name] = copy.deepcopy(config)
         return {
             "status": status, "optimizer_status": {"error": "no space"} if status == "red" else "ok",
             "indexed_vectors_count": 10, "points_count": len(self.points), "segments_count": 1,
@@ -111,11 +136,23 @@ class FakeQdrant:
     def _points(self, body: Any) -> Any:
         return [{"id": i, "vector": self.points[i]} for i in body["ids"] if i in self.points]
 
+    def _points_recommend(self, body: Any) -> Any:
+        point = body.pop("positive")[0]
+        return self._near({**body, "query": point})
+
+    def _points_scroll(self, body: Any) -> Any:
+        return {"points": [{"id": i} for i in self.points]}
+
     def _points_query(self, body: Any) -> Any:
+        if self.old:
+            raise refused(404, "")
+        return {"points": self._near(body)}
+
+    def _near(self, body: Any) -> list[dict[str, Any]]:
         exact = (body.get("params") or {}).get("exact")
         few = "sample" not in (body["query"] if isinstance(body["query"], dict) else {}) and not exact
-        number = self.found if few and self.collections["docs"]["hnsw_config"]["m"] != 16 else 10
-        return {"points": [{"id": i, "score": 1.0 / (i + 1)} for i in list(self.points)[:number]]}
+        number = self.found if few and self.built["docs"]["hnsw_config"]["m"] != 16 else 10
+        return [{"id": i, "score": 1.0 / (i + 1)} for i in list(self.points)[:number]]
 
     def _post_snapshots(self, name: str, body: Any) -> Any:
         content = json.dumps([self._collection(name), self.points]).encode()

@@ -108,6 +108,75 @@ def test_an_optimizer_that_never_ends_is_told_of_after_its_stall_time(tmp_path: 
     assert again is not None and again.name == "rolled-back" and not changed(qdrant)
 
 
+def searched_on(qdrant: FakeQdrant, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The m that the segment was built with, at each search."""
+    seen, query = [], qdrant._points_query
+
+    def asked(body: object) -> object:
+        seen.append(qdrant.built["docs"]["hnsw_config"]["m"])
+        return query(body)
+
+    monkeypatch.setattr(qdrant, "_points_query", asked)
+    return seen
+
+
+@pytest.mark.parametrize("tells", [True, False])
+def test_green_before_the_optimizer_has_begun_is_not_taken_for_done(
+    tmp_path: Path, tells: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world, qdrant = qdrant_world(tmp_path)
+    original, qdrant.tells = qdrant._patch_collection, tells
+
+    def patch(name: str, body: object) -> bool:
+        qdrant.late = 5
+        return original(name, body)
+
+    qdrant._patch_collection = patch  # type: ignore[method-assign]
+    seen = searched_on(qdrant, monkeypatch)
+    assert run(world, qdrant, tmp_path / "j") is None
+    assert set(seen) == {16, 24} and seen == sorted(seen), "the new index is what was measured"
+    told = next(e for e in read_journal(tmp_path / "j") if e.phase is Phase.VERIFIED and e.step == "collection")
+    assert told.data["outdated_segments"] == (0 if tells else None)
+
+
+def test_a_green_collection_whose_segments_stay_as_they_were_is_taken_back(tmp_path: Path) -> None:
+    world, qdrant = qdrant_world(tmp_path)
+    old, qdrant.late = qdrant.state(), 10_000
+    outcome = run(world, qdrant, tmp_path / "j")
+    assert outcome is not None and outcome.name == "rolled-back" and qdrant.state() == old
+    assert "docs calls itself green, but 1 of its segments were not built anew in 30 s" in outcome.reason
+
+
+def test_a_server_before_the_one_route_for_queries_is_measured_by_another(tmp_path: Path) -> None:
+    world, qdrant = qdrant_world(tmp_path)
+    qdrant.old, qdrant.found = True, 8
+    outcome = run(world, qdrant, tmp_path / "j")
+    assert outcome is not None and "finds 0.8 of the 10 nearest points, below the floor of 0.9" in outcome.reason
+
+
+def test_a_red_collection_without_an_error_failed_at_a_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    world, qdrant = qdrant_world(tmp_path)
+    info = qdrant._info
+    monkeypatch.setattr(qdrant, "_info", lambda name: info(name) | {"status": "red", "optimizer_status": "ok"})
+    outcome = run(world, qdrant, tmp_path / "j")
+    assert outcome is not None and "docs is red: a write to it failed" in outcome.reason
+
+
+@pytest.mark.parametrize("rule", ["search_allow_exact", "max_query_limit"])
+def test_a_floor_that_cannot_be_measured_changes_nothing(tmp_path: Path, rule: str) -> None:
+    world, qdrant = qdrant_world(tmp_path)
+    strict = {"enabled": True, rule: 5 if rule == "max_query_limit" else False}
+    qdrant.collections["docs"]["strict_mode_config"] = strict
+    outcome = run(world, qdrant, tmp_path / "j")
+    assert (
+        outcome is not None and f"its strict mode has {rule}=" in outcome.reason and "PATCH docs" not in world.effects
+    )
+    journal = Journal(tmp_path / "without-a-floor")
+    assert runner(world, qdrant, journal, floor=0.0).forward() is None and changed(qdrant)
+    assert any("its recall is not known" in str(e.data) for e in read_journal(tmp_path / "without-a-floor"))
+    journal.close()
+
+
 def test_one_that_waits_for_a_first_update_is_given_one(tmp_path: Path) -> None:
     world, qdrant = qdrant_world(tmp_path)
     original = qdrant._patch_collection

@@ -199,7 +199,7 @@ def test_a_newer_version_than_known_is_said(tmp_path: Path) -> None:
 
 def test_a_server_too_old_to_tell_what_it_holds_is_refused(tmp_path: Path) -> None:
     (mine,) = [o for o in plan(facts(tmp_path, LLAMA3, version="0.1.32")).optimizations if o.id == "ollama"]
-    assert not mine.applicable and "0.1.38" in str(mine.reason)
+    assert not mine.applicable and "0.1.39" in str(mine.reason)
 
 
 # -- GPUs ---------------------------------------------------------------------------------------------------------

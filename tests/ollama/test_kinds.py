@@ -193,6 +193,30 @@ def test_what_was_pinned_before_stays_pinned(tmp_path: Path) -> None:
     assert world.held == {"chat:1b": FOREVER}
 
 
+def test_a_model_that_somebody_uses_tells_later_that_it_stays(tmp_path: Path) -> None:
+    """The server sets its time anew when the last request to it has ended (server/sched.go, processCompleted)."""
+    world, kind = new_world(tmp_path), OllamaPreloadKind()
+    world.held = dict(BOTH)
+    world.in_use = 6
+    step, ctx = spec({"chat:1b": {}, "embed:latest": {}}), world.context()
+    assert "chat:1b" in kind.verify(step, {"loaded": {}, "oom_kills": 0}, ctx)["models"]  # type: ignore[operator]
+    assert world.clock > 0
+
+
+def test_an_app_that_sends_a_time_of_its_own_is_named(tmp_path: Path) -> None:
+    world, kind = new_world(tmp_path), OllamaPreloadKind()
+    world.held = {"chat:1b": FOREVER, "embed:latest": "5m"}
+    with pytest.raises(StepFailed, match="embed:latest is in the memory of db, but not for good: an app that uses it"):
+        kind.verify(spec({"chat:1b": {}, "embed:latest": {}}), {"loaded": {}, "oom_kills": 0}, world.context())
+    assert world.clock > 0, "one in use is waited for"
+
+
+def test_a_context_that_was_cut_to_what_the_model_was_made_for_is_the_one_asked_for(tmp_path: Path) -> None:
+    world, kind = new_world(tmp_path), OllamaPreloadKind()
+    world.held, world.trained = {"chat:1b": FOREVER}, 4096
+    assert kind.classify(spec({"chat:1b": {"num_ctx": 200_000}}), {"loaded": {}}, world.context()) is Found.AFTER
+
+
 def test_another_context_than_asked_for_is_loaded_again(tmp_path: Path) -> None:
     world, kind = new_world(tmp_path), OllamaPreloadKind()
     world.held = {"chat:1b": FOREVER}

@@ -20,7 +20,8 @@ import ollama
 import psutil
 import pytest
 
-from nftui.clients.ollama import FOREVER, OllamaClient, OllamaRefused
+from nftui.clients.ollama import FOREVER, OllamaClient, OllamaRefused, architecture_of
+from nftui.model.ai import Model
 from nftui.model.stack import Container, Role, Service
 from nftui.optimizations.ollama.estimate import Setting, in_runner
 from nftui.steps.ollama import is_pinned
@@ -33,6 +34,7 @@ MODELS = {
     **{f"{n}:1": {**SHAPE, "size": 4 * MIB, "capabilities": ["completion"]} for n in ("a", "b", "c", "d")},
     "slow:1": {**SHAPE, "size": 40 * MIB, "capabilities": ["completion"]},
     "e:latest": {**SHAPE, "size": MIB, "capabilities": ["embedding"]},
+    "lists:1": {**SHAPE, "size": MIB, "blocks": 4, "kv_heads": [0, 0, 0, 2], "capabilities": ["completion"]},
 }
 
 
@@ -242,6 +244,27 @@ def test_chat_and_embedding_models_are_each_loaded_in_their_way(mine: OllamaClie
         assert [is_pinned(m) for m in mine.loaded() if m.name == name] == [True]
         mine.unload(model, 10)
         assert name not in {m.name for m in mine.loaded()}
+
+
+def test_heads_of_each_layer_are_asked_for_with_everything(mine: OllamaClient) -> None:
+    """A model that attends in each fourth layer only: without its list its cache would count 64 times."""
+    architecture, _ = mine.show("lists:1")
+    assert architecture is not None and architecture.kv_heads == (0, 0, 0, 2)
+    told = {"general.architecture": "x", "x.block_count": 4, "x.attention.head_count": 8, "x.embedding_length": 512,
+            "x.context_length": 8192, "x.attention.head_count_kv": None}  # fmt: skip
+    assert architecture_of(told) is None, "what is not told is not guessed"
+
+
+def test_a_server_before_the_newer_route_embeds_by_the_older_one(tmp_path: Path) -> None:
+    with serving(tmp_path, STANDIN_VERSION="0.1.48") as host:
+        mine = client_of(host)
+        model = Model("e:latest", 0, capabilities=("embedding",))
+        assert mine.load(model, FOREVER, {}, 10) > 0
+        assert [is_pinned(m) for m in mine.loaded()] == [True]
+
+
+def test_a_model_that_embeds_is_known_by_its_family_where_nothing_else_is_told() -> None:
+    assert Model("e", 1, family="nomic-bert").embeds and not Model("c", 1, family="llama").embeds
 
 
 def test_an_answer_tells_the_first_token_and_the_speed(mine: OllamaClient) -> None:

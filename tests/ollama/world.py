@@ -41,6 +41,9 @@ class ModelWorld(World):
     answers_in: tuple[float, ...] = (0.1,)
     """Seconds until the first token, one request after the other; the last for all that follow."""
     asked: int = 0
+    in_use: int = 0
+    """Looks for which a model that somebody uses still tells its former time."""
+    trained: int = 131072
     forgets: bool = False
     """Loads nothing, and says it did."""
 
@@ -77,13 +80,14 @@ class ModelWorld(World):
         return [STORED[n] for n in self.stored_names]
 
     def loaded(self) -> Sequence[Model]:
+        self.in_use -= 1
         return [
-            replace(STORED[n], expires_at=CENTURIES if k == FOREVER else SOON, context=4096)
+            replace(STORED[n], expires_at=CENTURIES if k == FOREVER and self.in_use < 0 else SOON, context=4096)
             for n, k in self.held.items()
         ]
 
     def show(self, name: str) -> tuple[Architecture | None, Sequence[str]]:
-        return STORED[name].architecture, STORED[name].capabilities
+        return replace(SHAPE, trained_context=self.trained), STORED[name].capabilities
 
     def load(self, model: Model, keep_alive: int | str, options: Mapping[str, int], timeout: float) -> float:
         die = self.effect(f"load {model.name} {keep_alive}")
@@ -108,7 +112,7 @@ class ModelWorld(World):
         first = self.answers_in[min(self.asked, len(self.answers_in) - 1)]
         self.asked += 1
         self.clock += first
-        return Answer(first, first + 0.1, 0.9 if name in self.dead else 0.0, tokens, 0.1)
+        return Answer(first, first + 0.1, 1.9 if name in self.dead else 0.0, tokens, 0.1)
 
     def context(self, **options: object) -> Context:
         return super().context(**{"models": self.models, **options})

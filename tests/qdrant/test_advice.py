@@ -214,6 +214,53 @@ def test_knobs_of_collections_are_found_by_name() -> None:
         parse_set(registry, "qdrant.collection.docs.m=1000")
 
 
+def test_a_newer_placement_beats_the_older_and_is_what_is_changed() -> None:
+    """1.19 has `memory` beside on_disk; where a vector has both, a change of on_disk would do nothing."""
+    config = read_config({"params": {"vectors": {"size": 8, "distance": "Dot", "on_disk": True, "memory": "cached"}}})
+    assert config.effective("on_disk") == "false"
+    patch = config.patch({"on_disk": "true"})
+    assert patch == {"vectors": {"": {"memory": "cold"}}}
+    assert config.way_back(patch) == {"vectors": {"": {"memory": "cached"}}}
+    plain = read_config({"params": {"vectors": {"size": 8, "distance": "Dot"}}})
+    assert plain.patch({"on_disk": "true"}) == {"vectors": {"": {"on_disk": True}}}
+
+
+@pytest.mark.parametrize(
+    ("vector", "quantization", "bytes_"),
+    [
+        ({"datatype": "float16"}, None, 2 * 128),
+        ({"datatype": "uint8"}, {"scalar": {"type": "int8"}}, 128 + 128),
+        ({}, {"product": {"compression": "x16"}}, 4 * 128 + 32),
+        ({}, {"turbo": {}}, 4 * 128 + 64),
+        ({}, {"turbo": {"bits": "bits1"}}, 4 * 128 + 16),
+    ],
+)
+def test_memory_goes_by_how_the_vectors_are_stored(vector: dict[str, Any], quantization: Any, bytes_: int) -> None:
+    config = {"params": {"vectors": {"size": 128, "distance": "Dot", **vector}}, "quantization_config": quantization}
+    assert rules.memory_bytes(1000, read_config(config)) == 1000 * (bytes_ + 40)
+
+
+def test_a_red_collection_is_left_alone_and_told(tmp_path: Path) -> None:
+    found = facts(tmp_path, replace(collection(5_000_000), status="red", optimizer="no space left"))
+    line = advice(found, grant=1024 * GIB)["collection.docs.m"]
+    assert line.value == "16" and "It is red (no space left)" in str(line.why)
+
+
+def test_a_server_that_runs_and_cannot_be_asked_is_not_touched(tmp_path: Path) -> None:
+    """A key that nftui does not know would be found out after the restart only."""
+    found = facts(tmp_path)
+    live = {("vectors", ID): Live(ID, "vectors", None, "GET /collections: status 401 (the key is missing or wrong)")}
+    refused = OPTIMIZATION.applies(replace(found, live=live))
+    assert not refused.applicable and "the key is missing or wrong" in str(refused.reason)
+
+
+def test_a_collection_whose_recall_may_not_be_measured_is_left_alone_until_no_floor_is_asked(tmp_path: Path) -> None:
+    found = facts(tmp_path, replace(collection(5_000_000), unmeasurable="search_allow_exact=false"))
+    line = advice(found, grant=1024 * GIB)["collection.docs.m"]
+    assert line.value == "16" and "search_allow_exact=false" in str(line.why)
+    assert advice(found, "qdrant.recall_floor=0", grant=1024 * GIB)["collection.docs.m"].value == "24"
+
+
 def test_memory_of_a_collection() -> None:
     """1M x 768: 2.9 GiB of vectors, 134 MiB of graph at m 16, a quarter of the vectors as int8 (AI reference 2.5)."""
     index = collection(1_000_000, 768).index

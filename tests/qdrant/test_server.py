@@ -28,9 +28,11 @@ from nftui.model.message import msg
 from nftui.model.plan import StepSpec
 from nftui.model.qdrant import read_config
 from nftui.model.stack import Container, MountSpec, Role, Service
+from nftui.probes.health import quiet
 from nftui.probes.qdrant import probe_qdrant
 from nftui.steps import load_kinds
 from nftui.steps.kind import Context
+from nftui.steps.qdrant_segments import outdated
 from tests.engine.world import new_world
 from tests.qdrant.server import KEY, Server, process, vectors
 
@@ -221,6 +223,19 @@ def test_the_nodes_of_a_cluster_are_counted(server: Server, monkeypatch: pytest.
     assert isinstance(live, QdrantFacts) and live.peers == 2
 
 
+@pytest.mark.parametrize(("count", "said"), [(0, 0), (1, 1)])
+def test_a_snapshot_that_is_being_made_is_no_moment_to_stop_it(
+    server: Server, monkeypatch: pytest.MonkeyPatch, count: int, said: int
+) -> None:
+    server.fill("docs", vectors(20, 8))
+    assert quiet(service(server), None) == ()
+    told, real = [{"id": "docs", "running_snapshots": count}], HttpClient.json
+    answer = {"result": {"collections": {"snapshots": told}}}
+    monkeypatch.setattr(HttpClient, "json", lambda s, p: answer if p.startswith("/telemetry") else real(s, p))
+    found = quiet(service(server), None)
+    assert len(found) == said and all("A snapshot of docs is being made" in str(m) for m in found)
+
+
 def test_a_server_that_answers_no_rest_is_told_in_one_line() -> None:
     port = free_port()
     live = probe_qdrant(service(Server(f"x:{port}")), None)
@@ -290,6 +305,37 @@ def test_a_recall_below_the_floor_is_found_out(server: Server, tmp_path: Path) -
         kind.verify(step, before, ctx)
     kind.undo(step, before, ctx)
     assert server.hnsw("docs") == (16, 100) and server.recall("docs") > 0.9
+
+
+@pytest.mark.parametrize("version", ["1.9.7", "1.19.0"])
+def test_a_step_ends_on_segments_built_anew_and_measures_them(tmp_path: Path, version: str) -> None:
+    """A change is answered before the optimizer begins, and 1.9 has another route for queries."""
+    with process(tmp_path, free_port(), STANDIN_VERSION=version) as server:
+        server.fill("docs", vectors(1500, 48))
+        step, ctx = update(server, "docs", m="8", ef_construct="24"), context(server, tmp_path)
+        kind, api = load_kinds().of(step), ctx.api("q")
+        before = kind.read(step, ctx)
+        kind.do(step, before, ctx)
+        after: Any = kind.verify(step, before, ctx)
+        config = read_config(api.json("/collections/docs")["result"]["config"])
+        former = replace(config, hnsw={**config.hnsw, "m": 16})
+        assert outdated(api, "docs", config) == 0 == after["outdated_segments"]
+        assert outdated(api, "docs", former) == 1, "the segments are told, and the one has a graph"
+        assert after["search"][""]["n"] >= 20, "its recall is measured, not skipped"
+
+
+def test_a_strict_mode_is_read_and_a_sample_keeps_to_its_limits(server: Server, tmp_path: Path) -> None:
+    server.fill("docs", vectors(400, 8))
+    strict = models.StrictModeConfig(enabled=True, max_query_limit=30)
+    server.client.update_collection("docs", strict_mode_config=strict)
+    server.wait_green("docs")
+    step, ctx = update(server, "docs", m="8"), context(server, tmp_path)
+    before: Any = load_kinds().of(step).read(step, ctx)
+    assert len(before["ids"]) == 30 and before["search"][""]["n"] == 30
+    strict = models.StrictModeConfig(enabled=True, search_allow_exact=False)
+    server.client.update_collection("docs", strict_mode_config=strict)
+    live = probe_qdrant(service(server), None).value
+    assert isinstance(live, QdrantFacts) and live.collections[0].unmeasurable == "search_allow_exact=false"
 
 
 def test_a_collection_that_is_gone_comes_back_from_its_snapshot(server: Server, tmp_path: Path) -> None:

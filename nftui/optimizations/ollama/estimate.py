@@ -59,7 +59,7 @@ def _seen(shape: Architecture, layer: int, total: int, slots: int) -> int:
 
 
 def _is_global(name: str, layer: int) -> bool:
-    """gemma3: each sixth layer sees everything; gemma2 and gpt-oss: each second one."""
+    """gemma3: each sixth layer sees everything; gpt-oss: each second one."""
     return layer % 6 == 5 if name.startswith("gemma3") else layer % 2 == 1
 
 

@@ -87,12 +87,19 @@ oldest() { # SECONDS: the guest that was used least recently, by nobody for so l
   [[ $REPLY ]]
 }
 
+embed() { # FIELDS SECONDS: servers before 0.2.6 have another route for a word to embed
+  answer=$(ask POST /api/embed "{$1,\"input\":\"nftui\"}" "$2")
+  if [[ $answer == *'page not found'* ]]; then
+    answer=$(ask POST /api/embeddings "{$1,\"prompt\":\"nftui\"}" "$2")
+  fi
+}
+
 unload() { # NAME WHY: the server lets what is at work end first
   local name=$1 answer idle=$((now - ${used[$1]-$now}))
   echo "unloading $name: $2; of those that are not to stay it was used least recently, $idle s ago"
   answer=$(ask POST /api/generate "{\"model\":\"$name\",\"keep_alive\":0,\"stream\":false}" 60)
   if [[ $answer == *'support generate'* ]]; then # servers before 0.5 unload an embedding model only so
-    answer=$(ask POST /api/embed "{\"model\":\"$name\",\"keep_alive\":0,\"input\":\"nftui\"}" 60)
+    embed "\"model\":\"$name\",\"keep_alive\":0" 60
   fi
   for _ in 1 2 3 4 5; do
     look || return 1
@@ -118,7 +125,7 @@ load() { # NAME OPTIONS KEEP_ALIVE_OR_NOTHING
   trust "$NFTUI_LOAD_S"
   answer=$(ask POST /api/generate "{$rest,\"stream\":false}" "$NFTUI_LOAD_S")
   if [[ $answer == *'support generate'* ]]; then
-    answer=$(ask POST /api/embed "{$rest,\"input\":\"nftui\"}" "$NFTUI_LOAD_S")
+    embed "$rest" "$NFTUI_LOAD_S"
   fi
   trust "$NFTUI_TRUST_S"
   if [[ $answer == *'"error"'* ]]; then

@@ -18,10 +18,14 @@ SINCE: dict[str, Version] = {
 }
 """First release that reads the variable; the last one from when models run in llama-server, which gets the server's
 whole environment (llm/llama_server.go)."""
-OLDEST: Version = (0, 1, 38)
-"""The first with /api/ps: in older ones nothing could be read back."""
+OLDEST: Version = (0, 1, 39)
+"""The first that tells both: what is loaded (/api/ps, one release older) and in its log how long it keeps a model."""
 NEWEST: Version = (0, 32, 15)
 """The newest that the table was made from."""
+
+
+_PARALLEL: tuple[tuple[Version, int], ...] = (((0, 10, 0), 1), ((0, 6, 7), 2), ((0, 2, 0), 4))
+"""(since, slots), the newest first (server/sched.go, defaultParallel)."""
 
 
 def parse_version(text: str | None) -> Version | None:
@@ -49,8 +53,8 @@ def default_context(version: Version | None, vram: int | None) -> int:
 
 
 def default_parallel(version: Version | None) -> int:
-    """Slots of a model where nobody says; before 0.10 the server tried 4 and took 1 where they did not fit."""
-    return 4 if version is not None and version < (0, 10, 0) else 1
+    """Slots of a model where nobody says; some releases tried more than one and took 1 where they did not fit."""
+    return next((slots for since, slots in _PARALLEL if version is None or version >= since), 1)
 
 
 def has_prompt_cache(version: Version | None) -> bool:

@@ -193,6 +193,15 @@ def _advised(
         why = msg("{points} points are below the indexing threshold: every search reads all of them, and that is fast.",
                   points=collection.points or 0)  # fmt: skip
         return {name: (current[name], why) for name in TUNED}
+    if collection.status == "red":
+        why = msg(
+            "It is red ({reason}): it has to be repaired before anything is changed.", reason=collection.optimizer
+        )
+        return {name: (current[name], why) for name in TUNED}
+    if collection.unmeasurable and floor > 0:
+        why = msg("Its strict mode has {rule}, so its recall cannot be measured: with recall_floor=0 it is tuned all "
+                  "the same.", rule=collection.unmeasurable)  # fmt: skip
+        return {name: (current[name], why) for name in TUNED}
     return {**_graph(collection, floor, current), **_places(server, collection, tight, current)}
 
 

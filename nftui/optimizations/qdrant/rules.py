@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from nftui.model.ai import Collection
-    from nftui.model.qdrant import IndexConfig, VectorConfig
+    from nftui.model.qdrant import IndexConfig, Json, VectorConfig
 
 _GRAPH = (
     (100_000, ((16, 100), (16, 128), (24, 200))),
@@ -18,7 +19,11 @@ NEAR = 0.75
 """A graph that was built with this share of the advised candidates is not built again."""
 BINARY_LEAST = 1024
 """Dimensions below which binary codes find too little: 0.32 of 10 measured at 128 (AI reference 2.3, 2.4)."""
-_FLOAT = 4
+_CODES = {
+    "x4": 1.0, "x8": 0.5, "x16": 0.25, "x32": 1 / 8, "x64": 1 / 16,
+    "bits4": 0.5, "bits2": 0.25, "bits1_5": 0.1875, "bits1": 0.125,
+}  # fmt: skip
+"""Bytes of one dimension by the compression of product codes and by the bits of TurboQuant codes."""
 _THRESHOLD_KB = 10_000
 _TRACKER = 40
 """Bytes that each point takes beside its vectors (AI reference 2.5)."""
@@ -51,8 +56,19 @@ def _vector_bytes(points: int, index: IndexConfig, vector: VectorConfig, values:
     def value(name: str) -> str:
         return values.get(name) or str(index.value(vector, name)).lower()
 
-    raw = points * vector.size * _FLOAT
-    quantized = {"int8": raw // 4, "binary": raw // 32, "none": 0}.get(value("quantization"), raw // 4)
+    quantized = int(
+        points * vector.size * _compressed(value("quantization"), vector.quantization or index.quantization)
+    )
     m = value("m")
     graph = int(points * int(m) * _LINKS) if m.isdigit() else 0
-    return (0 if value("on_disk") == "true" else raw) + quantized + graph
+    return (0 if value("on_disk") == "true" else int(points * vector.raw_bytes)) + quantized + graph
+
+
+def _compressed(kind: str, config: Json | None) -> float:
+    """Bytes of one dimension in the quantized copy, whatever the original's datatype."""
+    known = {"none": 0.0, "int8": 1.0, "binary": 1 / 8}.get(kind)
+    if known is not None:
+        return known
+    said = next(iter((config or {}).values()), {})
+    text = str(said.get("compression") or said.get("bits") or "") if isinstance(said, Mapping) else ""
+    return _CODES.get(text, 0.5 if kind == "turbo" else 1.0)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 ID = "qdrant"
 _CLUSTER = "QDRANT__CLUSTER__ENABLED"
 _STORAGE = "QDRANT__STORAGE__STORAGE_PATH"
-_ON = ("true", "1")
+_ON = ("true", "1", "on", "yes")
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +100,10 @@ def _refusal(facts: Facts, service: Service) -> Message | None:
         return _in_cluster(service, known)
     if service.scale > 1:
         return msg("{service} runs {count} times without being a cluster.", service=service.name, count=service.scale)
+    unread = facts.live.get((service.name, ID))
+    if service.running is not None and unread is not None and unread.value is None:
+        return msg("{service} runs and could not be asked ({reason}), so nothing could be read back.",
+                   service=service.name, reason=unread.error)  # fmt: skip
     if not _has_volume(service):
         return msg("{service} keeps its collections in the container: recreated, it would lose them.",
                    service=service.name)  # fmt: skip

@@ -146,9 +146,10 @@ def blob_of(name):
     return hashlib.sha256(name.encode()).hexdigest()
 
 
-def per_layer(model):
+def per_layer(model, layer):
     key = model.get("key") or model["width"] // model["heads"]
-    return model["kv_heads"] * 2 * key * 2
+    heads = model["kv_heads"]
+    return (heads[layer] if isinstance(heads, list) else heads) * 2 * key * 2
 
 
 def memory_of(model, context, slots):
@@ -158,11 +159,11 @@ def memory_of(model, context, slots):
     for layer in range(model["blocks"]):
         window = model.get("window")
         near = window and layer % 6 != 5
-        layers.append(min(total, window * slots + 512) if near else total)
+        layers.append((min(total, window * slots + 512) if near else total) * per_layer(model, layer))
     surcharge = 0
     if "completion" in model["capabilities"]:
         surcharge = 2 * 1024**3 if total > 32768 else 768 * 1024**2 if total > 4096 else 0
-    return model["size"] + sum(layers) * per_layer(model) + RUNNER_BYTES + surcharge
+    return model["size"] + sum(layers) + RUNNER_BYTES + surcharge
 
 
 class Runner:
@@ -371,6 +372,8 @@ def show(request):
     }
     if "key" in model:
         info |= {f"{a}.attention.key_length": model["key"], f"{a}.attention.value_length": model["key"]}
+    if not request.get("verbose"):  # Lists are told only with everything else (fs/ggml, maxArraySize 0).
+        info = {k: None if isinstance(v, list) else v for k, v in info.items()}
     if "window" in model:
         info[f"{a}.attention.sliding_window"] = model["window"]
     return {
@@ -479,6 +482,12 @@ def embed(request):
     }
 
 
+def embeddings(request):
+    """The older route, for one text; it tells no times."""
+    made = embed({**request, "input": request.get("prompt", "")})
+    return {"embedding": made["embeddings"][0]}
+
+
 GENERATE = {
     "model",
     "prompt",
@@ -503,8 +512,13 @@ ROUTES = {
     ("GET", "/api/ps"): (running, set()),
     ("POST", "/api/show"): (show, {"model", "name", "verbose"}),
     ("POST", "/api/generate"): (generate, GENERATE),
+    ("POST", "/api/embeddings"): (embeddings, {"model", "prompt", "keep_alive", "options"}),
     ("POST", "/api/embed"): (embed, {"model", "input", "keep_alive", "truncate", "dimensions", "options"}),
 }
+
+
+if tuple(int(n) for n in re.findall(r"\d+", VERSION)[:3]) < (0, 2, 6):
+    del ROUTES["POST", "/api/embed"]
 
 
 class Handler(BaseHTTPRequestHandler):

@@ -29,8 +29,11 @@ OPTIMIZERS = (
     "deleted_threshold", "vacuum_min_vector_number", "default_segment_number", "max_segment_size", "memmap_threshold",
     "indexing_threshold", "flush_interval_sec", "max_optimization_threads", "prevent_unoptimized",
 )  # fmt: skip
-VECTOR = ("size", "distance", "hnsw_config", "quantization_config", "on_disk", "datatype", "multivector_config")
-VECTOR_DIFF = ("hnsw_config", "quantization_config", "on_disk")
+VECTOR = (
+    "size", "distance", "hnsw_config", "quantization_config", "on_disk", "memory", "datatype", "multivector_config"
+)  # fmt: skip
+VECTOR_DIFF = ("hnsw_config", "quantization_config", "on_disk", "memory")
+STRICT = ("enabled", "search_allow_exact", "max_query_limit")
 QUANTIZATION = {
     "scalar": ("type", "quantile", "always_ram"),
     "binary": ("always_ram", "encoding", "query_encoding"),
@@ -38,9 +41,9 @@ QUANTIZATION = {
 }
 CREATE = (
     "vectors", "shard_number", "replication_factor", "write_consistency_factor", "on_disk_payload", "hnsw_config",
-    "wal_config", "optimizers_config", "quantization_config",
+    "wal_config", "optimizers_config", "quantization_config", "strict_mode_config",
 )  # fmt: skip
-UPDATE = ("vectors", "optimizers_config", "hnsw_config", "quantization_config", "params")
+UPDATE = ("vectors", "optimizers_config", "hnsw_config", "quantization_config", "params", "strict_mode_config")
 
 
 class Refused(Exception):
@@ -108,6 +111,7 @@ def new_config(body: Any, defaults: Json) -> Json:
         },
         "wal_config": {"wal_capacity_mb": 32, "wal_segments_ahead": 0},
         "quantization_config": checked_quantization(quantization) if quantization else None,
+        "strict_mode_config": fields(asked.get("strict_mode_config", {"enabled": False}), STRICT, "strict_mode_config"),
     }  # fmt: skip
 
 
@@ -130,6 +134,9 @@ def updated(config: Json, body: Any) -> Json:
     config["params"] |= fields(asked.get("params", {}), ("on_disk_payload",), "params")
     if "quantization_config" in asked:
         config["quantization_config"] = checked_quantization(asked["quantization_config"])
+    if "strict_mode_config" in asked:
+        strict = fields(asked["strict_mode_config"], STRICT, "strict_mode_config")
+        config["strict_mode_config"] = {**config.get("strict_mode_config", {}), **strict}
     stored = vectors_of(config)
     for name, diff in asked.get("vectors", {}).items():
         if name not in stored:
@@ -145,14 +152,18 @@ def _update_vector(vector: Json, diff: Json) -> None:
         vector["quantization_config"] = checked_quantization(diff["quantization_config"])
         if vector["quantization_config"] is None:
             del vector["quantization_config"]
-    if "on_disk" in diff:
-        vector["on_disk"] = diff["on_disk"]
+    vector.update({k: diff[k] for k in ("on_disk", "memory") if k in diff})
 
 
 def vectors_of(config: Json) -> dict[str, Json]:
     """Vector name to parameters; "" is the unnamed one."""
     vectors: Json = config["params"]["vectors"]
     return {"": vectors} if "size" in vectors and not isinstance(vectors["size"], dict) else vectors
+
+
+def is_on_disk(vector: Json) -> bool:
+    """`memory` beats on_disk where a vector has both (Memory::resolve)."""
+    return vector["memory"] == "cold" if "memory" in vector else bool(vector.get("on_disk"))
 
 
 def _hnsw(config: Json) -> edge.HnswIndexConfig:
@@ -181,7 +192,7 @@ def edge_config(config: Json) -> edge.EdgeConfig:
             name: edge.EdgeVectorParams(
                 size=v["size"],
                 distance=getattr(edge.Distance, v["distance"]),
-                on_disk=v.get("on_disk", False),
+                on_disk=is_on_disk(v),
                 quantization_config=_quantization(v.get("quantization_config") or config["quantization_config"]),
                 hnsw_config=_hnsw({**whole, **v.get("hnsw_config", {})}),
             )
@@ -207,6 +218,8 @@ class Collection:
 
     QUIET_S = 0.2
     """How long no write has come before the optimizer begins."""
+    LATE_S = 0.7
+    """How long after the answer to a change new optimizers take over: until then it is green (1.18.3 and newer)."""
 
     def __init__(self, path: Path, config: Json | None = None) -> None:
         self.path, self.lock = path, threading.RLock()
@@ -214,15 +227,17 @@ class Collection:
         self.error: str | None = None
         self.optimizing = False
         self.gone = False
+        self.changed = -self.LATE_S
         self.written = 0.0
         if config is not None:
             path.mkdir(parents=True)
-            self.config, self.dirty = config, False
+            self.config, self.dirty, self.built = config, False, copy.deepcopy(config)
             self.shard = edge.EdgeShard.create(str(path / "shard"), edge_config(config))
             self._save()
         else:
             state = json.loads((path / "config.json").read_text())
             self.config, self.dirty = state["config"], state["dirty"]
+            self.built = state.get("built", self.config)
             shutil.rmtree(path / "next", ignore_errors=True)
             if not (path / "shard").exists():
                 (path / "former").rename(path / "shard")
@@ -231,19 +246,40 @@ class Collection:
 
     def _save(self) -> None:
         temporary = self.path / ".config.json"
-        temporary.write_text(json.dumps({"config": self.config, "dirty": self.dirty}))
+        temporary.write_text(json.dumps({"config": self.config, "dirty": self.dirty, "built": self.built}))
         temporary.replace(self.path / "config.json")
 
     def info(self) -> Json:
         """The answer to GET /collections/NAME."""
         with self.lock:
             found = self.shard.info()
-        status = "red" if self.error else "yellow" if self.optimizing else "grey" if self.dirty else "green"
+        waits = self.optimizing or self.dirty
+        late = self.built != self.config and time.monotonic() - self.changed < self.LATE_S
+        status = "red" if self.error else "green" if late or not waits else "yellow" if self.optimizing else "grey"
         return {
             "status": status, "optimizer_status": {"error": self.error} if self.error else "ok",
             "indexed_vectors_count": found.indexed_vectors_count, "points_count": found.points_count,
             "segments_count": found.segments_count, "config": self.config, "payload_schema": {},
         }  # fmt: skip
+
+    def telemetry(self, name: str) -> Json:
+        """As /telemetry tells it at its fourth level: what the segments were built with."""
+        with self.lock:
+            found, built = self.shard.info(), copy.deepcopy(self.built)
+        graph = built["hnsw_config"]
+        stored = {
+            vector: {
+                "size": v["size"], "distance": v["distance"],
+                "storage_type": "Mmap" if is_on_disk(v) else "InRamMmap",
+                "index": {"type": "hnsw", "options": {**graph, **v.get("hnsw_config", {})}}
+                if found.indexed_vectors_count else {"type": "plain", "options": {}},
+                "quantization_config": v.get("quantization_config") or built["quantization_config"],
+            }
+            for vector, v in vectors_of(built).items()
+        }  # fmt: skip
+        segment = {"info": {"num_points": found.points_count}, "config": {"vector_data": stored}}
+        shard = {"id": 0, "key": None, "local": {"segments": [segment]}, "remote": [], "replicate_states": {}}
+        return {"id": name, "config": self.config, "shards": [shard]}
 
     def read(self, ask: Callable[[Any], Any]) -> Any:
         """`ask` the shard, which may be switched at any other moment."""
@@ -254,7 +290,8 @@ class Collection:
         """PATCH: the configuration at once, the index behind it."""
         with self.lock:
             changed = updated(self.config, body)
-            self.dirty = self.dirty or changed != self.config
+            if changed != self.config:
+                self.dirty, self.changed = True, time.monotonic()
             self.config = changed
             self.error = None
             self._save()
@@ -280,7 +317,7 @@ class Collection:
 
     def _optimize(self) -> None:
         try:
-            while time.monotonic() - self.written < self.QUIET_S:
+            while time.monotonic() < max(self.written + self.QUIET_S, self.changed + self.LATE_S):
                 time.sleep(self.QUIET_S / 4)
             self._optimize_once()
         except Exception as error:
@@ -316,6 +353,7 @@ class Collection:
             (self.path / "shard").rename(former)
             next_.rename(self.path / "shard")
             self.shard = edge.EdgeShard.load(str(self.path / "shard"), edge_config(self.config))
+            self.built = json.loads(used.read_text())
             shutil.rmtree(former)
             self.dirty = self.dirty or bool(self.kept)
             self._save()
@@ -324,7 +362,8 @@ class Collection:
         """A whole copy as one file; name, size and checksum."""
         with self.lock:
             self.shard.flush()
-            state = json.dumps({"config": self.config, "dirty": self.dirty or self.optimizing}).encode()
+            dirty = self.dirty or self.optimizing
+            state = json.dumps({"config": self.config, "dirty": dirty, "built": self.built}).encode()
             path.parent.mkdir(parents=True, exist_ok=True)
             with tarfile.open(path, "w:gz", compresslevel=1) as archive:
                 archive.add(self.path / "shard", "shard")

@@ -25,7 +25,9 @@ import qdrant_edge as edge
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 from collection import Collection, Json, Refused, described, fields, new_config, unpack, vectors_of
 
-VERSION = "1.19.0"
+VERSION = os.environ.get("STANDIN_VERSION", "1.19.0")
+"""What it says it is; routes come and go with it (src/actix/api of the tags)."""
+NUMBER = tuple(int(part) for part in VERSION.split(".")[:2])
 OPEN = ("/", "/healthz", "/readyz", "/livez")
 QUERY = ("query", "using", "params", "limit", "offset", "with_vector", "with_payload", "filter", "score_threshold",
          "prefetch", "shard_key", "lookup_from")  # fmt: skip
@@ -34,8 +36,13 @@ QUANTIZATION = ("ignore", "rescore", "oversampling")
 POINT = ("id", "vector", "payload")
 RECOVER = ("location", "priority", "checksum", "api_key")
 SCROLL = ("offset", "limit", "filter", "with_payload", "with_vector", "order_by", "shard_key")
+RECOMMEND = ("positive", "using", "params", "limit", "with_vector", "with_payload")
 COUNT = ("filter", "exact", "shard_key")
 RETRIEVE = ("ids", "with_payload", "with_vector", "shard_key")
+
+
+class NoRoute(Exception):
+    """What the real server answers with 404 and nothing else."""
 
 
 class Settings:
@@ -82,6 +89,8 @@ class Server:
 
     def __init__(self, settings: Settings) -> None:
         self.settings, self.lock = settings, threading.RLock()
+        self.copied: set[str] = set()
+        """Collections of which a snapshot is being made."""
         self.root = settings.storage / "collections"
         self.root.mkdir(parents=True, exist_ok=True)
         self.aliases_file = settings.storage / "aliases.json"
@@ -196,6 +205,7 @@ class Server:
             itself = query
             query = self._stored(collection, query, using)
         limit = asked.get("limit", 10)
+        _strict(collection.config, asked, limit)
         request = edge.QueryRequest(
             limit=limit + (itself is not None), offset=asked.get("offset", 0),
             query=edge.Sample.Random if sampled else edge.Query.Nearest(query, using or None),
@@ -206,6 +216,12 @@ class Server:
         found = collection.read(lambda s: s.query(request))
         kept = [p for p in found if p.id != itself][:limit]
         return [{**_record(p), "version": p.version, "score": p.score} for p in kept]
+
+    def recommend(self, name: str, body: Any) -> Any:
+        """What is like one point is what lies nearest to it."""
+        asked = fields(body, RECOMMEND, "recommend")
+        (point,) = asked.pop("positive")
+        return self._query(self.collection(name), {**asked, "query": point})
 
     def _stored(self, collection: Collection, point: Any, using: str) -> Any:
         found = collection.read(lambda s: s.retrieve([point], False, True))
@@ -225,7 +241,11 @@ class Server:
     def make_snapshot(self, name: str) -> Json:
         stamp = time.strftime("%Y-%m-%d-%H-%M-%S", time.gmtime())
         file = f"{name}-{os.getpid()}{time.monotonic_ns()}-{stamp}.snapshot"
-        return self.collection(name).snapshot(self._snapshots(name) / file)
+        self.copied.add(name)
+        try:
+            return self.collection(name).snapshot(self._snapshots(name) / file)
+        finally:
+            self.copied.discard(name)
 
     def snapshot_file(self, name: str, file: str) -> Path:
         path = self._snapshots(name) / file
@@ -257,11 +277,27 @@ class Server:
         return True
 
     # -- the server itself
-    def telemetry(self) -> Json:
-        return {
-            "id": "test", "app": {"name": "qdrant", "version": VERSION},
-            "collections": {"number_of_collections": len(self.collections)},
-        }  # fmt: skip
+    def telemetry(self, level: int = 0) -> Json:
+        """Segments from the fourth level on."""
+        found: Json = {"number_of_collections": len(self.collections)}
+        if level >= 2:
+            found["snapshots"] = [
+                {"id": n, "running_snapshots": int(n in self.copied)} for n in sorted(self.collections)
+            ]
+        if level >= 4:
+            found["collections"] = [c.telemetry(n) for n, c in sorted(self.collections.items())]
+        return {"id": "test", "app": {"name": "qdrant", "version": VERSION}, "collections": found}
+
+
+def _strict(config: Json, asked: Json, limit: int) -> None:
+    """What the strict mode of a collection forbids."""
+    strict = config.get("strict_mode_config", {})
+    if not strict.get("enabled"):
+        return
+    if strict.get("search_allow_exact") is False and asked.get("params", {}).get("exact"):
+        raise Refused(400, "Bad request: Exact search is not allowed. Help: Disable exact search.")
+    if limit > strict.get("max_query_limit", limit):
+        raise Refused(400, f'Bad request: Limit exceeded {limit} > {strict["max_query_limit"]} for "limit".')
 
 
 def _record(point: Any) -> Json:
@@ -291,7 +327,7 @@ def routes(server: Server) -> list[Route]:
     c, one = server, r"/collections/([^/]+)"
     return [
         ("GET", "/", lambda: {"title": "qdrant - vector search engine", "version": VERSION, "commit": "test"}),
-        ("GET", "/telemetry", c.telemetry),
+        ("GET", "/telemetry", lambda level=0: c.telemetry(level)),
         ("GET", "/cluster", lambda: {"status": "disabled"}),
         ("GET", "/aliases", c.list_aliases),
         ("POST", "/collections/aliases", c.change_aliases),
@@ -307,8 +343,9 @@ def routes(server: Server) -> list[Route]:
         ("POST", f"{one}/points/delete", c.delete_points),
         ("POST", f"{one}/points/count", c.count),
         ("POST", f"{one}/points/scroll", c.scroll),
-        ("POST", f"{one}/points/query", c.query),
-        ("POST", f"{one}/points/query/batch", c.query_batch),
+        *([("POST", f"{one}/points/query", c.query)] if NUMBER >= (1, 10) else []),
+        *([("POST", f"{one}/points/query/batch", c.query_batch)] if NUMBER >= (1, 10) else []),
+        *([("POST", f"{one}/points/recommend", c.recommend)] if NUMBER < (1, 19) else []),
         ("GET", f"{one}/snapshots", c.list_snapshots),
         ("POST", f"{one}/snapshots", lambda n, _body: c.make_snapshot(n)),
         ("GET", f"{one}/snapshots/([^/]+)", c.snapshot_file),
@@ -353,8 +390,11 @@ def handler(server: Server) -> type[BaseHTTPRequestHandler]:
                 if found and method == self.command:
                     groups = [unquote(g) for g in found.groups()]
                     more = [json.loads(body or b"{}")] if method in ("PUT", "PATCH", "POST") else []
+                    if path == "/telemetry":
+                        asked = parse_qs(urlsplit(self.path).query)
+                        more = [int(asked.get("details_level", ["0"])[0])]
                     return function(*groups, *more)
-            raise Refused(404, "")
+            raise NoRoute
 
         def _upload(self, name: str, length: int) -> bool:
             """multipart/form-data with one part, as curl and qdrant-client's users send it."""
@@ -373,6 +413,8 @@ def handler(server: Server) -> type[BaseHTTPRequestHandler]:
             began = time.perf_counter()
             try:
                 result = act()
+            except NoRoute:
+                self._text(404, "")
             except Refused as error:
                 self._json(error.status, {"status": {"error": str(error)}, "time": 0.0})
             except (KeyError, TypeError, ValueError) as error:
