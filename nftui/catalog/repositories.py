@@ -12,6 +12,9 @@ from nftui.catalog.references import Reference, leading_version, parse_reference
 from nftui.catalog.schema import Reader
 
 _HUB = ("", "docker.io", "index.docker.io", "registry-1.docker.io")
+_PUBLIC = ("ghcr.io", "quay.io", "gcr.io", "pkg.dev", "gitlab.com", "public.ecr.aws", "microsoft.com", "lscr.io",
+           "azurecr.io", "codeberg.org", "registry.redhat.io", "elastic.co", "n8n.io", "nvcr.io", "k8s.io")  # fmt: skip
+"""Registries whose names belong to others than on Docker Hub."""
 _KEYS = (
     "images", "source", "deprecated", "instead", "support", "next", "lacks", "lacks_unless", "no_paths",
     "own_healthcheck", "store", "late", "least_memory", "inert", "unused_mount",
@@ -134,12 +137,17 @@ def repositories_of(image: str) -> tuple[Repository, ...]:
 
 
 def _fits(pattern: str, reference: Reference) -> bool:
-    """`mongo` is the official image, `acme/*` is on Docker Hub or a registry of the makers', `ghcr.io/…` is there."""
+    """`mongo` is the official image, `acme/*` is on Docker Hub or a private mirror, `ghcr.io/…` is there."""
     if "/" not in pattern:
         return reference.official and reference.repository == pattern
     if "." in pattern.partition("/")[0]:
         return matches(f"{reference.registry}/{reference.repository}", pattern)
-    return reference.registry in _HUB and matches(reference.repository, pattern)
+    if reference.registry in _HUB:
+        return matches(reference.repository, pattern)
+    # A path above the whole name is a mirror of Docker Hub; the name alone may be the registry's own image.
+    public = any(reference.registry == r or reference.registry.endswith(f".{r}") for r in _PUBLIC)
+    parts = reference.repository.split("/")
+    return not public and len(parts) > 2 and matches("/".join(parts[-2:]), pattern)
 
 
 def deprecation(image: str) -> Repository | None:

@@ -23,7 +23,10 @@ if TYPE_CHECKING:
 _READY_LATE = frozenset({Role.POSTGRES, Role.MYSQL, Role.CLICKHOUSE, Role.REDIS, Role.KEYDB, Role.QDRANT, Role.OLLAMA})
 """Servers that are started some time before they answer."""
 _FETCHERS = ("curl", "wget", "nc", "python", "python3", "node", "bash")
-_PATH = re.compile(r"https?://[\w.\[\]:-]+?(/[\w./-]*)?(?=[\s\"'?|;&)]|$)")
+_PATH = re.compile(
+    r"(?:https?://[\w.\[\]:-]+?|(?<![\w./])(?:localhost|127\.0\.0\.1):\d+)(/[\w./-]*)?(?=[\s\"'?|;&)]|$)"
+    r"|\bGET (/[\w./-]*) HTTP"
+)
 
 
 def missing(facts: Facts) -> Iterable[Finding]:
@@ -103,7 +106,7 @@ def _absent(service: Service, test: tuple[str, ...]) -> Message | None:
 
 def _no_path(service: Service, test: tuple[str, ...]) -> Message | None:
     unknown = {path for r in repositories_of(service.image or "") for path in r.no_paths}
-    asked = [found.group(1) or "/" for found in _PATH.finditer(" ".join(test))]
+    asked = [found.group(1) or found.group(2) or "/" for found in _PATH.finditer(" ".join(test))]
     wrong = [path for path in asked if path.rstrip("/") in unknown]
     return msg("The server has no {path}: it answers 404.", path=wrong[0]) if wrong else None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from nftui.checks._common import COMPOSE, KEEPERS, lasting, mapping
@@ -110,9 +111,9 @@ def logging(facts: Facts) -> Iterable[Finding]:
         bounded = driver in _BOUNDED or mapping(own.get("options")).get("max-size")
         # The engine's own options hold only for its own driver.
         if not bounded and not (driver == default and options.get("max-size")):
-            evidence.append((service, at(service, f"{service.name}.logging", "logging", driver)))
+            evidence.append((service, at(service, "logging", "logging", driver)))
     if len(evidence) == len(services) > 1:
-        yield _unbounded(None, [e for _, e in evidence])
+        yield _unbounded(None, [replace(e, key=f"{s.name}.{e.key}") for s, e in evidence])
     else:
         yield from (_unbounded(s.name, [e]) for s, e in evidence)
 

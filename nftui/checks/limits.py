@@ -91,6 +91,9 @@ def _reasons(facts: Facts, service: Service, limit: int) -> Iterator[Evidence]:
         yield Evidence("in use", human_size(used))
     if any(c.oom_killed for c in service.containers):
         yield Evidence("State.OOMKilled", "true")
+    elif facts.oom_kills.get(service.name):
+        # A child's end leaves the container, and the engine's flag, as they were.
+        yield Evidence("memory cgroup oom_kill", str(facts.oom_kills[service.name]))
 
 
 def _told(service: Service) -> Iterator[tuple[str, str, str, int]]:

@@ -216,7 +216,7 @@ def _argument_missing(server: Server) -> Finding | None:
     missing = [name for name in blank if not _given_elsewhere(server, name, words)]
     if not missing:
         return None
-    detail = msg("{options} without a value: the server ends with a fatal configuration error.",
+    detail = msg("The server ends with a fatal configuration error: no value is given for {options}.",
                  options=", ".join(f"--{n}" for n in missing))  # fmt: skip
     return server.finding(
         "redis-argument-missing", Level.HIGH, msg("A blank value stops the start"), detail,

@@ -34,7 +34,7 @@ def _rule(finding: Finding) -> Json:
 def _result(finding: Finding, index: int) -> Json:
     service = f"{finding.service}: " if finding.service else ""
     evidence = "; ".join(e.key if e.value is None else f"{e.key}={e.value}" for e in finding.evidence)
-    text = f"{service}{tr(finding.title)} {tr(finding.detail)}" + (f" ({evidence})" if evidence else "")
+    text = f"{service}{tr(finding.title)}. {tr(finding.detail)}" + (f" ({evidence})" if evidence else "")
     return {
         "ruleId": finding.id,
         "ruleIndex": index,

@@ -88,14 +88,16 @@ def make_budget(facts: Facts, demands: Iterable[Demand]) -> Budget:
 def needs_of(facts: Facts, demands: Iterable[Demand]) -> tuple[Need, ...]:
     """What each active service needs, in name order; its own declared limit bounds it.
 
-    A demand for a service that the stack does not have is for one that nftui would bring.
+    A demand for a service that the stack does not have is for one that nftui would bring. One without any container
+    (`replicas: 0`) takes nothing, unless an optimization speaks for it.
     """
     by_service: dict[str, list[Demand]] = {}
     for demand in demands:
         by_service.setdefault(demand.service, []).append(demand)
     names = {s.name for s in facts.stack.services}
     ours = [Service(name) for name in by_service if name not in names]
-    active = sorted((*(s for s in facts.stack.services if s.active), *ours), key=lambda s: s.name)
+    there = (s for s in facts.stack.services if s.active and (s.scale > 0 or s.name in by_service))
+    active = sorted((*there, *ours), key=lambda s: s.name)
     return tuple(_need(s, by_service.get(s.name, ()), facts.usage.get(s.name, 0)) for s in active)
 
 

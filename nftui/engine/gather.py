@@ -96,6 +96,7 @@ class Gatherer:
                 facts,
                 live=wiring.probe_live(needs.union(self._more_needs())),
                 usage=usage.services,
+                oom_kills=usage.killed,
                 others_bytes=usage.promised,
                 others_used_bytes=usage.used,
                 beside=self._beside(),

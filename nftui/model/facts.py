@@ -63,6 +63,8 @@ class Facts:
     """Absolute path to bytes of: base Compose files, `.env`, nftui's own files."""
     usage: Mapping[str, int] = field(default_factory=dict)
     """Service to its present working set in bytes (cgroup usage without inactive file cache)."""
+    oom_kills: Mapping[str, int] = field(default_factory=dict)
+    """Service to how many processes of its running containers the kernel killed for lack of memory, where any."""
     others_bytes: int = 0
     """Promised to (limits) or used by containers of other projects on this host."""
     others_used_bytes: int = 0

@@ -30,18 +30,24 @@ class Usage:
     """The others' limits, or what they use where they have none."""
     used: int = 0
     """What the others use now."""
+    killed: Mapping[str, int] = field(default_factory=dict)
+    """Service to the processes of its running containers that the kernel killed for lack of memory."""
 
 
 def memory_usage(stack: Stack, engine: EnginePort, root: str = "/") -> Usage:
     """Ask every running container. `root` is / but in tests."""
     usage: dict[str, int] = {}
+    killed: dict[str, int] = {}
     for service in stack.services:
+        kills = sum(oom_kills(c, root) or 0 for c in service.containers if c.running)
+        if kills:
+            killed[service.name] = kills
         sizes = [working_set(c, engine, root) for c in service.containers if c.running]
         known = [size for size in sizes if size is not None]
         if known:
             usage[service.name] = sum(known)
     others = _others(stack.name, engine, root)
-    return Usage(usage, sum(promised for promised, _ in others), sum(used for _, used in others))
+    return Usage(usage, sum(promised for promised, _ in others), sum(used for _, used in others), killed)
 
 
 def _others(project: str, engine: EnginePort, root: str) -> list[tuple[int, int]]:

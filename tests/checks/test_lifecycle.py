@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -33,3 +34,12 @@ def test_one_that_comes_back_is_silent(tmp_path: Path, policy: str) -> None:
 
 def test_a_job_that_others_wait_for_is_silent(tmp_path: Path) -> None:
     assert ("migrate", "restart-missing") not in check(read(tmp_path, _JOB))
+
+
+def test_a_child_that_the_kernel_killed_is_told(tmp_path: Path) -> None:
+    """The engine's own flag is of the main process alone."""
+    service = "{image: 'example/app:1', mem_limit: 64m}"
+    facts = read(tmp_path, f"services:\n  db: {service}\n  app: {service}\n")
+    found = check(replace(facts, oom_kills={"db": 1}))
+    assert [e.key for e in found["db", "limit-too-small"].evidence] == ["mem_limit", "memory cgroup oom_kill"]
+    assert ("app", "limit-too-small") not in found

@@ -54,6 +54,11 @@ def test_replicas_share_what_their_service_has() -> None:
     assert budget.grants[0].bytes == 4 * GIB
 
 
+def test_a_service_without_containers_takes_nothing() -> None:
+    budget = make_budget(facts(replace(LIMITED, scale=0), Service("web", Role.APP)), [])
+    assert given_to(budget) == {"web": 512 * MIB}
+
+
 def test_limits_that_do_not_fit_are_named_with_figures() -> None:
     world = facts(LIMITED, Service("web", Role.APP, memory_limit_bytes=4 * GIB), memory=6 * GIB)
     budget = make_budget(world, [])
@@ -177,7 +182,7 @@ def test_its_own_output_is_no_input(world: tuple[Facts, tuple[Demand, ...]]) -> 
     grants = {g.service: g.bytes for g in budget.grants}
     ran = tuple(
         replace(s, containers=(Container("1", s.name, s.name, 1, "running", None, "", "",
-                                         memory_limit_bytes=grants[s.name]),))
+                                         memory_limit_bytes=grants.get(s.name)),))
         for s in known.stack.services
     )  # fmt: skip
     assert make_budget(replace(known, stack=replace(known.stack, services=ran)), demands) == budget

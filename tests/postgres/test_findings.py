@@ -227,3 +227,11 @@ def test_the_host_s_memory_is_the_ceiling_without_a_limit() -> None:
     world = facts(service(memory_limit_bytes=None, command=["postgres", "-c", "shared_buffers=90GB"]))
     assert "postgres-settings-exceed-limit" in found(world)
     assert world.host.memory_bytes == 64 * GIB
+
+
+def test_a_role_that_hides_the_command_is_named_with_the_value_in_force() -> None:
+    more = {"command": ["postgres", "-c", "work_mem=8MB"], "environment": {"POSTGRES_WORK_MEM": "32MB"}}
+    told = of({**more, "live": {"work_mem": ("99MB", "user")}})
+    assert "in force: 99MB, set by ALTER ROLE" in str(told["postgres-env-inert"].detail)
+    shown = {e.key: e.value for e in told["postgres-shm-too-small"].evidence}
+    assert shown["-c work_mem"] == "8MB (in force: 99MB)"

@@ -58,6 +58,14 @@ def test_the_project_and_the_others(tmp_path: Path) -> None:
     assert memory_usage(stack, engine, str(tmp_path)) == Usage({"db": 3 * MIB}, 13 * MIB, 6 * MIB)
 
 
+def test_a_service_whose_child_the_kernel_killed(tmp_path: Path) -> None:
+    cgroup(tmp_path, 77, "0::/docker-app-db-1-id.scope\n", "docker-app-db-1-id.scope",
+           memory__events="oom 3\noom_kill 2\n", memory__current="1", memory__stat="inactive_file 0\n")  # fmt: skip
+    inspected = [container("db")]
+    stack = Stack("app", Invocation("/x", ()), (Service("db", containers=(container_of(inspected[0]),)),))
+    assert memory_usage(stack, FakeEngine(inspected), str(tmp_path)).killed == {"db": 2}
+
+
 @pytest.mark.parametrize(("version", "expected"), [(1, 2), (2, 2)])
 def test_processes_that_the_kernel_killed_are_counted(tmp_path: Path, version: int, expected: int) -> None:
     if version == 1:

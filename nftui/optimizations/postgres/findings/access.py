@@ -79,7 +79,9 @@ def empty_password(facts: Facts, server: Server) -> Finding | None:
     if given or environment.get("POSTGRES_PASSWORD") or _may_be_given(facts, service):
         return None
     key = "POSTGRES_PASSWORD"
-    detail = msg("No {key}: on an empty volume the image refuses to initialise and the container exits.", key=key)
+    detail = msg(
+        "On an empty volume the image refuses to initialise and the container exits: {key} is not set.", key=key
+    )
     place = f"environment.{key}" if key in environment else "environment"
     value = "" if key in environment else None
     return finding(

@@ -47,6 +47,10 @@ def setting_evidence(server: Server, name: str) -> Evidence:
     setting = server.setting(name)
     value = setting.shown if setting is not None else server.flags.get(name, server.raw_flags.get(name))
     if flag:
+        written = server.flags.get(name, server.raw_flags.get(name))
+        if setting is not None and setting.source != "command line" and written != server.current(name):
+            # A role, a database or a session has the last word.
+            value = f"{written} (in force: {value})"
         return at(server.service, f"-c {name}", "command", value)
     if name in server.files:
         return server.files[name]

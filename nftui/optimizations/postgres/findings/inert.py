@@ -89,12 +89,20 @@ def _shown(server: Server, setting: str) -> str | None:
     return row.shown if row is not None else server.raw_flags.get(setting)
 
 
+_SOURCES = {
+    "command line": ", set by the command", "user": ", set by ALTER ROLE", "database": ", set by ALTER DATABASE",
+    "database user": ", set by ALTER ROLE IN DATABASE",
+}  # fmt: skip
+"""pg_settings.source of what hides the configuration file."""
+
+
 def _in_force(server: Server, name: str) -> str:
     setting = setting_of(name)
     shown = _shown(server, setting) if setting else None
     if setting is None or shown is None:
         return ""
-    where = ", set by the command" if setting in server.raw_flags else ""
+    row = server.setting(setting)
+    where = _SOURCES.get(row.source, "") if row else ", set by the command"
     return f" (in force: {shown}{where})"
 
 
