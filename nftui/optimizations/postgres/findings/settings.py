@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from nftui.engine.evidence import at
+from nftui.engine.evidence import at, at_option
 from nftui.model.findings import Evidence, Finding, Level
 from nftui.model.message import msg
 from nftui.model.units import MIB, format_size, human_size
@@ -153,7 +153,7 @@ def durability(facts: Facts, server: Server) -> Finding | None:
 
 def _durability_evidence(server: Server, name: str) -> Evidence:
     if name == "fsync" and not {name} & {*server.raw_flags, *server.files} and server.live is None:
-        return at(server.service, "-F", "command", "fsync=off")
+        return at_option(server.service, "-F", "command", "F", "fsync=off")
     return setting_evidence(server, name)
 
 
