@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from nftui.catalog.lookup import families_of
 from nftui.catalog.programs import argv_of, base_name, split_words, started
 from nftui.catalog.references import parse_reference
-from nftui.engine.evidence import at
+from nftui.engine.evidence import at, at_option
 from nftui.engine.mounted import mounted
 from nftui.model.findings import Evidence
 from nftui.model.stack import Role
@@ -135,7 +135,7 @@ def _put_arguments(
         elif name:
             text = _shown(name, " ".join(values))
             key, text = (shown, f"--{name} {text}") if shown else (f"--{name}", text)
-            settings.put(name, tuple(values), at(service, key, place, text))
+            settings.put(name, tuple(values), at_option(service, key, place, name, text))
 
     for word in words:
         if _OPTION.match(word) and not _BLANK_NUMBER.match(word):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from nftui.catalog import EnvNames, env_names, is_inert, repositories_of
 from nftui.checks._common import COMPOSE, mapping, sequence
-from nftui.engine.evidence import at
+from nftui.engine.evidence import at, at_variable
 from nftui.model.findings import Evidence, Finding, Level
 from nftui.model.message import msg
 from nftui.model.stack import Role
@@ -145,7 +145,7 @@ def _eaten(service: Service, unset: frozenset[str]) -> Iterator[Evidence]:
     for place, text in _scripts(service):
         for name in _names(text, unset):
             if _is_shells(service, name, text):
-                yield at(service, f"${name}", place, _around(text, name))
+                yield at_variable(service, name, place, _around(text, name))
     for key, text in _texts(service):
         for name in _names(text, unset):
             embedded = text.strip() not in (f"${name}", f"${{{name}}}")

@@ -18,10 +18,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from nftui.model.facts import Facts
+    from nftui.model.message import Message
     from nftui.model.stack import Service
 
 _OWN = (Role.POSTGRES, Role.CLIENT)
 """PostgreSQL has an id of its own; a client of an old image reads no data and opens no port."""
+_UNTIL_17 = "/var/lib/postgresql/data"
 _LAST_DAYS = 365
 """A store that has less support left needs its upgrade planned, as PostgreSQL does."""
 
@@ -44,7 +46,7 @@ def floating_tag(facts: Facts) -> Iterable[Finding]:
         if not is_floating(tag):
             continue
         store = is_store(service)
-        detail = msg(
+        detail = _moved_data(service) or msg(
             "The next pull may bring another major version, which may not read the data that is there."
             if store else "What the tag `{tag}` means changes with every release: two machines, or today and tomorrow, "
             "may run different programs.", tag=tag or "latest",
@@ -54,6 +56,18 @@ def floating_tag(facts: Facts) -> Iterable[Finding]:
             msg("The image's tag moves: what runs tomorrow is not what runs today"), detail,
             (_evidence(service, image),), "docker documentation, pin base image versions",
         )  # fmt: skip
+
+
+def _moved_data(service: Service) -> Message | None:
+    """PostgreSQL's image without a version is 18 or later today, and ends where 17 and before had their data."""
+    own = parse_reference(service.image or "").repository == "postgres" and service.running is None
+    old = any(m.target.rstrip("/") == _UNTIL_17 and m.type in ("bind", "volume") for m in service.mounts)
+    if not (own and old) or service.environment.get("PGDATA"):
+        return None
+    return msg(
+        "The next pull brings 18 or later, which keeps its data below {home} and ends with an error where {old} is "
+        "mounted. Name the version that runs.", home=_UNTIL_17.rpartition("/")[0], old=_UNTIL_17,
+    )  # fmt: skip
 
 
 def deprecated(facts: Facts) -> Iterable[Finding]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from nftui.catalog import default_ports
 from nftui.checks._common import COMPOSE, is_everywhere, is_store, mapping, sequence
-from nftui.engine.evidence import at
+from nftui.engine.evidence import at, at_option
 from nftui.model.findings import Evidence, Finding, Level
 from nftui.model.message import msg
 
@@ -182,7 +182,7 @@ def extra_hosts(facts: Facts) -> Iterable[Finding]:
                 msg("The name of a service is redirected past the network"),
                 msg("{names} leads to another address than the service's own: if its published port moves or is bound "
                     "to 127.0.0.1, the connection breaks.", names=shown),
-                tuple(at(service, n, "extra_hosts", a) for n, a in hits), "nextflow reference, experiment 9",
+                tuple(at_option(service, n, "extra_hosts", n, a) for n, a in hits), "nextflow reference, experiment 9",
             )  # fmt: skip
 
 

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from nftui.checks._common import STORES, is_everywhere, is_store, mapping
-from nftui.engine.evidence import at
+from nftui.engine.evidence import at, at_option
 from nftui.model.findings import Evidence, Finding, Level
 from nftui.model.message import msg
 from nftui.model.stack import Role
@@ -131,7 +131,8 @@ def _found(facts: Facts, service: Service, public: frozenset[str]) -> Iterator[E
         urls = any(_is_known(p) or p in public or p == user for user, p in _USER_URL.findall(value))
         if known or urls or any(_literals(name, value, shown)) or _is_default_key(name, value, raw.get(name), shown):
             yield at(service, name, f"environment.{name}", MASK)
-    yield from (at(service, flag, key, MASK) for flag, key, _ in _in_commands(facts, service))
+    for flag, key, _ in _in_commands(facts, service):
+        yield at_option(service, flag, key, flag.lstrip("-"), MASK)
 
 
 def _secret_part(name: str, value: str) -> str:

@@ -10,7 +10,7 @@ from nftui.checks import _redis_health
 from nftui.checks._reach import limit_key
 from nftui.checks._redis_server import SMALL_QUEUE_BYTES, Server, apps_of
 from nftui.checks._redis_settings import is_like_redis, read_settings
-from nftui.engine.evidence import at
+from nftui.engine.evidence import at, at_option
 from nftui.engine.given import example_gives, may_be_given, variables
 from nftui.model.findings import Evidence, Finding, Level
 from nftui.model.message import msg
@@ -221,7 +221,7 @@ def _argument_missing(server: Server) -> Finding | None:
     return server.finding(
         "redis-argument-missing", Level.HIGH, msg("A blank value stops the start"), detail,
         "measured: redis-server --requirepass without a value ends at once",
-        *(at(server.service, f"--{n}", "command", "") for n in missing),
+        *(at_option(server.service, f"--{n}", "command", n, "") for n in missing),
     )  # fmt: skip
 
 

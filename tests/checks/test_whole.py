@@ -111,3 +111,15 @@ def test_what_this_machine_lacks_is_said_and_is_no_finding(project: Path, capsys
     shown = capsys.readouterr()
     assert not [f for f in json.loads(shown.out)["findings"] if f["id"].startswith(("engine-", "compose-missing"))]
     assert "findings come from the files alone" in shown.err or "Docker" in shown.err
+
+
+def test_a_moving_tag_says_where_postgres_18_has_its_data(tmp_path: Path) -> None:
+    data = "    volumes: ['data:/var/lib/postgresql/data']\n"
+    parts = [
+        f"  old:\n    image: postgres\n{data}",
+        f"  own:\n    image: postgres\n    environment: {{PGDATA: /var/lib/postgresql/data/pg}}\n{data}",
+        "  new:\n    image: postgres\n    volumes: ['data:/var/lib/postgresql']\n",
+    ]
+    found = check(read(tmp_path, "services:\n" + "".join(parts) + "volumes: {data: }\n"))
+    said = {name: str(found[name, "image-floating-tag"].detail) for name in ("old", "own", "new")}
+    assert ["18 or later" in said[name] for name in said] == [True, False, False]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from nftui.engine.evidence import at
+from nftui.engine.evidence import at, at_option
 from nftui.engine.mounted import files_in
 from nftui.model.findings import Evidence, Finding, Level
 from nftui.model.message import msg
@@ -160,7 +160,7 @@ def durability(facts: Facts, server: Server) -> Finding | None:
 
 def _durability_evidence(server: Server, name: str) -> Evidence:
     if name == "fsync" and not {name} & {*server.raw_flags, *server.files} and server.live is None:
-        return at(server.service, "-F", "command", "fsync=off")
+        return at_option(server.service, "-F", "command", "F", "fsync=off")
     return setting_evidence(server, name)
 
 

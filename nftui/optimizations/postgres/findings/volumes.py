@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from nftui.catalog.references import parse_reference
-from nftui.catalog.tags import is_floating
 from nftui.engine.evidence import at
 from nftui.model.findings import Evidence, Finding, Level
 from nftui.model.message import Message, msg
 from nftui.optimizations.postgres.data import HOME, covers, data_directory, deepest, hidden_volume, in_memory
 from nftui.optimizations.postgres.findings.evidence import finding
-from nftui.optimizations.postgres.images import has_own_entrypoint, is_bitnami, is_official_like, repository
+from nftui.optimizations.postgres.images import is_bitnami, is_official_like
 
 if TYPE_CHECKING:
     from nftui.model.facts import Facts
@@ -19,7 +17,6 @@ if TYPE_CHECKING:
     from nftui.optimizations.postgres.server import Server
 
 
-_OLD_DATA = f"{HOME}/data"
 _BITNAMI_DATA = "/bitnami/postgresql/data"
 """POSTGRESQL_DATA_DIR of Bitnami's scripts (bitnami/containers, postgresql README)."""
 
@@ -79,10 +76,8 @@ def _meant_for_data(server: Server) -> tuple[int, MountSpec] | None:
 def volume_path(facts: Facts, server: Server) -> Finding | None:
     """postgres-volume-path: a mount that does not cover the data directory of this version."""
     directory = _directory(facts, server)
-    if not _is_known(server) or server.service.config.get("volumes_from"):
+    if directory is None or not _is_known(server) or server.service.config.get("volumes_from"):
         return None
-    if directory is None:
-        return _newest_elsewhere(server)
     meant = _meant_for_data(server)
     hidden = hidden_volume(facts, server.service, directory)
     covered = deepest(server.service.mounts, directory) is not None and not hidden
@@ -99,34 +94,6 @@ def volume_path(facts: Facts, server: Server) -> Finding | None:
         "databases reference 7: image VOLUME per version", at(server.service, mount.target, f"volumes.{number}"),
         repaired=False,
     )  # fmt: skip
-
-
-def _newest_elsewhere(server: Server) -> Finding | None:
-    """A tag that names no version means 18 or later today, and a mount where 17 had its data makes that one end."""
-    mounts = list(enumerate(server.service.mounts))
-    old = next(((i, m) for i, m in mounts if m.type in ("volume", "bind") and m.target.rstrip("/") == _OLD_DATA), None)
-    if old is None or not _is_newest(server):
-        return None
-    number, mount = old
-    detail = msg(
-        "The tag names no version, and since September 2025 it means 18 or later, which keeps its data below {home} "
-        "and ends with an error where {target} is mounted. Name the version, or mount {home}.",
-        home=HOME, target=mount.target,
-    )  # fmt: skip
-    return finding(
-        server, "postgres-volume-path", Level.MEDIUM, msg("The mount does not cover the data directory"), detail,
-        "docker-library/postgres, PGDATA of 18 and docker-entrypoint.sh (unused mount)",
-        at(server.service, mount.target, f"volumes.{number}"),
-        at(server.service, "image", "image", server.service.image), repaired=False,
-    )  # fmt: skip
-
-
-def _is_newest(server: Server) -> bool:
-    """The official image by a tag without any version, and nothing that was started from an older one."""
-    service = server.service
-    tag = parse_reference(service.image or "").tag
-    own = repository(service.image).rpartition("/")[2] == "postgres" and "@" not in (service.image or "")
-    return own and is_floating(tag) and service.running is None and not has_own_entrypoint(service)
 
 
 CHECKS = (no_volume, volume_path)
