@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,7 @@ import yaml
 from nftui.engine.check import Ignore
 from nftui.model.choices import Choices, Selection
 from nftui.model.errors import NftuiError, UsageError
+from nftui.model.knobs import AUTO
 from nftui.model.message import Message, msg
 from nftui.presets import PRESET_SCHEMA, Preset, checked, find_optimization, unknown_word
 
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
     from nftui.engine.protocols import Optimization, Registry
 
 _MAX_BYTES = 1024 * 1024
-_KEYS = ("schema", "name", "description", "optimizations", "ignore")
+_KEYS = ("schema", "name", "description", "if_refused", "optimizations", "ignore")
+_IF_REFUSED = (AUTO, "stop")
 _IGNORE_KEYS = ("id", "service", "reason")
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
 _SELECTIONS = {
@@ -135,7 +137,17 @@ class _Reader:
             self._add(root, msg("'{key}' is missing", key="optimizations"))
         if "ignore" in entries:
             ignore = self._ignore(entries["ignore"][1])
+        if "if_refused" in entries and self._yields(entries["if_refused"][1]):
+            choices = replace(choices, yielding=frozenset(choices.values))
         return Preset(name, description, path, choices, ignore)
+
+    def _yields(self, node: yaml.Node) -> bool:
+        """Whether a value that a server must not get gives way to the recommendation."""
+        text = node.value if isinstance(node, yaml.ScalarNode) else ""
+        if text not in _IF_REFUSED:
+            words = " or ".join(_IF_REFUSED)
+            self._add(node, msg("if_refused is {words}: what a value gives way to that does not fit", words=words))
+        return text == AUTO
 
     def _add(self, node: yaml.Node | None, text: Message) -> None:
         self.problems.append(Problem(_line(node), text))

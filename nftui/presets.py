@@ -10,7 +10,7 @@ import json
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -238,7 +238,7 @@ def _restrict(
 
 def _without_values(choices: Choices, optimization: str) -> Choices:
     values = {key: value for key, value in choices.values.items() if key[0] != optimization}
-    return Choices(choices.selections, values)
+    return replace(choices, values=values)
 
 
 def check_choices(registry: Registry, choices: Choices, origin: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from nftui.cli import documents, render
 from nftui.cli.context import Context
@@ -34,7 +34,7 @@ def read_choices(ctx: Context) -> tuple[Choices, tuple[Message, ...]]:
         others = [name for name in given_plan_options(args) if name != "--repair"]
         if others:
             raise UsageError(msg("--repair excludes {options}: it changes nothing.", options=", ".join(others)))
-        return Choices(), ()
+        return Choices(), tuple(_beyond_repair(ctx))
     return ctx.session.choices(
         preset=args.preset,
         only=ids("--only", args.only),
@@ -42,6 +42,21 @@ def read_choices(ctx: Context) -> tuple[Choices, tuple[Message, ...]]:
         off=ids("--off", args.off),
         sets=args.sets,
     )
+
+
+def _beyond_repair(ctx: Context) -> Iterable[Message]:
+    """Drift that no plan takes back: left in silence, `apply --repair` would seem to have done it."""
+    from nftui.engine.drift import REPAIR
+
+    for drift in ctx.session.runs.status().drift:
+        if drift.repair != REPAIR:
+            yield msg(
+                "{target} should be {expected}, is {actual}; --repair leaves that. Repair it with: {command}",
+                target=drift.target,
+                expected=drift.expected,
+                actual=drift.actual,
+                command=drift.repair,
+            )
 
 
 def ids(option: str, values: Sequence[str]) -> tuple[str, ...]:

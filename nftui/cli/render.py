@@ -135,7 +135,9 @@ def _optimization(item: OptimizationPlan, verbose: bool) -> Iterator[Line]:
         return
     cost = [human_days(item.effort.low, item.effort.high), human_seconds(item.downtime_s), str(item.risk)]
     yield (f"{head}  " + _("{days}, {down} down, risk {risk}").format(days=cost[0], down=cost[1], risk=cost[2]), "bold")
-    yield from table(_advice(a) for a in item.advice if a.changes or a.kept or verbose)
+    shown = [a for a in item.advice if a.changes or a.kept or verbose]
+    yield from table(_advice(a) for a in shown)
+    yield from (f"    {_name(a)}: {tr(note)}" for a in shown for note in a.notes)
     same = sum(not (a.changes or a.kept) for a in item.advice)
     if same and not verbose:
         yield ("  " + _("{count} more, unchanged").format(count=same), "dim")
@@ -147,8 +149,11 @@ def _advice(advice: Advice) -> tuple[str, ...]:
     why = tr(advice.why)
     if advice.kept:
         why = _("yours is kept; recommended {value}: {why}").format(value=advice.recommended or unknown, why=why)
-    name = f"{advice.service}: {advice.knob}" if advice.service else advice.knob
-    return f"{mark} {name}", advice.current or unknown, "->", advice.value or unknown, why
+    return f"{mark} {_name(advice)}", advice.current or unknown, "->", advice.value or unknown, why
+
+
+def _name(advice: Advice) -> str:
+    return f"{advice.service}: {advice.knob}" if advice.service else advice.knob
 
 
 def _diff_line(line: str) -> Line:

@@ -76,7 +76,9 @@ def look(assertions: Iterable[Assertion], world: World) -> tuple[tuple[Drift, ..
     for kind, comparator in COMPARATORS.items():
         readers[kind] = partial(_read, comparator, live)
         same[kind] = partial(_same, comparator, live)
-    repairs = {kind: comparator.repair for kind, comparator in COMPARATORS.items() if comparator.repair}
+    repairs: dict[str, Callable[[Assertion], str]] = {
+        kind: partial(_repair, comparator.repair, live) for kind, comparator in COMPARATORS.items() if comparator.repair
+    }
     repairs |= {"container": lambda a: _update(a, running.get(service_of(a))), "host": lambda a: "nftui plan"}
     return evaluate(assertions, readers, same, repairs)
 
@@ -142,6 +144,10 @@ def _update(assertion: Assertion, container: Container | None) -> str:
         return f"docker compose up -d --no-deps --force-recreate {shlex.quote(service_of(assertion))}"
     swap = " --memory-swap -1" if option == "--memory" else ""
     return f"docker update {option} {assertion.expected}{swap} {container.name}"
+
+
+def _repair(repair: Callable[[Assertion, ReadLive], str], live: ReadLive, assertion: Assertion) -> str:
+    return repair(assertion, live) or REPAIR
 
 
 def _read(comparator: Comparator, live: ReadLive, assertion: Assertion) -> str | None:

@@ -56,7 +56,7 @@ def run_status(directory: Path, boot_now: Callable[[], float]) -> RunStatus:
         reason=reason,
         turned=view.turned,
         confirm_left_s=_left(view, boot_now),
-        standing=tuple(cast("Sequence[str]", end.data.get("standing", ()))) if end else (),
+        standing=tuple(dict.fromkeys(cast("Sequence[str]", end.data.get("standing", ())))) if end else (),
         code=int(str(end.data["code"])) if end else None,
         notes=(
             *(str(text) for text in cast("Sequence[object]", plan.get("notes", ()))),

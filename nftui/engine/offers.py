@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 from nftui.engine.protocols import MovesData, Optimization, Prepares
-from nftui.model.advice import Applicability, Fragment
+from nftui.model.advice import Advice, Applicability, Fragment
 from nftui.model.choices import Choices, Selection
 from nftui.model.facts import Facts
 from nftui.model.message import Message, msg
@@ -30,6 +31,24 @@ def first(
         return ()
     names = running(facts, changed(fragment, present))
     return tuple(step for step in optimization.prepare(facts, fragment) if step.service in names)
+
+
+def proven_by(step: StepSpec, present: Fragment | None) -> StepSpec:
+    """The step, told what the files in force will bring up again on the way back.
+
+    A service that drifted (recreated without nftui's file, say) does not run that now; `previous` is what it runs.
+    """
+    previous, service = step.params.get("previous"), step.service or ""
+    if present is None or not isinstance(previous, Mapping):
+        return step
+    written = {**_environment(present.services.get(service, {})), **present.values.get(service, {})}
+    back = {name: text for name, text in sorted(written.items()) if name in previous and previous[name] != text}
+    return replace(step, params={**step.params, "back": back}) if back else step
+
+
+def _environment(keys: Mapping[str, object]) -> dict[str, str]:
+    found = keys.get("environment")
+    return {str(k): str(v).replace("$$", "$") for k, v in found.items()} if isinstance(found, Mapping) else {}
 
 
 def stays(optimization: Optimization, fragment: Fragment | None, present: Fragment | None) -> Iterable[Message]:
@@ -60,7 +79,11 @@ def _whose(name: str, present: Fragment) -> str:
 
 
 def notes(
-    optimization: Optimization, selection: Selection, applies: Applicability, choices: Choices
+    optimization: Optimization,
+    selection: Selection,
+    applies: Applicability,
+    choices: Choices,
+    advice: Iterable[Advice],
 ) -> Iterable[Message]:
     """What the operator asked for and does not get."""
     if selection is not Selection.ON:
@@ -68,8 +91,24 @@ def notes(
     named = any(key[0] == optimization.id for key in choices.values)
     if not applies.applicable and named:
         yield msg("{id} was chosen but does not apply here: {why}", id=optimization.id, why=str(applies.reason))
+    if applies.applicable:
+        yield from _nowhere(optimization.id, applies, choices, advice)
     for service, why in applies.refused.items():
         yield msg("{service} is left as it is: {why}", service=service, why=str(why))
+
+
+def _nowhere(name: str, applies: Applicability, choices: Choices, advice: Iterable[Advice]) -> Iterable[Message]:
+    """Values for one service that nothing here takes: a name that is misspelt must not pass in silence."""
+    taken = {(line.service, line.knob) for line in advice}
+    for optimization, service, knob in sorted(k for k in choices.values if k[0] == name and k[1] is not None):
+        if (service, knob) not in taken and service not in applies.refused:
+            yield msg(
+                "{id}@{service}.{knob} is taken by nothing here. It applies to: {known}.",
+                id=optimization,
+                service=service,
+                knob=knob,
+                known=", ".join(applies.services) or "-",
+            )
 
 
 def changed(fragment: Fragment | None, present: Fragment | None) -> set[str]:

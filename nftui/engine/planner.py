@@ -19,6 +19,7 @@ from nftui.engine.state import InForce
 from nftui.engine.switching import DOWNTIME_S, GRACE_S, Around, data_stage, judge, without
 from nftui.model.advice import Advice, Applicability, Assertion, Demand, Effort, Fragment
 from nftui.model.choices import Choices, Selection
+from nftui.model.errors import RefusedError
 from nftui.model.facts import Facts, Live
 from nftui.model.message import Message, msg
 from nftui.model.plan import DataSwitch, Draft, FileChange, OptimizationPlan, Stage, StepSpec, Undo
@@ -73,7 +74,24 @@ class _At:
 
 
 def draft(facts: Facts, choices: Choices, registry: Registry, standing: Standing) -> Draft:
-    """The live preview. Raises UsageError for a value that is refused for a service that is there."""
+    """The live preview. Raises UsageError for a value that is refused for a service that is there.
+
+    A preset may leave such values to the recommendation: then it is a warning.
+    """
+    given_up: list[Message] = []
+    while True:
+        try:
+            found = _draft(facts, choices, registry, standing)
+            return replace(found, warnings=(*given_up, *found.warnings))
+        except RefusedError as error:
+            rest = choices.without_refused(error.optimization, error.service, error.knob)
+            if rest is None:
+                raise
+            choices = rest
+            given_up.append(msg("{refusal} What nftui recommends stands instead.", refusal=str(error.message)))
+
+
+def _draft(facts: Facts, choices: Choices, registry: Registry, standing: Standing) -> Draft:
     budget = _budget(facts, choices, registry)
     grants = {g.service: g for g in budget.grants}
     parts = _Parts(warnings=list(budget.warnings))
@@ -140,10 +158,11 @@ def _take(
     switches = offers.switches(facts, optimization, selection, fragment, present)
     parts.refusals += offers.stays(optimization, fragment, present)
     parts.switches += [(optimization.id, switch) for switch in switches]
-    parts.warnings += offers.notes(optimization, selection, applies, choices)
+    parts.warnings += offers.notes(optimization, selection, applies, choices, advice)
     if fragment is not None and not fragment.is_empty:
         parts.fragments.append(fragment)
-        parts.steps += optimization.steps(facts, fragment) if selection is Selection.ON or choices.repairs else ()
+        steps = optimization.steps(facts, fragment) if selection is Selection.ON or choices.repairs else ()
+        parts.steps += [offers.proven_by(step, present) for step in steps]
         parts.first += offers.first(facts, optimization, selection, fragment, present)
         parts.assertions += _assertions(facts, optimization, selection, fragment, standing.in_force)
     parts.plans.append(

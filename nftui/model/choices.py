@@ -22,6 +22,8 @@ class Choices:
     selections: Mapping[str, Selection] = field(default_factory=dict)
     values: Mapping[tuple[str, str | None, str], str] = field(default_factory=dict)
     """(optimization, service or None for all of them, knob) to the checked text; "auto" is not stored."""
+    yielding: frozenset[tuple[str, str | None, str]] = field(default=frozenset(), compare=False)
+    """Keys of `values` that a preset leaves to the recommendation where a server must not get them."""
 
     def selection(self, optimization: str) -> Selection:
         """What is not named is untouched."""
@@ -43,10 +45,16 @@ class Choices:
 
     def set(self, optimization: str, service: str | None, knob: str, value: str | None) -> Choices:
         """A copy with that value; None or "auto" takes it out."""
-        values = {k: v for k, v in self.values.items() if k != (optimization, service, knob)}
+        key = (optimization, service, knob)
+        values = {k: v for k, v in self.values.items() if k != key}
         if value is not None and value != "auto":
-            values[(optimization, service, knob)] = value
-        return replace(self, values=values)
+            values[key] = value
+        return replace(self, values=values, yielding=self.yielding - {key})
+
+    def without_refused(self, optimization: str, service: str, knob: str) -> Choices | None:
+        """A copy without the value that was refused for that service; None where it must not be given up."""
+        key = (optimization, service if (optimization, service, knob) in self.values else None, knob)
+        return self.set(*key, None) if key in self.yielding else None
 
     def as_json(self) -> dict[str, object]:
         """Canonical form: sorted, untouched left out."""

@@ -41,6 +41,14 @@ class UsageError(NftuiError):
     code = ExitCode.USAGE
 
 
+class RefusedError(UsageError):
+    """A value of a knob that this server must not get."""
+
+    def __init__(self, message: Message, optimization: str, service: str, knob: str) -> None:
+        super().__init__(message)
+        self.optimization, self.service, self.knob = optimization, service, knob
+
+
 class DriftError(NftuiError):
     """The world is not what the plan was made for: nothing was touched (exit 3)."""
 

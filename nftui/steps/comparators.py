@@ -6,6 +6,7 @@ Files, keys and containers are the engine's own; a kind that needs a live probe 
 from __future__ import annotations
 
 import hashlib
+import re
 import shlex
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
@@ -14,10 +15,10 @@ from nftui.model.advice import Assertion
 from nftui.model.ai import OllamaFacts, QdrantFacts
 from nftui.model.facts import Live
 from nftui.model.pooling import PoolerFacts, ServerFacts
-from nftui.model.postgres import PostgresFacts
+from nftui.model.postgres import PostgresFacts, RoleSetting
 from nftui.model.redis import RedisFacts
 from nftui.steps.redis import same
-from nftui.steps.settings import compare_facts
+from nftui.steps.settings import OF_ROLE_OR_DATABASE, compare_facts
 
 ReadLive = Callable[[str, str], Live]
 """(service, probe) to live facts, read now."""
@@ -28,8 +29,8 @@ class Comparator(NamedTuple):
 
     read: Callable[[Assertion, ReadLive], str | None]
     same: Callable[[Assertion, ReadLive], bool]
-    repair: Callable[[Assertion], str] | None = None
-    """The command that puts it back; None where applying again does."""
+    repair: Callable[[Assertion, ReadLive], str] | None = None
+    """The command that puts it back; None or "" where applying again does."""
 
 
 def service_of(assertion: Assertion) -> str:
@@ -79,12 +80,48 @@ def _same_altered(assertion: Assertion, live: ReadLive) -> bool:
     return _altered(assertion, live) == assertion.expected
 
 
-def _alter_back(assertion: Assertion) -> str:
+def _alter_back(assertion: Assertion, live: ReadLive) -> str:
     """The statement that takes the operator's ALTER SYSTEM back to what it was at apply."""
     name, value = name_of(assertion), assertion.expected
     what = f"RESET {name}" if value == NOT_SET else f"SET {name} = '{value.replace(chr(39), 2 * chr(39))}'"
-    psql = f'psql -U "${{POSTGRES_USER:-postgres}}" -d postgres -c "ALTER SYSTEM {what}" -c "SELECT pg_reload_conf()"'
+    return _psql(assertion, f"ALTER SYSTEM {what}", "SELECT pg_reload_conf()")
+
+
+def _psql(assertion: Assertion, *statements: str) -> str:
+    said = " ".join(f"-c {_in_double_quotes(statement)}" for statement in statements)
+    psql = f'psql -U "${{POSTGRES_USER:-postgres}}" -d postgres {said}'
     return f"docker compose exec -T {shlex.quote(service_of(assertion))} sh -c {shlex.quote(psql)}"
+
+
+def _in_double_quotes(text: str) -> str:
+    """One word of a shell; single quotes are taken by the line around it."""
+    return '"' + re.sub(r'(["$`\\])', r"\\\1", text) + '"'
+
+
+def _reset(assertion: Assertion, live: ReadLive) -> str:
+    """No new container takes away what ALTER ROLE or ALTER DATABASE set since; "" where it is something else."""
+    facts = _postgres(assertion, live)
+    setting = facts.settings.get(name_of(assertion)) if facts else None
+    if facts is None or setting is None or setting.source not in OF_ROLE_OR_DATABASE:
+        return ""
+    shape = _SHAPES[setting.source]
+    found = (r for r in facts.role_settings if r.name == setting.name and (bool(r.role), bool(r.database)) == shape)
+    return _psql(assertion, *dict.fromkeys(_reset_statement(r) for r in found))
+
+
+_SHAPES = {"global": (False, False), "database": (False, True), "user": (True, False), "database user": (True, True)}
+"""pg_settings.source to whether a role and whether a database is named."""
+
+
+def _reset_statement(found: RoleSetting) -> str:
+    def quoted(name: str) -> str:
+        return name if re.fullmatch(r"[a-z_][a-z0-9_]*", name) else '"' + name.replace('"', '""') + '"'
+
+    if not found.role and found.database:
+        return f"ALTER DATABASE {quoted(found.database)} RESET {found.name}"
+    who = quoted(found.role) if found.role else "ALL"
+    where = f" IN DATABASE {quoted(found.database)}" if found.database else ""
+    return f"ALTER ROLE {who}{where} RESET {found.name}"
 
 
 def _role(assertion: Assertion, live: ReadLive) -> str | None:
@@ -174,7 +211,7 @@ def _same_node(assertion: Assertion, live: ReadLive) -> bool:
 
 
 COMPARATORS: Mapping[str, Comparator] = {
-    "postgres-setting": Comparator(_setting, _same_setting),
+    "postgres-setting": Comparator(_setting, _same_setting, _reset),
     "postgres-altered": Comparator(_altered, _same_altered, _alter_back),
     "postgres-role": Comparator(_role, _same_role),
     "pooler-section": Comparator(_section, _same_section),

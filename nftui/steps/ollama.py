@@ -77,8 +77,10 @@ class OllamaSettingsKind(Reading):
     reads_files = True
 
     def read(self, step: StepSpec, ctx: Context) -> Data:
-        """Nothing changes here: what stood before the recreate is in the plan."""
-        return {"previous": step.params["previous"]}
+        """Nothing changes here: what stood before the recreate, and what comes `back` by the files, is in the plan."""
+        previous, back = step.params["previous"], step.params.get("back") or {}
+        assert isinstance(previous, Mapping) and isinstance(back, Mapping)
+        return {"previous": {**previous, **back}}
 
     def verify(self, step: StepSpec, before: Data, ctx: Context) -> Data:
         """Raises StepFailed naming each variable that did not take."""

@@ -47,7 +47,7 @@ def _expected(step: StepSpec) -> dict[str, str]:
 
 
 _FILES = "configuration file"
-_DATABASE = ("global", "database", "user", "database user")
+OF_ROLE_OR_DATABASE = ("global", "database", "user", "database user")
 """pg_settings.source of what ALTER ROLE and ALTER DATABASE set; nftui never does."""
 
 
@@ -56,10 +56,27 @@ def _is_foreign(difference: Difference, before: Mapping[str, str], facts: Postgr
 
     `before` is what the configuration files (ALTER SYSTEM writes one of them) asked for when the plan was made.
     """
-    if difference.source in _DATABASE:
+    if difference.source in OF_ROLE_OR_DATABASE:
         return True
     edited = facts.file_settings.get(difference.name) != before.get(difference.name)
     return edited and difference.source in (_FILES, "default")
+
+
+def _was_above(difference: Difference, step: StepSpec) -> bool:
+    """True for what a role's or a database's own value hid from nftui's login already when the plan was made."""
+    return difference.source in OF_ROLE_OR_DATABASE and difference.name in _texts(step.params.get("above") or {})
+
+
+def _unseen(service: str, difference: Difference) -> Message:
+    return msg(
+        "{name} of {service} is {expected} for all but those with a value of their own. nftui logs in as one of them "
+        "({source}, {actual}), so it could not be read back.",
+        name=difference.name,
+        service=service,
+        expected=difference.expected,
+        source=difference.source,
+        actual=difference.actual,
+    )
 
 
 def _stays(service: str, difference: Difference) -> Message:
@@ -83,18 +100,25 @@ class PostgresSettingsKind(Reading):
     reads_back = True
 
     def read(self, step: StepSpec, ctx: Context) -> Data:
-        """Nothing changes here: what stood before the recreate is in the plan."""
-        return {"previous": step.params.get("previous") or {}, "files": step.params.get("files") or {}}
+        """Nothing changes here: what stood before the recreate, and what comes `back` by the files, is in the plan."""
+        previous = {**_texts(step.params.get("previous") or {}), **_texts(step.params.get("back") or {})}
+        return {"previous": previous, "files": step.params.get("files") or {}}
 
     def verify(self, step: StepSpec, before: Data, ctx: Context) -> Data:
         """Raises StepFailed naming each value that did not take and what overrides it."""
         facts = _facts(step, ctx)
-        wrong = compare_facts(_expected(step), facts)
+        found = differences(_expected(step), facts)
+        above = [d for d in found if _was_above(d, step)]
+        wrong = [str(d.message) for d in found if d not in above]
         if wrong:
             raise StepFailed(
                 msg("{service} does not run what was asked: {list}", service=step.target, list="; ".join(wrong))
             )
-        return {"settings": {name: facts.settings[name].shown for name in _expected(step) if name in facts.settings}}
+        for difference in above:
+            ctx.note(str(_unseen(step.target, difference)))
+        unseen = {d.name for d in above}
+        names = [name for name in _expected(step) if name in facts.settings and name not in unseen]
+        return {"settings": {name: facts.settings[name].shown for name in names}}
 
     def undo(self, step: StepSpec, before: Data, ctx: Context) -> None:
         """The values from before must be in force again; only then it is called rolled back.

@@ -202,10 +202,11 @@ class ComposeCli:
         """Container name to what a plain `up` would do: recreate, create, start, stop, remove or running.
 
         Without `services` the whole project, which is what tells the truth: Compose 2.26 leaves dependencies that
-        are not selected out of the hash, so that `--no-deps` reports a recreate where none is due [X].
+        are not selected out of the hash, so that `--no-deps` reports a recreate where none is due [X]. Without
+        starting anything: else it waits for dependencies, and fails on one that is stopped or unhealthy [X].
         """
         done = self._run(
-            ["--dry-run", "up", "-d", "--no-build", "--pull", "never", *_scales(scales or {}), *services],
+            ["--dry-run", "up", "-d", "--no-start", "--no-build", "--pull", "never", *_scales(scales or {}), *services],
             with_override=with_override,
         )
         return actions(done.stdout + "\n" + done.stderr)

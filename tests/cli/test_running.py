@@ -18,7 +18,7 @@ from nftui.model.advice import Grant
 from nftui.model.errors import CutOffError, DriftError, LockedError
 from nftui.model.message import msg
 from nftui.model.plan import Precondition, Stage, Undo
-from nftui.model.run import ProjectStatus, StepState
+from nftui.model.run import Drift, ProjectStatus, StepState
 from tests.cli.conftest import Nftui
 from tests.cli.fakes import MASK, RUN, SECRET, FakeSession, run_status, step, way_back
 
@@ -481,3 +481,15 @@ def test_a_traceback_only_with_v_and_without_secrets(nftui: Nftui, session: Fake
 def test_credentials_of_urls_are_hidden_before_there_is_a_session(nftui: Nftui) -> None:
     result = nftui("plan", "--json", "--bogus=redis://u:pass@h")
     assert "pass" not in result.out + result.err
+
+
+# -- repair -----------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("verb", ["plan", "apply"])
+def test_repair_says_what_it_leaves(nftui: Nftui, session: FakeSession, verb: str) -> None:
+    session.changes = False
+    gone = Drift("db.work_mem", "4MB", "9MB", "medium", "nftui apply --repair")
+    stays = Drift("db.memory", "1", "2", "medium", "docker update db")
+    session.project = ProjectStatus("idle", RUN, 1, (gone, stays))
+    result = nftui(verb, "--repair", "--json", *(["--yes"] if verb == "apply" else []))
+    (warning,) = (w for w in result.json["warnings"] if "--repair" in w)
+    assert result.code == 0 and "db.memory" in warning and "docker update db" in warning

@@ -110,7 +110,6 @@ def test_an_edited_file_is_drift_and_is_put_back_without_a_restart(nftui: Nftui,
     assert tree(nftui.directory) == before and stack.container("postgres") == container
 
 
-@pytest.mark.all
 def test_a_service_made_without_nftuis_file_is_drift_of_level_high(nftui: Nftui, stack: Stack) -> None:
     tuned = stack.show("work_mem"), stack.show("random_page_cost")
     stack.compose("-f", "compose.yaml", "up", "-d", "--wait", "postgres")
@@ -120,6 +119,20 @@ def test_a_service_made_without_nftuis_file_is_drift_of_level_high(nftui: Nftui,
     assert "postgres.random_page_cost" in found
     repair(nftui, found["postgres.files"][2])
     assert (stack.show("work_mem"), stack.show("random_page_cost")) == tuned
+    # The repair can be taken back: its way back is to what was in force, not to what had drifted.
+    done = nftui("rollback", "--yes", "--json")
+    assert (done.code, done.json["outcome"]) == (0, "rolled-back"), done.out + done.err
+    assert stack.show("random_page_cost") == tuned[1] and drift(nftui) == {}
+
+
+def test_a_role_s_own_value_is_drift_with_the_statement_that_takes_it_back(nftui: Nftui, stack: Stack) -> None:
+    with stack.postgres() as connection:
+        connection.execute("ALTER ROLE CURRENT_USER SET random_page_cost = 3")
+    found = drift(nftui)
+    assert list(found) == ["postgres.random_page_cost"] and found["postgres.random_page_cost"][0] == "3"
+    idle = nftui("apply", "--repair", "--yes")
+    assert idle.code == 0 and "ALTER ROLE" in idle.err
+    repair(nftui, found["postgres.random_page_cost"][2])
 
 
 @pytest.mark.all
@@ -156,6 +169,9 @@ def test_what_cannot_be_read_is_unknown_and_no_drift(nftui: Nftui, stack: Stack)
         status = nftui("status", "--json")
         assert status.code == 0 and status.json["drift"] == []
         assert any(u["target"] == "postgres.work_mem" and u["actual"] is None for u in status.json["unknown"])
+        # What depends on it still runs; Compose would wait for it.
+        planned = nftui("plan", "--set", "postgres.random_page_cost=2", "--only", "postgres", "--json")
+        assert planned.code == 0 and any("does not run" in w for w in planned.json["warnings"]), planned.err
     finally:
         stack.up()
     assert drift(nftui) == {}
@@ -197,3 +213,15 @@ def test_alter_system_after_an_apply_does_not_stop_the_way_back(nftui: Nftui, st
     assert tree(nftui.directory) == files
     status = nftui("status", "--json")
     assert (status.code, status.json["generation"]) == (0, 0)
+
+
+def test_a_value_that_the_login_has_of_its_own_is_applied_below_it_and_told(nftui: Nftui, stack: Stack) -> None:
+    with stack.postgres() as connection:
+        connection.execute("ALTER SYSTEM RESET work_mem")
+        connection.execute("SELECT pg_reload_conf()")
+        connection.execute("ALTER ROLE CURRENT_USER SET work_mem = '7MB'")
+    done = nftui("apply", "--set", "postgres.work_mem=5MB", "--only", "postgres", "--yes", "--settle", "0", "--json")
+    assert (done.code, done.json["outcome"]) == (0, "applied"), done.out + done.err
+    assert any("work_mem of postgres is 5MB" in note for note in done.json["notes"])
+    assert stack.show("work_mem") == "7MB" and drift(nftui) == {}
+    assert nftui("rollback", "--yes").code == 0

@@ -6,12 +6,15 @@ from dataclasses import replace
 
 import pytest
 
+from nftui.engine.planner import draft
 from nftui.model.choices import Choices
 from nftui.model.errors import UsageError
 from nftui.model.host import Host
 from nftui.model.postgres import RoleSetting
 from nftui.model.units import GIB, MIB
 from nftui.optimizations.postgres import OPTIMIZATION
+from nftui.presets import build_choices
+from tests.optimizations.test_contract import standing
 
 from .build import advise, choose, data_mount, facts, fragment, grants, live, service, setting, simulate
 
@@ -260,3 +263,41 @@ def test_advice_never_reads_the_host_s_memory() -> None:
     world = facts(server=live())
     blind = replace(world, host=Host(cpu=world.host.cpu, mounts=world.host.mounts))
     assert advise(blind) == advise(world)
+
+
+def test_how_many_are_connected_at_the_moment_is_not_said() -> None:
+    """Two plans of one stack are equal, a moment apart."""
+    looks = [advise(facts(server=live(connections_now=n, connections_peak=n))) for n in (8, 9)]
+    assert looks[0] == looks[1]
+    frees = [advise(facts(server=live(), free=free)) for free in (30 * GIB, 30 * GIB + 70 * MIB)]
+    assert frees[0] == frees[1] and "free disk" in str(frees[0]["max_wal_size"].why)
+
+
+def test_a_role_s_own_value_is_told_and_not_watched() -> None:
+    """It stands above the command line, for nftui's login too: what is below it cannot be read."""
+    rows = {"work_mem": setting("work_mem", "7MB", "user")}
+    server = live(changed=rows, role_settings=(RoleSetting(None, "app", "work_mem", "7MB"),))
+    world = facts(service(), server=server)
+    assert any("role app has its own work_mem = 7MB" in str(n) for n in advise(world)["work_mem"].notes)
+    written = fragment(world)
+    assert "work_mem" in written.values["db"]
+    (step,) = OPTIMIZATION.steps(world, written)
+    assert step.params["above"] == {"work_mem": "7MB"}
+    watched = {a.target for a in OPTIMIZATION.checks(world, written) if a.kind == "postgres-setting"}
+    assert "db.work_mem" not in watched and "db.shared_buffers" in watched
+    (plain,) = OPTIMIZATION.steps(facts(server=live()), fragment(facts(server=live())))
+    assert "above" not in plain.params
+
+
+def test_the_mission_s_values_give_way_where_a_server_must_not_get_them() -> None:
+    small, large = (facts(service(memory_limit_bytes=size), server=live()) for size in (GIB, 12 * GIB))
+    wanted, _ = build_choices({"postgres": OPTIMIZATION}, sets=["postgres.shared_buffers=1GB"])
+    given = replace(wanted, yielding=frozenset(wanted.values))
+    registry = {"postgres": OPTIMIZATION}
+    with pytest.raises(UsageError, match="shared_buffers = 1GB is refused"):
+        draft(small, wanted, registry, standing(small))
+    found = draft(small, given, registry, standing(small))
+    assert found.fragments[0].values["db"]["shared_buffers"] == "256MB"
+    (told,) = (str(w) for w in found.warnings if "shared_buffers" in str(w))
+    assert "is refused for db" in told and "recommends" in told
+    assert draft(large, given, registry, standing(large)) == draft(large, wanted, registry, standing(large))

@@ -9,7 +9,7 @@ import pytest
 from nftui.model.choices import Selection
 from nftui.model.errors import UsageError
 from nftui.presetfile import read_preset
-from nftui.presets import bundled_directory, export_preset, find_preset, load_preset, preset_files
+from nftui.presets import build_choices, bundled_directory, export_preset, find_preset, load_preset, preset_files
 from tests.cli.conftest import Nftui
 from tests.cli.fakes import registry
 
@@ -175,6 +175,25 @@ def test_bundled_presets_are_valid_and_hold_intent() -> None:
         assert not found and preset is not None and preset.name == path.stem
         absolute = [v for v in preset.choices.values.values() if v.endswith(("kB", "MB", "GB"))]
         assert not absolute or path.stem == "mission"
+
+
+@pytest.mark.parametrize(("word", "count"), [("auto", 2), ("stop", 0), ("often", 0)])
+def test_a_preset_may_leave_what_does_not_fit_to_the_recommendation(tmp_path: Path, word: str, count: int) -> None:
+    path = tmp_path / "p.yaml"
+    path.write_text(f"{HEAD}if_refused: {word}\noptimizations:\n  alpha: {{buffers: 64MB, mode: fast}}\n")
+    preset, found = read_preset(path, registry())
+    assert preset is not None and len(preset.choices.yielding) == count
+    assert [p.line for p in found] == ([] if word != "often" else [len(HEAD.splitlines()) + 1])
+
+
+def test_what_is_set_beside_such_a_preset_is_refused_all_the_same() -> None:
+    from nftui.optimizations.registry import load_registry
+
+    chosen, _ = build_choices(load_registry(), preset="mission", sets=["postgres.shared_buffers=2GB"])
+    assert chosen.without_refused("postgres", "db", "shared_buffers") is None
+    rest = chosen.without_refused("postgres", "db", "max_connections")
+    assert rest is not None and rest.value("postgres", "db", "max_connections") is None
+    assert rest.value("postgres", "db", "shared_buffers") == "2GB"
 
 
 def test_preset_verbs(nftui: Nftui, tmp_path: Path) -> None:

@@ -315,3 +315,12 @@ def test_a_replica_that_would_need_a_copied_secret_is_refused(
 def test_declared_flags_take_the_last_one(tmp_path: Path) -> None:
     service = facts(tmp_path, command="redis-server --maxmemory 1gb --maxmemory 2gb").stack.service("cache")
     assert service is not None and declared_flags(service) == {"maxmemory": "2gb"}
+
+
+def test_a_value_for_a_service_that_is_not_there_is_warned_of(tmp_path: Path) -> None:
+    found = facts(tmp_path, QUEUE)
+    for service, told in (("cash", True), ("cache", False)):
+        wanted = build_choices({ID: OPTIMIZATION}, sets=[f"redis@{service}.maxmemory=100MB"])[0]
+        plan = draft(found, wanted, {ID: OPTIMIZATION}, standing(found))
+        warned = [str(w) for w in plan.warnings if "redis@cash.maxmemory" in str(w)]
+        assert bool(warned) is told and all("cache" in text for text in warned)

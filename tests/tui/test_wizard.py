@@ -496,6 +496,19 @@ async def test_too_small_a_terminal_is_told(session: FakeSession) -> None:
         await driver.sees("enlarge the terminal")
 
 
+async def test_too_small_a_terminal_does_not_take_the_focus_away(session: FakeSession) -> None:
+    async with wizard(session) as driver:
+        await driver.to_knobs()
+        focused = driver.app.focused
+        assert focused is not None
+        await driver.pilot.resize_terminal(40, 10)
+        text = await driver.sees("enlarge the terminal")
+        assert "Alpha" not in text and "next" not in text
+        await driver.pilot.resize_terminal(80, 24)
+        await driver.sees("1. Alpha server tuning")
+        assert driver.app.focused is focused
+
+
 async def test_ascii_has_no_other_sign(session: FakeSession) -> None:
     async with wizard(session, glyphs=ASCII) as driver:
         await driver.to_knobs()

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from nftui.model.errors import UsageError
+from nftui.model.errors import RefusedError
 from nftui.model.message import Message, msg
 from nftui.model.units import MIB, format_size, parse_size
 from nftui.optimizations.ollama.knobs import PARTS, VARIABLES
@@ -47,12 +47,11 @@ def is_off(choices: Choices, server: Server, name: str) -> bool:
     return part is not None and choices.value(ID, server.name, part) == "off"
 
 
-def refusal(server: Server, name: str, value: str, reason: Message) -> UsageError:
+def refusal(server: Server, name: str, value: str, reason: Message) -> RefusedError:
     """A value that this server must not get."""
-    return UsageError(
-        msg("{id}.{knob} = {value} is refused for {service}: {reason}.", id=ID, knob=name, value=value,
-            service=server.name, reason=reason)
-    )  # fmt: skip
+    text = msg("{id}.{knob} = {value} is refused for {service}: {reason}.", id=ID, knob=name, value=value,
+               service=server.name, reason=reason)  # fmt: skip
+    return RefusedError(text, ID, server.name, name)
 
 
 def own(server: Server, name: str) -> str | None:

@@ -103,7 +103,11 @@ def _parallel(server: Server, decisions: dict[str, Decision], solution: Solution
 def _add_shm(server: Server, choices: Choices, decisions: dict[str, Decision], solution: Solution) -> None:
     parallel = _parallel(server, decisions, solution)
     wanted = wanted_shm(parallel, server.memory)
-    why = msg("{count} processes of parallel queries hash at once, beside maintenance.", count=parallel.participants)
+    why = msg("No query runs in parallel here; building an index still may.")
+    if parallel.participants:
+        why = msg(
+            "{count} processes of parallel queries hash at once, beside maintenance.", count=parallel.participants
+        )
     rule = Rule(format_size(wanted), why, MEASURED)
     decision = _shm_decision(server, choices, rule, parallel)
     decisions["shm_size"] = decision

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from nftui.model.errors import UsageError
+from nftui.model.errors import RefusedError
 from nftui.model.message import Message, msg
 from nftui.optimizations.postgres.gucs import GUCS, show
 from nftui.optimizations.postgres.knobs import PARTS
@@ -69,12 +69,11 @@ def _share(server: Server, name: str, text: str) -> str:
     return f"{number // step * step // 1024}kB"
 
 
-def refusal(server: Server, name: str, value: str, reason: Message) -> UsageError:
+def refusal(server: Server, name: str, value: str, reason: Message) -> RefusedError:
     """A value that this server must not get."""
-    return UsageError(
-        msg("{id}.{knob} = {value} is refused for {service}: {reason}.", id=ID, knob=name, value=value,
-            service=server.name, reason=reason)
-    )  # fmt: skip
+    text = msg("{id}.{knob} = {value} is refused for {service}: {reason}.", id=ID, knob=name, value=value,
+               service=server.name, reason=reason)  # fmt: skip
+    return RefusedError(text, ID, server.name, name)
 
 
 def decide(server: Server, choices: Choices, name: str, rule: Rule) -> Decision:

@@ -15,6 +15,7 @@ from nftui.optimizations.postgres.command import merge
 from nftui.optimizations.postgres.gucs import GUCS, stock
 from nftui.optimizations.postgres.server import ID, Server, build_server
 from nftui.steps.comparators import altered
+from nftui.steps.settings import OF_ROLE_OR_DATABASE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -79,7 +80,8 @@ def read_back_steps(facts: Facts, fragment: Fragment) -> tuple[StepSpec, ...]:
     """One step per service: every setting is read back from pg_settings and compared as SHOW prints it.
 
     `previous` is what stands now: the way back is proven by the same names. `files` is what the configuration files
-    ask for now: what they ask for otherwise by then is somebody else's edit.
+    ask for now: what they ask for otherwise by then is somebody else's edit. `above` is what a role's or a database's
+    own value hides from nftui's login.
     """
     return tuple(
         StepSpec(
@@ -90,6 +92,7 @@ def read_back_steps(facts: Facts, fragment: Fragment) -> tuple[StepSpec, ...]:
                 "expected": dict(sorted(expected.items())),
                 "previous": _shown(facts, service, expected),
                 "files": _in_files(facts, service, expected),
+                **_above(facts, service, expected),
             },
             summary=msg("read {count} settings back from {service}", count=len(expected), service=service),
             service=service,
@@ -113,6 +116,17 @@ def _in_files(facts: Facts, service: str, names: Iterable[str]) -> dict[str, str
     return {name: files[name] for name in sorted(names) if name in files}
 
 
+def _above(facts: Facts, service: str, names: Iterable[str]) -> dict[str, object]:
+    found = {name: text for name, text in _shown(facts, service, names).items() if _is_above(facts, service, name)}
+    return {"above": found} if found else {}
+
+
+def _is_above(facts: Facts, service: str, name: str) -> bool:
+    value = facts.live_value(service, "postgres")
+    setting = value.settings.get(name) if isinstance(value, PostgresFacts) else None
+    return setting is not None and setting.source in OF_ROLE_OR_DATABASE
+
+
 def assertions(facts: Facts, fragment: Fragment) -> tuple[Assertion, ...]:
     """What shall hold from then on: each setting, what ALTER SYSTEM says of it, and the container's /dev/shm."""
     found: list[Assertion] = []
@@ -120,7 +134,8 @@ def assertions(facts: Facts, fragment: Fragment) -> tuple[Assertion, ...]:
         live = facts.live_value(service, "postgres")
         for name, value in sorted(settings_of(fragment, service).items()):
             params = {"service": service, "name": name}
-            found.append(Assertion("postgres-setting", f"{service}.{name}", value, params))
+            if not _is_above(facts, service, name):
+                found.append(Assertion("postgres-setting", f"{service}.{name}", value, params))
             if isinstance(live, PostgresFacts):
                 target = f"{service}.{name} (ALTER SYSTEM)"
                 found.append(Assertion("postgres-altered", target, altered(live, name), params))

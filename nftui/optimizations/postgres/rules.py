@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from nftui.model.host import Medium
 from nftui.model.message import Message, msg
-from nftui.model.units import GIB, KIB, MIB, format_size, human_size
+from nftui.model.units import GIB, KIB, MIB, format_size
 from nftui.optimizations.postgres.gucs import IO_METHOD_SINCE, stock
 from nftui.optimizations.postgres.knobs import REFERENCE
 
@@ -57,7 +57,10 @@ def cache_size(memory: int, buffers: int, workload: str) -> int:
 
 
 def connections(server: Server) -> tuple[int, Message]:
-    """The operator's count or the stock 100, raised where clients come near it; never lowered."""
+    """The operator's count or the stock 100, raised where clients come near it; never lowered.
+
+    How many were seen changes from one look to the next; said, it would make two plans of one stack differ.
+    """
     base = int(server.own("max_connections") or stock("max_connections", server.major))
     live = server.live
     peak = max((n for n in (live.connections_peak, live.connections_now) if n), default=0) if live else 0
@@ -65,10 +68,10 @@ def connections(server: Server) -> tuple[int, Message]:
     if not peak:
         return base, msg("It stays: how many the apps open in their busiest hour is not known.")
     if needed <= base:
-        return base, msg("Enough for the {peak} connections seen; fewer could turn clients away.", peak=peak)
+        return base, msg("Enough for the connections seen; fewer could turn clients away.")
     if live is not None and live.has_standbys:
-        return base, msg("{peak} connections seen, but a standby must be raised first.", peak=peak)
-    return math.ceil(needed / 10) * 10, msg("{peak} connections seen, with a fifth and 3 in reserve.", peak=peak)
+        return base, msg("More were seen than it holds with a reserve, but a standby must be raised first.")
+    return math.ceil(needed / 10) * 10, msg("The connections seen, with a fifth and 3 in reserve.")
 
 
 def processes(server: Server) -> dict[str, Rule]:
@@ -76,7 +79,7 @@ def processes(server: Server) -> dict[str, Rule]:
     n = server.cpus
     half = math.ceil(n / 2)
     gather = 0 if n == 1 else half if server.workload == "dw" else min(4, half)
-    why = msg("{cpus} CPUs for this service.", cpus=n)
+    why = msg("CPUs for this service: {cpus}.", cpus=n)
     return {
         "max_worker_processes": Rule(str(_workers(server)), why, PGTUNE),
         "max_parallel_workers": Rule(str(min(1024, max(2, n))), why, PGTUNE),
@@ -141,7 +144,7 @@ def wal(server: Server) -> dict[str, Rule]:
     if room is not None and room < most:
         most, why = (
             room // _WAL_STEP * _WAL_STEP,
-            msg("A tenth of the {free} free.", free=human_size(server.free_bytes)),
+            msg("A tenth of the free disk below its data."),
         )
     if room is not None and room < GIB:
         most, why = 0, msg("The disk has too little room to keep more WAL.")

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from nftui.model.advice import Advice
-from nftui.model.errors import UsageError
+from nftui.model.errors import RefusedError
 from nftui.model.message import Message, msg
 from nftui.model.units import MIB, format_size, human_size, parse_size
 from nftui.optimizations.redis.cluster import as_node, choose_range, node_needs, obstacles
@@ -301,12 +301,11 @@ def _warn(server: Server, line: Line, saves: bool) -> None:
         )  # fmt: skip
 
 
-def refused(server: Server, line: Line, why: Message) -> UsageError:
+def refused(server: Server, line: Line, why: Message) -> RefusedError:
     """A chosen value that this server must not get."""
-    return UsageError(
-        msg("{id}.{knob} = {value} is refused for {service}: {why}.", id=ID, knob=line.knob, value=line.value,
-            service=server.name, why=why)
-    )  # fmt: skip
+    text = msg("{id}.{knob} = {value} is refused for {service}: {why}.", id=ID, knob=line.knob, value=line.value,
+               service=server.name, why=why)  # fmt: skip
+    return RefusedError(text, ID, server.name, line.knob)
 
 
 def _policy(server: Server, choices: Choices) -> Line:
