@@ -127,10 +127,7 @@ class ImagesWorld(DataWorld):
         assert not (self.container and self.container.running), "two servers on one directory"
         assert (Path(mounts[data]) / CONTROL).is_file(), "the old server was started on a fenced place"
 
-    def _manifest(self, mounts: Mapping[str, str], which: str, *rest: str) -> str:
-        return "7\n"
-
-    def _dump(self, mounts: Mapping[str, str], role: str, jobs: str) -> None:
+    def _dump(self, mounts: Mapping[str, str], role: str, jobs: str, *statements: str) -> None:
         old = self.root / "old"
         shutil.copytree(old, Path(mounts["/nftui"], pgscripts.WORK, "dump", "tree"), symlinks=True)
 
@@ -152,7 +149,8 @@ class ImagesWorld(DataWorld):
         dump = Path(mounts["/nftui"], pgscripts.WORK, "dump", "tree")
         shutil.copytree(dump, Path(mounts["/nftui"], pgscripts.DATA), symlinks=True, dirs_exist_ok=True)
 
-    def _differences(self, mounts: Mapping[str, str]) -> str:
+    def _prove(self, mounts: Mapping[str, str], role: str, jobs: str, *statements: str) -> str:
+        assert len(statements) == 3, "not all that is compared is asked"
         return self.differs
 
     def _settings(self, mounts: Mapping[str, str], role: str) -> str:
