@@ -66,7 +66,7 @@ class Endless:
 
 @dataclass
 class ImagesWorld(DataWorld):
-    """`fails` names a script that does not succeed, `differs` what the comparison tells."""
+    """`fails` names a script that does not succeed, `says` its complaint, `differs` what the comparison tells."""
 
     mounts: dict[str, Mapping[str, str]] = field(default_factory=dict)
     """Helper to what it has mounted; what a killed worker leaves stays."""
@@ -74,6 +74,7 @@ class ImagesWorld(DataWorld):
     """Name to image id."""
     has: tuple[str, ...] = ("extension plpgsql", "setting work_mem", "postgres (PostgreSQL) 15.4")
     fails: str = ""
+    says: str = ""
     differs: str = ""
     hangs: str = ""
     endless: Endless | None = None
@@ -105,7 +106,7 @@ class ImagesWorld(DataWorld):
             self.endless = Endless()
             return self.endless
         if self.fails == name:
-            return Done((1, "", f"psql: error: {name} broke"))
+            return Done((1, "", self.says or f"psql: error: {name} broke"))
         said = getattr(self, "_" + name.replace("-", "_").removeprefix("nftui_"))(self.mounts[helper], *arguments)
         if die:
             raise Killed(name)

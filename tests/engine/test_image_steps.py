@@ -59,6 +59,22 @@ def test_a_script_that_fails_leaves_everything_as_it_was(tmp_path: Path, script:
     must_be_old(world, original)
 
 
+def test_what_the_server_said_to_the_dump_is_told(tmp_path: Path) -> None:
+    lines = (
+        'pg_dump: error: Dumping the contents of table "torn" failed: PQgetResult() failed.',
+        "pg_dump: detail: Error message from server: ERROR:  invalid page in block 3",
+        "pg_dump: detail: Command was: COPY public.torn TO stdout;",
+    )
+
+    world, original, plan = begin(tmp_path)
+    world.fails, world.says = "nftui-dump", "\n".join(lines)
+    outcome = run(world, tmp_path / "j", plan)
+    assert outcome is not None and outcome.reason.endswith(
+        'table "torn" failed: PQgetResult() failed. (ERROR:  invalid page in block 3)'
+    )
+    must_be_old(world, original)
+
+
 def test_a_difference_is_named_and_nothing_is_switched(tmp_path: Path) -> None:
     world, original, plan = begin(tmp_path)
     world.differs = "< shop: rows of public.a 5 17\n> shop: rows of public.a 4 16\n"
