@@ -50,9 +50,40 @@ pg_ctl -D "$1" -w -t 86400 -l "$W/old/log" -o "{_PRIVATE} -c unix_socket_directo
 
 STOP = _HEAD + 'pg_ctl -D "$1" -w -t 86400 -m fast stop >/dev/null\n'
 
+_MANIFEST = """
+manifest() (
+  export PGHOST="$W/$1" PGUSER="$2"
+  ask() { psql -X -q -A -t -F ' ' -v ON_ERROR_STOP=1 "$@"; }
+  T=$W/dump/manifest-$1
+  rm -rf "$T"
+  mkdir "$T"
+  printf '%s' "$4" | ask -d template1 -f - >"$T/cluster"
+  for oid in $(ask -d template1 -c "SELECT oid FROM pg_database WHERE datallowconn"); do
+    name=$(ask -d template1 -c "SELECT datname FROM pg_database WHERE oid = $oid")
+    export PGDATABASE="$name"
+    printf '%s' "$5" | ask -f - >"$T/$oid.objects"
+    part=0
+    parts=
+    while [ "$part" -lt "$3" ]; do
+      (printf '%s' "$6" | ask -v part="$part" -v parts="$3" -f - >"$T/$oid.rows-$part") &
+      parts="$parts $!"
+      part=$((part + 1))
+    done
+    for process in $parts; do wait "$process"; done
+    cat "$T/$oid".* | sed "s|^|$name: |" >"$T/$oid"
+    rm -f "$T/$oid".*
+  done
+  cat "$T"/* | sort >"$W/dump/manifest.$1"
+)
+"""
+"""`old` or `new`, the role, jobs, the statements. Its own shell, for it runs beside something else."""
+
 DUMP = (
     _HEAD
+    + _MANIFEST
     + """
+manifest old "$@" &
+counting=$!
 export PGHOST=$W/old PGUSER=$1 PGDATABASE=template1
 one() { psql -X -q -A -t -v ON_ERROR_STOP=1 -c "$1"; }
 pg_dumpall --globals-only --no-tablespaces >"$W/dump/globals.sql"
@@ -71,9 +102,11 @@ one "SELECT pg_encoding_to_char(encoding) FROM pg_database WHERE datname = 'temp
 one "SELECT datcollate FROM pg_database WHERE datname = 'template1'" >"$W/dump/collate"
 one "SELECT datctype FROM pg_database WHERE datname = 'template1'" >"$W/dump/ctype"
 one "SHOW data_checksums" >"$W/dump/checksums"
+wait "$counting"
 """
 )
-"""$1: the role that initdb made, $2: jobs. As postgres in a helper of the new image."""
+"""$1: the role that initdb made, $2: jobs, $3 to $5: the statements of the manifest. As postgres in a helper of the new
+image. Rows are hashed while they are dumped: who comes second finds the pages in memory."""
 
 KEEP = (
     _HEAD
@@ -131,10 +164,22 @@ for file in "$W"/dump/*.name; do
   esac
 done
 [ -z "$last" ] || restore --clean --if-exists -d postgres "$last"
-vacuumdb --all --analyze-only --quiet --jobs="$jobs" --maintenance-db=template1
 """
 )
 """$1: the role, $2: jobs."""
+
+PROVE = (
+    _HEAD
+    + _MANIFEST
+    + """
+manifest new "$@" &
+counting=$!
+PGHOST=$W/new PGUSER=$1 vacuumdb --all --analyze-only --quiet --jobs="$2" --maintenance-db=template1
+wait "$counting"
+diff "$W/dump/manifest.old" "$W/dump/manifest.new" | grep '^[<>]' | cut -c 1-200 | head -n 20 || true
+"""
+)
+"""As DUMP, of the new server; statistics meanwhile. Prints what differs."""
 
 SETTINGS = (
     _HEAD
@@ -160,43 +205,6 @@ done
 """
 )
 """$1: the role. Prints names of settings that the new version does not know: they are left out."""
-
-MANIFEST = (
-    _HEAD
-    + """
-export PGHOST=$W/$1 PGUSER=$2
-ask() { psql -X -q -A -t -F ' ' -v ON_ERROR_STOP=1 "$@"; }
-T=$W/dump/manifest-$1
-rm -rf "$T"
-mkdir "$T"
-printf '%s' "$4" | ask -d template1 -f - >"$T/cluster"
-for oid in $(ask -d template1 -c "SELECT oid FROM pg_database WHERE datallowconn"); do
-  name=$(ask -d template1 -c "SELECT datname FROM pg_database WHERE oid = $oid")
-  export PGDATABASE="$name"
-  printf '%s' "$5" | ask -f - | sed "s|^|$name: |" >"$T/$oid"
-  part=0
-  parts=
-  while [ "$part" -lt "$3" ]; do
-    (printf '%s' "$6" | ask -v part="$part" -v parts="$3" -f - >"$T/$oid.$part") &
-    parts="$parts $!"
-    part=$((part + 1))
-  done
-  for process in $parts; do wait "$process"; done
-  cat "$T/$oid".* | sed "s|^|$name: |" >>"$T/$oid"
-  rm -f "$T/$oid".*
-done
-cat "$T"/* | sort >"$W/dump/manifest.$1"
-wc -l <"$W/dump/manifest.$1"
-"""
-)
-"""$1: `old` or `new`, $2: the role, $3: jobs, $4 to $6: the statements. Tells how many lines there are."""
-
-DIFFERENCES = (
-    _HEAD
-    + """
-diff "$W/dump/manifest.old" "$W/dump/manifest.new" | grep '^[<>]' | cut -c 1-200 | head -n 20 || true
-"""
-)
 
 FINISH = (
     _HEAD

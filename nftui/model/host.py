@@ -91,6 +91,8 @@ class Host:
     """Reserved for huge pages: nobody else can have it."""
     memory_pressure: float | None = None
     """Percent of the last five minutes in which a task waited for memory (PSI, some avg300)."""
+    load: float | None = None
+    """Tasks that ran or waited, on average of five minutes: only to predict how long work takes."""
     cgroup_memory_bytes: int | None = None
     """Memory limit on nftui itself (cgroup v1 or v2), None where there is none."""
     cgroup_version: int | None = None

@@ -79,6 +79,12 @@ def read_pressure(tree: Tree) -> float | None:
     return float(match[1]) if match else None
 
 
+def read_load(tree: Tree) -> float | None:
+    """Average of five minutes."""
+    match = re.match(r"[\d.]+ ([\d.]+) ", tree.read("/proc/loadavg") or "")
+    return float(match[1]) if match else None
+
+
 def _memory_by_psutil() -> Memory | None:
     import psutil
 

@@ -70,8 +70,14 @@ def run(
     return out
 
 
+_SERVER = "Error message from server: "
+"""What pg_dump says after the line that only tells which table it was at."""
+
+
 def _last(text: str) -> str:
-    """The line that tells most: the first error, else the last line."""
+    """The line that tells most: the first error with what the server said to it, else the last line."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     telling = [line for line in lines if "error:" in line.lower() or "FATAL" in line or "PANIC" in line]
-    return (telling or lines[-1:] or [""])[0]
+    said = [line.partition(_SERVER)[2] for line in lines if _SERVER in line]
+    first = (telling or lines[-1:] or [""])[0]
+    return f"{first} ({said[0]})" if said and _SERVER not in first else first

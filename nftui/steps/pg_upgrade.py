@@ -160,11 +160,8 @@ class PgDumpKind:
             run(step, ctx, new, "nftui-prepare", pgscripts.PREPARE, user=_ROOT, follow=follow)
             owner = run(step, ctx, old, "nftui-owner", pgscripts.OWNER, data, user=_ROOT, follow=follow).strip()
             run(step, ctx, old, "nftui-start-old", pgscripts.START_OLD, data, preload, user=owner, follow=follow)
-            follow = Follow("counting and hashing the rows")
-            run(step, ctx, new, "nftui-manifest", pgscripts.MANIFEST, "old", role, jobs, *_STATEMENTS, user=_POSTGRES,
-                follow=follow)  # fmt: skip
-            follow = Follow("dumping", lambda: ctx.trees.facts(target).bytes, total)
-            run(step, ctx, new, "nftui-dump", pgscripts.DUMP, role, jobs, user=_POSTGRES, follow=follow)
+            follow = Follow("dumping and counting", lambda: ctx.trees.facts(target).bytes, total)
+            run(step, ctx, new, "nftui-dump", pgscripts.DUMP, role, jobs, *_STATEMENTS, user=_POSTGRES, follow=follow)
             follow = Follow("stopping the old server")
             run(step, ctx, old, "nftui-stop", pgscripts.STOP, data, user=owner, follow=follow)
             run(step, ctx, old, "nftui-keep", pgscripts.KEEP, data, user=_ROOT, follow=follow)
@@ -235,10 +232,8 @@ class PgRestoreKind:
             data = f"{path}/{pgscripts.DATA}"
             act("nftui-restore", pgscripts.RESTORE, role, jobs,
                 follow=Follow("restoring", lambda: ctx.trees.facts(data).bytes, total))  # fmt: skip
-            act("nftui-manifest", pgscripts.MANIFEST, "new", role, jobs, *_STATEMENTS,
-                follow=Follow("counting and hashing the restored rows"))  # fmt: skip
-            follow = Follow("comparing")
-            _must_be_equal(act("nftui-differences", pgscripts.DIFFERENCES, follow=follow))
+            follow = Follow("counting and comparing the restored rows")
+            _must_be_equal(act("nftui-prove", pgscripts.PROVE, role, jobs, *_STATEMENTS, follow=follow))
             _tell_left_out(act("nftui-settings", pgscripts.SETTINGS, role, follow=follow), ctx)
             act("nftui-finish", pgscripts.FINISH, follow=Follow("writing the new server out"))
             user = str(step.params.get("user") or "")

@@ -66,7 +66,7 @@ class Endless:
 
 @dataclass
 class ImagesWorld(DataWorld):
-    """`fails` names a script that does not succeed, `differs` what the comparison tells."""
+    """`fails` names a script that does not succeed, `says` its complaint, `differs` what the comparison tells."""
 
     mounts: dict[str, Mapping[str, str]] = field(default_factory=dict)
     """Helper to what it has mounted; what a killed worker leaves stays."""
@@ -74,6 +74,7 @@ class ImagesWorld(DataWorld):
     """Name to image id."""
     has: tuple[str, ...] = ("extension plpgsql", "setting work_mem", "postgres (PostgreSQL) 15.4")
     fails: str = ""
+    says: str = ""
     differs: str = ""
     hangs: str = ""
     endless: Endless | None = None
@@ -105,7 +106,7 @@ class ImagesWorld(DataWorld):
             self.endless = Endless()
             return self.endless
         if self.fails == name:
-            return Done((1, "", f"psql: error: {name} broke"))
+            return Done((1, "", self.says or f"psql: error: {name} broke"))
         said = getattr(self, "_" + name.replace("-", "_").removeprefix("nftui_"))(self.mounts[helper], *arguments)
         if die:
             raise Killed(name)
@@ -127,10 +128,7 @@ class ImagesWorld(DataWorld):
         assert not (self.container and self.container.running), "two servers on one directory"
         assert (Path(mounts[data]) / CONTROL).is_file(), "the old server was started on a fenced place"
 
-    def _manifest(self, mounts: Mapping[str, str], which: str, *rest: str) -> str:
-        return "7\n"
-
-    def _dump(self, mounts: Mapping[str, str], role: str, jobs: str) -> None:
+    def _dump(self, mounts: Mapping[str, str], role: str, jobs: str, *statements: str) -> None:
         old = self.root / "old"
         shutil.copytree(old, Path(mounts["/nftui"], pgscripts.WORK, "dump", "tree"), symlinks=True)
 
@@ -152,7 +150,8 @@ class ImagesWorld(DataWorld):
         dump = Path(mounts["/nftui"], pgscripts.WORK, "dump", "tree")
         shutil.copytree(dump, Path(mounts["/nftui"], pgscripts.DATA), symlinks=True, dirs_exist_ok=True)
 
-    def _differences(self, mounts: Mapping[str, str]) -> str:
+    def _prove(self, mounts: Mapping[str, str], role: str, jobs: str, *statements: str) -> str:
+        assert len(statements) == 3, "not all that is compared is asked"
         return self.differs
 
     def _settings(self, mounts: Mapping[str, str], role: str) -> str:

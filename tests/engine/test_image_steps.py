@@ -49,13 +49,29 @@ def test_a_major_goes_over(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "script", ["trial", "prepare", "start-old", "manifest", "dump", "keep", "init", "start-new", "restore", "finish"]
+    "script", ["trial", "prepare", "start-old", "dump", "keep", "init", "start-new", "restore", "prove", "finish"]
 )
 def test_a_script_that_fails_leaves_everything_as_it_was(tmp_path: Path, script: str) -> None:
     world, original, plan = begin(tmp_path)
     world.fails = f"nftui-{script}"
     outcome = run(world, tmp_path / "j", plan)
     assert outcome is not None and outcome.name == "rolled-back" and f"nftui-{script} broke" in outcome.reason
+    must_be_old(world, original)
+
+
+def test_what_the_server_said_to_the_dump_is_told(tmp_path: Path) -> None:
+    lines = (
+        'pg_dump: error: Dumping the contents of table "torn" failed: PQgetResult() failed.',
+        "pg_dump: detail: Error message from server: ERROR:  invalid page in block 3",
+        "pg_dump: detail: Command was: COPY public.torn TO stdout;",
+    )
+
+    world, original, plan = begin(tmp_path)
+    world.fails, world.says = "nftui-dump", "\n".join(lines)
+    outcome = run(world, tmp_path / "j", plan)
+    assert outcome is not None and outcome.reason.endswith(
+        'table "torn" failed: PQgetResult() failed. (ERROR:  invalid page in block 3)'
+    )
     must_be_old(world, original)
 
 

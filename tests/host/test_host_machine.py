@@ -57,6 +57,11 @@ def test_reserved_huge_pages_free_swap_and_pressure(machine: Machine) -> None:
     assert (new.huge_pages_bytes, new.swap_free_bytes, new.memory_pressure) == (3 * 2**30, None, 12.34)
 
 
+def test_the_load_is_that_of_five_minutes(machine: Machine) -> None:
+    assert detect_host(machine({"/proc/loadavg": "0.50 2.25 9.00 3/400 1234\n"})).load == 2.25
+    assert detect_host(machine({"/proc/loadavg": "nothing\n"})).load is None
+
+
 def test_a_physical_core_is_counted_once(machine: Machine) -> None:
     siblings = {0: "0,2", 1: "1,3", 2: "0,2", 3: "1,3"}
     root = machine({

@@ -12,11 +12,13 @@ from nftui.model.advice import Advice, Fragment
 from nftui.model.choices import Choices, Selection
 from nftui.model.errors import UsageError
 from nftui.model.facts import Facts, Live
+from nftui.model.host import Cpu
 from nftui.model.images import StoredImage
 from nftui.model.plan import DataSwitch
 from nftui.model.postgres import ClusterFacts, DatabaseFacts, PostgresFacts
 from nftui.model.redis import RedisFacts
 from nftui.model.stack import Container, MountSpec, Role
+from nftui.model.units import GIB
 from nftui.optimizations.images import OPTIMIZATION
 from nftui.optimizations.images.versions import _with_version, distribution, next_of
 from tests.checks.build import read
@@ -264,3 +266,19 @@ def test_every_image_that_changes_is_had_first(tmp_path: Path) -> None:
     assert steps["db"].params == {"keep": "nftui-kept/p-db:db1", "major": "15"} and steps["db"].last_back
     low = OPTIMIZATION.effort(found, tuple(advised(found, **wish).values()))
     assert (low.low, low.high) == (1.75, 2.5)
+
+
+def _predicted(tmp_path: Path, size: int, cpus: int, load: float | None) -> float:
+    cluster = replace(CLUSTER, databases=(DatabaseFacts("x", size, "UTF8", "C", "C"),))
+    found = facts(tmp_path, cluster=cluster)
+    host = replace(found.host, cpu=Cpu(logical=cpus), load=load)
+    return switches(replace(found, host=host, engine=None), db="postgres:15")["db"].downtime_s
+
+
+def test_the_downtime_of_a_dump_follows_the_processors_that_are_free_for_it(tmp_path: Path) -> None:
+    idle = _predicted(tmp_path, 2 * GIB, 2, 0.0)
+    assert _predicted(tmp_path, 2 * GIB, 2, None) == idle
+    assert _predicted(tmp_path, 4 * GIB, 2, 0.0) > 1.7 * idle
+    assert _predicted(tmp_path, 2 * GIB, 8, 0.0) < idle / 2
+    assert _predicted(tmp_path, 2 * GIB, 2, 12.0) > 3 * idle
+    assert _predicted(tmp_path, 100 * GIB, 8, 0.0) > 600, "a disk is not faster for more processors"

@@ -7,11 +7,24 @@ from pathlib import Path
 
 import pytest
 
+from nftui.model.choices import Selection
 from nftui.model.errors import UsageError
 from nftui.model.facts import Facts
 from nftui.model.pooling import Session
 from nftui.optimizations.pgbouncer import OPTIMIZATION
-from tests.pgbouncer.build import URL, advise, app, environment, facts, fragment, roles, server, text_of, with_address
+from tests.pgbouncer.build import (
+    URL,
+    advise,
+    app,
+    choose,
+    environment,
+    facts,
+    fragment,
+    roles,
+    server,
+    text_of,
+    with_address,
+)
 
 N8N = (
     "DB_TYPE: postgresdb, DB_POSTGRESDB_HOST: db, DB_POSTGRESDB_DATABASE: shop, DB_POSTGRESDB_USER: shop, "
@@ -192,3 +205,22 @@ def test_a_new_password_is_another_assertion(tmp_path: Path) -> None:
     before, after = (OPTIMIZATION.checks(f, fragment(f)) for f in (found, rotated))
     assert [a.target for a in before] == ["db.role.shop"] and before[0].expected != after[0].expected
     assert fragment(found).files[0].digest != fragment(rotated).files[0].digest
+
+
+def _limit(found: Facts, **values: str) -> int:
+    limit = fragment(found, **values).services["pgbouncer"]["mem_limit"]
+    assert isinstance(limit, int)
+    return limit
+
+
+def test_the_pooler_is_limited_by_its_clients_and_the_budget_keeps_that(tmp_path: Path) -> None:
+    found = facts(tmp_path, app("flow", "n8nio/n8n:1.60", N8N))
+    few, many = (_limit(found, max_client_conn=str(n)) for n in (100, 20000))
+    assert 64 << 20 <= few < 128 << 20 and many > 20000 * 32 * 1024
+    on, off = Selection.ON, Selection.UNTOUCHED
+    (demand,) = OPTIMIZATION.demand(found, choose(max_client_conn="20000").select("pgbouncer", on))
+    assert (demand.service, demand.floor, demand.worst) == ("pgbouncer", many, many)
+    assert not OPTIMIZATION.demand(found, choose().select("pgbouncer", off)), "nothing is brought"
+    assert not OPTIMIZATION.demand(found, choose(route_flow="direct").select("pgbouncer", on)), "nobody goes through it"
+    refused = choose(default_pool_size="4000").select("pgbouncer", on)
+    assert not OPTIMIZATION.demand(found, refused), "it is refused, and the advice says so"

@@ -51,10 +51,10 @@ def build_fragment(facts: Facts, advice: tuple[Advice, ...]) -> Fragment:
     server = (setup.site.server.name, _server_port(setup))
     roles = [setup.site.facts.roles[name] for name in sorted({user for user, _ in setup.pools})]
     files = file_set(setup.settings, server, _entries(setup), roles, user)
-    held = sum(setup.sizes.pool + setup.sizes.reserve for _ in setup.pools)
-    descriptors = int(setup.settings["max_client_conn"]) + held + _SPARE_FILES
+    descriptors = int(setup.settings["max_client_conn"]) + setup.held + _SPARE_FILES
     where = files.directory(facts.stack.base)
-    services = {NAME: definition(setup.image, where, server, user, descriptors, _networks(setup))}
+    whole = definition(setup.image, where, server, user, descriptors, _networks(setup))
+    services: dict[str, Mapping[str, object]] = {NAME: {**whole, "mem_limit": setup.memory}}
     services |= {verdict.service: _routed(verdict) for verdict in setup.routed}
     return Fragment(ID, services, {NAME: dict(sorted(values.items()))}, (files,),
                     {NAME: tuple(v.service for v in setup.routed)})  # fmt: skip

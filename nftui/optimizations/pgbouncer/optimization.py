@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from nftui.model.advice import Advice, Applicability, Assertion, Demand, Effort, Fragment, Risk
-from nftui.model.choices import Choices
+from nftui.model.choices import Choices, Selection
 from nftui.model.errors import UsageError
 from nftui.model.message import Message, msg
 from nftui.optimizations.pgbouncer import existing as tuned
@@ -14,8 +14,8 @@ from nftui.optimizations.pgbouncer.advise import lines_of
 from nftui.optimizations.pgbouncer.existing import POOLER_PROBE, Existing, find_existing
 from nftui.optimizations.pgbouncer.fragment import assertions, build_fragment, in_fragment, read_back
 from nftui.optimizations.pgbouncer.knobs import DAYS, DIRECT, ID, KNOBS, ROUTE
-from nftui.optimizations.pgbouncer.setup import set_up
-from nftui.optimizations.pgbouncer.site import PROBE, Site, find_site
+from nftui.optimizations.pgbouncer.setup import Setup, set_up
+from nftui.optimizations.pgbouncer.site import NAME, PROBE, Site, find_site
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -51,8 +51,13 @@ class Pgbouncer:
         return ()
 
     def demand(self, facts: Facts, choices: Choices) -> tuple[Demand, ...]:
-        """None: its own service holds some 2 kB for each client."""
-        return ()
+        """What its own service is limited to; a pooler of the operator's keeps what it has."""
+        wanted = choices.selection(ID) is Selection.ON
+        site = find_site(facts) if wanted and not isinstance(find_existing(facts), Existing) else None
+        setup = _tried(replace(site, has_image=facts.has_image), choices) if isinstance(site, Site) else None
+        if setup is None or not setup.routed:
+            return ()
+        return (Demand(ID, NAME, setup.memory, setup.memory, setup.memory),)
 
     def advise(self, facts: Facts, choices: Choices, grants: Grants) -> tuple[Advice, ...]:
         """The pooler's values, then each app's route. Raises UsageError for what is refused."""
@@ -94,6 +99,14 @@ class Pgbouncer:
             return tuned.assertions(existing)
         setup = in_fragment(facts, fragment)
         return assertions(setup) if setup is not None else ()
+
+
+def _tried(site: Site, choices: Choices) -> Setup | None:
+    """None for choices that are refused: the advice says why."""
+    try:
+        return set_up(site, choices)
+    except UsageError:
+        return None
 
 
 def _applicability(site: Site) -> Applicability:

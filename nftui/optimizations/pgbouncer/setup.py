@@ -10,7 +10,7 @@ from nftui.model.message import Message, msg
 from nftui.optimizations.pgbouncer.files import fixed_settings
 from nftui.optimizations.pgbouncer.knobs import ID, IMAGE, POOLED, SESSION, TRANSACTION
 from nftui.optimizations.pgbouncer.service import PREPARED_SINCE, prepares
-from nftui.optimizations.pgbouncer.sizes import CLIENTS, Budget, Sizes, budget_of, pools_of, size_pools
+from nftui.optimizations.pgbouncer.sizes import CLIENTS, Budget, Sizes, budget_of, memory_of, pools_of, size_pools
 from nftui.optimizations.pgbouncer.verdicts import Verdict, judge, mode_of
 
 if TYPE_CHECKING:
@@ -46,6 +46,16 @@ class Setup:
     def pools(self) -> list[tuple[str, str]]:
         """(user, database) of each pool."""
         return pools_of(self.verdicts)
+
+    @property
+    def held(self) -> int:
+        """Server connections that all pools may hold."""
+        return sum(self.sizes.pool + self.sizes.reserve for _ in self.pools)
+
+    @property
+    def memory(self) -> int:
+        """Its limit in bytes."""
+        return memory_of(int(self.settings["max_client_conn"]), self.held)
 
     @property
     def modes(self) -> dict[str, str]:

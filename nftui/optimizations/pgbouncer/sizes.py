@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from nftui.model.errors import UsageError
 from nftui.model.message import Message, msg
+from nftui.model.units import MIB
 from nftui.optimizations.pgbouncer.knobs import ID
 from nftui.optimizations.pgbouncer.verdicts import USUAL_POOL
 
@@ -21,6 +22,9 @@ POOL, RESERVE, CLIENTS = USUAL_POOL, 5, 1000
 """The mission's values; pools shrink where the server has not so many connections."""
 DIRECT_EACH = 5
 """Connections left for each service that stays direct, where it holds no more now."""
+_BASE, _EACH, _STEP = 64 * MIB, 48 * 1024, 16 * MIB
+"""Memory of the pooler with its health check; of a connection: some 2 kB, a packet's buffer, its prepared statements,
+what the kernel keeps for it. Generous: without its pooler an app has no database."""
 HEADROOM = 3
 """For a person with psql, and for nftui's own readings."""
 
@@ -56,6 +60,11 @@ def budget_of(site: Site, verdicts: Iterable[Verdict]) -> Budget:
     direct = DIRECT_EACH * sum(not v.through for v in found)
     kept = site.facts.reserved + HEADROOM + direct
     return Budget(site.facts.max_connections, kept, len(pools_of(found)))
+
+
+def memory_of(clients: int, servers: int) -> int:
+    """What a pooler of so many connections may use, in bytes."""
+    return -(-(_BASE + (clients + servers) * _EACH) // _STEP) * _STEP
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,99 @@
+"""Grafana, Qdrant and Redis to their next lines: what is planned, and that they go one step at a time."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from nftui.engine.protocols import MovesData
+from nftui.model.choices import Choices, Selection
+from nftui.model.errors import UsageError
+from nftui.model.facts import Facts, Live
+from nftui.model.plan import DataSwitch
+from nftui.model.redis import RedisFacts
+from nftui.model.stack import Container, MountSpec
+from nftui.optimizations.images import OPTIMIZATION
+from tests.checks.build import read
+
+STACK = """
+services:
+  charts: {{image: "grafana/grafana:{grafana}", volumes: ["charts:/var/lib/grafana"]}}
+  vectors: {{image: "qdrant/qdrant:v{qdrant}", volumes: ["vectors:/qdrant/storage"]}}
+  cache: {{image: "redis:{redis}", volumes: ["keys:/data"]}}
+  web: {{image: "shop/web:1.2", environment: {{REDIS_URL: "redis://cache", QDRANT_URL: "http://vectors:6333"}}}}
+volumes: {{charts: {{}}, vectors: {{}}, keys: {{}}}}
+"""
+PLACES = {"charts": "/var/lib/grafana", "vectors": "/qdrant/storage", "cache": "/data"}
+VOLUMES = {"charts": "charts", "vectors": "vectors", "cache": "keys"}
+
+
+def facts(tmp_path: Path, grafana: str = "9.5.2", qdrant: str = "1.12.4", redis: str = "7.2.4") -> Facts:
+    """A running stack of those versions; the Redis keeps a log."""
+    found = read(tmp_path, STACK.format(grafana=grafana, qdrant=qdrant, redis=redis))
+    services = tuple(
+        replace(
+            s, containers=(Container(s.name, s.name, s.name, 1, "running", None, s.image or "", f"sha256:{s.name}",
+            mounts=tuple(MountSpec("volume", f"p_{VOLUMES[n]}", PLACES[n], host_path=f"/v/{n}") for n in (s.name,)
+                         if n in PLACES), networks=("p_default",)),)
+        )
+        for s in found.stack.services
+    )  # fmt: skip
+    volumes = {name: {"name": f"p_{name}"} for name in VOLUMES.values()}
+    live = {("cache", "redis"): Live("redis", "cache", RedisFacts(redis, config={"appendonly": "yes", "dir": "/data"}))}
+    stack = replace(found.stack, name="p", services=services, volumes=volumes)
+    return replace(found, stack=stack, live=live, images=frozenset())
+
+
+def planned(found: Facts, **chosen: str) -> tuple[dict[str, dict[str, object]], dict[str, DataSwitch]]:
+    """What is written of each service, and where its data goes. Raises UsageError."""
+    choices = Choices({"images": Selection.ON}, {("images", None, name): value for name, value in chosen.items()})
+    fragment = OPTIMIZATION.fragment(found, OPTIMIZATION.advise(found, choices, {}))
+    assert isinstance(OPTIMIZATION, MovesData)
+    moved = {s.service: s for s in OPTIMIZATION.switches(found, fragment)}
+    return {name: dict(keys) for name, keys in fragment.services.items()}, moved
+
+
+@pytest.mark.parametrize(
+    ("name", "wanted", "volume", "fence"),
+    [
+        ("charts", "grafana/grafana:10.4.7", "p_charts-10", {"path": "grafana.db", "block": "directory"}),
+        ("vectors", "qdrant/qdrant:v1.13.6", "p_vectors-1.13", {"path": "raft_state.json", "block": "directory"}),
+        ("cache", "redis:8", "p_cache-8", {"path": "appendonlydir", "block": "file"}),
+    ],
+)
+def test_the_next_line_runs_on_a_copy_and_the_old_data_is_fenced(
+    tmp_path: Path, name: str, wanted: str, volume: str, fence: dict[str, str]
+) -> None:
+    written, moved = planned(facts(tmp_path), **{name: wanted})
+    mount = {"type": "volume", "source": volume, "target": PLACES[name]}
+    assert written == {name: {"image": wanted, "volumes": [mount]}}
+    switch = moved[name]
+    assert (switch.source["name"], switch.target["name"]) == (f"p_{VOLUMES[name]}", volume)
+    assert switch.dump is None and dict(switch.fence) == fence
+    assert name == "charts" or "web" in (switch.writers or ()), "who writes to it goes on"
+    assert [s.kind for s in switch.ease] == (["redis-save"] if name == "cache" else [])
+
+
+@pytest.mark.parametrize(
+    ("name", "wanted", "words"),
+    [
+        ("charts", "grafana/grafana:11.2.0", "from 9 to 11 are several"),
+        ("vectors", "qdrant/qdrant:v1.14.0", "from 1.12 to 1.14 are several"),
+        ("vectors", "qdrant/qdrant:v1.11.0", "cannot read that data any more"),
+        ("charts", "grafana/grafana:8.5.0", "cannot read that data any more"),
+        ("cache", "redis:6", "cannot read that data any more"),
+    ],
+)
+def test_several_lines_at_once_and_a_way_back_are_refused(tmp_path: Path, name: str, wanted: str, words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        planned(facts(tmp_path), **{name: wanted})
+
+
+@pytest.mark.parametrize(
+    ("name", "wanted"), [("charts", "grafana/grafana:9.5.9"), ("vectors", "qdrant/qdrant:v1.12.6")]
+)
+def test_a_fix_within_the_line_moves_nothing(tmp_path: Path, name: str, wanted: str) -> None:
+    written, moved = planned(facts(tmp_path), **{name: wanted})
+    assert written == {name: {"image": wanted}} and not moved
