@@ -244,6 +244,9 @@ def test_a_red_collection_is_left_alone_and_told(tmp_path: Path) -> None:
     found = facts(tmp_path, replace(collection(5_000_000), status="red", optimizer="no space left"))
     line = advice(found, grant=1024 * GIB)["collection.docs.m"]
     assert line.value == "16" and "It is red (no space left)" in str(line.why)
+    assert advice(found, "qdrant.m=32", grant=1024 * GIB)["collection.docs.m"].value == "16"
+    with pytest.raises(UsageError, match=r"docs.m = 32 is refused for vectors: It is red \(no space left\)"):
+        advice(found, "qdrant.collection.docs.m=32")
 
 
 def test_a_server_that_runs_and_cannot_be_asked_is_not_touched(tmp_path: Path) -> None:
