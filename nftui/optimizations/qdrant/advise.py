@@ -97,12 +97,13 @@ def _wish(server: Server, choices: Choices, name: str) -> Line:
 
 
 def _switches(server: Server, choices: Choices) -> list[Line]:
+    """How nftui itself goes about it: what holds where nobody chose stands as the present value."""
     floor = choices.value(ID, server.name, "recall_floor") or f"{FLOOR:g}"
     keep = choices.value(ID, server.name, "snapshot") or "on"
     why = msg("Measured on stored vectors against an exact search, before and after.")
     return [
-        Line("recall_floor", floor, None, f"{FLOOR:g}", why, BY_NAME["recall_floor"].source),
-        Line("snapshot", keep, None, "on", BY_NAME["snapshot"].why, BY_NAME["snapshot"].source),
+        Line("recall_floor", floor, f"{FLOOR:g}", f"{FLOOR:g}", why, BY_NAME["recall_floor"].source),
+        Line("snapshot", keep, "on", "on", BY_NAME["snapshot"].why, BY_NAME["snapshot"].source),
     ]
 
 
