@@ -82,9 +82,8 @@ class QdrantCollectionKind:
             raise StepFailed(msg("{name} did not take what was asked for.", name=name))
         _must_be_whole(api, name, before)
         search = measure(api, name, info["config"], _ids(before), ctx)
-        if not search:
-            ctx.note(str(msg("What {name} finds could not be measured: its recall is not known.", name=name)))
         _must_find(step, before, search)
+        _say(name, before, search, ctx)
         return {
             "count": _count(api, name), "search": search, "indexed": info.get("indexed_vectors_count"),
             "outdated_segments": outdated(api, name, config),
@@ -224,6 +223,21 @@ def _must_find(step: StepSpec, before: Data, search: dict[str, Any]) -> None:
                     old=old, p95=found["p95_ms"],
                 )
             )  # fmt: skip
+
+
+def _say(name: str, before: Data, search: dict[str, Any], ctx: Context) -> None:
+    """What the operator paid for, beside what was there: one line for each vector."""
+    former = before["search"]
+    assert isinstance(former, dict)
+    if not search:
+        ctx.note(str(msg("What {name} finds could not be measured: its recall is not known.", name=name)))
+    for vector, now in sorted(search.items()):
+        old = former.get(vector, {})
+        ctx.note(str(msg(
+            "{name}: recall@10 was {old} and is {new}; p95 was {p95_old} ms and is {p95} ms ({n} searches).",
+            name=name + (f".{vector}" if vector else ""), old=old.get("recall"), new=now["recall"],
+            p95_old=old.get("p95_ms"), p95=now["p95_ms"], n=now["n"],
+        )))  # fmt: skip
 
 
 def _bring_back(step: StepSpec, api: ApiCalls, ctx: Context) -> bool:

@@ -18,6 +18,7 @@ from typing import Any
 
 from qdrant_client import models
 
+from nftui.clients.http import HttpClient
 from nftui.clients.qdrant import connect_qdrant
 from nftui.steps import load_kinds
 from tests.engine.world import new_world
@@ -61,7 +62,7 @@ def fill(server: Server, count: int, size: int) -> None:
 def change(server: Server, place: Path, wanted: dict[str, str]) -> tuple[dict[str, Any], dict[str, Any], float]:
     """(before, after, seconds of building) of the unnamed vector; the collection is as it was afterwards."""
     world = new_world(Path(tempfile.mkdtemp(dir=place)))
-    ctx = world.context(api=lambda _: connect_qdrant(service(server)), sleep=time.sleep, now=time.monotonic)
+    ctx = world.context(api=lambda _: patient(server), sleep=time.sleep, now=time.monotonic)
     step = replace(update(server, "docs", 0.0, **wanted), stall_s=PATIENCE_S)
     kind = load_kinds().of(step)
     before: Any = kind.read(step, ctx)
@@ -71,6 +72,13 @@ def change(server: Server, place: Path, wanted: dict[str, str]) -> tuple[dict[st
     took = time.monotonic() - began
     kind.undo(step, before, ctx)
     return before["search"][""], after["search"][""], took
+
+
+def patient(server: Server) -> HttpClient:
+    """As a run waits: a machine that builds an index answers late."""
+    client = connect_qdrant(service(server))
+    client.patience_s = 60.0
+    return client
 
 
 def line(title: str, before: dict[str, Any], after: dict[str, Any], took: float) -> str:

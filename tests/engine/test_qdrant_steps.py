@@ -50,6 +50,8 @@ def test_a_run_keeps_a_snapshot_and_changes_the_index(tmp_path: Path) -> None:
     assert SCRATCH not in qdrant.collections
     told = next(e for e in read_journal(tmp_path / "j") if e.phase is Phase.VERIFIED and e.step == "collection")
     assert told.data["search"][""]["recall"] == 1.0 and told.data["count"] == 10  # type: ignore[index]
+    (note,) = [str(e.data["text"]) for e in read_journal(tmp_path / "j") if e.phase is Phase.NOTE]
+    assert note.startswith("docs: recall@10 was 1.0 and is 1.0; p95 was ") and note.endswith("(10 searches).")
 
 
 class Break(NamedTuple):

@@ -134,6 +134,12 @@ def test_what_was_applied_is_kept_at_the_next_plan(tmp_path: Path) -> None:
     )
 
 
+def test_what_nftui_does_by_itself_is_no_change_of_the_server(tmp_path: Path) -> None:
+    lines = advice(facts(tmp_path, collection(500)))
+    assert not lines["recall_floor"].changes and not lines["snapshot"].changes
+    assert advice(facts(tmp_path), "qdrant.recall_floor=0.99")["recall_floor"].changes
+
+
 def test_binary_needs_many_dimensions(tmp_path: Path) -> None:
     short, long = collection(50_000, 384), collection(50_000, 1536, name="long")
     with pytest.raises(UsageError, match="384 dimensions"):
@@ -193,6 +199,12 @@ def test_a_cluster_is_known_by_its_own_word_and_told_with_its_shards(tmp_path: P
     found = OPTIMIZATION.applies(replace(alone, live={("vectors", ID): replace(live, value=value)}))
     assert not found.applicable and "a node of a cluster of 3 (docs: 6)" in str(found.reason)
     assert "switch an alias" in str(found.reason)
+    # Cluster mode of one node: all of its shards are its own, so a snapshot holds everything.
+    value = replace(live.value, peers=1)
+    found = replace(
+        facts(tmp_path, env="{QDRANT__CLUSTER__ENABLED: 'true'}"), live={("vectors", ID): replace(live, value=value)}
+    )
+    assert OPTIMIZATION.applies(found).applicable
 
 
 def test_the_mission_preset_says_why_it_is_wrong_for_a_collection(tmp_path: Path) -> None:
@@ -244,6 +256,9 @@ def test_a_red_collection_is_left_alone_and_told(tmp_path: Path) -> None:
     found = facts(tmp_path, replace(collection(5_000_000), status="red", optimizer="no space left"))
     line = advice(found, grant=1024 * GIB)["collection.docs.m"]
     assert line.value == "16" and "It is red (no space left)" in str(line.why)
+    assert advice(found, "qdrant.m=32", grant=1024 * GIB)["collection.docs.m"].value == "16"
+    with pytest.raises(UsageError, match=r"docs.m = 32 is refused for vectors: It is red \(no space left\)"):
+        advice(found, "qdrant.collection.docs.m=32")
 
 
 def test_a_server_that_runs_and_cannot_be_asked_is_not_touched(tmp_path: Path) -> None:

@@ -97,12 +97,13 @@ def _wish(server: Server, choices: Choices, name: str) -> Line:
 
 
 def _switches(server: Server, choices: Choices) -> list[Line]:
+    """How nftui itself goes about it: what holds where nobody chose stands as the present value."""
     floor = choices.value(ID, server.name, "recall_floor") or f"{FLOOR:g}"
     keep = choices.value(ID, server.name, "snapshot") or "on"
     why = msg("Measured on stored vectors against an exact search, before and after.")
     return [
-        Line("recall_floor", floor, None, f"{FLOOR:g}", why, BY_NAME["recall_floor"].source),
-        Line("snapshot", keep, None, "on", BY_NAME["snapshot"].why, BY_NAME["snapshot"].source),
+        Line("recall_floor", floor, f"{FLOOR:g}", f"{FLOOR:g}", why, BY_NAME["recall_floor"].source),
+        Line("snapshot", keep, "on", "on", BY_NAME["snapshot"].why, BY_NAME["snapshot"].source),
     ]
 
 
@@ -147,7 +148,7 @@ def _collection(server: Server, choices: Choices, collection: Collection, floor:
         recommended, why = advised[name]
         current = collection.index.effective(name)
         current = _word(name, current)
-        chosen = _chosen(server, choices, collection, name)
+        chosen = _chosen(server, choices, collection, name, floor)
         off = choices.value(ID, server.name, PART_OF[name]) == "off"
         value = chosen if chosen is not None else current if off else recommended
         source = RULES if name in INDEX else QUANTIZING
@@ -161,11 +162,18 @@ def _word(name: str, value: str | None) -> str | None:
     return {"true": "on", "false": "off"}.get(value or "", value) if name == "on_disk" else value
 
 
-def _chosen(server: Server, choices: Choices, collection: Collection, name: str) -> str | None:
+def _chosen(server: Server, choices: Choices, collection: Collection, name: str, floor: float) -> str | None:
+    """The operator's word; one for all passes by what is too small or must not be touched."""
     own = choices.value(ID, server.name, f"collection.{collection.name}.{name}")
     value = own if own is not None else choices.value(ID, server.name, name)
-    if value is None or (own is None and not rules.is_indexed(collection)):
+    barred = _barred(collection, floor)
+    if value is None or (own is None and (barred is not None or not rules.is_indexed(collection))):
         return None
+    if barred is not None and value != _word(name, collection.index.effective(name)):
+        raise UsageError(
+            msg("{id}.collection.{name}.{knob} = {value} is refused for {service}: {why}", id=ID, name=collection.name,
+                knob=name, value=value, service=server.name, why=str(barred))
+        )  # fmt: skip
     if name == "quantization" and value == "binary" and _size(collection) < rules.BINARY_LEAST:
         if own is None:
             return None
@@ -177,6 +185,17 @@ def _chosen(server: Server, choices: Choices, collection: Collection, name: str)
             )
         )  # fmt: skip
     return value
+
+
+def _barred(collection: Collection, floor: float) -> Message | None:
+    """Why that collection is not changed, None where it may be."""
+    if collection.status == "red":
+        reason = "a write to it failed" if collection.optimizer == "ok" else collection.optimizer
+        return msg("It is red ({reason}): it has to be repaired before anything is changed.", reason=reason)
+    if collection.unmeasurable and floor > 0:
+        return msg("Its strict mode has {rule}, so its recall cannot be measured: with recall_floor=0 it is tuned all "
+                   "the same.", rule=collection.unmeasurable)  # fmt: skip
+    return None
 
 
 def _size(collection: Collection) -> int:
@@ -193,15 +212,9 @@ def _advised(
         why = msg("{points} points are below the indexing threshold: every search reads all of them, and that is fast.",
                   points=collection.points or 0)  # fmt: skip
         return {name: (current[name], why) for name in TUNED}
-    if collection.status == "red":
-        why = msg(
-            "It is red ({reason}): it has to be repaired before anything is changed.", reason=collection.optimizer
-        )
-        return {name: (current[name], why) for name in TUNED}
-    if collection.unmeasurable and floor > 0:
-        why = msg("Its strict mode has {rule}, so its recall cannot be measured: with recall_floor=0 it is tuned all "
-                  "the same.", rule=collection.unmeasurable)  # fmt: skip
-        return {name: (current[name], why) for name in TUNED}
+    barred = _barred(collection, floor)
+    if barred is not None:
+        return {name: (current[name], barred) for name in TUNED}
     return {**_graph(collection, floor, current), **_places(server, collection, tight, current)}
 
 

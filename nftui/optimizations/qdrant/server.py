@@ -96,7 +96,8 @@ def _refusal(facts: Facts, service: Service) -> Message | None:
     live = facts.live_value(service.name, ID)
     known = live if isinstance(live, QdrantFacts) else None
     environment = {k.upper(): (v or "").lower() for k, v in service.environment.items()}
-    if environment.get(_CLUSTER) in _ON or (known and known.peers):
+    alone = known is not None and known.peers == 1  # cluster mode of one node: every shard is its own
+    if not alone and (environment.get(_CLUSTER) in _ON or (known and known.peers)):
         return _in_cluster(service, known)
     if service.scale > 1:
         return msg("{service} runs {count} times without being a cluster.", service=service.name, count=service.scale)
