@@ -52,7 +52,7 @@ def floating_tag(facts: Facts) -> Iterable[Finding]:
         yield Finding(
             "image-floating-tag", Level.MEDIUM if store else Level.LOW, service.name,
             msg("The image's tag moves: what runs tomorrow is not what runs today"), detail,
-            (_evidence(service, image),), "docker documentation, pin base image versions",
+            (_evidence(service, image),), "docker documentation, pin base image versions", "images",
         )  # fmt: skip
 
 
@@ -92,7 +92,8 @@ def outdated(facts: Facts) -> Iterable[Finding]:
             detail = msg("The last fixes are of {day}; newer lines are supported longer.", day=day.isoformat())
         else:
             continue
-        yield Finding("image-outdated", level, service.name, title, detail, (_evidence(service, image),), source.source)
+        shown = (_evidence(service, image),)
+        yield Finding("image-outdated", level, service.name, title, detail, shown, source.source, "images")
 
 
 def _evidence(service: Service, image: str) -> Evidence:

@@ -193,7 +193,7 @@ def _defaults(facts: Facts, service: Service) -> Finding | None:
         "qdrant-defaults", Level.LOW, service.name, msg("Large collections without quantization"), detail,
         tuple(Evidence(f"collection {c.name}", f"m={c.m}, ef_construct={c.ef_construct}, quantization none")
               for c in plain),
-        "AI reference 2.4 and 2.5",
+        "AI reference 2.4 and 2.5", "qdrant",
     )  # fmt: skip
 
 
