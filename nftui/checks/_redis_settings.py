@@ -135,7 +135,7 @@ def _put_arguments(
         elif name:
             text = _shown(name, " ".join(values))
             key, text = (shown, f"--{name} {text}") if shown else (f"--{name}", text)
-            settings.put(name, tuple(values), at(service, key, place, text))
+            settings.put(name, tuple(values), at(service, key, place, text, f"--{name}"))
 
     for word in words:
         if _OPTION.match(word) and not _BLANK_NUMBER.match(word):

@@ -145,7 +145,8 @@ def _eaten(service: Service, unset: frozenset[str]) -> Iterator[Evidence]:
     for place, text in _scripts(service):
         for name in _names(text, unset):
             if _is_shells(service, name, text):
-                yield at(service, f"${name}", place, _around(text, name))
+                word = f"${name}" if f"${name}" in text else f"${{{name}"
+                yield at(service, f"${name}", place, _around(text, name), word)
     for key, text in _texts(service):
         for name in _names(text, unset):
             embedded = text.strip() not in (f"${name}", f"${{{name}}}")

@@ -163,7 +163,7 @@ def _pulled(other: Service, server: Service) -> list[tuple[int, Evidence]]:
     if other is not server and not asked and not re.search(rf"(?:^|//){re.escape(server.name)}(?::|/|$)", host):
         return []
     named = dict.fromkeys([*_SIZED.findall(text), *_ALONE.findall(text), *(_ASKED.findall(text) if asked else ())])
-    return [(_weights(model, size), at(other, "command", "command", model)) for model, size in named]
+    return [(_weights(model, size), at(other, "command", "command", model, model)) for model, size in named]
 
 
 def _weights(model: str, size: str) -> int:

@@ -221,7 +221,7 @@ def _argument_missing(server: Server) -> Finding | None:
     return server.finding(
         "redis-argument-missing", Level.HIGH, msg("A blank value stops the start"), detail,
         "measured: redis-server --requirepass without a value ends at once",
-        *(at(server.service, f"--{n}", "command", "") for n in missing),
+        *(at(server.service, f"--{n}", "command", "", f"--{n}") for n in missing),
     )  # fmt: skip
 
 

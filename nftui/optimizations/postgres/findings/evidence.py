@@ -51,7 +51,7 @@ def setting_evidence(server: Server, name: str) -> Evidence:
         if setting is not None and setting.source != "command line" and written != server.current(name):
             # A role, a database or a session has the last word.
             value = f"{written} (in force: {value})"
-        return at(server.service, f"-c {name}", "command", value)
+        return at(server.service, f"-c {name}", "command", value, name)
     if name in server.files:
         return server.files[name]
     file, line = (setting.sourcefile, setting.sourceline) if setting is not None else (None, None)
