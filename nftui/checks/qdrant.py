@@ -146,7 +146,7 @@ def _config_mentions(facts: Facts, service: Service, pattern: re.Pattern[str]) -
     names = [f"{_CONFIG}/{n}.yaml" for n in ("config", "production", "local")] + ["/etc/qdrant/config.yaml"]
     if service.command or service.entrypoint:
         words = [w for w in (*(service.entrypoint or ()), *(service.command or ())) if w.endswith((".yaml", ".yml"))]
-        names += words
+        names += [w if w.startswith("/") else f"/qdrant/{w.removeprefix('./')}" for w in words]
     for name in names:
         found = mounted(facts.stack, service, name)
         if found is None:
