@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from nftui.catalog import deprecation, end_of_support
@@ -22,6 +23,11 @@ if TYPE_CHECKING:
 
 _OWN = (Role.POSTGRES, Role.CLIENT)
 """PostgreSQL has an id of its own; a client of an old image reads no data and opens no port."""
+_CODENAMES = ("debian", "ubuntu", "buildpack-deps")
+_RELEASE = re.compile(
+    r"(?!stable|testing|unstable|oldstable|sid|rolling|devel|latest)[a-z]{4,}(?:-(?:slim|curl|scm|backports))?$"
+)
+"""A release by its name is a line of versions, as 12 and 24.04 are."""
 _LAST_DAYS = 365
 """A store that has less support left needs its upgrade planned, as PostgreSQL does."""
 
@@ -40,8 +46,9 @@ def _images(facts: Facts) -> Iterator[tuple[Service, str]]:
 def floating_tag(facts: Facts) -> Iterable[Finding]:
     """image-floating-tag: a tag that names no version; a digest, a build and a version tag are silent."""
     for service, image in _images(facts):
-        tag = parse_reference(image).tag
-        if not is_floating(tag):
+        reference = parse_reference(image)
+        tag = reference.tag
+        if not is_floating(tag) or (reference.official and reference.name in _CODENAMES and _RELEASE.match(tag or "")):
             continue
         store = is_store(service)
         detail = msg(
