@@ -24,9 +24,7 @@ if TYPE_CHECKING:
 _OWN = (Role.POSTGRES, Role.CLIENT)
 """PostgreSQL has an id of its own; a client of an old image reads no data and opens no port."""
 _CODENAMES = ("debian", "ubuntu", "buildpack-deps")
-_RELEASE = re.compile(
-    r"(?!stable|testing|unstable|oldstable|sid|rolling|devel|latest)[a-z]{4,}(?:-(?:slim|curl|scm|backports))?$"
-)
+_RELEASE = re.compile(r"(?!stable|testing|unstable|oldstable|rolling|devel|latest)[a-z]{4,}(?:-(?:slim|curl|scm))?$")
 """A release by its name is a line of versions, as 12 and 24.04 are."""
 _LAST_DAYS = 365
 """A store that has less support left needs its upgrade planned, as PostgreSQL does."""
