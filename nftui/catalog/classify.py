@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from nftui.catalog.loader import catalog
 from nftui.catalog.lookup import families_of, version_of
-from nftui.catalog.programs import argv_of, script_programs, started
+from nftui.catalog.programs import SHELLS, argv_of, base_name, script_programs, started
 from nftui.catalog.references import Reference, leading_version, parse_reference
 from nftui.catalog.schema import Family
 from nftui.model.stack import Role
@@ -125,11 +125,18 @@ def _running(config: Mapping[str, object], family: Family) -> Role:
         # `ollama serve` was seen above: any other verb does one thing and ends.
         return Role.CLIENT if any(_verb(p) for p in programs) else family.role
     if not programs:
-        return family.role
+        return Role.CLIENT if _is_bare_shell(config) else family.role
     idle = catalog().idle
     if any(_is_client(p) for p in programs) or all(p[0] in idle for p in programs):
         return Role.CLIENT
     return Role.CLIENT if _is_one_shot(config, programs) else family.role
+
+
+def _is_bare_shell(config: Mapping[str, object]) -> bool:
+    """A shell that nothing is given to: for people, by hand."""
+    entrypoint, command = argv_of(config)
+    words = [base_name(w) for w in (*entrypoint, *command) if w not in ("-i", "-l", "--login")]
+    return bool(words) and all(w in SHELLS for w in words)
 
 
 def _is_argument(program: tuple[str, ...]) -> bool:

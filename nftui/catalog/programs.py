@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
-_SHELLS = {"sh", "bash", "ash", "dash", "zsh", "busybox"}
+SHELLS = {"sh", "bash", "ash", "dash", "zsh", "busybox"}
+"""Programs that run what they are given."""
 # Programs that start another one given in their arguments.
 _ENTRYPOINTS = {"docker-entrypoint.sh", "docker-entrypoint", "entrypoint.sh"}
 _WRAPPERS = _ENTRYPOINTS | {
@@ -55,7 +56,7 @@ def started(argv: Sequence[str]) -> list[tuple[str, ...]]:
     if not words:
         return []
     name = base_name(words[0])
-    if name in _SHELLS:
+    if name in SHELLS:
         return _of_shell(words)
     return [(name, *words[1:])]
 
@@ -103,7 +104,7 @@ def script_programs(script: str) -> list[tuple[str, ...]]:
         name = base_name(words[0])
         if name in _ENDS or "$" in name or name.endswith("()"):
             continue
-        if name in _SHELLS:
+        if name in SHELLS:
             found.extend(_of_shell(words))
         else:
             found.append((name, *words[1:]))

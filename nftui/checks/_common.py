@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from nftui.catalog import repositories_of
+from nftui.catalog.programs import argv_of, started
 from nftui.catalog.references import parse_reference
 from nftui.model.stack import Role
 
@@ -29,6 +30,10 @@ _TASK = re.compile(
 
 _TOOLS = frozenset({"mc", "curl", "aws-cli", "kubectl", "helm"})
 """Images of a command-line tool: what it runs ends, unless it is made to go on."""
+_ENDING = frozenset(
+    "echo printf true mkdir cp mv rm ls ln cat touch chown chmod tar curl mc".split()  # noqa: SIM905
+)
+"""Programs that do one thing."""
 _LOOPS = re.compile(r"\b(?:while|until|for \(\(;;|watch|sleep (?:inf|\d{4,})|tail -[fF]|crond?)\b|--watch|mirror -w")
 
 _TEMPLATE = re.compile(r"(?:^|[-_])(?:base|common|template|defaults?|shared)$")
@@ -109,7 +114,10 @@ def is_task(service: Service) -> bool:
     if service.restart in ("always", "unless-stopped"):
         return False
     words = (*(service.entrypoint or ()), *(service.command or ()))
-    if parse_reference(service.image or "").name in _TOOLS and not _LOOPS.search(" ".join(words)):
+    entrypoint, command = argv_of(config)
+    programs = [p[0] for p in started([*entrypoint, *command])]
+    ends = parse_reference(service.image or "").name in _TOOLS or (programs and _ENDING.issuperset(programs))
+    if ends and not _LOOPS.search(" ".join(words)):
         return True
     # The first word is the program; a later one with a slash is a path: `server /export` serves.
     named = [service.name, *(w.rpartition("/")[2] for w in words[:1]), *(w for w in words[1:] if "/" not in w)]

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 _READY_LATE = frozenset({Role.POSTGRES, Role.MYSQL, Role.CLICKHOUSE, Role.REDIS, Role.KEYDB, Role.QDRANT, Role.OLLAMA})
 """Servers that are started some time before they answer."""
 _FETCHERS = ("curl", "wget", "nc", "python", "python3", "node", "bash")
+_GIVES_UP = {"exit", "false", "kill", "return", "sleep"}
+"""Programs after a `||` that ask nothing, and do not say that all is well."""
 _PATH = re.compile(
     r"(?:https?://[\w.\[\]:-]+?|(?<![\w./])(?:localhost|127\.0\.0\.1):\d+)(/[\w./-]*)?(?=[\s\"'?|;&)]|$)"
     r"|\bGET (/[\w./-]*) HTTP"
@@ -99,9 +101,15 @@ def _absent(service: Service, test: tuple[str, ...]) -> Message | None:
         return msg("The image has no shell, and the check needs one.")
     programs = _programs(test)
     gone = [p for p in programs if p in absent]
-    if not gone or any(p in _FETCHERS and p not in absent for p in programs):
+    if not gone or any(p in _FETCHERS and p not in absent for p in programs) or _falls_back(test, absent):
         return None
     return msg("{tool} is not in the image.", tool=gone[0])
+
+
+def _falls_back(test: tuple[str, ...], absent: set[str]) -> bool:
+    """After a `||` something else is asked, by a program that may be there, or all is called well."""
+    _, either, tail = test[1].partition("||") if test[0] == "CMD-SHELL" and len(test) > 1 else ("", "", "")
+    return bool(either) and any(p[0] not in absent | _GIVES_UP or p[:2] == ("exit", "0") for p in script_programs(tail))
 
 
 def _no_path(service: Service, test: tuple[str, ...]) -> Message | None:

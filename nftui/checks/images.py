@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from nftui.catalog import deprecation, end_of_support
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 _OWN = (Role.POSTGRES, Role.CLIENT)
 """PostgreSQL has an id of its own; a client of an old image reads no data and opens no port."""
 _UNTIL_17 = "/var/lib/postgresql/data"
+_CODENAMES = ("debian", "ubuntu", "buildpack-deps")
+_RELEASE = re.compile(r"(?!stable|testing|unstable|oldstable|rolling|devel|latest)[a-z]{4,}(?:-(?:slim|curl|scm))?$")
+"""A release by its name is a line of versions, as 12 and 24.04 are."""
 _LAST_DAYS = 365
 """A store that has less support left needs its upgrade planned, as PostgreSQL does."""
 
@@ -42,8 +46,9 @@ def _images(facts: Facts) -> Iterator[tuple[Service, str]]:
 def floating_tag(facts: Facts) -> Iterable[Finding]:
     """image-floating-tag: a tag that names no version; a digest, a build and a version tag are silent."""
     for service, image in _images(facts):
-        tag = parse_reference(image).tag
-        if not is_floating(tag):
+        reference = parse_reference(image)
+        tag = reference.tag
+        if not is_floating(tag) or (reference.official and reference.name in _CODENAMES and _RELEASE.match(tag or "")):
             continue
         store = is_store(service)
         detail = _moved_data(service) or msg(
@@ -54,7 +59,7 @@ def floating_tag(facts: Facts) -> Iterable[Finding]:
         yield Finding(
             "image-floating-tag", Level.MEDIUM if store else Level.LOW, service.name,
             msg("The image's tag moves: what runs tomorrow is not what runs today"), detail,
-            (_evidence(service, image),), "docker documentation, pin base image versions",
+            (_evidence(service, image),), "docker documentation, pin base image versions", "images",
         )  # fmt: skip
 
 
@@ -106,7 +111,8 @@ def outdated(facts: Facts) -> Iterable[Finding]:
             detail = msg("The last fixes are of {day}; newer lines are supported longer.", day=day.isoformat())
         else:
             continue
-        yield Finding("image-outdated", level, service.name, title, detail, (_evidence(service, image),), source.source)
+        shown = (_evidence(service, image),)
+        yield Finding("image-outdated", level, service.name, title, detail, shown, source.source, "images")
 
 
 def _evidence(service: Service, image: str) -> Evidence:

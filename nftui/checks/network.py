@@ -206,7 +206,10 @@ def _hosts(service: Service) -> Iterator[tuple[str, str]]:
 
 
 def undefined(facts: Facts) -> Iterable[Finding]:
-    """network-undefined: a network, volume, secret or configuration that no file defines."""
+    """network-undefined: a network, volume, secret, configuration or service that no file or profile brings."""
+    if any(p.id.startswith(("include-", "extends-")) for p in facts.stack.problems):
+        # What was not read may define it.
+        return
     for service in facts.stack.services:
         evidence = tuple(_undefined(facts, service))
         if evidence:
@@ -226,6 +229,7 @@ def _undefined(facts: Facts, service: Service) -> Iterator[Evidence]:
     raw = service.raw
     if not places:
         return
+    yield from _absent_dependencies(facts, service)
     for name in mapping(raw.get("networks")):
         if f"networks.{name}" not in places:
             yield at(service, f"networks.{name}", f"networks.{name}", name)
@@ -237,6 +241,18 @@ def _undefined(facts: Facts, service: Service) -> Iterator[Evidence]:
             source = str(mapping(item).get("source") or (item if isinstance(item, str) else ""))
             if source and f"{kind}.{source}" not in places:
                 yield at(service, f"{kind}.{source}", f"{kind}.{number}", source)
+
+
+def _absent_dependencies(facts: Facts, service: Service) -> Iterator[Evidence]:
+    """Services that it has to wait for, and that no file defines or no chosen profile enables."""
+    known = {s.name: s for s in facts.stack.services}
+    for name, wanted in mapping(service.config.get("depends_on")).items():
+        other = known.get(name)
+        if other is None:
+            yield at(service, f"depends_on.{name}", f"depends_on.{name}", name)
+        elif service.active and not other.active and mapping(wanted).get("required") is not False:
+            shown = f"{name} (only with the profile {' or '.join(other.profiles)})"
+            yield at(service, f"depends_on.{name}", f"depends_on.{name}", shown)
 
 
 CHECKS = (published, name_conflict, port_collision, extra_hosts, undefined)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from nftui.catalog import is_inert
 from nftui.catalog.programs import argv_of
 from nftui.checks._reach import limit_key
-from nftui.engine.evidence import at
+from nftui.engine.evidence import at, at_option
 from nftui.engine.given import lacks_env_file
 from nftui.model.ai import OllamaFacts
 from nftui.model.findings import Evidence, Finding, Level
@@ -163,7 +163,7 @@ def _pulled(other: Service, server: Service) -> list[tuple[int, Evidence]]:
     if other is not server and not asked and not re.search(rf"(?:^|//){re.escape(server.name)}(?::|/|$)", host):
         return []
     named = dict.fromkeys([*_SIZED.findall(text), *_ALONE.findall(text), *(_ASKED.findall(text) if asked else ())])
-    return [(_weights(model, size), at(other, "command", "command", model)) for model, size in named]
+    return [(_weights(model, size), at_option(other, "command", "command", model, model)) for model, size in named]
 
 
 def _weights(model: str, size: str) -> int:

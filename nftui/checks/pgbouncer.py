@@ -56,7 +56,7 @@ def missing(facts: Facts) -> Iterable[Finding]:
             msg("{names} each keep a pool of their own on it; every connection is a process of the server.",
                 names=names),
             tuple(at(c.client, c.key, f"environment.{c.key}", name) for name, c in sorted(direct.items())),
-            "databases reference 2.4",
+            "databases reference 2.4", "pgbouncer",
         )  # fmt: skip
 
 

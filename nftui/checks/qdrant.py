@@ -150,7 +150,7 @@ def _config_mentions(facts: Facts, service: Service, pattern: re.Pattern[str]) -
     names = [f"{_CONFIG}/{n}.yaml" for n in ("config", "production", "local")] + ["/etc/qdrant/config.yaml"]
     if service.command or service.entrypoint:
         words = [w for w in (*(service.entrypoint or ()), *(service.command or ())) if w.endswith((".yaml", ".yml"))]
-        names += words
+        names += [w if w.startswith("/") else f"/qdrant/{w.removeprefix('./')}" for w in words]
     for name in names:
         found = mounted(facts.stack, service, name)
         if found is None:
@@ -197,7 +197,7 @@ def _defaults(facts: Facts, service: Service) -> Finding | None:
         "qdrant-defaults", Level.LOW, service.name, msg("Large collections without quantization"), detail,
         tuple(Evidence(f"collection {c.name}", f"m={c.m}, ef_construct={c.ef_construct}, quantization none")
               for c in plain),
-        "AI reference 2.4 and 2.5",
+        "AI reference 2.4 and 2.5", "qdrant",
     )  # fmt: skip
 
 

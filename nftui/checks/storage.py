@@ -39,6 +39,8 @@ _TOOLS_OF = {
         r"mysqldump|mariadb-dump|mariabackup|xtrabackup|(?:mysql|mariadb)\w*-(?:\w+-)?backup", re.IGNORECASE
     ),
 }
+_OF_OTHERS = re.compile(r"(?:redis|valkey|mongo|qdrant|elastic|influx|etcd|neo4j)\w*-backup|mongodump", re.IGNORECASE)
+"""Backup programs of stores of other kinds."""
 _REMOTE = re.compile(
     r"S3_|AWS_|RCLONE|RESTIC_REPOSITORY|B2_|AZURE|GCS_|GOOGLE_|WEBDAV|SSH_|SFTP|DROPBOX|BORG_REPO|NEXTCLOUD|MINIO",
     re.IGNORECASE,
@@ -159,7 +161,7 @@ def _backed_up(service: Service) -> tuple[Role, ...]:
     """Kinds of databases that this service copies: those whose programs it names, any where it names none."""
     words = " ".join((service.image or "", *(service.command or ()), *(service.entrypoint or ())))
     named = tuple(role for role, pattern in _TOOLS_OF.items() if pattern.search(words))
-    return named or tuple(_TOOLS_OF)
+    return named or (() if _OF_OTHERS.search(words) else tuple(_TOOLS_OF))
 
 
 def _makes_backups(service: Service) -> bool:

@@ -72,6 +72,8 @@ _SURROUNDINGS = (
 """Ids of problems that say what nftui cannot do here, and nothing about the stack: `notes`."""
 _SUMMARIES = ("project-unresolved", "profile-unresolved")
 """Compose's refusal as a whole; where its cause is known, the cause is the finding."""
+_UNREAD = ("include-", "extends-")
+"""Ids of problems that leave a part of the project unread."""
 _PUBLIC = {
     "interpolation-invalid": "dollar-interpolated", "service-undefined": "network-undefined",
     "profile-unresolved": "network-undefined", "include-unreadable": "include-missing",
@@ -94,6 +96,9 @@ def _of_problems(stack: Stack, found: Iterable[Finding]) -> list[Finding]:
     """Problems as findings: each cause once, also where a check has found it with its service."""
     told = {(f.id, e.file, e.line) for f in found for e in f.evidence} | {(f.id, None, None) for f in found}
     about = [p for p in stack.problems if not p.id.startswith(_SURROUNDINGS)]
+    if any(p.id.startswith(_UNREAD) for p in stack.problems):
+        # What was not read may define what seems to be missing.
+        about = [p for p in about if _PUBLIC.get(p.id, p.id) != "network-undefined"]
     places = {(_PUBLIC.get(p.id, p.id), *_spot(p)): p for p in about}
     causes = [p for key, p in places.items() if p.id not in _SUMMARIES and key not in told]
     known = causes or any(f.id in ("network-undefined", "container-name-conflict") for f in found)

@@ -22,8 +22,12 @@ def at(service: Service, key: str, place: str, value: str | None = None) -> Evid
 
 
 def at_option(service: Service, key: str, place: str, name: str, value: str | None = None) -> Evidence:
-    """The same for the option `name` of a command that goes over several lines: the line of the option itself."""
-    return _within(at(service, key, place, value), service, place, rf"(?<![\w-])(?:--?)?{re.escape(name)}(?![\w-])")
+    """The same for the option `name` of a command that goes over several lines: the line of the option itself.
+
+    A setting may be glued to its option, and be spelled with hyphens.
+    """
+    word = re.escape(name).replace("_", "[-_]")
+    return _within(at(service, key, place, value), service, place, rf"(?<![\w-])(?:--?|-c)?{word}(?![\w-])")
 
 
 def at_variable(service: Service, name: str, place: str, value: str | None = None) -> Evidence:
@@ -46,7 +50,7 @@ def _line_of(lines: tuple[str, ...], first: int, wanted: re.Pattern[str]) -> int
         # A list may stand as deep as its key.
         if number and written and _depth(line) <= depth and not written.startswith(("- ", "#")):
             break
-        if not written.startswith("#") and wanted.search(line):
+        if not written.startswith("#") and wanted.search(line.partition(" #")[0]):
             return first + number
     return first
 

@@ -107,11 +107,13 @@ def _in_force(server: Server, name: str) -> str:
 
 
 def _texts(service: Service) -> str:
-    """Where the container itself may use a variable: its command, entrypoint, healthcheck and hooks."""
+    """Where the container itself may use a variable: its command, entrypoint, healthcheck and hooks.
+
+    As written, too: a command that Compose fills in from the same variable makes the setting come true.
+    """
     keys = ("command", "entrypoint", "healthcheck", "post_start", "pre_stop")
-    return json.dumps([service.config.get(key) for key in keys], default=str) + json.dumps(
-        [service.command, service.entrypoint]
-    )
+    used = [source.get(key) for source in (service.config, service.raw) for key in keys]
+    return json.dumps([*used, service.command, service.entrypoint], default=str)
 
 
 _CONFIGURATION = re.compile(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from datetime import date
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
@@ -53,10 +54,9 @@ def major_upgrade(facts: Facts, server: Server) -> Finding | None:
         "{major}, which has to be dumped and restored, or upgraded by pg_upgrade.",
         day=day.isoformat(), major=server.major,
     )  # fmt: skip
-    return finding(
-        server, "postgres-major-upgrade", level, title, detail, source.source,
-        at(server.service, "image", "image", server.service.image), repaired=False,
-    )  # fmt: skip
+    image = at(server.service, "image", "image", server.service.image)
+    found = finding(server, "postgres-major-upgrade", level, title, detail, source.source, image)
+    return replace(found, optimization="images")
 
 
 def init_script_tcp(facts: Facts, server: Server) -> Finding | None:
