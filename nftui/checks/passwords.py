@@ -32,7 +32,7 @@ _PASSWORD = re.compile(r"pass(word|wd|phrase)?(?![a-z])|(?<![a-z])pwd(?![a-z])|r
 _NO_PASSWORD = re.compile(
     r"(^|_)(allow|enable|enabled|disable|disabled|random|min|max|reset|require|required|policy|forgot|hash|hashing|expiry|"
     r"strength|login|auth_method|age|ttl|attempts|rounds|iterations|scheme|algo|algorithm|encoder|method|mode|"
-    r"type|length|history|complexity|field|prompt|protect|hint)(_|$)",
+    r"type|length|history|complexity|field|prompt|protect|hint|realm)(_|$)",
     re.IGNORECASE,
 )
 _SWITCH = re.compile(r"(true|false|yes|no|on|off|none|null|0|1|md5|scram-sha-256|trust|auto)?", re.IGNORECASE)
