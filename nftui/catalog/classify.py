@@ -164,7 +164,8 @@ def _by_evidence(config: Mapping[str, object], reference: Reference) -> tuple[Ro
     served = next((role for role in map(_server_role, programs) if role is not None), None)
     if served is not None:
         return served, ()
-    if reference.official and reference.repository in catalog().systems and not config.get("build"):
+    bare = reference.official and reference.repository in catalog().systems and "dind" not in (reference.tag or "")
+    if bare and not config.get("build"):
         # It mounts another's data to copy it, or only to hold the volume.
         return (Role.APP if programs else Role.CLIENT), ()
     scores = _scores(config)
