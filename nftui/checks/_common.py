@@ -26,6 +26,8 @@ _TASK = re.compile(
     r"wait|backup|restore|dump|test|tests|e2e|upgrade|fix[-_]perm\w*|chown|permissions|prepare|one[-_]?shot|job)(?![a-z])"
 )
 
+_STAYS = re.compile(r"(?<![a-z])(worker|server|scheduler|consumer|daemon)(?![a-z])")
+_SERVES = frozenset({"server", "serve", "worker", "runserver", "start-worker", "daemon"})
 _TEMPLATE = re.compile(r"(?:^|[-_])(?:base|common|template|defaults?|shared)$")
 
 
@@ -91,8 +93,12 @@ def is_template(stack: Stack, service: Service) -> bool:
 def is_task(service: Service) -> bool:
     """A program that does one thing and ends, or that people start by hand, by all that the service says."""
     config = service.config
+    words = (*(service.entrypoint or ()), *(service.command or ()))
     if service.restart in ("no", "false"):
         return True
+    # `minio server /data` and `appwrite-worker-migrations` are there to stay, whatever else they are called.
+    if _STAYS.search(service.name.lower()) or any(w in _SERVES for w in words):
+        return False
     # `on-failure` keeps servers up as well: a task has its own command, and nobody speaks to it.
     if (service.restart or "").startswith("on-failure") and (service.command or service.entrypoint):
         return not any(config.get(key) for key in ("ports", "expose", "healthcheck"))
@@ -103,7 +109,6 @@ def is_task(service: Service) -> bool:
     # A policy by which the engine starts it again whenever it ends: `docker-bootstrap.sh beat` is no task.
     if service.restart in ("always", "unless-stopped"):
         return False
-    words = (*(service.entrypoint or ()), *(service.command or ()))
     # The first word is the program; a later one with a slash is a path: `server /export` serves.
     named = [service.name, *(w.rpartition("/")[2] for w in words[:1]), *(w for w in words[1:] if "/" not in w)]
     return bool(_TASK.search(" ".join(named).lower())) or bool(service.profiles and not service.restart)
