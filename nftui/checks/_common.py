@@ -26,7 +26,10 @@ _TASK = re.compile(
     r"wait|backup|restore|dump|test|tests|e2e|upgrade|fix[-_]perm\w*|chown|permissions|prepare|one[-_]?shot|job)(?![a-z])"
 )
 
-_STAYS = re.compile(r"(?<![a-z])(worker|server|scheduler|consumer|daemon)(?![a-z])")
+_STAYS = re.compile(
+    r"(?<![a-z])(worker|server|scheduler|consumer|daemon)(?![a-z])"
+    r"(?!.*(?:init|setup|migrate|migration|migrator|seed|install|wait|backup|create\w*|job|permissions?)$)"
+)
 _SERVES = frozenset({"server", "serve", "worker", "runserver", "start-worker", "daemon"})
 _TEMPLATE = re.compile(r"(?:^|[-_])(?:base|common|template|defaults?|shared)$")
 
