@@ -47,9 +47,9 @@ def classify(config: Mapping[str, object], image: str | None = None) -> Classifi
     reference = parse_reference(image or "")
     family = _family(config, reference)
     if family is None:
-        role = _by_evidence(config, reference)
+        role, inside = _by_evidence(config, reference)
         # Of an application the tag is its own version; a server in an image of another name may be of any version.
-        return Classification(role, version=leading_version(reference.tag) if role is Role.APP else None)
+        return Classification(role, inside, leading_version(reference.tag) if role is Role.APP else None)
     version = version_of(family, reference)
     if family.role in _SERVER_ROLES:
         role = _running(config, family)
@@ -126,6 +126,8 @@ def _running(config: Mapping[str, object], family: Family) -> Role:
         return Role.CLIENT if any(_verb(p) for p in programs) else family.role
     if not programs:
         return Role.CLIENT if _is_bare_shell(config) else family.role
+    if any(_hands_over(p) for p in programs):
+        return family.role
     idle = catalog().idle
     if any(_is_client(p) for p in programs) or all(p[0] in idle for p in programs):
         return Role.CLIENT
@@ -137,6 +139,11 @@ def _is_bare_shell(config: Mapping[str, object]) -> bool:
     entrypoint, command = argv_of(config)
     words = [base_name(w) for w in (*entrypoint, *command) if w not in ("-i", "-l", "--login")]
     return bool(words) and all(w in SHELLS for w in words)
+
+
+def _hands_over(program: tuple[str, ...]) -> bool:
+    """`exec /entrypoint.sh` at the end of a script of the operator's own starts what the image would have started."""
+    return len(program) == 1 and program[0].rpartition("/")[2] in ("entrypoint.sh", "docker-entrypoint.sh")
 
 
 def _is_argument(program: tuple[str, ...]) -> bool:
@@ -158,21 +165,29 @@ def _is_one_shot(config: Mapping[str, object], programs: list[tuple[str, ...]]) 
     return str(config.get("restart", "")).startswith(("no", "on-failure", "False"))
 
 
-def _by_evidence(config: Mapping[str, object], reference: Reference) -> Role:
-    """The role of an image that the catalog does not know."""
+def _by_evidence(config: Mapping[str, object], reference: Reference) -> tuple[Role, tuple[Role, ...]]:
+    """The role of an image that the catalog does not know, and what else is surely inside."""
     programs = list(_programs(config, ()))
     served = next((role for role in map(_server_role, programs) if role is not None), None)
     if served is not None:
-        return served
-    if reference.official and reference.repository in catalog().systems and not config.get("build"):
+        return served, ()
+    bare = reference.official and reference.repository in catalog().systems and "dind" not in (reference.tag or "")
+    if bare and not config.get("build"):
         # It mounts another's data to copy it, or only to hold the volume.
-        return Role.APP if programs else Role.CLIENT
+        return (Role.APP if programs else Role.CLIENT), ()
     scores = _scores(config)
     best = max(scores, key=lambda role: scores[role], default=None)
     if best is not None and scores[best] >= 2:
-        return best
+        return (Role.APP, (best,)) if _serves_something_else(config, best) else (best, ())
     known = any(config.get(key) not in (None, "", [], {}) for key in _VALUE_KEYS)
-    return Role.APP if known else Role.UNKNOWN
+    return (Role.APP if known else Role.UNKNOWN), ()
+
+
+def _serves_something_else(config: Mapping[str, object], role: Role) -> bool:
+    """An application that keeps a database of its own: it has the data's path, and publishes only other ports."""
+    ports = config.get("ports")
+    hinted = role in _env_roles(config) or role in _health_roles(config)
+    return bool(ports) and not hinted and role not in _port_roles({"ports": ports})
 
 
 def _scores(config: Mapping[str, object]) -> dict[Role, int]:

@@ -36,6 +36,11 @@ _ENDING = frozenset(
 """Programs that do one thing."""
 _LOOPS = re.compile(r"\b(?:while|until|for \(\(;;|watch|sleep (?:inf|\d{4,})|tail -[fF]|crond?)\b|--watch|mirror -w")
 
+_STAYS = re.compile(
+    r"(?<![a-z])(worker|server|scheduler|consumer|daemon)(?![a-z])"
+    r"(?!.*(?:init|setup|migrate|migration|migrator|seed|install|wait|backup|create\w*|job|permissions?)$)"
+)
+_SERVES = frozenset({"server", "serve", "worker", "runserver", "start-worker", "daemon"})
 _TEMPLATE = re.compile(r"(?:^|[-_])(?:base|common|template|defaults?|shared)$")
 
 
@@ -101,8 +106,12 @@ def is_template(stack: Stack, service: Service) -> bool:
 def is_task(service: Service) -> bool:
     """A program that does one thing and ends, or that people start by hand, by all that the service says."""
     config = service.config
+    words = (*(service.entrypoint or ()), *(service.command or ()))
     if service.restart in ("no", "false"):
         return True
+    # `minio server /data` and `appwrite-worker-migrations` are there to stay, whatever else they are called.
+    if _STAYS.search(service.name.lower()) or any(w in _SERVES for w in words):
+        return False
     # `on-failure` keeps servers up as well: a task has its own command, and nobody speaks to it.
     if (service.restart or "").startswith("on-failure") and (service.command or service.entrypoint):
         return not any(config.get(key) for key in ("ports", "expose", "healthcheck"))
@@ -113,7 +122,6 @@ def is_task(service: Service) -> bool:
     # A policy by which the engine starts it again whenever it ends: `docker-bootstrap.sh beat` is no task.
     if service.restart in ("always", "unless-stopped"):
         return False
-    words = (*(service.entrypoint or ()), *(service.command or ()))
     entrypoint, command = argv_of(config)
     programs = [p[0] for p in started([*entrypoint, *command])]
     ends = parse_reference(service.image or "").name in _TOOLS or (programs and _ENDING.issuperset(programs))

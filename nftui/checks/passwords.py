@@ -32,7 +32,7 @@ _PASSWORD = re.compile(r"pass(word|wd|phrase)?(?![a-z])|(?<![a-z])pwd(?![a-z])|r
 _NO_PASSWORD = re.compile(
     r"(^|_)(allow|enable|enabled|disable|disabled|random|min|max|reset|require|required|policy|forgot|hash|hashing|hashers?|expiry|"
     r"strength|login|auth_method|age|ttl|attempts|rounds|iterations|scheme|algo|algorithm|encoder|method|mode|"
-    r"type|length|history|complexity|field|prompt|protect|hint)(_|$)",
+    r"type|length|history|complexity|field|prompt|protect|hint|realm)(_|$)",
     re.IGNORECASE,
 )
 _SWITCH = re.compile(r"(true|false|yes|no|on|off|none|null|0|1|md5|scram-sha-256|trust|auto)?", re.IGNORECASE)
@@ -79,7 +79,7 @@ _EXAMPLE = re.compile(
 
 _OWN_KEY = re.compile(
     r"(^|_)(SECRET(_KEY)?(_BASE)?|(JWT|AUTH|TOKEN|COOKIE|SESSION|SIGNING|ENCRYPTION|CRYPTO|MASTER|APP|ADMIN)_(SECRET|KEY)|"
-    r"API_?KEYS?|ALLOWED_(API_)?KEYS)$",
+    r"(INNER|INTERNAL|ADMIN|MASTER|SERVER)_API_KEY|ALLOWED_(API_)?KEYS)$|^API_KEY$",
     re.IGNORECASE,
 )
 """Names of keys that let in, or sign: one that is an interpolation's default is the same wherever nobody set it."""
@@ -87,6 +87,9 @@ _USER_AND = re.compile(r"(^|_)AUTH$", re.IGNORECASE)
 """Names of `user/password` in one (neo4j's NEO4J_AUTH)."""
 _PARTNERS = ("USER", "USERNAME", "USER_NAME", "NAME", "DB", "DATABASE")
 
+_USER = re.compile(r"(USER|USER_?NAME|LOGIN|EMAIL)$", re.IGNORECASE)
+_MAIL = re.compile(r"(^|_)(SMTP|E?MAIL|MAILER)_(.*_)?(PASS|PASSWORD|PASSWD)$|SMTP.*PASS(WORD)?$", re.IGNORECASE)
+"""The login to somebody's mail server: an example in its place lets nobody in."""
 _KEY_ELSEWHERE = re.compile(
     r"(API_?KEY|API_?TOKEN|BOT_TOKEN|CLIENT_SECRET|ACCESS_KEY|LICEN[CS]E_KEY)(_ID)?$", re.IGNORECASE
 )
@@ -185,7 +188,9 @@ def _literals(name: str, value: str, shown: str) -> Iterator[str]:
 
 
 def _is_candidate(name: str, value: str) -> bool:
-    if not is_secret_name(name) or name.upper().endswith("_FILE"):
+    if not is_secret_name(name) or name.upper().endswith("_FILE") or _USER.search(name):
+        return False
+    if _MAIL.search(name) and _is_known(value):
         return False
     if _KEY_ELSEWHERE.search(name) and _NOT_FILLED_IN.search(value):
         # A key of somebody else's service that was never filled in lets nobody in.

@@ -152,6 +152,19 @@ COMMANDS: list[tuple[str, object, object, str]] = [
     ("postgres:16", None, ["postgres", "-c", "config_file=/etc/postgresql.conf"], "postgres"),
     ("postgres:16", None, "docker-entrypoint.sh postgres -c x=1", "postgres"),
     ("postgres:16", [*SH, "exec docker-entrypoint.sh postgres -c x=1"], None, "postgres"),
+    (
+        "clickhouse/clickhouse-server:26",
+        SH,
+        ["cp /a /b; clickhouse-client --query 'SELECT 1' & exec /entrypoint.sh"],
+        "clickhouse",
+    ),
+    ("clickhouse/clickhouse-server:26", SH, ["clickhouse-client --query 'SELECT 1'"], "client"),
+    (
+        "clickhouse/clickhouse-server:26",
+        None,
+        [*SH, "os=$$(uname -s | tr A a); wget -O x http://h/$$os; mv x /y"],
+        "client",
+    ),
     ("postgres:16", None, ["sh", "-c", "chown -R postgres /d && exec docker-entrypoint.sh postgres"], "postgres"),
     ("postgres:16", None, ["bash", "-c", "echo pg_dump is not run here; postgres"], "postgres"),
     ("postgres:16", None, "pg_dump -h db app", "client"),
@@ -233,6 +246,9 @@ EVIDENCE: list[tuple[dict[str, object], str]] = [
     ({"build": {"context": "."}, "ports": ["8000:8000"]}, "app"),
     ({"image": "acme/thing", "environment": {"A": "1"}}, "app"),
     ({"image": "acme/thing", "container_name": "thing"}, "app"),
+    ({"image": "clamav/clamav"}, "app"),
+    ({"image": "docker:dind", "privileged": True}, "app"),
+    ({"image": "docker:cli", "volumes": ["/a:/a"]}, "client"),
     ({"image": "penpotapp/exporter:2.16", "environment": {"A": "1"}}, "app"),
     ({"image": "acme/thing", "depends_on": {"db": {}}}, "app"),
     ({"build": {"context": "."}, "volumes": ["pg:/var/lib/postgresql/data"]}, "postgres"),
@@ -255,6 +271,15 @@ EVIDENCE: list[tuple[dict[str, object], str]] = [
 @pytest.mark.parametrize(("config", "role"), EVIDENCE)
 def test_evidence(config: dict[str, object], role: str) -> None:
     assert classify(config).role is Role(role)
+
+
+def test_an_application_with_a_database_of_its_own() -> None:
+    config: dict[str, object] = {"image": "ampache/ampache", "ports": ["80"], "volumes": ["m:/var/lib/mysql"]}
+    found = classify(config)
+    assert (found.role, found.extra_roles) == (Role.APP, (Role.MYSQL,))
+    assert classify({**config, "ports": ["3307:3306"]}).role is Role.MYSQL
+    assert classify({**config, "environment": {"MYSQL_ROOT_PASSWORD": "x"}}).role is Role.MYSQL
+    assert classify({**config, "ports": []}).role is Role.MYSQL
 
 
 def test_an_application_has_the_version_of_its_tag() -> None:
