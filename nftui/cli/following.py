@@ -44,7 +44,7 @@ class Follower:
                 self.out.tell(_("Asking the run to stop and take everything back. Ctrl-C again leaves it alone."))
                 accepted, words = self.session.runs.request(self.run, "cancel")
                 if not accepted:
-                    self.out.tell(_("Not cancelled: {words}").format(words=words))
+                    self.out.tell(_("The run has not said yes: {words}").format(words=words))
                 return self._watch()
             except KeyboardInterrupt:
                 raise Detached from None

@@ -137,10 +137,20 @@ def _optimization(item: OptimizationPlan, verbose: bool) -> Iterator[Line]:
     yield (f"{head}  " + _("{days}, {down} down, risk {risk}").format(days=cost[0], down=cost[1], risk=cost[2]), "bold")
     shown = [a for a in item.advice if a.changes or a.kept or verbose]
     yield from table(_advice(a) for a in shown)
-    yield from (f"    {_name(a)}: {tr(note)}" for a in shown for note in a.notes)
+    yield from _notes(shown)
     same = sum(not (a.changes or a.kept) for a in item.advice)
     if same and not verbose:
         yield ("  " + _("{count} more, unchanged").format(count=same), "dim")
+
+
+def _notes(shown: Iterable[Advice]) -> Iterator[Line]:
+    """Each once, with all that it is said of."""
+    said: dict[tuple[str | None, str], list[str]] = {}
+    for advice in shown:
+        for note in advice.notes:
+            said.setdefault((advice.service, tr(note)), []).append(advice.knob)
+    for (service, text), knobs in said.items():
+        yield f"    {service}: {', '.join(knobs)}: {text}" if service else f"    {', '.join(knobs)}: {text}"
 
 
 def _advice(advice: Advice) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from typing import cast
 from nftui.engine.codec import items_from, stages_from
 from nftui.engine.journal import Entry, Phase, RunView, read_journal
 from nftui.engine.records import RECORD, read_record
+from nftui.model.errors import ExitCode
 from nftui.model.message import msg
 from nftui.model.plan import StepSpec
 from nftui.model.run import RunStatus, StepState
@@ -22,6 +23,9 @@ _STATE = {
     Phase.SKIPPED: "skipped", Phase.FAILED: "failed", Phase.UNDOING: "undoing", Phase.UNDONE: "undone",
     Phase.UNDO_FAILED: "undo-failed",
 }  # fmt: skip
+
+
+_NEVER_BEGUN = msg("The run's process died before it began; nothing was touched.")
 
 
 def load(path: Path) -> Mapping[str, object]:
@@ -42,6 +46,8 @@ def run_status(directory: Path, boot_now: Callable[[], float]) -> RunStatus:
     steps = _steps(plan, view, load(directory / "progress.json"))
     end, begin = view.find(Phase.END), view.find(Phase.BEGIN)
     state = _state(directory, view)
+    if state == "interrupted" and begin is None:
+        return _refused(directory, plan, {"message": _NEVER_BEGUN, "code": ExitCode.FAILED.value})
     if state != "ended":
         end = None
     turn = view.find(Phase.TURN)

@@ -111,6 +111,16 @@ def _nowhere(name: str, applies: Applicability, choices: Choices, advice: Iterab
             )
 
 
+def unverified(facts: Facts, service: str) -> Message:
+    """Its files are written, and nothing live is done; where no engine answers, nobody knows whether it runs."""
+    if facts.engine is None:
+        return msg(
+            "unverified: {service} (no engine can be reached, so what it runs is not known; its files are written)",
+            service=service,
+        )
+    return msg("unverified: {service} (it does not run; its files are written)", service=service)
+
+
 def changed(fragment: Fragment | None, present: Fragment | None) -> set[str]:
     """Services whose part of the override differs."""
     new = fragment.services if fragment else {}

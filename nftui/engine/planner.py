@@ -297,7 +297,7 @@ def _touched(facts: Facts, standing: Standing, changed: set[str], parts: _Parts)
     for name in sorted(changed):
         service = facts.stack.service(name)
         if service is None or service.running is None:
-            parts.warnings.append(msg("unverified: {service} (it does not run; its files are written)", service=name))
+            parts.warnings.append(offers.unverified(facts, name))
             continue
         if name in standing.pending:
             parts.refusals.append(_pending(name, standing.pending[name]))

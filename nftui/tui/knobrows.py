@@ -143,6 +143,14 @@ def step_value(row: KnobRow, up: bool) -> str | None:
     return _number(knob, value, up)
 
 
+def shorter_step(row: KnobRow, up: bool) -> str | None:
+    """A quarter more of a size, where twice as much is refused; None where there is no such step."""
+    size = parse_size(row.advice.value or "") if row.knob is not None and row.knob.kind is Kind.SIZE else None
+    if row.knob is None or size is None or not up:
+        return None
+    return format_size(int(_within(row.knob, size * 5 // 4 // 1024 * 1024)))
+
+
 def _neighbour(choices: tuple[str, ...], value: str, up: bool) -> str | None:
     if not choices:
         return None

@@ -12,12 +12,14 @@ from pathlib import Path
 
 import pytest
 
+from nftui.cli import render
 from nftui.cli.planfile import seal
 from nftui.engine.consent import Consent
-from nftui.model.advice import Grant
+from nftui.model.advice import Advice, Effort, Grant, Risk
+from nftui.model.choices import Selection
 from nftui.model.errors import CutOffError, DriftError, LockedError
 from nftui.model.message import msg
-from nftui.model.plan import Precondition, Stage, Undo
+from nftui.model.plan import OptimizationPlan, Precondition, Stage, Undo
 from nftui.model.run import Drift, ProjectStatus, StepState
 from tests.cli.conftest import Nftui
 from tests.cli.fakes import MASK, RUN, SECRET, FakeSession, run_status, step, way_back
@@ -64,6 +66,14 @@ def test_plan_has_the_promised_keys(nftui: Nftui) -> None:
     assert set(data["memory"]) == {"host_bytes", "reserved_bytes", "services"}
     assert data["warnings"] == ["unverified: tool"]
     assert SECRET not in result.out + result.err + nftui("plan").out
+
+
+def test_a_note_is_told_once_with_the_knobs_that_it_is_about() -> None:
+    note = msg("not asked")
+    lines = [Advice(k, "db", "1", "0", "1", "u", msg("why"), "source", True, notes=(note,)) for k in ("one", "two")]
+    item = OptimizationPlan("alpha", Selection.ON, True, msg("reason"), Effort(1, 1), 0.0, Risk.LOW, tuple(lines))
+    told = [str(line) for line in render._optimization(item, False) if "not asked" in str(line)]
+    assert told == ["    db: one, two: not asked"]
 
 
 def test_plan_in_words(nftui: Nftui) -> None:

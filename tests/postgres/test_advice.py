@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from nftui.engine.planner import draft
-from nftui.model.choices import Choices
+from nftui.model.choices import Choices, Selection
 from nftui.model.errors import UsageError
 from nftui.model.host import Host
 from nftui.model.postgres import RoleSetting
@@ -287,6 +287,15 @@ def test_a_role_s_own_value_is_told_and_not_watched() -> None:
     assert "db.work_mem" not in watched and "db.shared_buffers" in watched
     (plain,) = OPTIMIZATION.steps(facts(server=live()), fragment(facts(server=live())))
     assert "above" not in plain.params
+
+
+def test_without_an_engine_nobody_is_said_not_to_run() -> None:
+    here = facts(service())
+    for world, told in ((here, "it does not run"), (replace(here, engine=None), "no engine can be reached")):
+        chosen = Choices().select("postgres", Selection.ON)
+        found = draft(world, chosen, {"postgres": OPTIMIZATION}, standing(world))
+        (warning,) = (str(w) for w in found.warnings if str(w).startswith("unverified: db"))
+        assert told in warning
 
 
 def test_the_mission_s_values_give_way_where_a_server_must_not_get_them() -> None:

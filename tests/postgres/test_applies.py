@@ -32,6 +32,14 @@ GOOD: list[dict[str, Any]] = [
     {"mounts": (MountSpec("bind", "/srv/pg", "/var/lib/postgresql/data"),)},
     {"environment": {"PGDATA": "/var/lib/postgresql/data/pgdata"}},
     {"containers": (container(),)},
+    # Another image that does not run: the operator's own mount says where its data lies.
+    {"image": "registry.local/db:16", "command": ["postgres"]},
+    {
+        "image": "registry.local/db:16",
+        "command": ["postgres"],
+        "mounts": volume("/data"),
+        "containers": (replace(container(environment={"PGDATA": "/data/pg"}), state="exited"),),
+    },
 ]
 BAD: list[tuple[dict[str, Any], str]] = [
     ({"mounts": ()}, "No mount holds"),
@@ -51,6 +59,7 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"image": "bitnami/postgresql:15"}, "Bitnami"),
     ({"command": ["/start.sh"]}, "not postgres"),
     ({"scale": 2}, "2 times"),
+    ({"image": "registry.local/db:16", "command": ["postgres"], "mounts": volume("/data")}, "cannot be told"),
 ]
 
 

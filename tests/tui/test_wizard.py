@@ -155,6 +155,16 @@ async def test_a_step_out_of_bounds_stays_within(session: FakeSession) -> None:
         assert row(driver).advice.knob == "sort_memory"
 
 
+async def test_where_twice_as_much_is_refused_a_step_goes_a_quarter_up(session: FakeSession) -> None:
+    async with wizard(session) as driver:
+        await driver.to_knobs()
+        await driver.press("e", *["backspace"] * 7, *"32GB", "enter")
+        assert row(driver).advice.value == "32GB"
+        await driver.press("right")
+        assert row(driver).advice.value == "40GB" and "cache_size=40GB" in preview(driver)
+        assert "has a limit" not in driver.text
+
+
 async def test_recommended_takes_the_operators_value_out(session: FakeSession) -> None:
     async with wizard(session) as driver:
         await driver.to_knobs()

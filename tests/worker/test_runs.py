@@ -60,9 +60,12 @@ def test_a_run_that_starts_is_one_that_goes_on(project: Runs) -> None:
 
 
 def test_one_whose_starter_died_before_it_began_never_was(project: Runs) -> None:
-    note(project.state.new_run(), NOBODY)
+    run = project.state.new_run()
+    note(run, NOBODY)
     assert project.current() is None
     project.must_be_free()
+    found = project.run_status(run.name)
+    assert (found.state, found.outcome, found.code) == ("ended", "failed", 1) and "nothing was touched" in found.reason
 
 
 def test_a_refused_one_holds_nothing(project: Runs) -> None:

@@ -36,17 +36,25 @@ def major_version(facts: Facts, service: Service) -> int | None:
 
 
 def data_directory(facts: Facts, service: Service) -> str | None:
-    """PGDATA inside the container: asked, declared, or the image's; None where it is not known."""
+    """PGDATA inside the container: asked, declared, the image's, or of what does not run the usual one with a mount.
+
+    None where it is not known.
+    """
     live = live_facts(facts, service)
     if live is not None and live.data_directory:
         return live.data_directory.rstrip("/")
     declared = service.environment.get("PGDATA")
-    container = service.running.environment.get("PGDATA") if service.running else None
+    known = [service.running] if service.running else service.containers
+    container = next((c.environment["PGDATA"] for c in known if c.environment.get("PGDATA")), None)
     if declared or container:
         return str(declared or container).rstrip("/")
     major = major_version(facts, service)
-    if not is_official_like(service) or major is None:
+    if major is None:
         return None
+    if not is_official_like(service):
+        usual = f"{HOME}/data"
+        mounted = service.running is None and any(m.target.rstrip("/") == usual for m in service.mounts)
+        return usual if mounted else None
     return f"{HOME}/data" if major <= 17 else f"{HOME}/{major}/docker"
 
 

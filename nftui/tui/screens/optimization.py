@@ -14,7 +14,7 @@ from nftui.model.choices import Choices, Selection
 from nftui.model.message import msg
 from nftui.model.units import human_days, human_seconds
 from nftui.tui.keys import BACK, HELP, QUIT, Key, bindings
-from nftui.tui.knobrows import KnobRow, rows_of, step_value
+from nftui.tui.knobrows import KnobRow, rows_of, shorter_step, step_value
 from nftui.tui.moves import Move
 from nftui.tui.screens.page import Page
 from nftui.tui.screens.reader import file_lines, finding_lines, why_lines
@@ -159,12 +159,15 @@ class OptimizationScreen(Page[Move]):
         """The knob under the cursor."""
         return self.query_one(KnobPane).row
 
-    def set_value(self, text: str) -> None:
+    def set_value(self, text: str) -> bool:
         """Take a value for the knob under the cursor; where it is bad, say why and keep what was there."""
         row = self.row
-        if row is not None:
-            self.notice(self.desk.try_take(lambda: self.desk.check(self.here(), row.advice, text)) or "")
-            self.show_draft()
+        if row is None:
+            return False
+        error = self.desk.try_take(lambda: self.desk.check(self.here(), row.advice, text))
+        self.notice(error or "")
+        self.show_draft()
+        return not error
 
     @on(KnobList.Stepped)
     def _stepped(self, event: KnobList.Stepped) -> None:
@@ -174,8 +177,8 @@ class OptimizationScreen(Page[Move]):
             self.action_more()
         elif text is None:
             self.action_edit()
-        else:
-            self.set_value(text)
+        elif not self.set_value(text) and (less := shorter_step(row, event.up)) is not None:
+            self.set_value(less)
 
     def action_edit(self) -> None:
         """Type a value; the preview follows."""
