@@ -23,6 +23,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.benchmarks.stacks import patient
 from tests.e2e.command import Nftui
 from tests.stack import images
 from tests.stack.fixtures import copy_stack, tear_down
@@ -168,7 +169,8 @@ def main(rounds: int = 3, seconds: int = 7) -> None:
     with tempfile.TemporaryDirectory() as directory:
         stack = copy_stack(Path(directory), "17", {})
         path = stack.directory / "compose.yaml"
-        path.write_text(path.read_text().replace("limits: { memory: 1G }", "limits: { memory: 2G }"))
+        text = path.read_text().replace("limits: { memory: 1G }", "limits: { memory: 2G }")
+        path.write_text(patient(text))
         nftui = Nftui(stack.directory, Path(directory, "state"))
 
         def apply() -> None:

@@ -19,6 +19,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.benchmarks.stacks import patient
 from tests.benchmarks.timing import interleave, report
 from tests.e2e.command import Nftui
 from tests.stack import images
@@ -116,6 +117,8 @@ def main(megabytes: int, rounds: int, old: int, new: int) -> None:
     images.ensure(f"postgres:{old}", f"postgres:{new}", "redis:7", "app:latest")
     with tempfile.TemporaryDirectory() as base:
         stack = copy_stack(Path(base), str(old), {})
+        compose = stack.directory / "compose.yaml"
+        compose.write_text(patient(compose.read_text()))
         (stack.directory / "initdb" / "10-contacts.sql").write_text("SELECT 1;\n")
         try:
             stack.up()

@@ -37,7 +37,8 @@ def must_stand(stack: Stack, state: Path, files: dict[str, tuple[str, int, int]]
     assert tree(stack.directory) == files
     assert stack.inspect("postgres")["Config"]["Image"] == images.reference("postgres:13")
     with stack.postgres() as connection:
-        assert connection.execute("SHOW server_version_num").fetchone()[0].startswith("13")
+        row = connection.execute("SHOW server_version_num").fetchone()
+        assert row is not None and str(row[0]).startswith("13")
         connection.execute("CREATE TABLE written_after (n int)")
     assert not docker("volume", "ls", "-q", "--filter", f"name={stack.project}_postgres-15")
     nftui = Nftui(stack.directory, state)
