@@ -4,7 +4,8 @@ A stack of its own (PostgreSQL at 2 GiB and 100 connections), pooled by nftui it
 ways interleaved in one run, so that only ratios are told. Every login is by SCRAM on both ways, for which a client
 derives a key by thousands of hashes. Elsewhere that is the client's own affair; here pgbench shares the cores with the
 servers, and most of what is measured would be pgbench. So the role's key is made with one round before the ratios are
-taken, and the first of them is told with the usual rounds too.
+taken, and the first of them is told with the usual rounds too; beside each what the servers themselves took of a
+processor for a transaction, which a busy machine does not change.
 
 Run: python -m tests.benchmarks.pgbouncer [ROUNDS] [SECONDS]
 """
@@ -36,16 +37,19 @@ SAMPLE_S = 1.0
 _ANONYMOUS = (
     "cat /proc/[0-9]*/status | awk '/^Name:/ {n=$2} /^RssAnon:/ && n ~ /postgres/ {s+=$2; c++} END {print s, c}'"
 )
+_CPU_V1, _CPU_V2 = "/sys/fs/cgroup/cpuacct/cpuacct.usage", "/sys/fs/cgroup/cpu.stat"
 
 
 @dataclass(frozen=True)
 class Result:
-    """One run of pgbench; `tps` 0 where it gave up. Memory is what all backends hold for themselves, in bytes."""
+    """One run of pgbench; `tps` 0 where it gave up. Memory is what all backends hold for themselves, in bytes; `cost`
+    the processor time of both servers for a transaction, in ms."""
 
     tps: float
     p95_ms: float | None
     refused: int
     memory: int
+    cost: float = 0.0
 
 
 class Bench:
@@ -62,14 +66,22 @@ class Bench:
                        "-l", f"--log-prefix={logs}/log", "-h", self.stack.address(service), "-p", str(port),
                        "-U", self.stack.environment["POSTGRES_USER"], *options,
                        self.stack.environment["POSTGRES_DB"]]  # fmt: skip
+            before = self.used()
             done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+            cost = self.used() - before
             times = sorted(int(line.split()[2]) for path in Path(logs).iterdir() for line in path.open())
         found = re.search(r"tps = ([\d.]+)", done.stdout)
         refused = len(re.findall(r"too many clients|remaining connection slots", done.stderr))
         tps = float(found[1]) if found else 0.0
         if not tps:
             print(f"{service}, {clients} clients gave up: {(done.stderr.strip().splitlines() or ['?'])[-1]}")
-        return Result(tps, times[int(len(times) * 0.95)] / 1000 if times else None, refused, memory.most)
+        return Result(tps, times[int(len(times) * 0.95)] / 1000 if times else None, refused, memory.most,
+                      cost / len(times) if times else 0.0)  # fmt: skip
+
+    def used(self) -> float:
+        """Processor time that the containers of both servers have had, in ms."""
+        script = f"cat {_CPU_V1} 2>/dev/null || awk '/^usage_usec/ {{print $2 * 1000}}' {_CPU_V2}"
+        return sum(int(self.stack.exec(name, "sh", "-c", script)) / 1e6 for name in ("postgres", "pgbouncer"))
 
     def fill(self) -> None:
         """pgbench's tables."""
@@ -138,8 +150,11 @@ def measure(bench: Bench, ways: Mapping[str, tuple[object, ...]], rounds: int) -
             f"{name:52} {tps:8.0f} tps  p95 {p95 or 0:8.1f} ms  refused {refused}  backends {memory / 2**20:6.0f} MiB"
         )
     first, second, *_ = kept.values()
-    ratios = [b.tps / a.tps for a, b in zip(first, second, strict=True) if a.tps]
+    ratios = [b.tps / a.tps for a, b in zip(first, second, strict=True) if a.tps] or [0.0]
     print(f"a connection each transaction, pooled/direct: {min(ratios):.1f} to {max(ratios):.1f} (aim: at least 8)")
+    costs = [statistics.median(r.cost for r in way) for way in (first, second)]
+    times = costs[0] / (costs[1] or 1)
+    print(f"the servers took {costs[0]:.2f} ms direct and {costs[1]:.2f} ms pooled: {times:.1f} times")
     return list(kept.values())
 
 

@@ -89,8 +89,8 @@ def test_several_databases_and_clients_that_cannot_are_one_line_and_nothing_is_t
     nftui: Nftui, stack: Stack, mode: str
 ) -> None:
     with stack.redis() as client:
-        client.execute_command("SELECT", 3)
         client.set("elsewhere", "1")
+        client.move("elsewhere", 3)
     files, before = tree(stack.directory), stack.services()
     done = nftui("apply", *ONLY, "--set", f"redis.mode={mode}", "--yes", "--json", *FAST)
     assert done.code == 2, done.err + done.out
