@@ -48,6 +48,22 @@ pg_ctl -D "$1" -w -t 86400 -l "$W/old/log" -o "{_PRIVATE} -c unix_socket_directo
 )
 """$1: its data directory, $2: libraries. As the owner of that directory, in a helper of the old image."""
 
+SIZE = (
+    _HEAD
+    + """
+export PGHOST=$W/old PGUSER=$1
+total=0
+for name in $(psql -X -q -A -t -d template1 -c "SELECT oid FROM pg_database WHERE datallowconn"); do
+  name=$(psql -X -q -A -t -d template1 -c "SELECT datname FROM pg_database WHERE oid = $name")
+  size=$(PGDATABASE=$name psql -X -q -A -t -v ON_ERROR_STOP=1 -c "SELECT coalesce(sum(pg_table_size(oid)), 0)
+    FROM pg_class WHERE relkind IN ('r', 'm') AND (oid >= 16384 OR relname = 'pg_largeobject')")
+  total=$((total + size))
+done
+echo "$total"
+"""
+)
+"""$1: the role. Bytes of tables without their indexes: about what a dump takes."""
+
 STOP = _HEAD + 'pg_ctl -D "$1" -w -t 86400 -m fast stop >/dev/null\n'
 
 _MANIFEST = """

@@ -149,7 +149,6 @@ class PgDumpKind:
         """From the beginning each time: a dump that was cut off is worth nothing."""
         source = path_of(place_of(step, "source"), ctx)
         target = make_marked(step, _note(step), ctx)
-        total = int(str(before["bytes"]))
         inside, data = str(step.params["inside"]), str(step.params["pgdata"])
         role, jobs, preload = (str(step.params[key]) for key in ("role", "jobs", "preload"))
         with (
@@ -160,6 +159,7 @@ class PgDumpKind:
             run(step, ctx, new, "nftui-prepare", pgscripts.PREPARE, user=_ROOT, follow=follow)
             owner = run(step, ctx, old, "nftui-owner", pgscripts.OWNER, data, user=_ROOT, follow=follow).strip()
             run(step, ctx, old, "nftui-start-old", pgscripts.START_OLD, data, preload, user=owner, follow=follow)
+            total = int(run(step, ctx, new, "nftui-size", pgscripts.SIZE, role, user=_POSTGRES, follow=follow))
             follow = Follow("dumping and counting", lambda: ctx.trees.facts(target).bytes, total)
             run(step, ctx, new, "nftui-dump", pgscripts.DUMP, role, jobs, *_STATEMENTS, user=_POSTGRES, follow=follow)
             follow = Follow("stopping the old server")

@@ -32,3 +32,9 @@ def _service(name: str, number: int) -> str:
     if number % 10 == 0:
         return SERVICE.format(name=name, image="postgres:15", target="/var/lib/postgresql/data")
     return SERVICE.format(name=name, image="example/app:1.0", target="/data")
+
+
+def patient(compose: str) -> str:
+    """The test stack's file with checks that wait: one that is cut off may leave a process behind, and PostgreSQL, the
+    first process of its container, takes the end of it for the crash of a server process and begins anew."""
+    return compose.replace("timeout: 5s", "timeout: 60s").replace("timeout=2", "timeout=50")

@@ -128,6 +128,9 @@ class ImagesWorld(DataWorld):
         assert not (self.container and self.container.running), "two servers on one directory"
         assert (Path(mounts[data]) / CONTROL).is_file(), "the old server was started on a fenced place"
 
+    def _size(self, mounts: Mapping[str, str], role: str) -> str:
+        return "4096\n"
+
     def _dump(self, mounts: Mapping[str, str], role: str, jobs: str, *statements: str) -> None:
         old = self.root / "old"
         shutil.copytree(old, Path(mounts["/nftui"], pgscripts.WORK, "dump", "tree"), symlinks=True)

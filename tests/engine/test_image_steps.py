@@ -49,7 +49,8 @@ def test_a_major_goes_over(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "script", ["trial", "prepare", "start-old", "dump", "keep", "init", "start-new", "restore", "prove", "finish"]
+    "script",
+    ["trial", "prepare", "start-old", "size", "dump", "keep", "init", "start-new", "restore", "prove", "finish"],
 )
 def test_a_script_that_fails_leaves_everything_as_it_was(tmp_path: Path, script: str) -> None:
     world, original, plan = begin(tmp_path)

@@ -82,3 +82,18 @@ def test_a_replica_follows_is_proven_and_goes_again(nftui: Nftui, stack: Stack) 
     assert back.code == 0, back.err + back.out
     assert tree(stack.directory) == files and picture(stack) == keys and list(stack.services()) == ["redis"]
     assert PASSWORD.encode() not in everything_written(nftui.state)
+
+
+@pytest.mark.parametrize("mode", ["cluster", "sentinel"])
+def test_several_databases_and_clients_that_cannot_are_one_line_and_nothing_is_touched(
+    nftui: Nftui, stack: Stack, mode: str
+) -> None:
+    with stack.redis() as client:
+        client.set("elsewhere", "1")
+        client.move("elsewhere", 3)
+    files, before = tree(stack.directory), stack.services()
+    done = nftui("apply", *ONLY, "--set", f"redis.mode={mode}", "--yes", "--json", *FAST)
+    assert done.code == 2, done.err + done.out
+    line = next(line for line in done.err.splitlines() if f"mode = {mode}" in line)
+    assert mode == "sentinel" or "3 (1 keys)" in line, done.err
+    assert "Traceback" not in done.err and tree(stack.directory) == files and stack.services() == before
