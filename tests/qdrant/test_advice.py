@@ -226,6 +226,12 @@ def test_knobs_of_collections_are_found_by_name() -> None:
         parse_set(registry, "qdrant.collection.docs.m=1000")
 
 
+def test_a_quantile_in_single_precision_is_the_one_asked_for() -> None:
+    kept = {"scalar": {"type": "int8", "quantile": 0.9900000095367432, "always_ram": True}}
+    assert same(kept, {"scalar": {"type": "int8", "quantile": 0.99, "always_ram": True}})
+    assert not same(kept, {"scalar": {"type": "int8", "quantile": 0.95, "always_ram": True}})
+
+
 def test_a_newer_placement_beats_the_older_and_is_what_is_changed() -> None:
     """1.19 has `memory` beside on_disk; where a vector has both, a change of on_disk would do nothing."""
     config = read_config({"params": {"vectors": {"size": 8, "distance": "Dot", "on_disk": True, "memory": "cached"}}})
