@@ -135,10 +135,25 @@ def _optimization(item: OptimizationPlan, verbose: bool) -> Iterator[Line]:
         return
     cost = [human_days(item.effort.low, item.effort.high), human_seconds(item.downtime_s), str(item.risk)]
     yield (f"{head}  " + _("{days}, {down} down, risk {risk}").format(days=cost[0], down=cost[1], risk=cost[2]), "bold")
-    yield from table(_advice(a) for a in item.advice if a.changes or a.kept or verbose)
+    shown = [a for a in item.advice if a.changes or a.kept or verbose]
+    yield from table(_advice(a) for a in shown)
+    yield from ((f"    {name}: {note}", "dim") for note, name in _notes(shown).items())
     same = sum(not (a.changes or a.kept) for a in item.advice)
     if same and not verbose:
         yield ("  " + _("{count} more, unchanged").format(count=same), "dim")
+
+
+def _notes(shown: list[Advice]) -> dict[str, str]:
+    """What an operator must read beside the values, each text once, with the knob that it stands by first."""
+    found: dict[str, str] = {}
+    for advice in shown:
+        for note in advice.notes:
+            found.setdefault(tr(note), _name(advice))
+    return found
+
+
+def _name(advice: Advice) -> str:
+    return f"{advice.service}: {advice.knob}" if advice.service else advice.knob
 
 
 def _advice(advice: Advice) -> tuple[str, ...]:
@@ -147,8 +162,7 @@ def _advice(advice: Advice) -> tuple[str, ...]:
     why = tr(advice.why)
     if advice.kept:
         why = _("yours is kept; recommended {value}: {why}").format(value=advice.recommended or unknown, why=why)
-    name = f"{advice.service}: {advice.knob}" if advice.service else advice.knob
-    return f"{mark} {name}", advice.current or unknown, "->", advice.value or unknown, why
+    return f"{mark} {_name(advice)}", advice.current or unknown, "->", advice.value or unknown, why
 
 
 def _diff_line(line: str) -> Line:
