@@ -63,8 +63,15 @@ def context(server: Server, tmp_path: Path) -> Context:
     place.mkdir(exist_ok=True)
     world = new_world(place)
     return world.context(
-        api=lambda name: connect_qdrant(service(server)), kept=str(place / "kept"), sleep=time.sleep, now=time.monotonic
+        api=lambda name: patient(server), kept=str(place / "kept"), sleep=time.sleep, now=time.monotonic
     )
+
+
+def patient(server: Server) -> HttpClient:
+    """As a run waits: a machine that builds an index answers late."""
+    client = connect_qdrant(service(server))
+    client.patience_s = 60.0
+    return client
 
 
 def update(server: Server, name: str, floor: float = 0.0, **wanted: str) -> StepSpec:

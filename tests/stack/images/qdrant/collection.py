@@ -290,12 +290,20 @@ class Collection:
         """PATCH: the configuration at once, the index behind it."""
         with self.lock:
             changed = updated(self.config, body)
-            if changed != self.config:
+            if self._must_rebuild(changed):
                 self.dirty, self.changed = True, time.monotonic()
+            elif not self.dirty:
+                self.built = copy.deepcopy(changed)
             self.config = changed
             self.error = None
             self._save()
         self.trigger()
+
+    def _must_rebuild(self, changed: Json) -> bool:
+        """Segments without a graph take another configuration when they grow (config_mismatch_optimizer.rs)."""
+        if changed["optimizer_config"] != self.config["optimizer_config"]:
+            return True
+        return changed != self.config and bool(self.shard.info().indexed_vectors_count)
 
     def write(self, operation: Any) -> None:
         """A change of points."""
