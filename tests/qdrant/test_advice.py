@@ -201,10 +201,10 @@ def test_a_cluster_is_known_by_its_own_word_and_told_with_its_shards(tmp_path: P
     assert "switch an alias" in str(found.reason)
     # Cluster mode of one node: all of its shards are its own, so a snapshot holds everything.
     value = replace(live.value, peers=1)
-    found = replace(
+    single = replace(
         facts(tmp_path, env="{QDRANT__CLUSTER__ENABLED: 'true'}"), live={("vectors", ID): replace(live, value=value)}
     )
-    assert OPTIMIZATION.applies(found).applicable
+    assert OPTIMIZATION.applies(single).applicable
 
 
 def test_the_mission_preset_says_why_it_is_wrong_for_a_collection(tmp_path: Path) -> None:
