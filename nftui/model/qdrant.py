@@ -6,6 +6,7 @@ above, a vector's own value would hide it; below, it could not be taken away aga
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -127,6 +128,8 @@ def _restored(patch: Json, hnsw: Json, quantization: Json | None) -> dict[str, o
 
 def same(one: object, other: object) -> bool:
     """Equal in everything that both say: a server may write defaults beside, or the same placement by a newer name."""
+    if isinstance(one, float) and isinstance(other, float):
+        return math.isclose(one, other, rel_tol=1e-6)  # it holds them in single precision
     if not isinstance(one, Mapping) or not isinstance(other, Mapping):
         return one == other
     placed = {"always_ram", "memory", "quantile"}

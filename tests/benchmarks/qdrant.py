@@ -18,12 +18,10 @@ from typing import Any
 
 from qdrant_client import models
 
-from nftui.clients.http import HttpClient
-from nftui.clients.qdrant import connect_qdrant
 from nftui.steps import load_kinds
 from tests.engine.world import new_world
 from tests.qdrant.server import Server, process, vectors
-from tests.qdrant.test_server import free_port, service, update
+from tests.qdrant.test_server import free_port, patient, update
 from tests.stack.running import wait_until
 
 CHANGES: dict[str, dict[str, str]] = {
@@ -72,13 +70,6 @@ def change(server: Server, place: Path, wanted: dict[str, str]) -> tuple[dict[st
     took = time.monotonic() - began
     kind.undo(step, before, ctx)
     return before["search"][""], after["search"][""], took
-
-
-def patient(server: Server) -> HttpClient:
-    """As a run waits: a machine that builds an index answers late."""
-    client = connect_qdrant(service(server))
-    client.patience_s = 60.0
-    return client
 
 
 def line(title: str, before: dict[str, Any], after: dict[str, Any], took: float) -> str:

@@ -40,7 +40,7 @@ class QdrantBed(Bed):
     def reset(self) -> None:
         """As for every bed, and the collection is made again."""
         super().reset()
-        of_stack(self.stack).fill("docs", vectors(400, 16))
+        of_stack(self.stack).fill("docs", vectors(1200, 48))
 
 
 class QdrantMatrix(Matrix):
@@ -58,7 +58,7 @@ def matrix(engine: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[M
     bed.new_life()
     try:
         stack.up()
-        of_stack(stack).fill("docs", vectors(400, 16))
+        of_stack(stack).fill("docs", vectors(1200, 48))
         yield QdrantMatrix(bed)
     finally:
         problems = tear_down(stack)

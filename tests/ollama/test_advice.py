@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from nftui.cli import render
 from nftui.model.ai import Model
 from nftui.model.errors import UsageError
 from nftui.model.units import GIB, MIB
@@ -52,6 +55,14 @@ def test_nothing_stored_is_said(tmp_path: Path) -> None:
     found = advice(facts(tmp_path))
     assert found["models"].value == "none" and "pull one" in str(found["models"].why)
     assert found["preload"].value == "off"
+    assert "It stores no model yet: pull one" in str(found["max_loaded_models"].why), "that line is shown: it changes"
+
+
+def test_what_must_be_read_beside_a_value_stands_in_the_plans_text_once(tmp_path: Path) -> None:
+    found: Any = SimpleNamespace(draft=plan(facts(tmp_path, LLAMA3, BIG)), id="x")
+    text = [line if isinstance(line, str) else line[0] for line in render.plan(found, (), verbose=False)]
+    (line,) = [t for t in text if "llama3:70b needs" in t]
+    assert line.startswith("    ollama: models: ")
 
 
 def test_a_model_larger_than_the_machine_is_said_and_kept_out(tmp_path: Path) -> None:

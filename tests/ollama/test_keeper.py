@@ -41,6 +41,7 @@ class Bed:
 
     place: Path
     places: int = 3
+    version: str = "0.12.3"
     port: int = field(default_factory=free_port)
     server: subprocess.Popen[bytes] | None = None
     keeper: subprocess.Popen[bytes] | None = None
@@ -51,6 +52,7 @@ class Bed:
         environment = {
             **os.environ, "OLLAMA_HOST": f"127.0.0.1:{self.port}", "OLLAMA_MODELS": str(self.place),
             "OLLAMA_MAX_LOADED_MODELS": str(self.places), "OLLAMA_KEEP_ALIVE": "24h", "STANDIN_RUNNER_BYTES": "0",
+            "STANDIN_VERSION": self.version,
         }  # fmt: skip
         self.server = subprocess.Popen(
             [sys.executable, str(PROGRAM), "serve"], env=environment, stderr=subprocess.DEVNULL
@@ -160,6 +162,14 @@ def test_what_is_to_stay_is_loaded_each_in_its_way_and_never_goes(bed: Bed) -> N
         bed.use(name)
     wait(lambda: set(bed.held()) >= {"a:1b", "embed:latest"})
     assert bed.log().count("loading a:1b, which is to stay") == 2
+
+
+def test_a_server_before_the_newer_route_gets_its_word_to_embed_by_the_older_one(bed: Bed) -> None:
+    bed.stop()
+    bed.version = "0.1.48"
+    bed.start()
+    bed.watch("embed:latest", order="server")
+    wait(lambda: bed.held() == {"embed:latest": True})
 
 
 def test_guests_make_room_for_what_is_to_stay_and_never_more_is_loaded_than_fits(bed: Bed) -> None:

@@ -201,8 +201,10 @@ def test_a_cluster_is_known_by_its_own_word_and_told_with_its_shards(tmp_path: P
     assert "switch an alias" in str(found.reason)
     # Cluster mode of one node: all of its shards are its own, so a snapshot holds everything.
     value = replace(live.value, peers=1)
-    single = facts(tmp_path, env="{QDRANT__CLUSTER__ENABLED: 'true'}")
-    assert OPTIMIZATION.applies(replace(single, live={("vectors", ID): replace(live, value=value)})).applicable
+    single = replace(
+        facts(tmp_path, env="{QDRANT__CLUSTER__ENABLED: 'true'}"), live={("vectors", ID): replace(live, value=value)}
+    )
+    assert OPTIMIZATION.applies(single).applicable
 
 
 def test_the_mission_preset_says_why_it_is_wrong_for_a_collection(tmp_path: Path) -> None:
@@ -222,6 +224,12 @@ def test_knobs_of_collections_are_found_by_name() -> None:
     assert parse_set(registry, "qdrant@vectors.collection.docs.quantization=int8")[1] == "vectors"
     with pytest.raises(UsageError, match="out of bounds"):
         parse_set(registry, "qdrant.collection.docs.m=1000")
+
+
+def test_a_quantile_in_single_precision_is_the_one_asked_for() -> None:
+    kept = {"scalar": {"type": "int8", "quantile": 0.9900000095367432, "always_ram": True}}
+    assert same(kept, {"scalar": {"type": "int8", "quantile": 0.99, "always_ram": True}})
+    assert not same(kept, {"scalar": {"type": "int8", "quantile": 0.95, "always_ram": True}})
 
 
 def test_a_newer_placement_beats_the_older_and_is_what_is_changed() -> None:

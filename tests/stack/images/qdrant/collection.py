@@ -207,10 +207,23 @@ def edge_config(config: Json) -> edge.EdgeConfig:
 
 def optimize(shard: str, config: str) -> None:
     """The optimizer's process."""
-    opened = edge.EdgeShard.load(shard, edge_config(json.loads(Path(config).read_text())))
+    wanted = json.loads(Path(config).read_text())
+    _forget_quantization(Path(shard) / "edge_config.json", wanted)
+    opened = edge.EdgeShard.load(shard, edge_config(wanted))
     opened.optimize()
     opened.flush()
     opened.close()
+
+
+def _forget_quantization(kept: Path, wanted: Json) -> None:
+    """The library takes the lack of one for what the shard remembers; for Qdrant it means that there is none."""
+    found = json.loads(kept.read_text())
+    if not wanted["quantization_config"]:
+        found.pop("quantization_config", None)
+    for name, vector in vectors_of(wanted).items():
+        if not vector.get("quantization_config"):
+            found["vectors"].get(name, {}).pop("quantization_config", None)
+    kept.write_text(json.dumps(found))
 
 
 class Collection:
@@ -265,20 +278,9 @@ class Collection:
     def telemetry(self, name: str) -> Json:
         """As /telemetry tells it at its fourth level: what the segments were built with."""
         with self.lock:
-            found, built = self.shard.info(), copy.deepcopy(self.built)
-        graph = built["hnsw_config"]
-        stored = {
-            vector: {
-                "size": v["size"], "distance": v["distance"],
-                "storage_type": "Mmap" if is_on_disk(v) else "InRamMmap",
-                "index": {"type": "hnsw", "options": {**graph, **v.get("hnsw_config", {})}}
-                if found.indexed_vectors_count else {"type": "plain", "options": {}},
-                "quantization_config": v.get("quantization_config") or built["quantization_config"],
-            }
-            for vector, v in vectors_of(built).items()
-        }  # fmt: skip
-        segment = {"info": {"num_points": found.points_count}, "config": {"vector_data": stored}}
-        shard = {"id": 0, "key": None, "local": {"segments": [segment]}, "remote": [], "replicate_states": {}}
+            files = sorted((self.path / "shard" / "segments").glob("*/segment.json"))
+            segments = [{"config": json.loads(f.read_text())["config"]} for f in files]
+        shard = {"id": 0, "key": None, "local": {"segments": segments}, "remote": [], "replicate_states": {}}
         return {"id": name, "config": self.config, "shards": [shard]}
 
     def read(self, ask: Callable[[Any], Any]) -> Any:
@@ -290,12 +292,20 @@ class Collection:
         """PATCH: the configuration at once, the index behind it."""
         with self.lock:
             changed = updated(self.config, body)
-            if changed != self.config:
+            if self._must_rebuild(changed):
                 self.dirty, self.changed = True, time.monotonic()
+            elif not self.dirty:
+                self.built = copy.deepcopy(changed)
             self.config = changed
             self.error = None
             self._save()
         self.trigger()
+
+    def _must_rebuild(self, changed: Json) -> bool:
+        """Segments without a graph take another configuration when they grow (config_mismatch_optimizer.rs)."""
+        if changed["optimizer_config"] != self.config["optimizer_config"]:
+            return True
+        return changed != self.config and bool(self.shard.info().indexed_vectors_count)
 
     def write(self, operation: Any) -> None:
         """A change of points."""
