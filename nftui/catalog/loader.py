@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from nftui.catalog.apps import App, read_app
 from nftui.catalog.repositories import Repository, read_repository
 from nftui.catalog.schema import Catalog, CatalogError, Family, Reader, read_family, to_role
+from nftui.model.dataclass import dataclass
 from nftui.model.stack import Role
 
 T = TypeVar("T")

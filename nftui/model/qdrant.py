@@ -7,7 +7,9 @@ above, a vector's own value would hide it; below, it could not be taken away aga
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
+
+from nftui.model.dataclass import dataclass
 
 Json = Mapping[str, object]
 

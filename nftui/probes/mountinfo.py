@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 
+from nftui.model.dataclass import dataclass
 from nftui.probes.tree import is_below
 
 _CLUSTER = ("ocfs2", "gfs2", "ceph", "glusterfs", "lustre", "beegfs", "orangefs")

@@ -9,9 +9,10 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Generic, TypeVar
 
+from nftui.model.dataclass import dataclass
 from nftui.model.errors import NftuiError
 from nftui.model.message import Message, msg
 from nftui.model.stack import Problem

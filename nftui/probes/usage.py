@@ -6,10 +6,11 @@ Read only where a plan needs it: one question per running container.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any
 
+from nftui.model.dataclass import dataclass
 from nftui.model.stack import Container, Stack
 from nftui.probes.inspected import container_of, inspect_or_none
 from nftui.probes.surroundings import project_of

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol, cast, runtime_checkable
 
 from nftui.clients.ollama import Answer
 from nftui.model.ai import Architecture, Model
 from nftui.model.artefact import Artefact
+from nftui.model.dataclass import dataclass
 from nftui.model.errors import NftuiError, UsageError
 from nftui.model.facts import Live
 from nftui.model.images import StoredImage
@@ -303,8 +303,8 @@ class Context:
     """A session on that service's keys, to be closed; raises NftuiError where it does not answer."""
     keys: Callable[[str], KeyCalls] = _no_keys
     """A binary session on that service's keys, to be closed; raises NftuiError where there is no way to it."""
-    images: ImageCalls = cast("ImageCalls", _NoPort())  # noqa: RUF009 (it has no state)
-    helpers: HelperCalls = cast("HelperCalls", _NoPort())  # noqa: RUF009
+    images: ImageCalls = cast("ImageCalls", _NoPort())
+    helpers: HelperCalls = cast("HelperCalls", _NoPort())
     """Containers in which steps work: none without a run."""
     kept: str = ""
     """The directory of the state directory in which steps put large files that they keep; recorded as artefacts."""

@@ -17,9 +17,10 @@ import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any, Protocol, cast
 
+from nftui.model.dataclass import dataclass
 from nftui.model.errors import UsageError
 from nftui.model.message import Message, msg
 from nftui.model.stack import Invocation, Problem

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from textual import on
@@ -11,6 +10,7 @@ from textual.containers import Vertical
 from textual.message import Message
 from textual.widgets import Static
 
+from nftui.model.dataclass import dataclass
 from nftui.model.message import msg
 from nftui.tui.knobrows import Columns, KnobRow, head_line, knob_line, more_text, services_of
 from nftui.tui.texts import cut
