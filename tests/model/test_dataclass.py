@@ -56,9 +56,10 @@ def test_objects_behave_the_same(maker: Maker, frozen: bool, slots: bool) -> Non
         replace(one, whole="c")
     assert replace(one, size=4).whole == "a 4"
     assert hasattr(one, "__dict__") is not slots
-    for wrong in ((), ("a", 1, {}, "", 0, "whole")):
-        with pytest.raises(TypeError):
-            sample(*wrong)
+    with pytest.raises(TypeError):
+        sample()
+    with pytest.raises(TypeError):
+        sample("a", 1, {}, "", 0, "whole")
 
 
 @BOTH
@@ -71,16 +72,16 @@ def test_frozen_objects_are_hashed_and_stay_as_they_are(maker: Maker, slots: boo
 
     assert hash(Pair(1, 2)) == hash(Pair(1, 3)) == hash((1,))  # type: ignore[call-arg]
     with pytest.raises(FrozenInstanceError, match="assign to field 'first'"):
-        Pair(1).first = 2  # type: ignore[call-arg,misc]
+        Pair(1).first = 2  # type: ignore[call-arg]
     with pytest.raises(FrozenInstanceError, match="delete field 'first'"):
-        del Pair(1).first  # type: ignore[call-arg,misc]
+        del Pair(1).first  # type: ignore[call-arg]
 
 
 @BOTH
 def test_others_are_changed_and_have_no_hash(maker: Maker) -> None:
     one = make(maker)("a")
     one.size = 9
-    assert one == make(maker)("a", 9) or one.size == 9
+    assert one.size == 9
     with pytest.raises(TypeError, match="unhashable"):
         hash(one)
 
