@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -64,13 +63,14 @@ class Gatherer:
         self.wiring = wiring or Wiring(request, environ)
         self.live_read = False
         self._effective: Mapping[str, Mapping[str, object]] = {}
+        self._comparing: Background[Standing] | None = None
 
     def forget(self) -> None:
         """Read everything anew next time."""
         self.wiring = Wiring(self.request, self.environ)
         self.live_read = False
-        for name in ("standing", "facts"):
-            self.__dict__.pop(name, None)
+        self._comparing = None
+        self.__dict__.pop("facts", None)
 
     @property
     def invocation(self) -> Invocation:
@@ -105,7 +105,6 @@ class Gatherer:
             )
             self.live_read = True
         self.facts = facts
-        self.__dict__.pop("standing", None)
         return facts
 
     def _beside(self) -> Beside:
@@ -130,9 +129,21 @@ class Gatherer:
         if owner is not None and owner != state.lineage:
             raise UsageError(not_ours(override, owner, state.lineage))
 
-    @cached_property
+    def compare(self) -> None:
+        """Set to work what compares the files with what runs: it takes as long as all live reading. `standing` waits.
+
+        Nothing is begun where the project cannot be planned for.
+        """
+        if not any("plan" in p.blocks for p in self.wiring.stack.problems):
+            self._comparing = self._comparing or Background(self._compared)
+
+    @property
     def standing(self) -> Standing:
         """What is in force, how it is kept, and what does not run as the files say."""
+        self._comparing = self._comparing or Background(self._compared)
+        return self._comparing.result()
+
+    def _compared(self) -> Standing:
         stack, engine = self.wiring.stack, self.wiring.engine_facts
         state = self._state_for(engine.id if engine else "", stack.name, stack.invocation.directory)
         in_force = with_contents(state.in_force(), state.blobs)
