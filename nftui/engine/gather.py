@@ -64,12 +64,14 @@ class Gatherer:
         self.live_read = False
         self._effective: Mapping[str, Mapping[str, object]] = {}
         self._comparing: Background[Standing] | None = None
+        self._walking: Background[object] | None = None
+        """Asks ahead for what a recreate would take away; the answers stay with the wiring."""
 
     def forget(self) -> None:
         """Read everything anew next time."""
         self.wiring = Wiring(self.request, self.environ)
         self.live_read = False
-        self._comparing = None
+        self._comparing = self._walking = None
         self.__dict__.pop("facts", None)
 
     @property
@@ -91,26 +93,27 @@ class Gatherer:
         facts = Facts(host=wiring.host, stack=stack, engine=wiring.engine_facts, files=self._files())
         if live:
             needs = {need for optimization in registry.values() for need in optimization.needs}
-            usage = wiring.usage()
+            asked = Background(wiring.usage)  # the engine is asked while the services answer
+            listed = Background(lambda: (wiring.images(), wiring.ranges(), wiring.stored()))
+            live_facts = wiring.probe_live(needs.union(self._more_needs()))
+            usage, (images, ranges, stored) = asked.result(), listed.result()
             facts = replace(
                 facts,
-                live=wiring.probe_live(needs.union(self._more_needs())),
+                live=live_facts,
                 usage=usage.services,
                 others_bytes=usage.promised,
                 others_used_bytes=usage.used,
                 beside=self._beside(),
-                images=wiring.images(),
-                ranges=wiring.ranges(),
-                stored=wiring.stored(),
+                images=images,
+                ranges=ranges,
+                stored=stored,
             )
             self.live_read = True
         self.facts = facts
         return facts
 
     def _beside(self) -> Beside:
-        stack, engine = self.wiring.stack, self.wiring.engine_facts
-        state = self._state_for(engine.id if engine else "", stack.name, stack.invocation.directory)
-        return read_beside(stack, engine, state.root)
+        return read_beside(self.wiring.stack, self.wiring.engine_facts, self._state().root)
 
     def _files(self) -> dict[str, FileFact]:
         stack = self.wiring.stack
@@ -129,13 +132,19 @@ class Gatherer:
         if owner is not None and owner != state.lineage:
             raise UsageError(not_ours(override, owner, state.lineage))
 
-    def compare(self) -> None:
-        """Set to work what compares the files with what runs: it takes as long as all live reading. `standing` waits.
+    def compare(self, choices: Choices, facts: Facts) -> None:
+        """Set to work what compares the files with what runs: it takes as long as all live reading.
 
-        Nothing is begun where the project cannot be planned for.
+        `facts` may come from before that reading. Nothing is begun where the project cannot be planned for.
         """
-        if not any("plan" in p.blocks for p in self.wiring.stack.problems):
-            self._comparing = self._comparing or Background(self._compared)
+        if any("plan" in p.blocks for p in facts.stack.problems):
+            return
+        self._comparing = self._comparing or Background(self._compared)
+        self._walking = Background(lambda: self.wiring.losses(self._near(choices, facts, self._state().in_force())))
+
+    def _state(self) -> ProjectState:
+        stack, engine = self.wiring.stack, self.wiring.engine_facts
+        return self._state_for(engine.id if engine else "", stack.name, stack.invocation.directory)
 
     @property
     def standing(self) -> Standing:
@@ -144,8 +153,7 @@ class Gatherer:
         return self._comparing.result()
 
     def _compared(self) -> Standing:
-        stack, engine = self.wiring.stack, self.wiring.engine_facts
-        state = self._state_for(engine.id if engine else "", stack.name, stack.invocation.directory)
+        stack, state = self.wiring.stack, self._state()
         in_force = with_contents(state.in_force(), state.blobs)
         ours = {name for f in in_force.fragments for name in f.services}
         pending = Background(self.wiring.pending)  # Compose takes its time: both comparisons at once
@@ -163,11 +171,16 @@ class Gatherer:
     def standing_for(self, choices: Choices) -> Standing:
         """With what would be lost by a recreate: asked only of services that these choices can come near."""
         standing = self.standing
+        if self._walking is not None:
+            self._walking.wait()
+        return replace(standing, losses=self.wiring.losses(self._near(choices, self.facts, standing.in_force)))
+
+    def _near(self, choices: Choices, facts: Facts, in_force: InForce) -> list[str]:
         chosen = [o for o in self._registry().values() if choices.selection(o.id) is not Selection.UNTOUCHED]
-        near = {name for f in standing.in_force.fragments for name in f.services}
-        near |= {name for o in chosen for name in o.applies(self.facts).services}
-        near |= {other for name in near for other in standing.shared.get(name, ())}
-        return replace(standing, losses=self.wiring.losses(sorted(near)))
+        near = {name for f in in_force.fragments for name in f.services}
+        near |= {name for o in chosen for name in o.applies(facts).services}
+        shared = _shared(self.wiring.stack.services)
+        return sorted(near | {other for name in near for other in shared.get(name, ())})
 
     def _stale(self, in_force: InForce, keep: Persistence, lineage: str) -> set[str]:
         """Services that do not run what is in force; also where nftui's file was edited or is gone."""

@@ -41,9 +41,13 @@ class Background(Generic[T]):
         except BaseException as error:
             self._error = error
 
+    def wait(self) -> None:
+        """Until the call is over, however it ended."""
+        self._thread.join()
+
     def result(self) -> T:
         """What the call returned. Raises what it raised."""
-        self._thread.join()
+        self.wait()
         if self._error is not None:
             raise self._error
         return self._value  # type: ignore[return-value]

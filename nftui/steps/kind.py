@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from enum import StrEnum
-from typing import Any, Protocol, cast, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, cast, runtime_checkable
 
-from nftui.clients.ollama import Answer
 from nftui.model.ai import Architecture, Model
 from nftui.model.artefact import Artefact
 from nftui.model.dataclass import dataclass
@@ -20,6 +19,9 @@ from nftui.system.blobs import BlobStore
 from nftui.system.files import Attributes
 from nftui.system.helpers import HelperCalls
 from nftui.system.trees import Progress, TreeFacts
+
+if TYPE_CHECKING:
+    from nftui.clients.ollama import Answer  # brings an HTTP client, and a plan needs none
 
 Data = Mapping[str, object]
 

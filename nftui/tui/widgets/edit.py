@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 PAUSE_S = (0.01, 0.15)
 """Shortest and longest wait after a key, in seconds: the keys of one packet are one change, and where the preview
 takes long, it follows the end of the typing."""
+QUICK_S = 0.05
+"""A preview that takes less is not put off: it keeps up with anyone's typing."""
 
 
 class TypedInput(Input):
@@ -94,8 +96,8 @@ class Edit(Vertical):
         self.query_one("#edit-hint", Static).update(content(line))
 
     def took(self, seconds: float) -> None:
-        """What the last preview took: the next key waits as long."""
-        self._pause_s = min(PAUSE_S[1], max(PAUSE_S[0], seconds))
+        """What the last preview took: where that is long, the next key waits as long."""
+        self._pause_s = PAUSE_S[0] if seconds < QUICK_S else min(PAUSE_S[1], seconds)
 
     def _stop(self) -> None:
         if self._pause is not None:
