@@ -8,14 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nftui.engine.drift import container_assertions, look
-from nftui.engine.imageport import EngineImages
 from nftui.engine.override import lineage_of, merge_fragments, render_override
 from nftui.engine.own import is_job, own_assertions
 from nftui.engine.persist import KEY, Persistence, persistence
 from nftui.engine.place import not_ours
 from nftui.engine.planner import Standing
-from nftui.engine.ports import EngineLeftovers, FileWriter, ProjectCompose, ProjectEngine
 from nftui.engine.prove import planned_file, prove
 from nftui.engine.state import InForce, ProjectState, with_contents
 from nftui.engine.switching import whole_optimizations
@@ -30,15 +27,13 @@ from nftui.model.run import Drift
 from nftui.model.stack import Service
 from nftui.probes.beside import read_beside
 from nftui.probes.resolve import Background
-from nftui.probes.usage import oom_kills
-from nftui.steps.kind import Context
 from nftui.steps.own import is_done
-from nftui.system.helpers import DockerHelpers
-from nftui.system.trees import LocalTrees
 
 if TYPE_CHECKING:
+    from nftui.engine.ports import EngineLeftovers
     from nftui.engine.protocols import Registry
     from nftui.model.stack import Invocation, ProjectRequest
+    from nftui.steps.kind import Context
     from nftui.system.identity import Child
     from nftui.system.redaction import Redactor
 
@@ -218,6 +213,8 @@ class Gatherer:
     @property
     def leftovers(self) -> EngineLeftovers:
         """What a former worker may have left going in the engine."""
+        from nftui.engine.ports import EngineLeftovers
+
         return EngineLeftovers(self.wiring)
 
     def context(
@@ -228,6 +225,13 @@ class Gatherer:
         on_child: Callable[[Child], None] | None = None,
     ) -> Context:
         """The ports that steps act through; `on_child` is told of each process before it can change anything."""
+        from nftui.engine.imageport import EngineImages
+        from nftui.engine.ports import FileWriter, ProjectCompose, ProjectEngine
+        from nftui.probes.usage import oom_kills
+        from nftui.steps.kind import Context
+        from nftui.system.helpers import DockerHelpers
+        from nftui.system.trees import LocalTrees
+
         wiring = self.wiring
         wiring.commands.on_child = on_child
         return Context(
@@ -265,6 +269,8 @@ class Gatherer:
 
         That is: the files, the containers, the machine, the live values.
         """
+        from nftui.engine.drift import container_assertions
+
         number = draft.stages.index(until) + 1 if until else len(draft.stages)
         done = whole_optimizations(draft, until)
         found = [a for a in draft.assertions if a.params.get("optimization") in done]
@@ -284,6 +290,8 @@ class Gatherer:
 
     def drift(self, in_force: InForce) -> tuple[tuple[Drift, ...], tuple[Drift, ...]]:
         """What drifted, and what could not be read; each with the command that repairs it."""
+        from nftui.engine.drift import look
+
         return look(in_force.assertions, self.wiring)
 
 

