@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from nftui.tui.desk import Desk
     from nftui.tui.knobrows import KnobRow
+    from nftui.tui.texts import Line
 
 PAUSE_S = (0.01, 0.15)
 """Shortest and longest wait after a key, in seconds: the keys of one packet are one change, and where the preview
@@ -57,6 +58,7 @@ class Edit(Vertical):
         super().__init__(id=id)
         self._pause: Timer | None = None
         self._hint = ""
+        self._told: Line = ()
         self._pause_s = PAUSE_S[0]
 
     def compose(self) -> ComposeResult:
@@ -93,7 +95,9 @@ class Edit(Vertical):
     def tell(self, error: str | None) -> None:
         """The bounds, or what is wrong."""
         line = ((f"! {error}", "bad"),) if error else ((self._hint, "dim"),)
-        self.query_one("#edit-hint", Static).update(content(line))
+        if line != self._told:  # it may take two rows, so that the whole screen is laid out again for it
+            self._told = line
+            self.query_one("#edit-hint", Static).update(content(line))
 
     def took(self, seconds: float) -> None:
         """What the last preview took: where that is long, the next key waits as long."""
