@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,7 @@ import yaml
 
 from nftui.engine.check import Ignore
 from nftui.model.choices import Choices, Selection
+from nftui.model.dataclass import dataclass
 from nftui.model.errors import NftuiError, UsageError
 from nftui.model.knobs import AUTO
 from nftui.model.message import Message, msg

@@ -10,12 +10,13 @@ import json
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nftui.engine.check import Ignore
 from nftui.model.choices import Choices, Selection
+from nftui.model.dataclass import dataclass
 from nftui.model.errors import UsageError
 from nftui.model.knobs import AUTO, Knob
 from nftui.model.message import Message, msg

@@ -143,6 +143,7 @@ class Session:
 
     def prove(self, choices: Choices) -> Plan:
         """The draft through Compose and the checks: only this is reviewed and applied."""
+        self.gatherer.compare(choices, self.facts(live=False))
         facts = self.facts()
         blocking = [p for p in facts.stack.problems if "plan" in p.blocks]
         if blocking:

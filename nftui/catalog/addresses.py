@@ -7,7 +7,8 @@ expression that stands for the host is replaced by the new one.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+
+from nftui.model.dataclass import dataclass
 
 POSTGRES_SCHEMES = ("postgres", "postgresql", "pgsql", "pg", "ecto", "jdbc:postgresql")
 REDIS_SCHEMES = ("redis", "rediss", "valkey", "valkeys", "keydb")

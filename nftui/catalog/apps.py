@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from typing import TYPE_CHECKING, TypeVar
 
 from nftui.catalog.globs import matches
 from nftui.catalog.references import parse_reference
+from nftui.model.dataclass import dataclass
 from nftui.model.stack import Role
 
 if TYPE_CHECKING:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
 from nftui.catalog.loader import catalog
 from nftui.catalog.lookup import families_of, version_of
 from nftui.catalog.programs import SHELLS, argv_of, base_name, script_programs, started
 from nftui.catalog.references import Reference, leading_version, parse_reference
 from nftui.catalog.schema import Family
+from nftui.model.dataclass import dataclass
 from nftui.model.stack import Role
 
 _SERVER_ROLES = frozenset(Role) - {Role.APP, Role.CLIENT, Role.EXPORTER, Role.UNKNOWN}

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 
 from nftui.catalog.addresses import DEFAULT_PORTS, Address, find_address, replace_address, shape
@@ -15,6 +14,7 @@ from nftui.catalog.apps import App, Purpose, Use, app_of
 from nftui.catalog.loader import catalog
 from nftui.catalog.names import Names
 from nftui.catalog.programs import argv_of, started
+from nftui.model.dataclass import dataclass
 from nftui.model.stack import Role, Service, Stack
 
 REDIS_LIKE = (Role.REDIS, Role.KEYDB, Role.DRAGONFLY)

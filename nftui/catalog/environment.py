@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import lru_cache
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from nftui.catalog.lookup import family_for, version_of
 from nftui.catalog.programs import argv_of, base_name
 from nftui.catalog.references import parse_reference, within
 from nftui.catalog.schema import Family
+from nftui.model.dataclass import dataclass
 from nftui.model.stack import Role
 
 MAX_FILES = 200

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
 from nftui.catalog.apps import App, read_app
+from nftui.catalog.parsed import digest, read_parsed
 from nftui.catalog.repositories import Repository, read_repository
 from nftui.catalog.schema import Catalog, CatalogError, Family, Reader, read_family, to_role
+from nftui.model.dataclass import dataclass
 from nftui.model.stack import Role
 
 T = TypeVar("T")
@@ -38,12 +40,20 @@ def load_catalog(directories: Iterable[Path]) -> Catalog:
     building = _Building()
     for directory in directories:
         building.start_directory()
+        # Only beside our own code: in a directory of the operator's it would be one more file that others can write.
+        parsed = read_parsed(directory) if directory == SHIPPED else {}
         for path in sorted(directory.glob("*.yaml")) if directory.is_dir() else []:
-            building.add(str(path), _document(path))
+            building.add(str(path), _document(path, parsed))
     return building.finished()
 
 
-def _document(path: Path) -> object:
+def _document(path: Path, parsed: Mapping[str, tuple[str, object]]) -> object:
+    known = parsed.get(path.name)
+    return known[1] if known and known[0] == digest(path.read_bytes()) else parse_yaml(path)
+
+
+def parse_yaml(path: Path) -> object:
+    """The document of one file. Raises CatalogError."""
     import yaml
 
     loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, unquote, urlsplit
+
+from nftui.model.dataclass import dataclass
 
 if TYPE_CHECKING:
     from nftui.catalog.connections import Connection

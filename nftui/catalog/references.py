@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+
+from nftui.model.dataclass import dataclass
 
 _VARIABLE = re.compile(r"\$\{(\w+)(?::?-([^{}]*))?[^{}]*\}|\$(\w+)")
 _LEADING = re.compile(r"^v?(\d+(?:\.\d+)*)")

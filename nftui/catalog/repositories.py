@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import date
 from functools import cache
 
 from nftui.catalog.globs import matches
 from nftui.catalog.references import Reference, leading_version, parse_reference, version_key
 from nftui.catalog.schema import Reader
+from nftui.model.dataclass import dataclass
 
 _HUB = ("", "docker.io", "index.docker.io", "registry-1.docker.io")
 _PUBLIC = ("ghcr.io", "quay.io", "gcr.io", "pkg.dev", "gitlab.com", "public.ecr.aws", "microsoft.com", "lscr.io",

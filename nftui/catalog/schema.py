@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING
 
 from nftui.catalog.apps import App
+from nftui.model.dataclass import dataclass
 from nftui.model.errors import UsageError
 from nftui.model.message import msg
 from nftui.model.stack import Role

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from nftui.catalog.apps import Purpose
 from nftui.catalog.connections import Connection
 from nftui.checks._redis_settings import Settings, is_like_redis
 from nftui.engine.evidence import at
+from nftui.model.dataclass import dataclass
 from nftui.model.facts import Facts
 from nftui.model.findings import Evidence, Finding, Level
 from nftui.model.message import Message

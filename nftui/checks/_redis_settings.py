@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING
 
 from nftui.catalog.lookup import families_of
@@ -15,6 +15,7 @@ from nftui.catalog.programs import argv_of, base_name, split_words, started
 from nftui.catalog.references import parse_reference
 from nftui.engine.evidence import at, at_option
 from nftui.engine.mounted import mounted
+from nftui.model.dataclass import dataclass
 from nftui.model.findings import Evidence
 from nftui.model.stack import Role
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from nftui.catalog.connections import POSTGRES_LIKE, REDIS_LIKE
@@ -13,6 +12,7 @@ from nftui.catalog.programs import argv_of
 from nftui.catalog.references import parse_reference
 from nftui.engine.evidence import at
 from nftui.engine.mounted import mounted
+from nftui.model.dataclass import dataclass
 from nftui.model.findings import Evidence, Finding, Level
 from nftui.model.message import msg
 from nftui.model.stack import Role

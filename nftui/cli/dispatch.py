@@ -39,7 +39,7 @@ def execute(args: argparse.Namespace) -> int:
     out = Output(args.verb, as_json=args.json, colour=colour, live=live, verbose=args.verbose)
     try:
         context = Context(args, out)
-        if args.verb in READING:
+        if args.verb in READING or _plans(args):
             context.begin()
         return int(_verb(args)(context))
     except NftuiError as error:
@@ -54,6 +54,11 @@ def execute(args: argparse.Namespace) -> int:
         return int(ExitCode.USAGE)
     except Exception as error:
         return _unexpected(out, error)
+
+
+def _plans(args: argparse.Namespace) -> bool:
+    """An apply of this project as it is now; a saved plan or a run that was cut off may be another one's."""
+    return args.verb == "apply" and not args.plan and not args.resume
 
 
 def _verb(args: argparse.Namespace) -> Callable[[Context], int]:

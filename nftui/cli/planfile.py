@@ -9,7 +9,7 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +18,7 @@ from nftui.cli.context import absolute
 from nftui.cli.output import plain, write_private
 from nftui.engine.compare import differences
 from nftui.model.choices import Choices
+from nftui.model.dataclass import dataclass
 from nftui.model.errors import DriftError, UsageError
 from nftui.model.message import msg
 from nftui.model.plan import PLAN_SCHEMA, Plan, canonical

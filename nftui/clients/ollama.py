@@ -10,11 +10,11 @@ import json
 import re
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from nftui.clients.http import MAX_BYTES, TIMEOUT_S, HttpClient
 from nftui.model.ai import Architecture, Model
+from nftui.model.dataclass import dataclass
 from nftui.model.errors import NftuiError
 from nftui.model.message import msg
 from nftui.model.stack import Service

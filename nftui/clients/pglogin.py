@@ -9,9 +9,10 @@ from __future__ import annotations
 import re
 import stat
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path, PurePosixPath
 
+from nftui.model.dataclass import dataclass
 from nftui.model.errors import NftuiError
 from nftui.model.stack import Container, Service
 from nftui.system.exec import Exec

@@ -8,8 +8,9 @@ from __future__ import annotations
 import binascii
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Protocol
+
+from nftui.model.dataclass import dataclass
 
 SLOTS = 16384
 WHOLE = "whole"

@@ -6,12 +6,12 @@ Values go through this process, never through a command line; the password is fo
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from nftui.clients.redis import RedisLocked, RedisUnreachable, candidates, port_of, safe_line
 from nftui.clients.resp import RespClient
 from nftui.clients.routes import routes
+from nftui.model.dataclass import dataclass
 from nftui.model.errors import NftuiError
 from nftui.model.message import msg
 from nftui.model.stack import Service

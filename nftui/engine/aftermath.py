@@ -9,10 +9,10 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 from nftui.engine.journal import Entry, Phase
+from nftui.model.dataclass import dataclass
 from nftui.model.errors import CutOffError
 from nftui.model.message import msg
 from nftui.system.identity import Child

@@ -9,9 +9,9 @@ Source: ai-storage-compose-monitoring.md 4.4.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 from nftui.model.advice import Demand, Grant
+from nftui.model.dataclass import dataclass
 from nftui.model.facts import Facts
 from nftui.model.message import Message, msg
 from nftui.model.plan import MemoryUse

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
+from nftui.model.dataclass import dataclass
 from nftui.model.message import Message, msg
 from nftui.model.plan import Draft, Stage
 from nftui.model.units import human_seconds, human_size

@@ -5,18 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nftui.engine.drift import container_assertions, look
-from nftui.engine.imageport import EngineImages
 from nftui.engine.override import lineage_of, merge_fragments, render_override
 from nftui.engine.own import is_job, own_assertions
 from nftui.engine.persist import KEY, Persistence, persistence
 from nftui.engine.place import not_ours
 from nftui.engine.planner import Standing
-from nftui.engine.ports import EngineLeftovers, FileWriter, ProjectCompose, ProjectEngine
 from nftui.engine.prove import planned_file, prove
 from nftui.engine.state import InForce, ProjectState, with_contents
 from nftui.engine.switching import whole_optimizations
@@ -31,15 +27,13 @@ from nftui.model.run import Drift
 from nftui.model.stack import Service
 from nftui.probes.beside import read_beside
 from nftui.probes.resolve import Background
-from nftui.probes.usage import oom_kills
-from nftui.steps.kind import Context
 from nftui.steps.own import is_done
-from nftui.system.helpers import DockerHelpers
-from nftui.system.trees import LocalTrees
 
 if TYPE_CHECKING:
+    from nftui.engine.ports import EngineLeftovers
     from nftui.engine.protocols import Registry
     from nftui.model.stack import Invocation, ProjectRequest
+    from nftui.steps.kind import Context
     from nftui.system.identity import Child
     from nftui.system.redaction import Redactor
 
@@ -64,13 +58,16 @@ class Gatherer:
         self.wiring = wiring or Wiring(request, environ)
         self.live_read = False
         self._effective: Mapping[str, Mapping[str, object]] = {}
+        self._comparing: Background[Standing] | None = None
+        self._walking: Background[object] | None = None
+        """Asks ahead for what a recreate would take away; the answers stay with the wiring."""
 
     def forget(self) -> None:
         """Read everything anew next time."""
         self.wiring = Wiring(self.request, self.environ)
         self.live_read = False
-        for name in ("standing", "facts"):
-            self.__dict__.pop(name, None)
+        self._comparing = self._walking = None
+        self.__dict__.pop("facts", None)
 
     @property
     def invocation(self) -> Invocation:
@@ -91,28 +88,28 @@ class Gatherer:
         facts = Facts(host=wiring.host, stack=stack, engine=wiring.engine_facts, files=self._files())
         if live:
             needs = {need for optimization in registry.values() for need in optimization.needs}
-            usage = wiring.usage()
+            asked = Background(wiring.usage)  # the engine is asked while the services answer
+            listed = Background(lambda: (wiring.images(), wiring.ranges(), wiring.stored()))
+            live_facts = wiring.probe_live(needs.union(self._more_needs()))
+            usage, (images, ranges, stored) = asked.result(), listed.result()
             facts = replace(
                 facts,
-                live=wiring.probe_live(needs.union(self._more_needs())),
+                live=live_facts,
                 usage=usage.services,
                 oom_kills=usage.killed,
                 others_bytes=usage.promised,
                 others_used_bytes=usage.used,
                 beside=self._beside(),
-                images=wiring.images(),
-                ranges=wiring.ranges(),
-                stored=wiring.stored(),
+                images=images,
+                ranges=ranges,
+                stored=stored,
             )
             self.live_read = True
         self.facts = facts
-        self.__dict__.pop("standing", None)
         return facts
 
     def _beside(self) -> Beside:
-        stack, engine = self.wiring.stack, self.wiring.engine_facts
-        state = self._state_for(engine.id if engine else "", stack.name, stack.invocation.directory)
-        return read_beside(stack, engine, state.root)
+        return read_beside(self.wiring.stack, self.wiring.engine_facts, self._state().root)
 
     def _files(self) -> dict[str, FileFact]:
         stack = self.wiring.stack
@@ -131,11 +128,28 @@ class Gatherer:
         if owner is not None and owner != state.lineage:
             raise UsageError(not_ours(override, owner, state.lineage))
 
-    @cached_property
+    def compare(self, choices: Choices, facts: Facts) -> None:
+        """Set to work what compares the files with what runs: it takes as long as all live reading.
+
+        `facts` may come from before that reading. Nothing is begun where the project cannot be planned for.
+        """
+        if any("plan" in p.blocks for p in facts.stack.problems):
+            return
+        self._comparing = self._comparing or Background(self._compared)
+        self._walking = Background(lambda: self.wiring.losses(self._near(choices, facts, self._state().in_force())))
+
+    def _state(self) -> ProjectState:
+        stack, engine = self.wiring.stack, self.wiring.engine_facts
+        return self._state_for(engine.id if engine else "", stack.name, stack.invocation.directory)
+
+    @property
     def standing(self) -> Standing:
         """What is in force, how it is kept, and what does not run as the files say."""
-        stack, engine = self.wiring.stack, self.wiring.engine_facts
-        state = self._state_for(engine.id if engine else "", stack.name, stack.invocation.directory)
+        self._comparing = self._comparing or Background(self._compared)
+        return self._comparing.result()
+
+    def _compared(self) -> Standing:
+        stack, state = self.wiring.stack, self._state()
         in_force = with_contents(state.in_force(), state.blobs)
         ours = {name for f in in_force.fragments for name in f.services}
         pending = Background(self.wiring.pending)  # Compose takes its time: both comparisons at once
@@ -153,11 +167,16 @@ class Gatherer:
     def standing_for(self, choices: Choices) -> Standing:
         """With what would be lost by a recreate: asked only of services that these choices can come near."""
         standing = self.standing
+        if self._walking is not None:
+            self._walking.wait()
+        return replace(standing, losses=self.wiring.losses(self._near(choices, self.facts, standing.in_force)))
+
+    def _near(self, choices: Choices, facts: Facts, in_force: InForce) -> list[str]:
         chosen = [o for o in self._registry().values() if choices.selection(o.id) is not Selection.UNTOUCHED]
-        near = {name for f in standing.in_force.fragments for name in f.services}
-        near |= {name for o in chosen for name in o.applies(self.facts).services}
-        near |= {other for name in near for other in standing.shared.get(name, ())}
-        return replace(standing, losses=self.wiring.losses(sorted(near)))
+        near = {name for f in in_force.fragments for name in f.services}
+        near |= {name for o in chosen for name in o.applies(facts).services}
+        shared = _shared(self.wiring.stack.services)
+        return sorted(near | {other for name in near for other in shared.get(name, ())})
 
     def _stale(self, in_force: InForce, keep: Persistence, lineage: str) -> set[str]:
         """Services that do not run what is in force; also where nftui's file was edited or is gone."""
@@ -195,6 +214,8 @@ class Gatherer:
     @property
     def leftovers(self) -> EngineLeftovers:
         """What a former worker may have left going in the engine."""
+        from nftui.engine.ports import EngineLeftovers
+
         return EngineLeftovers(self.wiring)
 
     def context(
@@ -205,6 +226,13 @@ class Gatherer:
         on_child: Callable[[Child], None] | None = None,
     ) -> Context:
         """The ports that steps act through; `on_child` is told of each process before it can change anything."""
+        from nftui.engine.imageport import EngineImages
+        from nftui.engine.ports import FileWriter, ProjectCompose, ProjectEngine
+        from nftui.probes.usage import oom_kills
+        from nftui.steps.kind import Context
+        from nftui.system.helpers import DockerHelpers
+        from nftui.system.trees import LocalTrees
+
         wiring = self.wiring
         wiring.commands.on_child = on_child
         return Context(
@@ -242,6 +270,8 @@ class Gatherer:
 
         That is: the files, the containers, the machine, the live values.
         """
+        from nftui.engine.drift import container_assertions
+
         number = draft.stages.index(until) + 1 if until else len(draft.stages)
         done = whole_optimizations(draft, until)
         found = [a for a in draft.assertions if a.params.get("optimization") in done]
@@ -261,6 +291,8 @@ class Gatherer:
 
     def drift(self, in_force: InForce) -> tuple[tuple[Drift, ...], tuple[Drift, ...]]:
         """What drifted, and what could not be read; each with the command that repairs it."""
+        from nftui.engine.drift import look
+
         return look(in_force.assertions, self.wiring)
 
 

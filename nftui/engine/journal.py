@@ -6,12 +6,13 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 
 from nftui.engine.reserve import FULL, Reserve
+from nftui.model.dataclass import dataclass
 from nftui.model.errors import CutOffError, UsageError
 from nftui.model.message import msg
 from nftui.system.durable import sync_directory

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
+
+from nftui.model.dataclass import dataclass
 
 if TYPE_CHECKING:
     from nftui.model.stack import Service, Stack

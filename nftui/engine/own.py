@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import cast
 
 from nftui.model.advice import Assertion, Fragment
+from nftui.model.dataclass import dataclass
 from nftui.model.facts import Facts
 from nftui.model.message import Message, msg
 from nftui.model.mounted import FOLDER, IGNORE, IGNORED, FileSet, MountedFile

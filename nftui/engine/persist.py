@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
+from nftui.model.dataclass import dataclass
 from nftui.model.stack import Stack
 from nftui.probes.project import AUTOMATIC, DISCOVERY, OVERRIDE_NAME, discover, is_own
 from nftui.steps.envkeys import get_key

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from nftui.engine import offers, own
 from nftui.engine.budget import Budget, make_budget
@@ -19,6 +19,7 @@ from nftui.engine.state import InForce
 from nftui.engine.switching import DOWNTIME_S, GRACE_S, Around, data_stage, judge, without
 from nftui.model.advice import Advice, Applicability, Assertion, Demand, Effort, Fragment
 from nftui.model.choices import Choices, Selection
+from nftui.model.dataclass import dataclass
 from nftui.model.errors import RefusedError
 from nftui.model.facts import Facts, Live
 from nftui.model.message import Message, msg

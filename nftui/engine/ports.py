@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from nftui.engine.aftermath import RUN_LABEL, half_made, in_flight
 from nftui.model.errors import NftuiError
@@ -323,9 +323,7 @@ class ProjectCompose:
         port = self._port()
         # With nftui's file: a service may depend on one of nftui's own.
         document = port.config(with_override=True)
-        names = [s.name for s in self.wiring.stack.services] + sorted(cast("dict[str, object]", document["services"]))
-        services = tuple(self.wiring.service(name) for name in dict.fromkeys(names))
-        beside = companions(replace(self.wiring.stack, services=services), service, document)
+        beside = companions(replace(self.wiring.stack, services=self.wiring.services_now(document)), service, document)
         leftovers = EngineLeftovers(self.wiring)
         leftovers.sweep()
         try:

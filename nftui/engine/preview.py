@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 
+from nftui.model.dataclass import dataclass
 from nftui.model.plan import FileChange
 
 MASK = "••••••"

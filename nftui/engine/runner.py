@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Protocol
 
 from nftui.engine.crossing import last_crossed
 from nftui.engine.journal import Journal, Phase, RunView
+from nftui.model.dataclass import dataclass
 from nftui.model.errors import NftuiError
 from nftui.model.message import msg
 from nftui.model.plan import Cancel, Resume, Stage, StepSpec

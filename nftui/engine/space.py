@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 
 from nftui.engine.reserve import JOURNAL_BYTES, PROJECT_BYTES
+from nftui.model.dataclass import dataclass
 from nftui.model.errors import NftuiError
 from nftui.model.message import msg
 from nftui.model.plan import FileChange

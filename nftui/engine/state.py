@@ -8,7 +8,7 @@ import os
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import cast
@@ -18,6 +18,7 @@ from nftui.engine.journal import RunView, read_journal
 from nftui.engine.place import PARTS, STATE_VERSION, Identity, check_place, locate, newer, read_identity, unusable
 from nftui.model.advice import Assertion, Fragment
 from nftui.model.choices import Choices
+from nftui.model.dataclass import dataclass
 from nftui.model.errors import LockedError, NftuiError, UsageError
 from nftui.model.message import msg
 from nftui.model.mounted import FileSet

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TypeVar, cast
 
 from nftui.engine.filesteps import check_step, file_steps
 from nftui.engine.override import merge_fragments
 from nftui.model.advice import Fragment
+from nftui.model.dataclass import dataclass
 from nftui.model.facts import Facts
 from nftui.model.message import Message, msg
 from nftui.model.mounted import FileSet

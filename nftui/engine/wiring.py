@@ -226,6 +226,17 @@ class Wiring:
         containers = tuple(self.containers(name))
         return replace(self.stack.service(name) or _own_service(name, containers), containers=containers)
 
+    def services_now(self, document: Mapping[str, object]) -> tuple[Service, ...]:
+        """The services of the stack and of `document` with the containers that they have now, asked for once."""
+        more = document.get("services")
+        names = [*(s.name for s in self.stack.services), *(sorted(more) if isinstance(more, Mapping) else ())]
+        every = self.containers()
+        found = {name: tuple(c for c in every if c.service == name) for name in names}
+        return tuple(
+            replace(self.stack.service(name) or _own_service(name, containers), containers=containers)
+            for name, containers in found.items()
+        )
+
     def containers(self, service: str | None = None) -> list[Container]:
         """All containers of the project now, or of one service of it."""
         from nftui.probes.containers import project_containers

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 
+from nftui.model.dataclass import dataclass
 from nftui.model.message import Message
 from nftui.model.mounted import FileSet
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from nftui.model.dataclass import dataclass
 from nftui.model.host import Host
 from nftui.model.images import StoredImage
 from nftui.model.stack import Engine, Stack

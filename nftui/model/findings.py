@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 
+from nftui.model.dataclass import dataclass
 from nftui.model.message import Message
 
 

@@ -5,8 +5,9 @@ None always means "unknown"; the reason stands in `Host.unknowns`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+from nftui.model.dataclass import dataclass
 
 
 class Medium(StrEnum):

@@ -10,9 +10,11 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path, PurePosixPath
 from typing import cast
+
+from nftui.model.dataclass import dataclass
 
 FOLDER = "nftui"
 """Beside the operator's Compose file."""

@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from enum import StrEnum
 
 from nftui.model.advice import Advice, Assertion, Effort, Fragment, Grant, Risk
 from nftui.model.choices import Choices, Selection
+from nftui.model.dataclass import dataclass
 from nftui.model.message import Message
 
 PLAN_SCHEMA = "nftui/plan/1"

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
+
+from nftui.model.dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from nftui.model.dataclass import dataclass
 from nftui.model.message import Message
 from nftui.model.plan import FileChange
 

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 
+from nftui.model.dataclass import dataclass
 from nftui.model.stack import Place
 from nftui.probes.compose_nodes import At
 from nftui.probes.compose_template import Interpolator, Invalid, Ledger

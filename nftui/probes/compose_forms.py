@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
+from nftui.model.dataclass import dataclass
 from nftui.probes import compose_short as short
 from nftui.probes import compose_values as values
 from nftui.probes.compose_merge import as_sequence, unique

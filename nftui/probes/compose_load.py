@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 
+from nftui.model.dataclass import dataclass
 from nftui.model.errors import UsageError
 from nftui.probes import compose_canonical as canonical
 from nftui.probes.compose_dotenv import read_env_file

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from nftui.model.dataclass import dataclass
 from nftui.model.stack import Problem
 from nftui.probes.compose_nodes import At, Map, Node, Scalar, Seq, place
 

@@ -24,6 +24,7 @@ from nftui.probes.inspected import (
     inspect_or_none,
 )
 from nftui.probes.project import is_own, own_file
+from nftui.probes.resolve import at_once
 from nftui.probes.services import declared_environment, limits_of, scale_of, updatable_of
 from nftui.system.compose import ComposePort
 from nftui.system.docker import EnginePort
@@ -42,10 +43,10 @@ def project_containers(engine: EnginePort, project: str, service: str | None = N
 
 def inspected(engine: EnginePort, summaries: Sequence[Json]) -> tuple[Container, ...]:
     """The containers behind `summaries`; one that goes away while it is read is left out. Raises EngineError."""
+    seen = at_once(lambda summary: inspect_or_none(engine, str(summary["Id"])), summaries)
     found: list[Container] = []
     images: dict[str, Json | None] = {}
-    for summary in summaries:
-        data = inspect_or_none(engine, str(summary["Id"]))
+    for data in seen:
         if data is None:
             continue
         image = str(data.get("Image") or "")

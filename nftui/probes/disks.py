@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from importlib import import_module
 
+from nftui.model.dataclass import dataclass
 from nftui.model.host import Disk
 from nftui.probes.media import Traits, Verdict, classify
 from nftui.probes.tree import Tree, base, parent

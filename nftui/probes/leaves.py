@@ -6,8 +6,7 @@ filesystem that holds its file; overlay to the one that holds its upper director
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from nftui.model.dataclass import dataclass
 from nftui.model.message import N_
 from nftui.probes.disks import Block, Blocks, parent_name
 from nftui.probes.mountinfo import MountLine, holder

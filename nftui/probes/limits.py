@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
+from nftui.model.dataclass import dataclass
 from nftui.probes.mountinfo import parse
 from nftui.probes.tree import Tree, cpu_list, is_below, parent
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 from nftui.model.facts import Live
@@ -60,8 +59,10 @@ def probe_live(
         name, service = job
         return _one(name, probes[name].read, service, exec_port, stack.environment)
 
-    if len(jobs) < 2:
+    if sum(service.running is not None for _, service in jobs) < 2:
         return {(service.name, name): run((name, service)) for name, service in jobs}
+    from concurrent.futures import ThreadPoolExecutor  # 3 ms, and many a stack does not run
+
     with ThreadPoolExecutor(min(len(jobs), _AT_ONCE)) as pool:
         return {(service.name, name): live for (name, service), live in zip(jobs, pool.map(run, jobs), strict=True)}
 

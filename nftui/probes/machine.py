@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from nftui.model.dataclass import dataclass
 from nftui.model.host import Cpu
 from nftui.model.message import N_
 from nftui.probes.mountinfo import parse

@@ -7,8 +7,8 @@ seen (hypervisors, networks, RAID controllers, USB bridges) the flag `rotational
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
+from nftui.model.dataclass import dataclass
 from nftui.model.host import Medium
 from nftui.model.message import N_
 

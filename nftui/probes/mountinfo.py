@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from functools import lru_cache
 
+from nftui.model.dataclass import dataclass
 from nftui.probes.tree import is_below
 
 _CLUSTER = ("ocfs2", "gfs2", "ceph", "glusterfs", "lustre", "beegfs", "orangefs")
@@ -62,8 +63,9 @@ class MountLine:
         return next((o.partition("=")[2] for o in self.super_options if o.startswith(f"{name}=")), None)
 
 
+@lru_cache(maxsize=1)
 def parse(text: str) -> tuple[MountLine, ...]:
-    """Every line that can be understood, in the order of mounting."""
+    """Every line that can be understood, in the order of mounting; detection asks five times for the same text."""
     return tuple(line for line in map(_line, text.splitlines()) if line is not None)
 
 
@@ -101,4 +103,6 @@ def _line(text: str) -> MountLine | None:
 
 def _unescaped(text: str) -> str:
     """The kernel writes space, tab, newline, backslash (and in options a comma) as octal."""
+    if "\\" not in text:  # nearly all
+        return text
     return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), text)

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from nftui.clients.postgres import PostgresClient, Query, QueryError
+from nftui.model.dataclass import dataclass
 from nftui.model.message import Message, msg
 from nftui.model.units import human_seconds
 

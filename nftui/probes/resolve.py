@@ -9,9 +9,10 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Generic, TypeVar
 
+from nftui.model.dataclass import dataclass
 from nftui.model.errors import NftuiError
 from nftui.model.message import Message, msg
 from nftui.model.stack import Problem
@@ -19,7 +20,10 @@ from nftui.system.compose import ComposeError, ComposePort
 
 Json = Mapping[str, Any]
 T = TypeVar("T")
+S = TypeVar("S")
 
+_AT_ONCE = 4
+"""Calls that go on at the same time: each waits for the engine, which has other work too."""
 _MAX_TRIES = 6
 """Choices of profiles that are tried where the chosen ones do not resolve; each costs one `config`."""
 _SERVICE = re.compile(r"service \"(?P<a>[^\"]+)\"|services\.(?P<b>[\w-]+)")
@@ -40,12 +44,27 @@ class Background(Generic[T]):
         except BaseException as error:
             self._error = error
 
+    def wait(self) -> None:
+        """Until the call is over, however it ended."""
+        self._thread.join()
+
     def result(self) -> T:
         """What the call returned. Raises what it raised."""
-        self._thread.join()
+        self.wait()
         if self._error is not None:
             raise self._error
         return self._value  # type: ignore[return-value]
+
+
+def at_once(call: Callable[[S], T], items: Sequence[S]) -> list[T]:
+    """`call` of each, in their order, a few at a time. Raises what one of them raised."""
+    parts = [Background(_each(call, items[n::_AT_ONCE])) for n in range(min(_AT_ONCE, len(items)))]
+    found = [part.result() for part in parts]
+    return [found[n % _AT_ONCE][n // _AT_ONCE] for n in range(len(items))]
+
+
+def _each(call: Callable[[S], T], items: Sequence[S]) -> Callable[[], list[T]]:
+    return lambda: [call(item) for item in items]
 
 
 @dataclass(frozen=True)

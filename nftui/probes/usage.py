@@ -6,12 +6,14 @@ Read only where a plan needs it: one question per running container.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any
 
+from nftui.model.dataclass import dataclass
 from nftui.model.stack import Container, Stack
 from nftui.probes.inspected import container_of, inspect_or_none
+from nftui.probes.resolve import at_once
 from nftui.probes.surroundings import project_of
 from nftui.system.docker import EngineError, EnginePort
 
@@ -56,7 +58,7 @@ def _others(project: str, engine: EnginePort, root: str) -> list[tuple[int, int]
         summaries = [s for s in engine.containers() if s.get("State") == "running" and project_of(s) != project]
     except EngineError:
         return []
-    return [_other(summary, engine, root) for summary in summaries]
+    return at_once(lambda summary: _other(summary, engine, root), summaries)
 
 
 def _other(summary: Json, engine: EnginePort, root: str) -> tuple[int, int]:

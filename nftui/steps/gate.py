@@ -7,7 +7,7 @@ process only, while a server whose child was killed stays up.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from nftui.model.message import Message, msg
 from nftui.model.plan import StepSpec
@@ -16,6 +16,8 @@ from nftui.model.units import format_size
 from nftui.steps.kind import Context, Data, StepFailed
 
 POLL_S = 0.25
+FIRST_S = 0.05
+"""Seconds between looks: POLL_S in the long run, less at first, for most services are back within a second or two."""
 LOG_LINES = 5
 """Lines of the service's log that a failure shows."""
 
@@ -79,8 +81,16 @@ def _not_done(service: str, ctx: Context) -> str | None:
     return None if done else f"{service} is at work"
 
 
+def pauses(longest_s: float = POLL_S) -> Iterator[float]:
+    """Seconds to wait before each further look, for ever."""
+    pause = FIRST_S
+    while True:
+        yield min(pause, longest_s)
+        pause *= 1.5
+
+
 def _wait(step: StepSpec, why_not: Callable[[], str | None], ctx: Context) -> None:
-    last_sign, deadline = "", ctx.now() + step.stall_s
+    last_sign, deadline, pause = "", ctx.now() + step.stall_s, pauses()
     while (reason := why_not()) is not None:
         sign = _sign(step.target, ctx)
         if sign != last_sign:
@@ -88,7 +98,7 @@ def _wait(step: StepSpec, why_not: Callable[[], str | None], ctx: Context) -> No
         if ctx.now() >= deadline:
             raise StepFailed(_failed(step.target, reason, ctx))
         ctx.progress(reason, None)
-        ctx.sleep(POLL_S)
+        ctx.sleep(next(pause))
 
 
 def _sound(service: str, before: Data, ctx: Context) -> str | None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 
+from nftui.model.dataclass import dataclass
 from nftui.model.message import msg
 from nftui.model.plan import StepSpec
 from nftui.model.units import human_seconds, human_size

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Protocol, cast, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, cast, runtime_checkable
 
-from nftui.clients.ollama import Answer
 from nftui.model.ai import Architecture, Model
 from nftui.model.artefact import Artefact
+from nftui.model.dataclass import dataclass
 from nftui.model.errors import NftuiError, UsageError
 from nftui.model.facts import Live
 from nftui.model.images import StoredImage
@@ -20,6 +19,9 @@ from nftui.system.blobs import BlobStore
 from nftui.system.files import Attributes
 from nftui.system.helpers import HelperCalls
 from nftui.system.trees import Progress, TreeFacts
+
+if TYPE_CHECKING:
+    from nftui.clients.ollama import Answer  # brings an HTTP client, and a plan needs none
 
 Data = Mapping[str, object]
 
@@ -303,8 +305,8 @@ class Context:
     """A session on that service's keys, to be closed; raises NftuiError where it does not answer."""
     keys: Callable[[str], KeyCalls] = _no_keys
     """A binary session on that service's keys, to be closed; raises NftuiError where there is no way to it."""
-    images: ImageCalls = cast("ImageCalls", _NoPort())  # noqa: RUF009 (it has no state)
-    helpers: HelperCalls = cast("HelperCalls", _NoPort())  # noqa: RUF009
+    images: ImageCalls = cast("ImageCalls", _NoPort())
+    helpers: HelperCalls = cast("HelperCalls", _NoPort())
     """Containers in which steps work: none without a run."""
     kept: str = ""
     """The directory of the state directory in which steps put large files that they keep; recorded as artefacts."""

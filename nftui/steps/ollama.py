@@ -6,7 +6,6 @@ import math
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from statistics import median
 
 from nftui.clients.ollama import FOREVER, Answer
 from nftui.model.ai import Model, OllamaFacts
@@ -348,6 +347,8 @@ def _ask(server: ModelCalls, name: str, options: Mapping[str, int], ctx: Context
 
 def _warm(answers: Sequence[Answer]) -> dict[str, object]:
     """Seconds to the first token and of the whole short answer, median and 95th percentile of `n` answers."""
+    from statistics import median  # brings decimal and fractions, and planning needs only this module's names
+
     first = sorted(a.first for a in answers)
     whole = sorted(a.total for a in answers)
     speeds = [s for a in answers if (s := a.tokens_per_second) is not None]

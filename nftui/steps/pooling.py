@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from threading import Barrier, BrokenBarrierError
 
 from nftui.catalog.logins import ClientLogin, login_of
@@ -15,6 +14,7 @@ from nftui.clients.libpq import connect_network
 from nftui.clients.pglogin import Login
 from nftui.clients.postgres import ConnectError, Failure, Query, QueryError
 from nftui.clients.sql import only
+from nftui.model.dataclass import dataclass
 from nftui.model.message import msg
 from nftui.model.plan import StepSpec
 from nftui.model.pooling import PoolerFacts, ServerFacts

@@ -7,11 +7,11 @@ a value that the command line holds down, and `applied` in pg_file_settings.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 
 from nftui.clients.postgres import PostgresClient, Query
 from nftui.clients.sql import only
+from nftui.model.dataclass import dataclass
 from nftui.model.message import Message, msg
 from nftui.steps.postgres_values import same
 

@@ -139,10 +139,10 @@ def bring_back_clients(step: StepSpec, before: Data, ctx: Context) -> list[str]:
 def _wait_for_clients(step: StepSpec, before: Data, ctx: Context) -> set[str]:
     clients = before.get("clients") or []
     wanted = {str(name) for name in clients} if isinstance(clients, list) else set()
-    end = ctx.now() + ctx.clients_s
+    end, pause = ctx.now() + ctx.clients_s, gate.pauses(gate.POLL_S * 2)
     while missing := wanted - set(ctx.clients(step.target)):
         if ctx.now() >= end:
             return missing
         ctx.progress(f"waiting for {', '.join(sorted(missing))} to reconnect", None)
-        ctx.sleep(gate.POLL_S * 2)
+        ctx.sleep(next(pause))
     return set()

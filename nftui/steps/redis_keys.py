@@ -10,11 +10,12 @@ import hashlib
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from nftui.clients.rediscluster import slot_of
 from nftui.clients.rediskeys import Refused
+from nftui.model.dataclass import dataclass
 from nftui.model.message import msg
 from nftui.steps.kind import Context, KeyCalls, StepFailed
 from nftui.steps.redis_nodes import Fleet, Node, owners

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Protocol
+
+from nftui.model.dataclass import dataclass
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 

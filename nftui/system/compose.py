@@ -17,9 +17,10 @@ import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any, Protocol, cast
 
+from nftui.model.dataclass import dataclass
 from nftui.model.errors import UsageError
 from nftui.model.message import Message, msg
 from nftui.model.stack import Invocation, Problem
@@ -163,16 +164,12 @@ class ComposeCli:
         self, *, with_override: bool = False, interpolate: bool = True, profiles: Sequence[str] | None = None
     ) -> Json:
         arguments = ["config", "--format", "json", *([] if interpolate else ["--no-interpolate"])]
-        done: Completed | None = None
-        if self.plugin:
-            with suppress(CommandError):
-                done = self._call((self.plugin,), arguments, with_override=with_override, profiles=profiles)
-                if done.ok:  # what fails is asked again through `docker`
-                    return _document(done)
+        done = self._by_plugin(arguments, with_override=with_override, profiles=profiles)
+        if done is not None:
+            return _document(done)
         if "program" in self._found:
             return _document(self._run(arguments, with_override=with_override, profiles=profiles))
         # Asking for the version first would cost half as much again; it is asked for if this fails.
-        done = None
         with suppress(CommandError):
             done = self._call(self._plugin(), arguments, with_override=with_override, profiles=profiles)
             if done.ok:
@@ -180,6 +177,22 @@ class ComposeCli:
         if self._program()[0] == self._plugin() and done is not None:
             raise self._refused(done)
         return _document(self._run(arguments, with_override=with_override, profiles=profiles))
+
+    def _by_plugin(
+        self,
+        arguments: Sequence[str],
+        *,
+        with_override: bool = False,
+        profiles: Sequence[str] | None = None,
+        input: str | None = None,
+    ) -> Completed | None:
+        """The plugin's own answer; None where there is no plugin, or it failed: `docker` is asked again then."""
+        if self.plugin is None:
+            return None
+        with suppress(CommandError):
+            done = self._call((self.plugin,), arguments, with_override=with_override, profiles=profiles, input=input)
+            return done if done.ok else None
+        return None
 
     def hashes(self, document: Mapping[str, object], ids: Mapping[str, str] | None = None) -> dict[str, str]:
         """Service to the config hash of a document of `config`: what the label of its container says when it is new.
@@ -192,7 +205,9 @@ class ComposeCli:
         services = document.get("services")
         known = _placed(services if isinstance(services, Mapping) else {}, ids or {})
         text = json.dumps(_double_dollars({**document, "services": known}))
-        done = self._run(["config", "--no-consistency", "--hash", "*"], input=text, profiles=("*",))
+        arguments = ["config", "--no-consistency", "--hash", "*"]
+        done = self._by_plugin(arguments, input=text, profiles=("*",))
+        done = done or self._run(arguments, input=text, profiles=("*",))
         pairs = (line.split() for line in done.stdout.splitlines())
         return {pair[0]: pair[1] for pair in pairs if len(pair) == 2 and pair[0] in known}
 
@@ -202,13 +217,15 @@ class ComposeCli:
         """Container name to what a plain `up` would do: recreate, create, start, stop, remove or running.
 
         Without `services` the whole project, which is what tells the truth: Compose 2.26 leaves dependencies that
-        are not selected out of the hash, so that `--no-deps` reports a recreate where none is due [X]. Without
-        starting anything: else it waits for dependencies, and fails on one that is stopped or unhealthy [X].
+        are not selected out of the hash, so that `--no-deps` reports a recreate where none is due [X]. What
+        is made anew is decided before anything starts: with `-d` even a dry run waits half a second for each level
+        of dependencies that must be healthy, and fails on one that is stopped or unhealthy [X].
         """
-        done = self._run(
-            ["--dry-run", "up", "-d", "--no-start", "--no-build", "--pull", "never", *_scales(scales or {}), *services],
-            with_override=with_override,
-        )
+        return self._dry_run([*_scales(scales or {}), *services], with_override)
+
+    def _dry_run(self, arguments: Sequence[str], with_override: bool) -> dict[str, str]:
+        up = ["--dry-run", "up", "--no-start", "--no-build", "--pull", "never"]
+        done = self._run([*up, *arguments], with_override=with_override)
         return actions(done.stdout + "\n" + done.stderr)
 
     # -- doing ---------------------------------------------------------------------------------------------
@@ -238,10 +255,8 @@ class ComposeCli:
         self._run(arguments, with_override=with_override, timeout=grace_s * max(1, scale) + 600, changes=True)
 
     def _untouched(self, service: str, scale: int, beside: Mapping[str, int], with_override: bool) -> bool:
-        arguments = ["--dry-run", "up", "-d", "--no-deps", "--no-build", "--pull", "never"]
-        arguments += [*_scales({service: scale, **beside}), service, *beside]
-        done = self._run(arguments, with_override=with_override)
-        found = actions(done.stdout + "\n" + done.stderr)
+        arguments = ["--no-deps", *_scales({service: scale, **beside}), service, *beside]
+        found = self._dry_run(arguments, with_override)
         return sum(1 for action in found.values() if action == "running") >= sum(beside.values())
 
     def stop(self, service: str, grace_s: int, *, with_override: bool = True) -> None:

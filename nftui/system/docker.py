@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]
 """An object as the engine gives it; what is missing is for the reader to survive."""
+Answer = tuple[int, bytes, Mapping[str, str]]
+"""Status, body and headers."""
 
 TIMEOUT_S = 15.0
 """Seconds for one question; an engine under heavy load answers `info` within a few."""
@@ -90,7 +92,8 @@ class DockerEngine:
     def __init__(self, endpoint: Endpoint) -> None:
         self.endpoint = endpoint
         self._lock = threading.Lock()
-        self._connection: HTTPConnection | None = None
+        self._idle: list[HTTPConnection] = []
+        """Connections that nobody asks on: as many questions go on at the same time as there are threads that ask."""
         self._facts: Engine | None = None
         self._sdk: docker.DockerClient | None = None
 
@@ -129,19 +132,17 @@ class DockerEngine:
     def is_directory(self, container: str, path: str) -> bool:
         """See EnginePort; the mode is Go's, with its top bit for a directory (Engine API, ContainerArchiveInfo)."""
         target = f"/containers/{quote(container, safe='')}/archive?{urlencode({'path': path})}"
+        _, _, headers = self._ask(target, TIMEOUT_S, "HEAD")
         try:
-            api = self.sdk().api
-            response = api.head(f"{api.base_url}{target}", timeout=TIMEOUT_S)
-            told = json.loads(base64.b64decode(response.headers.get("X-Docker-Container-Path-Stat", "")) or b"{}")
-        except Exception as error:
+            told = json.loads(base64.b64decode(headers.get("X-Docker-Container-Path-Stat") or "") or b"{}")
+        except ValueError as error:
             raise unreachable(self.endpoint, error) from error
         return bool(int(told.get("mode", 0)) & _GO_MODE_DIR)
 
     def get(self, path: str, query: Mapping[str, str] | None = None, timeout: float = TIMEOUT_S) -> object:
         """See EnginePort."""
         target = path + ("?" + urlencode(query) if query else "")
-        with self._lock:
-            status, body = self._ask(target, timeout)
+        status, body, _ = self._ask(target, timeout)
         try:
             answer: object = json.loads(body) if body else None
         except ValueError:
@@ -224,8 +225,7 @@ class DockerEngine:
         """
         filters = json.dumps({"type": ["container"], "label": [label]})
         query = {"since": f"{since:.6f}", "until": f"{until:.6f}", "filters": filters}
-        with self._lock:
-            status, body = self._ask(f"/events?{urlencode(query)}", TIMEOUT_S)
+        status, body, _ = self._ask(f"/events?{urlencode(query)}", TIMEOUT_S)
         if status >= 400:
             raise EngineError("engine-refused", _said(body, status), status)
         return [json.loads(line) for line in body.splitlines() if line.strip()]
@@ -259,8 +259,7 @@ class DockerEngine:
         """The last `lines` lines of its stdout and stderr. Not redacted."""
         query = {"stdout": "1", "stderr": "1", "tail": str(lines)}
         target = f"/containers/{quote(container, safe='')}/logs?{urlencode(query)}"
-        with self._lock:
-            status, body = self._ask(target, TIMEOUT_S)
+        status, body, _ = self._ask(target, TIMEOUT_S)
         if status >= 400:
             raise EngineError("engine-refused", _said(body, status), status)
         return demultiplexed(body).decode("utf-8", "replace")
@@ -268,57 +267,58 @@ class DockerEngine:
     def close(self) -> None:
         """Close the connections."""
         with self._lock:
-            self._drop()
+            while self._idle:
+                self._idle.pop().close()
         if self._sdk is not None:
             self._sdk.close()  # type: ignore[no-untyped-call,unused-ignore]
 
-    def _ask(self, target: str, timeout: float) -> tuple[int, bytes]:
+    def _ask(self, target: str, timeout: float, method: str = "GET") -> Answer:
         if self.endpoint.scheme == "ssh":
-            return self._ask_sdk(target)
-        from nftui.system.connection import HTTPException
+            return self._ask_sdk(target, method)
+        from nftui.system.connection import HTTPException, connect
 
+        with self._lock:
+            idle = self._idle.pop() if self._idle else None
         try:
-            return self._exchange(target, timeout)
+            return self._exchange(idle or connect(self.endpoint, timeout), target, timeout, method)
         except (HTTPException, BrokenPipeError, ConnectionResetError):
             # The engine closes a connection that was idle: one more try on a new one.
-            self._drop()
-            return self._fresh(target, timeout)
+            return self._fresh(target, timeout, method)
         except OSError as error:
-            self._drop()
             raise unreachable(self.endpoint, error) from error
 
-    def _fresh(self, target: str, timeout: float) -> tuple[int, bytes]:
-        from nftui.system.connection import HTTPException
+    def _fresh(self, target: str, timeout: float, method: str) -> Answer:
+        from nftui.system.connection import HTTPException, connect
 
         try:
-            return self._exchange(target, timeout)
+            return self._exchange(connect(self.endpoint, timeout), target, timeout, method)
         except (OSError, HTTPException) as error:
-            self._drop()
             raise unreachable(self.endpoint, error) from error
 
-    def _exchange(self, target: str, timeout: float) -> tuple[int, bytes]:
-        if self._connection is None:
-            from nftui.system.connection import connect
-
-            self._connection = connect(self.endpoint, timeout)
-        elif self._connection.sock is not None:
-            self._connection.sock.settimeout(timeout)
-        self._connection.request("GET", target, headers={"Host": "docker"})
-        response = self._connection.getresponse()
-        return response.status, response.read()
-
-    def _ask_sdk(self, target: str) -> tuple[int, bytes]:
+    def _exchange(self, connection: HTTPConnection, target: str, timeout: float, method: str) -> Answer:
+        """One question; a connection that answered is there for the next one."""
         try:
-            api = self.sdk().api
-            response = api.get(f"{api.base_url}{target}", timeout=TIMEOUT_S)
+            connection.timeout = timeout
+            if connection.sock is not None:
+                connection.sock.settimeout(timeout)
+            connection.request(method, target, headers={"Host": "docker"})
+            response = connection.getresponse()
+            answer = response.status, response.read(), dict(response.headers.items())
+        except BaseException:
+            connection.close()
+            raise
+        with self._lock:
+            self._idle.append(connection)
+        return answer
+
+    def _ask_sdk(self, target: str, method: str) -> Answer:
+        try:
+            with self._lock:
+                api = self.sdk().api
+                response = api.request(method, f"{api.base_url}{target}", timeout=TIMEOUT_S)
         except Exception as error:
             raise unreachable(self.endpoint, error) from error
-        return int(response.status_code), bytes(response.content)
-
-    def _drop(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+        return int(response.status_code), bytes(response.content), dict(response.headers)
 
 
 def _said(body: bytes, status: int) -> Message:

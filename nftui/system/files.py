@@ -16,9 +16,10 @@ import secrets
 import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Protocol, cast
 
+from nftui.model.dataclass import dataclass
 from nftui.model.errors import NftuiError
 from nftui.model.facts import FileFact
 from nftui.model.message import Message, msg

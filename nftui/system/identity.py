@@ -8,9 +8,10 @@ import signal
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
+from nftui.model.dataclass import dataclass
 from nftui.system.clock import SystemClock
 
 MARK = "NFTUI_CHILD"

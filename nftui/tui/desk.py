@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING
 
 from nftui.model.choices import Choices, Selection
+from nftui.model.dataclass import dataclass
 from nftui.model.errors import NftuiError, UsageError
 from nftui.model.message import Message
 from nftui.tui.glyphs import UNICODE, Glyphs

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from textual.binding import Binding, BindingType
 
+from nftui.model.dataclass import dataclass
 from nftui.model.message import Message, msg
 
 if TYPE_CHECKING:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from nftui.model.dataclass import dataclass
 from nftui.model.knobs import Kind, Knob
 from nftui.model.message import Message, msg
 from nftui.model.units import format_size, parse_size

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from nftui.engine.consent import NO_CONSENT, Consent
+from nftui.model.dataclass import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Callable

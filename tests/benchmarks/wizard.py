@@ -44,8 +44,8 @@ Mirror().run()
 """The least that a key can take: a field, and a line that repeats it."""
 HOME, DELETE, DOWN = "\x1b[H", "\x1b[3~", "\x1b[B"
 QUIET_S, KEY_QUIET_S = 0.4, 0.1
-READ = showing("start", "findings", "read again")
-"""The keys of the welcome screen once the stack was read."""
+READ = showing(" Engine ", " Findings ")
+"""Words of the welcome screen once the stack was read."""
 
 
 def main() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -45,3 +46,12 @@ def test_check_imports_no_screen() -> None:
     source = "import sys, nftui.cli.dispatch, nftui.cli.reading, nftui.cli.sarif; print('\\n'.join(sys.modules))"
     done = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, check=True, timeout=60)
     assert not set(done.stdout.split()) & {"textual", "rich", "yaml", "docker", "psycopg", "asyncio"}
+
+
+def test_a_whole_check_imports_nothing_that_it_does_not_use(tmp_path: Path) -> None:
+    """Of a stack that does not run: no server answers, no step is taken."""
+    (tmp_path / "compose.yaml").write_text("services: {db: {image: 'postgres:15'}, web: {image: 'example/web:1'}}\n")
+    code, loaded = modules("check", str(tmp_path), "--json", "--state-dir", str(tmp_path / "state"))
+    assert code == 0
+    assert not loaded & {"textual", "rich", "docker", "psycopg", "qdrant_client", "asyncio", "concurrent.futures"}
+    assert not loaded & {"nftui.steps.fence", "nftui.engine.drift", "nftui.engine.ports"}

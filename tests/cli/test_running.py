@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from nftui.cli import render
+from nftui.cli.context import Context
 from nftui.cli.planfile import seal
 from nftui.engine.consent import Consent
 from nftui.model.advice import Advice, Effort, Grant, Risk
@@ -98,6 +99,18 @@ def test_exit_code_of_plan(nftui: Nftui, session: FakeSession, changes: bool, wo
     session.changes = changes
     assert nftui("plan", *words).code == code
     assert nftui("plan", "--json", *words).json["changes"] is changes
+
+
+@pytest.mark.parametrize(
+    ("words", "begins"), [((), True), (("--plan", "plan.json"), False), (("--resume",), False)]
+)  # fmt: skip
+def test_an_apply_of_this_project_begins_to_read_at_once(
+    nftui: Nftui, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], begins: bool
+) -> None:
+    begun: list[bool] = []
+    monkeypatch.setattr(Context, "begin", lambda self: begun.append(True))
+    nftui("apply", "--yes", *words)
+    assert bool(begun) is begins
 
 
 def test_refusals_are_warnings_of_plan_and_stop_apply(nftui: Nftui, session: FakeSession) -> None:

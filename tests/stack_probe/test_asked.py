@@ -6,8 +6,10 @@ import threading
 from collections.abc import Sequence
 from typing import Any
 
+import pytest
+
 from nftui.probes.asked import AskedOnce
-from nftui.probes.resolve import Background
+from nftui.probes.resolve import Background, at_once
 from nftui.system.processes import Completed
 
 
@@ -42,3 +44,13 @@ def test_what_changes_something_is_always_run() -> None:
     for _ in range(2):
         once.run(["compose", "up"], timeout=1, changes=True)
     assert len(slow.asked) == 2
+
+
+@pytest.mark.parametrize("count", [0, 1, 3, 4, 11])
+def test_many_are_asked_a_few_at_a_time_and_answer_in_order(count: int) -> None:
+    assert at_once(lambda n: n * 2, range(count)) == [n * 2 for n in range(count)]
+
+
+def test_what_one_of_many_raises_is_raised() -> None:
+    with pytest.raises(ZeroDivisionError):
+        at_once(lambda n: 1 // n, [3, 2, 1, 0, 1, 2])

@@ -113,6 +113,13 @@ def test_a_dry_run_is_read() -> None:
     }
 
 
+def test_a_dry_run_starts_nothing_not_even_in_play() -> None:
+    port = compose({**VERSION, ("up",): Completed((), 0, "", DRY_RUN)})
+    assert port.dry_run_up(scales={"web": 2})["app-db-1"] == "recreate"
+    line = " ".join(calls(port).log[-1])
+    assert line.endswith("--dry-run up --no-start --no-build --pull never --scale web=2")
+
+
 def test_up_is_the_command_of_the_rules() -> None:
     port = compose({**VERSION, ("up",): Completed((), 0)})
     port.up("db", scale=3, grace_s=120)
@@ -154,6 +161,13 @@ def test_the_plugins_own_program_reads_the_files() -> None:
     port = compose({("/lib/docker-compose", "--ansi"): Completed((), 0, '{"name": "app"}')})
     port = dataclasses.replace(port, plugin="/lib/docker-compose")
     assert port.config() == {"name": "app"}
+    assert [argv[0] for argv in calls(port).log] == ["/lib/docker-compose"]
+
+
+def test_the_plugins_own_program_makes_hashes_of_a_document() -> None:
+    port = compose({("/lib/docker-compose", "--ansi"): Completed((), 0, "a aaa\n")})
+    port = dataclasses.replace(port, plugin="/lib/docker-compose")
+    assert port.hashes({"name": "app", "services": {"a": {}}}) == {"a": "aaa"}
     assert [argv[0] for argv in calls(port).log] == ["/lib/docker-compose"]
 
 

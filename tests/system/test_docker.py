@@ -1,5 +1,6 @@
 """Talking to an engine over a socket, and what is said when it does not answer."""
 
+import base64
 import http.server
 import json
 import os
@@ -8,9 +9,11 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs
 
 import pytest
 
+from nftui.probes.resolve import Background
 from nftui.system.described import engine_of
 from nftui.system.docker import DockerEngine, EngineError, unreachable
 from nftui.system.endpoint import Endpoint
@@ -27,13 +30,25 @@ ANSWERS: dict[str, tuple[int, bytes]] = {
     "/containers/1/logs": (200, LOG),
     "/containers/tty/logs": (200, b"plain text\n"),
     "/odd": (200, b"<html>"),
+    "/together": (200, b"[]"),
 }
+STATS = {"/srv": {"name": "srv", "mode": 1 << 31 | 0o755}, "/srv/a": {"name": "a", "mode": 0o644}}
+AT_ONCE = threading.Barrier(2)
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
+    def do_HEAD(self) -> None:
+        found = STATS.get(parse_qs(self.path.partition("?")[2])["path"][0])
+        self.send_response(200 if found else 404)
+        if found:
+            self.send_header("X-Docker-Container-Path-Stat", base64.b64encode(json.dumps(found).encode()).decode())
+        self.end_headers()
+
     def do_GET(self) -> None:
+        if self.path == "/together":
+            AT_ONCE.wait(20)
         status, body = ANSWERS[self.path.partition("?")[0]]
         self.send_response(status)
         self.send_header("Content-Length", str(len(body)))
@@ -73,6 +88,17 @@ def test_facts(engine: DockerEngine) -> None:
 def test_an_idle_connection_is_made_anew(engine: DockerEngine) -> None:
     for _ in range(3):
         assert engine.containers("a=b") == [{"Id": "1"}]
+
+
+def test_threads_do_not_wait_for_each_other(engine: DockerEngine) -> None:
+    for _ in range(2):
+        both = [Background(lambda: engine.get("/together")) for _ in range(2)]
+        assert [one.result() for one in both] == [[], []]
+
+
+def test_a_directory_in_a_container_is_told_from_a_file(engine: DockerEngine) -> None:
+    assert [engine.is_directory("1", path) for path in ("/srv", "/srv/a", "/none")] == [True, False, False]
+    assert engine._sdk is None
 
 
 def test_errors_have_the_engines_words(engine: DockerEngine) -> None:

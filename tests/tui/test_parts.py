@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from textual.app import App, ComposeResult
@@ -26,6 +26,7 @@ from nftui.tui.flow import exit_code
 from nftui.tui.glyphs import ASCII, UNICODE
 from nftui.tui.knobrows import KnobRow, find_knob, step_value
 from nftui.tui.texts import memory_line, shown_value
+from nftui.tui.widgets.bars import Told
 from nftui.tui.widgets.lines import Lines
 from nftui.tui.widgets.preview import Preview, first_difference
 from tests.tui.fakes import KNOBS
@@ -224,3 +225,27 @@ async def test_a_key_before_the_preview_has_its_place_is_followed_as_one_after_i
         shown.show(long_diff("3"), whole=False, about="knob")
         await pilot.pause()
         assert sees(30)
+
+
+async def test_what_stands_in_a_fixed_place_is_painted_only_where_it_differs(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Alone(App[None]):
+        CSS = "Told { height: 1; }"
+
+        def compose(self) -> ComposeResult:
+            yield Told(id="told")
+
+    app = Alone()
+    async with app.run_test() as pilot:
+        told, asked = app.query_one(Told), []
+        plain = Told.refresh
+
+        def refresh(self: Told, *regions: Any, **how: Any) -> Told:
+            asked.append(how.get("layout", False))
+            return plain(self, *regions, **how)
+
+        monkeypatch.setattr(Told, "refresh", refresh)
+        for text in ("one", "one", "two"):
+            told.tell([((text, "dim"),)])
+            await pilot.pause()
+        assert str(told.render()) == "two"
+        assert asked == [False, False]

@@ -6,10 +6,10 @@ Everything here is Compose source text: what the operator interpolates stays `${
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from nftui.model.dataclass import dataclass
 from nftui.model.message import Message, msg
 from nftui.optimizations._command.flags import Syntax, appended, last_values, merge_words
 from nftui.optimizations._command.shell import merge_script, script_flags

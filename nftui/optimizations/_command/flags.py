@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
 
+from nftui.model.dataclass import dataclass
 from nftui.model.stack import Service
 
 

@@ -5,9 +5,10 @@ What cannot be read with certainty (substitutions, here-documents, several serve
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING
 
+from nftui.model.dataclass import dataclass
 from nftui.optimizations._command.flags import Syntax, appended, edits, last_values
 from nftui.optimizations._command.words import UnsafeText, braces_end
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -10,6 +9,7 @@ from nftui.catalog import catalog, data_paths
 from nftui.catalog.apps import app_of
 from nftui.catalog.connections import POSTGRES_LIKE, REDIS_LIKE, connections
 from nftui.catalog.references import version_key
+from nftui.model.dataclass import dataclass
 from nftui.model.message import Message, msg
 from nftui.model.postgres import ClusterFacts
 from nftui.model.redis import RedisFacts

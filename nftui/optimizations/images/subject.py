@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from nftui.catalog.references import parse_reference
 from nftui.catalog.tags import is_floating
 from nftui.model.ai import OllamaFacts, QdrantFacts
+from nftui.model.dataclass import dataclass
 from nftui.model.message import Message
 from nftui.model.postgres import PostgresFacts
 from nftui.model.redis import RedisFacts

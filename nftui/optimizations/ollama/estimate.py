@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from nftui.model.ai import Architecture, Model
+from nftui.model.dataclass import dataclass
 from nftui.model.units import GIB, MIB
 
 ELEMENT = {"f16": 2.0, "q8_0": 1.0625, "q4_0": 0.5625}

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from nftui.model.ai import Model
+from nftui.model.dataclass import dataclass
 from nftui.optimizations.ollama.estimate import Estimator, Setting
 from nftui.optimizations.ollama.placement import Gpus, place
 from nftui.optimizations.ollama.wishes import Wish

@@ -6,10 +6,10 @@ It runs in the server's own image, so that nothing has to be pulled, and speaks 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from nftui.clients.ollama import FOREVER, port_of
+from nftui.model.dataclass import dataclass
 from nftui.optimizations.ollama.keeper_script import HEALTHCHECK, SCRIPT
 
 if TYPE_CHECKING:

@@ -8,7 +8,8 @@ rest of its layers stays in the host's memory. Bytes throughout.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from nftui.model.dataclass import dataclass
 
 SHARE = 0.80
 """Of the memory that models may fill: above it the server itself evicts (server/sched.go)."""

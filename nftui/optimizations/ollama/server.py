@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from nftui.model.ai import Model, OllamaFacts
+from nftui.model.dataclass import dataclass
 from nftui.model.host import Medium
 from nftui.model.units import MIB, parse_size
 from nftui.optimizations.ollama.estimate import PROMPT_CACHE_DEFAULT, Estimator, Setting, measure

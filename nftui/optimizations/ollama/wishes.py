@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from nftui.model.dataclass import dataclass
 from nftui.optimizations.ollama.server import canonical
 
 NONE = "none"

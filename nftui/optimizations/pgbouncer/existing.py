@@ -8,12 +8,12 @@ change of it is drift.
 from __future__ import annotations
 
 import shlex
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from nftui.catalog.names import Names
 from nftui.catalog.references import version_key
 from nftui.model.advice import Advice, Applicability, Assertion, Fragment
+from nftui.model.dataclass import dataclass
 from nftui.model.errors import UsageError
 from nftui.model.message import Message, msg
 from nftui.model.mounted import FileSet, MountedFile

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from nftui.model.dataclass import dataclass
 from nftui.model.mounted import FileSet, MountedFile
 from nftui.optimizations.pgbouncer.verdicts import PORT
 

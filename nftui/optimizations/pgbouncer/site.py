@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from nftui.catalog.addresses import find_address
 from nftui.catalog.connections import POSTGRES_LIKE, Connection, connections
 from nftui.catalog.logins import ClientLogin, login_keys, login_of
 from nftui.catalog.names import Names
+from nftui.model.dataclass import dataclass
 from nftui.model.message import Message, msg
 from nftui.model.pooling import ServerFacts
 from nftui.model.stack import Role

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from nftui.catalog.apps import Pooling
 from nftui.catalog.connections import rewrite
 from nftui.catalog.logins import TLS
 from nftui.catalog.references import parse_reference
+from nftui.model.dataclass import dataclass
 from nftui.model.errors import UsageError
 from nftui.model.message import Message, msg
 from nftui.model.stack import Role

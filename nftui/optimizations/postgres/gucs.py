@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from enum import StrEnum
 
+from nftui.model.dataclass import dataclass
 from nftui.model.units import GIB, KIB, MIB, TIB, format_size
 
 OLDEST, NEWEST = 12, 18

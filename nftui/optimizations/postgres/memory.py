@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from nftui.model.dataclass import dataclass
 from nftui.model.message import msg
 from nftui.model.units import MIB, format_size, human_size
 from nftui.optimizations.postgres.decision import Decision, Origin, chosen, decide, refusal

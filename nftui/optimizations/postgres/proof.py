@@ -7,9 +7,10 @@ Docker kills the server where it grows past its limit, and shared_buffers above 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from nftui.model.dataclass import dataclass
 from nftui.model.units import KIB, MIB
 
 if TYPE_CHECKING:

@@ -6,9 +6,9 @@ Each carries why it was chosen and where it comes from (databases reference 1.2 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from nftui.model.dataclass import dataclass
 from nftui.model.host import Medium
 from nftui.model.message import Message, msg
 from nftui.model.units import GIB, KIB, MIB, format_size

@@ -7,8 +7,8 @@ Measured: work_mem 16MB with Docker's 64 MB turns a working parallel join into "
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
+from nftui.model.dataclass import dataclass
 from nftui.model.units import MIB
 
 _STEP = 16 * MIB

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
 from nftui.catalog import data_paths
 from nftui.model.advice import Applicability
 from nftui.model.ai import QdrantFacts
+from nftui.model.dataclass import dataclass
 from nftui.model.host import Medium
 from nftui.model.message import Message, msg
 from nftui.model.stack import Role

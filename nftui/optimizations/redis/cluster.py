@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from nftui.catalog.clustered import to_cluster
 from nftui.catalog.references import version_key
 from nftui.clients.rediscluster import SLOTS
+from nftui.model.dataclass import dataclass
 from nftui.model.message import Message, msg
 from nftui.model.stack import Role
 from nftui.model.units import MIB, human_size, parse_size

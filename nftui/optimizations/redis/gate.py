@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from nftui.model.dataclass import dataclass
 from nftui.model.message import Message, msg
 
 if TYPE_CHECKING:

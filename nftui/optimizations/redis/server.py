@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from nftui.catalog import data_paths
 from nftui.catalog.apps import Purpose
 from nftui.catalog.connections import connections
+from nftui.model.dataclass import dataclass
 from nftui.model.redis import RedisFacts
 from nftui.model.stack import Role
 from nftui.model.units import format_size, parse_size

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, ClassVar
 
 from textual import on
 from textual.containers import Container
-from textual.widgets import Static
 
 from nftui.engine.preview import diff_files
 from nftui.model.choices import Choices, Selection
@@ -19,7 +18,7 @@ from nftui.tui.moves import Move
 from nftui.tui.screens.page import Page
 from nftui.tui.screens.reader import file_lines, finding_lines, why_lines
 from nftui.tui.texts import cut, memory_line, totals
-from nftui.tui.widgets.bars import Ends, content
+from nftui.tui.widgets.bars import Ends, Told
 from nftui.tui.widgets.edit import Edit
 from nftui.tui.widgets.knoblist import KnobList, KnobPane
 from nftui.tui.widgets.preview import Preview
@@ -74,11 +73,11 @@ class OptimizationScreen(Page[Move]):
     def body(self) -> ComposeResult:
         """Title and why, knobs with the input under them, preview, memory."""
         yield Ends(id="title")
-        yield Static(id="why", markup=False)
+        yield Told(id="why")
         with Container(id="panes"):
             yield KnobPane(self.desk, id="left")
             yield Preview(self.desk, self.here(), id="right")
-        yield Static(id="memory", markup=False)
+        yield Told(id="memory")
 
     def fill(self) -> None:
         """The first focus is the first knob."""
@@ -119,7 +118,7 @@ class OptimizationScreen(Page[Move]):
         about = self.row.advice.knob if self.row else ""
         self.query_one(Preview).show(self.diffs(), whole=self.has_class("-wide"), about=about)
         memory = memory_line(self.desk.draft.memory, self.query_one("#body").size.width or 80, self.desk.glyphs)
-        self.query_one("#memory", Static).update(content(memory))
+        self.query_one("#memory", Told).tell([memory])
 
     def _show_title(self) -> None:
         item, dot = self.item, f" {self.desk.glyphs.dot} "
@@ -135,7 +134,7 @@ class OptimizationScreen(Page[Move]):
             else f" [{selection}] {self.page + 1}. {title}",
             f"{cost} ",
         )
-        self.query_one("#why", Static).update(self._why())
+        self.query_one("#why", Told).tell([((self._why(), ""),)])
 
     def _why(self) -> str:
         found = self.desk.findings_of(self.here())

@@ -11,7 +11,7 @@ from textual.widgets import Static
 
 from nftui.model.message import Message, msg
 from nftui.tui.texts import Line, host_line
-from nftui.tui.widgets.bars import Ends, KeyBar, Rule, content, join
+from nftui.tui.widgets.bars import Ends, KeyBar, Rule, Told, content
 from nftui.tui.widgets.lines import Lines
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class Page(Screen[T]):
         yield Ends(id="head")
         yield Rule(glyphs.rule, id="head-rule")
         with Horizontal(id="main"):
-            yield Static(id="side", markup=False)
+            yield Told(id="side")
             with Vertical(id="body"):
                 yield from self.body()
         yield Static(id="notice", markup=False)
@@ -92,7 +92,7 @@ class Page(Screen[T]):
         room = (self.size.width or 80) - len(where) - 10
         name = host_line(self.desk.facts, self.desk.glyphs, room) if self.desk.loaded else ""
         self.query_one("#head", Ends).set(f" nftui  {name}", where)
-        self.query_one("#side", Static).update(join(self.side_lines()))
+        self.query_one("#side", Told).tell(self.side_lines())
 
     def position(self) -> str:
         """The right end of the head."""

@@ -1,4 +1,4 @@
-"""One-line widgets: text at both ends, rules, the bar of keys."""
+"""Widgets of few lines: text in a fixed place, text at both ends, rules, the bar of keys."""
 
 from __future__ import annotations
 
@@ -28,6 +28,20 @@ def content(line: Line) -> Content:
 def join(lines: Sequence[Line]) -> Content:
     """Several lines as one Content."""
     return Content("\n").join([content(line) for line in lines])
+
+
+class Told(Static):
+    """Lines in a place whose size the style sheet fixes: others move nothing, so nothing is laid out again for them."""
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id, markup=False)
+        self._told: tuple[Line, ...] = ()
+
+    def tell(self, lines: Sequence[Line]) -> None:
+        """Show other lines; nothing is painted where they are the same."""
+        if tuple(lines) != self._told:
+            self._told = tuple(lines)
+            self.update(join(lines), layout=False)
 
 
 class Ends(Static):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from textual import on
@@ -10,6 +9,7 @@ from textual.containers import Horizontal, Vertical
 from textual.message import Message
 from textual.widgets import Input, Static
 
+from nftui.model.dataclass import dataclass
 from nftui.tui.texts import shown_bounds
 from nftui.tui.widgets.bars import content
 
@@ -20,10 +20,13 @@ if TYPE_CHECKING:
 
     from nftui.tui.desk import Desk
     from nftui.tui.knobrows import KnobRow
+    from nftui.tui.texts import Line
 
 PAUSE_S = (0.01, 0.15)
 """Shortest and longest wait after a key, in seconds: the keys of one packet are one change, and where the preview
 takes long, it follows the end of the typing."""
+QUICK_S = 0.05
+"""A preview that takes less is not put off: it keeps up with anyone's typing."""
 
 
 class TypedInput(Input):
@@ -55,6 +58,7 @@ class Edit(Vertical):
         super().__init__(id=id)
         self._pause: Timer | None = None
         self._hint = ""
+        self._told: Line = ()
         self._pause_s = PAUSE_S[0]
 
     def compose(self) -> ComposeResult:
@@ -91,11 +95,13 @@ class Edit(Vertical):
     def tell(self, error: str | None) -> None:
         """The bounds, or what is wrong."""
         line = ((f"! {error}", "bad"),) if error else ((self._hint, "dim"),)
-        self.query_one("#edit-hint", Static).update(content(line))
+        if line != self._told:  # it may take two rows, so that the whole screen is laid out again for it
+            self._told = line
+            self.query_one("#edit-hint", Static).update(content(line))
 
     def took(self, seconds: float) -> None:
-        """What the last preview took: the next key waits as long."""
-        self._pause_s = min(PAUSE_S[1], max(PAUSE_S[0], seconds))
+        """What the last preview took: where that is long, the next key waits as long."""
+        self._pause_s = PAUSE_S[0] if seconds < QUICK_S else min(PAUSE_S[1], seconds)
 
     def _stop(self) -> None:
         if self._pause is not None:

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from textual import on
 from textual.binding import Binding
 from textual.containers import Vertical
 from textual.message import Message
-from textual.widgets import Static
 
+from nftui.model.dataclass import dataclass
 from nftui.model.message import msg
 from nftui.tui.knobrows import Columns, KnobRow, head_line, knob_line, more_text, services_of
 from nftui.tui.texts import cut
-from nftui.tui.widgets.bars import Ends, content
+from nftui.tui.widgets.bars import Ends, Told
 from nftui.tui.widgets.edit import Edit
 from nftui.tui.widgets.lines import Choice
 
@@ -62,7 +61,7 @@ class KnobPane(Vertical):
         """Head, rows, the whole why of the row under the cursor, input."""
         yield Ends(id="columns")
         yield KnobList(sign=self.desk.glyphs.cursor, id="knobs")
-        yield Static(id="detail", markup=False)
+        yield Told(id="detail")
         yield Edit(id="edit")
 
     @property
@@ -118,4 +117,4 @@ class KnobPane(Vertical):
         texts = (row.advice.why, *row.advice.notes) if row is not None else ()
         room = max(10, (self.size.width or 80) - 5)
         line = cut("  ".join(self.desk.say(text) for text in texts), room, self.desk.glyphs)
-        self.query_one("#detail", Static).update(content(((f"   {line}", "dim"),)))
+        self.query_one("#detail", Told).tell([((f"   {line}", "dim"),)])
