@@ -261,8 +261,9 @@ def status(found: ProjectStatus) -> Iterator[Line]:
 
 
 def _drift(drift: Drift) -> Iterator[Line]:
+    actual = _("not there") if drift.actual == str(None) else drift.actual  # a file or key that is gone
     text = _("drift ({level}): {target} should be {expected}, is {actual}").format(
-        level=drift.level, target=drift.target, expected=drift.expected, actual=drift.actual
+        level=drift.level, target=drift.target, expected=drift.expected, actual=actual
     )
     yield text, "red" if drift.level == "high" else "yellow"
     if drift.repair:

@@ -146,6 +146,11 @@ def test_status_codes(nftui: Nftui, session: FakeSession, state: str, drift: boo
     assert nftui("status").code == code
 
 
+def test_a_file_that_is_gone_is_called_so(nftui: Nftui, session: FakeSession) -> None:
+    session.project = ProjectStatus("idle", RUN, 2, (replace(DRIFT, actual="None"),))
+    assert "should be 512MB, is not there" in nftui("status").out
+
+
 def test_log_shows_who_and_leaves_out_damaged_lines(nftui: Nftui, session: FakeSession, tmp_path: Path) -> None:
     session.root = tmp_path
     assert nftui("log", "--json").json["entries"] == []
