@@ -5,7 +5,7 @@ into an empty server of that major with its stock settings. nftui's time include
 counted and hashed on both sides, statistics, everything written out to the disk.
 
 A pipe keeps about two processors busy whatever there is; nftui as many as there are, with half as much work again for
-what it proves. So on two processors they are alike, and the ratio grows with their number.
+what it proves. So two processors give it no advantage.
 
 Run: python -m tests.benchmarks.upgrade [MEGABYTES] [ROUNDS] [OLD] [NEW]
 """
