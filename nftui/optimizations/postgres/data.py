@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from nftui.model.postgres import PostgresFacts
-from nftui.optimizations.postgres.images import is_official_like
+from nftui.optimizations.postgres.images import is_bitnami, is_official_like
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -54,7 +54,8 @@ def data_directory(facts: Facts, service: Service) -> str | None:
     if not is_official_like(service):
         usual = f"{HOME}/data"
         mounted = service.running is None and any(m.target.rstrip("/") == usual for m in service.mounts)
-        return usual if mounted else None
+        # Bitnami's keeps its data elsewhere, whatever is mounted there.
+        return usual if mounted and not is_bitnami(service) else None
     return f"{HOME}/data" if major <= 17 else f"{HOME}/{major}/docker"
 
 
