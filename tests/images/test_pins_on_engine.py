@@ -55,7 +55,8 @@ def test_a_floating_tag_is_pinned_to_what_runs_and_let_go_again(stack: Stack, tm
     again = stack.inspect("redis")
     assert tree(stack.directory) == files
     assert (again["Config"]["Image"], again["Image"]) == (before["Config"]["Image"], before["Image"])
-    assert not [n for n in docker("images", "--format", "{{.Repository}}").split() if n.startswith("nftui-kept/")]
+    kept = f"nftui-kept/{stack.project}-"
+    assert not [n for n in docker("images", "--format", "{{.Repository}}").split() if n.startswith(kept)]
 
 
 def test_an_image_that_cannot_be_had_is_one_clear_line_and_touches_nothing(stack: Stack, tmp_path: Path) -> None:
