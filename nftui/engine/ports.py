@@ -21,7 +21,7 @@ from nftui.system.files import Attributes, LocalFiles, attributes_of
 
 if TYPE_CHECKING:
     from nftui.engine.wiring import Wiring
-    from nftui.steps.kind import FileCalls
+    from nftui.steps.calls import FileCalls
     from nftui.system.compose import ComposeCli
 
 _LOOK_BACK_S = 900

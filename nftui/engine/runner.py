@@ -12,7 +12,8 @@ from nftui.model.dataclass import dataclass
 from nftui.model.errors import NftuiError
 from nftui.model.message import msg
 from nftui.model.plan import Cancel, Resume, Stage, StepSpec
-from nftui.steps.kind import Context, Data, ForeignState, Found, HasUndoRank, Kinds, ReadsBack, StepKind
+from nftui.steps.calls import Data
+from nftui.steps.kind import Context, ForeignState, Found, HasUndoRank, Kinds, ReadsBack, StepKind
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 from nftui.model.message import msg
 from nftui.model.plan import StepSpec
-from nftui.steps.kind import Context, Data, Found, StepFailed
+from nftui.steps.calls import Data
+from nftui.steps.kind import Context, Found, StepFailed
 from nftui.steps.places import Place, fenced_name, find, name_of, path_of, place_of, put_block
 from nftui.steps.reading import Reading
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from nftui.model.message import msg
 from nftui.model.plan import StepSpec
-from nftui.steps.kind import Context, Data, Found, StepFailed
+from nftui.steps.calls import Data
+from nftui.steps.kind import Context, Found, StepFailed
 from nftui.steps.places import (
     as_it_became,
     fence,

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 
 from nftui.model.message import msg
 from nftui.model.plan import StepSpec, digest
+from nftui.steps.calls import Data
 from nftui.steps.envkeys import drop_key, get_key, set_key
-from nftui.steps.kind import Context, Data, ForeignState, Found, StepFailed
+from nftui.steps.kind import Context, ForeignState, Found, StepFailed
 from nftui.system.blobs import BlobStore
 from nftui.system.files import Attributes
 

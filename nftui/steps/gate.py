@@ -13,7 +13,8 @@ from nftui.model.message import Message, msg
 from nftui.model.plan import StepSpec
 from nftui.model.stack import Container
 from nftui.model.units import format_size
-from nftui.steps.kind import Context, Data, StepFailed
+from nftui.steps.calls import Data
+from nftui.steps.kind import Context, StepFailed
 
 POLL_S = 0.25
 FIRST_S = 0.05

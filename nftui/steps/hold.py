@@ -10,8 +10,9 @@ from nftui.model.message import msg
 from nftui.model.plan import StepSpec
 from nftui.model.stack import Container
 from nftui.steps import gate
+from nftui.steps.calls import Data
 from nftui.steps.gate import containers_of, scale_of
-from nftui.steps.kind import Context, Data, Found, StepFailed
+from nftui.steps.kind import Context, Found, StepFailed
 from nftui.steps.recreate import wait_quiet
 
 _ENGINE_GRACE_S = 10.0

@@ -7,8 +7,9 @@ from nftui.model.images import StoredImage
 from nftui.model.message import msg
 from nftui.model.plan import StepSpec
 from nftui.model.units import human_size
+from nftui.steps.calls import Data
 from nftui.steps.gate import containers_of
-from nftui.steps.kind import Context, Data, Found, StepFailed
+from nftui.steps.kind import Context, Found, StepFailed
 from nftui.steps.reading import Reading
 
 _DIGEST = 19

@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 from nftui.model.message import msg
 from nftui.model.plan import StepSpec, digest
-from nftui.steps.kind import Context, Data, Found, StepFailed
+from nftui.steps.calls import Data
+from nftui.steps.kind import Context, Found, StepFailed
 
 
 class _Wanted(NamedTuple):

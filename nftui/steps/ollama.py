@@ -15,8 +15,9 @@ from nftui.model.plan import StepSpec
 from nftui.model.stack import Container
 from nftui.model.units import human_size
 from nftui.steps import gate
+from nftui.steps.calls import Data, ModelCalls
 from nftui.steps.gate import POLL_S, containers_of
-from nftui.steps.kind import Context, Data, Found, ModelCalls, StepFailed
+from nftui.steps.kind import Context, Found, StepFailed
 from nftui.steps.ollama_config import differences, server_config
 from nftui.steps.reading import Reading
 

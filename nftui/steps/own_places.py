@@ -8,7 +8,8 @@ from typing import cast
 from nftui.model.artefact import ArtefactState
 from nftui.model.message import msg
 from nftui.model.plan import StepSpec
-from nftui.steps.kind import Context, Data, Found, StepFailed
+from nftui.steps.calls import Data
+from nftui.steps.kind import Context, Found, StepFailed
 
 EMPTIED = "carried back"
 """The checksum of a volume all of whose data was proven to be where it came from."""

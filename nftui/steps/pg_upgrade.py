@@ -13,9 +13,10 @@ from nftui.clients import pgmanifest, pgscripts
 from nftui.model.message import Message, msg
 from nftui.model.plan import StepSpec
 from nftui.model.postgres import ClusterFacts
+from nftui.steps.calls import Data
 from nftui.steps.copy import make_marked, must_be_vacant, must_have_room, remove_unopened
 from nftui.steps.helping import Follow, helper, run
-from nftui.steps.kind import Context, Data, Found, StepFailed
+from nftui.steps.kind import Context, Found, StepFailed
 from nftui.steps.places import FENCED, fenced_name, find, name_of, path_of, place_of
 from nftui.steps.reading import Reading
 

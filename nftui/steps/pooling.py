@@ -19,8 +19,9 @@ from nftui.model.message import msg
 from nftui.model.plan import StepSpec
 from nftui.model.pooling import PoolerFacts, ServerFacts
 from nftui.model.stack import Container
+from nftui.steps.calls import Data
 from nftui.steps.gate import POLL_S, containers_of
-from nftui.steps.kind import Context, Data, StepFailed
+from nftui.steps.kind import Context, StepFailed
 from nftui.steps.reading import Reading
 
 MORE = 3

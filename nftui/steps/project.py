@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from nftui.model.message import msg
 from nftui.model.plan import StepSpec
-from nftui.steps.kind import Context, Data, StepFailed
+from nftui.steps.calls import Data
+from nftui.steps.kind import Context, StepFailed
 from nftui.steps.reading import Reading
 
 

@@ -13,7 +13,8 @@ from nftui.clients.qdrant import collection_path
 from nftui.model.message import Message, msg
 from nftui.model.plan import StepSpec
 from nftui.model.qdrant import IndexConfig, read_config, same, unmeasurable
-from nftui.steps.kind import ApiCalls, Context, Data, Found, StepFailed
+from nftui.steps.calls import ApiCalls, Data
+from nftui.steps.kind import Context, Found, StepFailed
 from nftui.steps.qdrant_measure import fingerprints, measure, sample_ids
 from nftui.steps.qdrant_segments import outdated
 from nftui.steps.qdrant_snapshot import LONG_S, collection_of, kept_snapshot

@@ -6,7 +6,8 @@ from nftui.clients.http import HttpUnreachable
 from nftui.clients.qdrant import collection_path
 from nftui.model.message import msg
 from nftui.model.plan import StepSpec
-from nftui.steps.kind import ApiCalls, Context, Data, StepFailed
+from nftui.steps.calls import ApiCalls, Data
+from nftui.steps.kind import Context, StepFailed
 from nftui.steps.reading import Reading
 
 SCRATCH = "nftui-defaults-read-back"

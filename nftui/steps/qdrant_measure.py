@@ -14,7 +14,8 @@ from typing import Any
 from nftui.clients.http import HttpUnreachable
 from nftui.clients.qdrant import collection_path
 from nftui.model.qdrant import LEAST_LIMIT, most_results, read_config, unmeasurable
-from nftui.steps.kind import ApiCalls, Context
+from nftui.steps.calls import ApiCalls
+from nftui.steps.kind import Context
 
 LIMIT = LEAST_LIMIT
 """The 10 of recall@10."""

@@ -12,7 +12,7 @@ from typing import Any
 
 from nftui.clients.http import HttpUnreachable
 from nftui.model.qdrant import HNSW, IndexConfig, VectorConfig, kind_of, read_quantization
-from nftui.steps.kind import ApiCalls
+from nftui.steps.calls import ApiCalls
 
 _PATH = "/telemetry?details_level=10"
 _ON_DISK = ("Mmap", "ChunkedMmap")

@@ -13,7 +13,8 @@ from nftui.model.artefact import Artefact, ArtefactState
 from nftui.model.message import msg
 from nftui.model.plan import StepSpec
 from nftui.model.units import MIB, human_size
-from nftui.steps.kind import ApiCalls, Context, Data, Found, StepFailed
+from nftui.steps.calls import ApiCalls, Data
+from nftui.steps.kind import Context, Found, StepFailed
 from nftui.system.durable import make_directory, sync_directory
 
 LONG_S = 3600.0

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from nftui.model.plan import StepSpec
-from nftui.steps.kind import Context, Data, Found
+from nftui.steps.calls import Data
+from nftui.steps.kind import Context, Found
 
 
 class Reading:

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from nftui.model.message import Message, msg
 from nftui.model.plan import StepSpec
 from nftui.steps import gate
+from nftui.steps.calls import Data
 from nftui.steps.gate import containers_of, scale_of
-from nftui.steps.kind import Context, Data, Found, StepFailed
+from nftui.steps.kind import Context, Found, StepFailed
 
 
 class RecreateKind:

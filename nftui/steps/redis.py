@@ -13,8 +13,9 @@ from nftui.model.message import msg
 from nftui.model.plan import StepSpec
 from nftui.model.redis import RedisFacts
 from nftui.model.units import human_size, parse_size
+from nftui.steps.calls import Data, StoreCalls
 from nftui.steps.gate import containers_of
-from nftui.steps.kind import Context, Data, Found, StepFailed, StoreCalls
+from nftui.steps.kind import Context, Found, StepFailed
 from nftui.steps.reading import Reading
 
 POLL_S = 0.5

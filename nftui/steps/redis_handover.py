@@ -13,7 +13,8 @@ from nftui.model.errors import NftuiError
 from nftui.model.message import msg
 from nftui.model.plan import StepSpec
 from nftui.steps import hold
-from nftui.steps.kind import Context, Data, Found, StepFailed, StoreCalls
+from nftui.steps.calls import Data, StoreCalls
+from nftui.steps.kind import Context, Found, StepFailed
 from nftui.steps.own_places import EMPTIED, volumes_of
 from nftui.steps.reading import Reading
 from nftui.steps.redis_keys import carry, copy, must_equal, of_cluster, of_server

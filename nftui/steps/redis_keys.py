@@ -17,7 +17,8 @@ from nftui.clients.rediscluster import slot_of
 from nftui.clients.rediskeys import Refused
 from nftui.model.dataclass import dataclass
 from nftui.model.message import msg
-from nftui.steps.kind import Context, KeyCalls, StepFailed
+from nftui.steps.calls import KeyCalls
+from nftui.steps.kind import Context, StepFailed
 from nftui.steps.redis_nodes import Fleet, Node, owners
 
 _CHUNK = 64

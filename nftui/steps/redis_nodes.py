@@ -11,8 +11,9 @@ from nftui.model.dataclass import dataclass
 from nftui.model.errors import NftuiError
 from nftui.model.message import msg
 from nftui.model.plan import StepSpec
+from nftui.steps.calls import Data, StoreCalls
 from nftui.steps.gate import containers_of
-from nftui.steps.kind import Context, Data, Found, StepFailed, StoreCalls
+from nftui.steps.kind import Context, Found, StepFailed
 from nftui.steps.reading import Reading
 
 POLL_S = 0.5

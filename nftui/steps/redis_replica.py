@@ -7,7 +7,8 @@ from contextlib import closing, suppress
 from nftui.model.errors import NftuiError
 from nftui.model.message import msg
 from nftui.model.plan import StepSpec
-from nftui.steps.kind import Context, Data, StepFailed, StoreCalls
+from nftui.steps.calls import Data, StoreCalls
+from nftui.steps.kind import Context, StepFailed
 from nftui.steps.reading import Reading
 
 POLL_S = 0.5

@@ -9,7 +9,8 @@ from typing import cast
 
 from nftui.model.message import msg
 from nftui.model.plan import StepSpec
-from nftui.steps.kind import Context, Data, StepFailed
+from nftui.steps.calls import Data
+from nftui.steps.kind import Context, StepFailed
 from nftui.steps.reading import Reading
 
 _POLL_S = 0.2

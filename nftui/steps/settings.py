@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from nftui.model.message import Message, msg
 from nftui.model.plan import StepSpec
 from nftui.model.postgres import PostgresFacts
-from nftui.steps.kind import Context, Data, StepFailed
+from nftui.steps.calls import Data
+from nftui.steps.kind import Context, StepFailed
 from nftui.steps.postgres_settings import Difference, ReadValue, compare
 from nftui.steps.reading import Reading
 

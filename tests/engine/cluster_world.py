@@ -18,7 +18,8 @@ from nftui.model.facts import Facts
 from nftui.model.message import msg
 from nftui.model.plan import DataSwitch, FileChange, Handover, Stage, StepSpec, Undo, digest
 from nftui.model.stack import Container, Invocation, Service, Stack
-from nftui.steps.kind import Context, Data
+from nftui.steps.calls import Data
+from nftui.steps.kind import Context
 from nftui.system.blobs import BlobStore
 from tests.engine.world import ENV, OVERRIDE, Killed, World
 

@@ -17,7 +17,8 @@ from nftui.model.facts import Facts
 from nftui.model.host import Host
 from nftui.model.plan import DataSwitch, FileChange, Stage
 from nftui.model.stack import Container, Invocation, MountSpec, Service, Stack
-from nftui.steps.kind import Context, Data
+from nftui.steps.calls import Data
+from nftui.steps.kind import Context
 from nftui.system.blobs import BlobStore
 from nftui.system.trees import LocalTrees, Progress
 from tests.engine.world import ENV, OVERRIDE, Killed, World

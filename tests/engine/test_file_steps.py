@@ -14,7 +14,8 @@ from nftui.model.errors import NftuiError, UsageError
 from nftui.model.message import msg
 from nftui.model.plan import StepSpec, digest
 from nftui.steps import load_kinds
-from nftui.steps.kind import Context, Data, KeepsBlobs, StepKind
+from nftui.steps.calls import Data
+from nftui.steps.kind import Context, KeepsBlobs, StepKind
 from nftui.system.files import TEMP_PREFIX, Attributes, LocalFiles, attributes_of
 from tests.engine.world import new_world
 

@@ -16,7 +16,8 @@ from nftui.model.message import Message, msg
 from nftui.model.plan import Stage, StepSpec, Undo, digest
 from nftui.model.postgres import PostgresFacts, Setting
 from nftui.model.stack import Container
-from nftui.steps.kind import Context, Data
+from nftui.steps.calls import Data
+from nftui.steps.kind import Context
 from nftui.system.blobs import BlobStore
 from nftui.system.files import Attributes
 from nftui.system.trees import LocalTrees
