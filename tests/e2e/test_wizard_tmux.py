@@ -127,7 +127,7 @@ def roll_back(screen: Terminal) -> None:
     screen.press("Enter")
     screen.sees("values read back")
     screen.press("R")
-    screen.sees("Take this run back?")
+    screen.sees("Take this run back?", "y    roll back")
     screen.press("y")
     screen.sees("The run has ended", seconds=150)
     screen.press("Enter")

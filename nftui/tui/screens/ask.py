@@ -37,7 +37,7 @@ class AskScreen(Page[bool]):
         self._known = details is None
 
     def body(self) -> ComposeResult:
-        """The question, what it comes to, and what each key does."""
+        """The question, what it comes to, and what each key does now."""
         waiting = [] if self._known else [self.say(msg("Looking at what it would do."))]
         yield Static(self._text(waiting), id="question", markup=False)
 
@@ -52,12 +52,13 @@ class AskScreen(Page[bool]):
         except NftuiError as error:
             self.notice(self.say(error.message), "bad")
             return
-        self.query_one("#question", Static).update(self._text(lines))
         self._known = True
+        self.query_one("#question", Static).update(self._text(lines))
 
     def _text(self, lines: list[str]) -> str:
         shown = "".join(f"\n   {line}" for line in lines) + ("\n" if lines else "")
-        return f"\n {self.say(self.question)}\n{shown}\n   y    {self.say(self.yes)}\n   esc  {self.say(self.no)}"
+        yes = f"   y    {self.say(self.yes)}\n" if self._known else ""
+        return f"\n {self.say(self.question)}\n{shown}\n{yes}   esc  {self.say(self.no)}"
 
     def action_yes(self) -> None:
         """Only this does it, and only once it is known what."""
