@@ -134,15 +134,28 @@ def _step(step: StepSpec) -> Json:
     }  # fmt: skip
 
 
-def run(status: RunStatus, *, unused: Iterable[tuple[str, str]] = (), warnings: Iterable[str] = ()) -> Json:
-    """The end of a run; `unused` names what was asked for and has not even begun, with the reason."""
+def run(
+    status: RunStatus,
+    *,
+    unused: Iterable[tuple[str, str]] = (),
+    skipped: Iterable[str] = (),
+    warnings: Iterable[str] = (),
+) -> Json:
+    """The end of a run; `unused` names what was asked for and has not even begun, with the reason.
+
+    `skipped`: ids of live steps for services that do not run.
+    """
     missing = [{"id": s.id, "reason": s.error or s.detail or s.state} for s in status.steps if not stands(status, s)]
+    resting = [{"id": name, "state": "skipped", "seconds": 0.0, "error": None} for name in skipped]
     return {
         "run": status.run,
         "plan": status.plan,
         "snapshot": status.run,
         "outcome": status.outcome,
-        "steps": [{"id": s.id, "state": s.state, "seconds": s.seconds, "error": s.error} for s in status.steps],
+        "steps": [
+            *({"id": s.id, "state": s.state, "seconds": s.seconds, "error": s.error} for s in status.steps),
+            *resting,
+        ],
         "not_applied": [*missing, *({"id": name, "reason": reason} for name, reason in unused)],
         "reason": status.reason,
         "standing": list(status.standing),

@@ -42,7 +42,10 @@ def apply(ctx: Context) -> int:
     else:
         ctx.out.tell(*((f"! {text}", "yellow") for text in told))
     status = _watch(ctx, _start(ctx, plan))
-    return _end(ctx, status, _unused(ctx, plan, status), told) if status else ExitCode.INTERRUPTED
+    if status is None:
+        return ExitCode.INTERRUPTED
+    skipped = [s.id for s in plan.draft.skipped] if status.steps else []
+    return _end(ctx, status, _unused(ctx, plan, status), skipped, told)
 
 
 def _reboot_warning(ctx: Context) -> tuple[Message, ...]:
@@ -226,8 +229,14 @@ def _watch(ctx: Context, run: str) -> RunStatus | None:
         return None
 
 
-def _end(ctx: Context, status: RunStatus, unused: Iterable[tuple[str, str]] = (), warnings: Iterable[str] = ()) -> int:
-    ctx.out.document(documents.run(status, unused=unused, warnings=warnings))
+def _end(
+    ctx: Context,
+    status: RunStatus,
+    unused: Iterable[tuple[str, str]] = (),
+    skipped: Iterable[str] = (),
+    warnings: Iterable[str] = (),
+) -> int:
+    ctx.out.document(documents.run(status, unused=unused, skipped=skipped, warnings=warnings))
     ctx.out.text(render.run(status))
     return exit_code(status)
 

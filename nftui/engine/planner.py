@@ -63,6 +63,8 @@ class _Parts:
     losses: list[Message] = field(default_factory=list)
     switches: list[tuple[str, DataSwitch]] = field(default_factory=list)
     """(optimization, data that must lie elsewhere before its part of that service may be written)."""
+    resting: list[str] = field(default_factory=list)
+    """Services that change and do not run: their files are written, nothing live is done."""
 
 
 @dataclass(slots=True)
@@ -117,6 +119,10 @@ def _draft(facts: Facts, choices: Choices, registry: Registry, standing: Standin
         preconditions=preconditions(facts, stages, standing.pending, standing.losses),
         refusals=tuple(parts.refusals),
         losses=tuple(parts.losses),
+        skipped=(
+            *_recreate_steps(facts, parts.resting, standing),
+            *(s for s in parts.steps if s.service in parts.resting),
+        ),
     )
 
 
@@ -299,6 +305,7 @@ def _touched(facts: Facts, standing: Standing, changed: set[str], parts: _Parts)
         service = facts.stack.service(name)
         if service is None or service.running is None:
             parts.warnings.append(offers.unverified(facts, name))
+            parts.resting.append(name)
             continue
         if name in standing.pending:
             parts.refusals.append(_pending(name, standing.pending[name]))

@@ -247,6 +247,8 @@ class Draft:
     """Why it cannot be proven or applied (a value refused for a service that is there)."""
     losses: tuple[Message, ...] = ()
     """What applying it takes away for good: needs the operator's own consent, beside that to the plan."""
+    skipped: tuple[StepSpec, ...] = ()
+    """What would be done to services that do not run; no stage has it, for nothing is started (engine.md 1)."""
 
     @property
     def files(self) -> tuple[FileChange, ...]:

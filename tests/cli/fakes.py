@@ -125,6 +125,7 @@ def draft(choices: Choices, *, changes: bool = True, **more: object) -> Draft:
         "stages": (Stage("settings", (step(),), ("db",), (change,)),) if changes else (),
         "fragments": (), "grants": (), "memory": MemoryUse(16 * 1024**3, 2 * 1024**3, (("db", 2 * 1024**3),)),
         "warnings": (msg("unverified: {service}", service="tool"),),
+        "skipped": (step("recreate:tool", service="tool"),),
         "preconditions": (Precondition("host.memory", "=", "16"),),
     }  # fmt: skip
     return Draft(choices=choices, optimizations=(line, other), **{**values, **more})  # type: ignore[arg-type]

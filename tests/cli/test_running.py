@@ -245,7 +245,10 @@ def test_apply_has_the_promised_keys(nftui: Nftui, session: FakeSession) -> None
     result = nftui("apply", "--yes", "--json", *words)
     data = result.json
     assert {"plan", "snapshot", "outcome", "steps", "not_applied", "reason", "standing"} <= set(data)
-    assert data["steps"] == [{"id": "recreate:db", "state": "verified", "seconds": 4.2, "error": None}]
+    assert data["steps"] == [
+        {"id": "recreate:db", "state": "verified", "seconds": 4.2, "error": None},
+        {"id": "recreate:tool", "state": "skipped", "seconds": 0.0, "error": None},
+    ]
     assert (data["outcome"], data["snapshot"], data["not_applied"], result.code) == ("applied", RUN, [], 0)
     assert data["warnings"] == ["unverified: tool"]
     assert "recreate db  verified" in result.err

@@ -296,6 +296,8 @@ def test_without_an_engine_nobody_is_said_not_to_run() -> None:
         found = draft(world, chosen, {"postgres": OPTIMIZATION}, standing(world))
         (warning,) = (str(w) for w in found.warnings if str(w).startswith("unverified: db"))
         assert told in warning
+        assert [s.id for s in found.skipped] == ["recreate:db", "postgres-settings:db"]
+        assert not [s for s in found.steps if s.service]
 
 
 def test_the_mission_s_values_give_way_where_a_server_must_not_get_them() -> None:
