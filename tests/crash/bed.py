@@ -92,6 +92,16 @@ class Bed:
         return self.logs / f"events{self.lives}.log"
 
     @property
+    def words(self) -> Path:
+        """What the newest run that was to be cut off said to its follower."""
+        return self.logs / "words.txt"
+
+    @property
+    def said(self) -> str:
+        """The end of it."""
+        return self.words.read_text(errors="replace")[-1500:] if self.words.exists() else ""
+
+    @property
     def nftui(self) -> Faulty:
         """The command without a fault."""
         return Faulty(self.stack.directory, self.state, None, self.stack.project, self.extra, self.package)
@@ -121,12 +131,12 @@ class Bed:
         ]
 
     def crash(self, point: Point, death: str, *command: str) -> bool:
-        """Run until the fault has struck; False where the run came to its end before (and says what it said)."""
+        """Run until the fault has struck; False where the run came to its end before (`said` has its last words)."""
         self.log.unlink(missing_ok=True)
         doomed = replace(self.nftui, fault=self.fault(point, death))
-        with subprocess.Popen(
+        with self.words.open("wb") as words, subprocess.Popen(
             doomed.command(*command), cwd=doomed.directory, env=doomed.environment(), stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            stdout=words, stderr=subprocess.STDOUT,
         ) as follower:  # fmt: skip
             wait_until(lambda: follower.poll() is not None or self._died(), seconds=self.patience, what=f"{point}")
             follower.kill()

@@ -80,7 +80,7 @@ def test_a_cluster_that_was_cut_off_stands_or_is_gone_and_nothing_promised_is_lo
     FIGURES.left_out["crash in apply of a cluster"] = len(found) - len(picked)
     for trial in picked:
         bed.new_life()
-        assert bed.crash(trial.point, trial.death, *APPLY), f"{trial}: it did not come to that"
+        assert bed.crash(trial.point, trial.death, *APPLY), f"{trial}: it did not come to that\n{bed.said}"
         command = (*trial.then, "--without-backup") if trial.then == RESUME else trial.then
         done = bed.nftui(*command, timeout=600)
         stands = (bed.stack.directory / "compose.nftui.yaml").exists()

@@ -170,7 +170,7 @@ class Matrix:
 
     def _missed(self, trial: Trial) -> None:
         """Whatever kept the run from its point must not keep the next one from its own."""
-        self._note(trial, ["the point was not reached"])
+        self._note(trial, [f"the point was not reached\n{self.bed.said}"])
         self.bed.reset()
 
     def _begun(self) -> bool:
