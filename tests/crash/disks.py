@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -55,6 +56,10 @@ class Small:
     def plug_in_again(self) -> None:
         """The disk is back, with what its journal holds."""
         _run("umount", str(self.place))
+        # A container that is being made holds a copy of every mount for a moment: mounted before that is let go, the
+        # same dead file system would be there again.
+        while subprocess.run(["losetup", "-j", str(self.image)], check=True, capture_output=True).stdout.strip():
+            time.sleep(0.05)
         _run("mount", "-o", "loop", str(self.image), str(self.place))
 
 

@@ -14,7 +14,11 @@ pytestmark = [pytest.mark.engine, pytest.mark.slow, pytest.mark.timeout(300)]
 DROPPED = Path(__file__).parent / "dropped" / "harm.py"
 CASES = [
     ("refuses-to-start", ("its container is restarting", "was restarted"), 'invalid value for parameter "shared_buf'),
-    ("crashes-soon", ("crashed and was restarted", "its container is restarting"), "database system"),
+    (
+        "crashes-soon",
+        ("crashed and was restarted", "its container is restarting", "refuses a statement: terminating"),
+        "database system",
+    ),
     ("child-runs-out-of-memory", ("the kernel killed 1 of its processes for lack of memory (limit 512MB)",), "ready"),
     ("turns-red", ("its healthcheck fails",), "ready to accept"),
 ]
