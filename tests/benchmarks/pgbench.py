@@ -102,7 +102,7 @@ class Server:
     def stop(self) -> None:
         """As nftui stops it: a clean shutdown, so that no set begins with the recovery that another one left."""
         subprocess.run(["docker", "stop", "-t", "120", self.name], capture_output=True, check=False)
-        subprocess.run(["docker", "rm", "-f", self.name], capture_output=True, check=False)
+        subprocess.run(["docker", "rm", "-fv", self.name], capture_output=True, check=False)
 
     def start(self, settings: Mapping[str, str], shm: str) -> None:
         """A fresh container on the same data. Raises RuntimeError where it does not come up."""
@@ -141,7 +141,7 @@ class Server:
 
     def close(self) -> None:
         """Remove the container and its volume."""
-        subprocess.run(["docker", "rm", "-f", self.name], capture_output=True, check=False)
+        subprocess.run(["docker", "rm", "-fv", self.name], capture_output=True, check=False)
         subprocess.run(["docker", "volume", "rm", self.name], capture_output=True, check=False)
 
 

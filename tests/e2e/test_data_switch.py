@@ -97,7 +97,7 @@ def bench(running_stack: Stack, tmp_path: Path) -> Iterator[Bench]:
     yield Bench(
         running_stack, Copy(running_stack.directory, tmp_path / "state", package), tree(running_stack.directory)
     )
-    docker("rm", "-f", running_stack.container("postgres"), check=False)
+    docker("rm", "-fv", running_stack.container("postgres"), check=False)
     # The copies are external to Compose, and `down` leaves a volume that no service names any more.
     left = (f"{running_stack.project}_v", f"{running_stack.project}_postgres_data")
     docker("volume", "rm", *(n for n in docker("volume", "ls", "-q").split() if n.startswith(left)))

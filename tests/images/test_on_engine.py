@@ -113,7 +113,7 @@ class Bench:
 
     def clean(self) -> None:
         """What Compose does not remove: places that nftui made, images that it kept."""
-        docker("rm", "-f", self.stack.container("postgres"), check=False)
+        docker("rm", "-fv", self.stack.container("postgres"), check=False)
         for name in docker("volume", "ls", "-q", "--filter", f"name={self.stack.project}_").split():
             docker("volume", "rm", name, check=False)
         for name in docker("images", "--format", "{{.Repository}}:{{.Tag}}").split():

@@ -27,7 +27,7 @@ def stack(stack_factory: StackFactory) -> Iterator[Stack]:
     made.set_env(REDIS_IMAGE=tag)
     made.up("redis")
     yield made
-    docker("rm", "-f", made.container("redis"))
+    docker("rm", "-fv", made.container("redis"))
     for name in docker("images", "--format", "{{.Repository}}:{{.Tag}}").split():
         if made.project in name:
             docker("rmi", name)

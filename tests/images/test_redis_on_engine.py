@@ -71,7 +71,7 @@ class Bench:
 
     def clean(self) -> None:
         """What Compose does not remove."""
-        docker("rm", "-f", self.stack.container("redis"), check=False)
+        docker("rm", "-fv", self.stack.container("redis"), check=False)
         for name in docker("volume", "ls", "-q", "--filter", f"name={self.stack.project}_").split():
             docker("volume", "rm", name, check=False)
         for name in docker("images", "--format", "{{.Repository}}:{{.Tag}}").split():
@@ -129,6 +129,6 @@ def _is_closed(bench: Bench) -> None:
         docker("run", "--name", name, "--network=none", "--mount", bind, images.reference(f"redis:{major}"), *command,
                check=False, timeout=20)  # fmt: skip
         state = json.loads(docker("inspect", name))[0]["State"]
-        docker("rm", "-f", name)
+        docker("rm", "-fv", name)
         assert not state["Running"] and state["ExitCode"], major
     assert {p: p.read_bytes() for p in place.rglob("*") if p in data} == data

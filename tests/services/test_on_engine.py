@@ -99,7 +99,7 @@ def _stays_with_a_plain_up(stack: Stack) -> None:
 
 
 def _is_missed_and_brought_back(nftui: Copy, stack: Stack) -> None:
-    docker("rm", "-f", stack.container("relay"))
+    docker("rm", "-fv", stack.container("relay"))
     missed = nftui("status", "--json")
     assert missed.code == 3 and [d["actual"] for d in missed.json["drift"]] == ["absent"], missed.out
     jobs = stack.container("jobs")
