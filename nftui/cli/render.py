@@ -159,11 +159,8 @@ def _advice(advice: Advice) -> tuple[str, ...]:
     why = tr(advice.why)
     if advice.kept:
         why = _("yours is kept; recommended {value}: {why}").format(value=advice.recommended or unknown, why=why)
-    return f"{mark} {_name(advice)}", advice.current or unknown, "->", advice.value or unknown, why
-
-
-def _name(advice: Advice) -> str:
-    return f"{advice.service}: {advice.knob}" if advice.service else advice.knob
+    name = f"{advice.service}: {advice.knob}" if advice.service else advice.knob
+    return f"{mark} {name}", advice.current or unknown, "->", advice.value or unknown, why
 
 
 def _diff_line(line: str) -> Line:
