@@ -23,7 +23,9 @@ SHARES = {"test_faults.py": 2, "test_gates.py": 2}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Without --all, some tests of the long modules, picked by the seed."""
+    """Without --all, some tests of the long modules, picked by the seed; with it, one portion begins each process."""
+    if ALL:
+        items[:] = dealt(items)
     for module, number in () if ALL else SHARES.items():
         found = [i for i in items if i.path.name == module and i.path.parent == HERE]
         kept = random.Random(f"{SEED}{module}").sample(found, min(number, len(found)))  # noqa: S311
@@ -32,6 +34,25 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(pytest.mark.skip(reason=f"left out by seed {SEED}; all: ./nftui.sh test --all"))
         if found:
             FIGURES.left_out[f"tests of {module}"] = len(found) - len(kept)
+
+
+def dealt(items: list[pytest.Item]) -> list[pytest.Item]:
+    """As many equal blocks as there are portions, each led by its own: a process then brings each bed up only once."""
+    leads: list[list[pytest.Item]] = [[] for _ in range(PORTIONS)]
+    rest = []
+    for item in items:
+        mine = getattr(item, "callspec", None)
+        if mine is not None and "portion" in mine.params:
+            leads[mine.params["portion"]].append(item)
+        else:
+            rest.append(item)
+    size = -(-len(items) // PORTIONS)
+    found = []
+    for lead in leads:
+        fill = max(0, size - len(lead))
+        found += lead + rest[:fill]
+        rest = rest[fill:]
+    return found + rest
 
 
 @pytest.fixture(scope="session")
