@@ -32,7 +32,7 @@ services:
     image: {image}
     command: ["redis-server", "--appendonly", "yes"]
     volumes: ["redis_data:/data"]
-    healthcheck: {{test: ["CMD-SHELL", "redis-cli ping | grep -q PONG"], interval: 300ms}}
+    healthcheck: {{test: ["CMD-SHELL", "redis-cli ping | grep -q PONG"], interval: 1s}}
 volumes: {{redis_data: {{}}}}
 """
 
