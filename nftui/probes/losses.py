@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterable
 
 from nftui.model.message import Message, msg
 from nftui.model.stack import Container, Service
+from nftui.probes.layer import holds_nothing
 from nftui.system.docker import EngineError, EnginePort
 
 TIMEOUT_S = 30.0
@@ -59,14 +60,21 @@ def _layer(name: str, container: Container, engine: EnginePort, own: Collection[
 
 def changed_paths(container: Container, engine: EnginePort) -> list[str]:
     """Paths that differ from the image, sorted, without what every start makes anew. Raises EngineError."""
+    mounted = [m.target.rstrip("/") for m in container.mounts]
+    # The engine makes the places of mounts.
+    parents = {parent for place in mounted for parent in _parents(place)}
+    places = (*PASSING, *mounted)
+
+    def passing(path: str) -> bool:
+        return _beneath(path, places) or bool(_PASSING_NAMES.search(path))
+
+    if holds_nothing(container.id, engine, parents, passing):
+        return []
     answer = engine.get(f"/containers/{container.id}/changes", timeout=TIMEOUT_S)
     changes = {str(c["Path"]): int(c["Kind"]) for c in answer} if isinstance(answer, list) else {}
-    mounted = [m.target.rstrip("/") for m in container.mounts]
-    # The engine makes the places of mounts; and a directory is modified when anything in it was.
-    parents = {parent for place in mounted for parent in _parents(place)}
+    # A directory is modified when anything in it was.
     parents |= {parent for path in changes for parent in _parents(path) if changes.get(parent) == _MODIFIED}
-    passing = (*PASSING, *mounted)
-    kept = [p for p in changes if p not in parents and not _beneath(p, passing) and not _PASSING_NAMES.search(p)]
+    kept = [p for p in changes if p not in parents and not passing(p)]
     empty = _directories([p for p in kept if changes[p] == _ADDED], container, engine)
     return sorted(p for p in kept if p not in empty)
 

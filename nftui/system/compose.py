@@ -333,6 +333,8 @@ class ComposeCli:
         lines = [line.strip() for line in self.redactor.text(done.stderr or done.stdout).splitlines()]
         words = [line for line in lines if line and "level=warning" not in line and "DRY-RUN" not in line]
         said = words[-1] if words else msg("exit code {code}", code=done.returncode)
+        if done.returncode < 0:
+            said = msg("ended by signal {number}, after: {reason}", number=-done.returncode, reason=said)
         return ComposeError("compose-refused", msg("Compose says: {reason}", reason=said), "\n".join(words))
 
 

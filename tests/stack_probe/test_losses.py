@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
+import pytest
+
 from nftui.model.message import msg
 from nftui.model.stack import Container, MountSpec, Service
 from nftui.probes.losses import SHOWN, layer_losses, losses
@@ -81,3 +86,59 @@ def test_a_volume_without_a_name_is_told_and_a_named_one_is_not() -> None:
 def test_unknown_is_not_nothing_and_a_stopped_container_loses_nothing() -> None:
     assert said(None) == ["db: nobody can tell what was written into its container: too busy"]
     assert losses(service(state="exited"), Layers({"/etc/x": 1})) == ()
+
+
+class Lying(Layers):
+    """Its containers' layers lie in a directory of this machine."""
+
+    def __init__(self, upper: Path, driver: str = "overlay2") -> None:
+        super().__init__({"/asked": 1})
+        self.inspected = [{"Id": "c1", "GraphDriver": {"Name": driver, "Data": {"UpperDir": str(upper)}}}]
+
+
+def lying(upper: Path, *mounts: MountSpec, driver: str = "overlay2") -> bool:
+    """Whether the layer itself was enough to say that nothing is lost; else what the engine says is told."""
+    found = [str(m) for m in layer_losses(service(*mounts), Lying(upper, driver))]
+    assert found in ([], ["db: what was changed in its container would be lost: /asked"])
+    return not found
+
+
+def test_a_layer_that_holds_only_what_every_start_makes_needs_no_walk_of_the_engine(tmp_path: Path) -> None:
+    assert lying(tmp_path)
+    for name in ("run/postgresql", "tmp", "var/lib/db/data", "root", "srv/place"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "run/postgresql/.s.PGSQL.5432.lock").write_text("1")
+    (tmp_path / "root/.bash_history").write_text("ls")
+    places = (MountSpec("volume", "data", "/var/lib/db/data"), MountSpec("bind", "/x", "/srv/place/x.conf"))
+    assert lying(tmp_path, *places)
+    assert not lying(tmp_path, *places, driver="vfs")
+    assert not lying(tmp_path / "elsewhere", *places)
+
+
+@pytest.mark.parametrize("name", ["etc/passwd", "data/rows", "var/lib/db/data2/x", "root/.ssh/id"])
+def test_a_file_in_the_layer_is_the_engines_to_tell(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).parent.mkdir(parents=True)
+    (tmp_path / name).write_text("x")
+    assert not lying(tmp_path, MountSpec("volume", "data", "/var/lib/db/data"))
+
+
+def test_an_empty_directory_a_link_or_a_hidden_one_in_the_layer_is_the_engines_to_tell(tmp_path: Path) -> None:
+    (tmp_path / "etc").mkdir()
+    assert not lying(tmp_path)  # perhaps its mode is another one
+    (tmp_path / "etc/x").symlink_to("/tmp")
+    assert not lying(tmp_path)
+    (tmp_path / "etc/x").unlink()
+    (tmp_path / "etc/.cache").mkdir()
+    assert lying(tmp_path)
+    os.setxattr(tmp_path / "etc", "user.overlay.opaque", b"y")
+    assert not lying(tmp_path)
+
+
+def test_a_layer_that_cannot_be_read_is_the_engines_to_tell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "etc").mkdir()
+
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    assert not lying(tmp_path)

@@ -69,6 +69,12 @@ def test_a_refusal_has_composes_words_without_secrets() -> None:
     assert caught.value.problem().blocks == ("plan", "apply")
 
 
+def test_a_compose_that_was_killed_is_not_quoted_as_if_it_had_refused() -> None:
+    port = compose({**VERSION, ("config",): Completed((), -9, "", " Container x-db-1  Starting")})
+    with pytest.raises(ComposeError, match="ended by signal 9, after: Container x-db-1  Starting"):
+        port.config()
+
+
 @pytest.mark.parametrize(
     ("answers", "id"),
     [

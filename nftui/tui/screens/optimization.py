@@ -114,7 +114,9 @@ class OptimizationScreen(Page[Move]):
         self._show_title()
         knobs = self.desk.optimization(self.here()).knobs
         on = self.desk.choices.selection(self.here()) is Selection.ON
-        self.query_one(KnobPane).show(rows_of(self.item, knobs, self.desk.choices), on=on)
+        pane = self.query_one(KnobPane)
+        pane.show(rows_of(self.item, knobs, self.desk.choices), on=on)
+        pane.share(self.query_one("#panes").size.height, beside=self.has_class("-wide"))
         about = self.row.advice.knob if self.row else ""
         self.query_one(Preview).show(self.diffs(), whole=self.has_class("-wide"), about=about)
         memory = memory_line(self.desk.draft.memory, self.query_one("#body").size.width or 80, self.desk.glyphs)
@@ -184,7 +186,7 @@ class OptimizationScreen(Page[Move]):
         row = self.row
         if row is not None:
             self.before_edit = self.desk.choices
-            self.query_one(Edit).open(row, self.desk)
+            self.query_one(KnobPane).open_input(row)
 
     @on(Edit.Typed)
     def _typed(self, event: Edit.Typed) -> None:
@@ -202,8 +204,7 @@ class OptimizationScreen(Page[Move]):
 
     def _close_edit(self) -> None:
         self.before_edit = None
-        self.query_one(Edit).close()
-        self.query_one("#knobs").focus()
+        self.query_one(KnobPane).close_input()
 
     def action_recommended(self) -> None:
         """Advice again; where the operator's own value was kept, the recommendation is chosen."""

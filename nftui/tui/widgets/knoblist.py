@@ -12,7 +12,7 @@ from textual.message import Message
 from nftui.model.dataclass import dataclass
 from nftui.model.message import msg
 from nftui.tui.knobrows import Columns, KnobRow, head_line, knob_line, more_text, services_of
-from nftui.tui.texts import cut
+from nftui.tui.texts import cut, wrap
 from nftui.tui.widgets.bars import Ends, Told
 from nftui.tui.widgets.edit import Edit
 from nftui.tui.widgets.lines import Choice
@@ -24,6 +24,12 @@ if TYPE_CHECKING:
     from textual.binding import BindingType
 
     from nftui.tui.desk import Desk
+
+
+PREVIEW_ROWS = 5
+"""What the preview under the knobs keeps at least, its title with it."""
+_DETAIL_ROWS = 3
+"""Of the whole why of one knob, where there is room; the input takes their place while it is open."""
 
 
 class KnobList(Choice):
@@ -85,6 +91,29 @@ class KnobPane(Vertical):
             self.query_one(KnobList).cursor = names.index(before.advice.knob)
         self._tell()
 
+    def share(self, height: int, *, beside: bool) -> None:
+        """Of `height` rows take those that the knobs need, and leave the others to the preview below.
+
+        The preview `beside` them takes none, and before the first layout (0) there is nothing to share.
+        """
+        needed = 1 + len(self.query_one(KnobList).lines)
+        room = height if beside else height - PREVIEW_ROWS
+        self.styles.height = None if beside or height <= 0 else max(2, min(room, needed + _DETAIL_ROWS))
+        if self.has_class("-roomy") is not (roomy := room >= needed + _DETAIL_ROWS):
+            self.set_class(roomy, "-roomy")
+            self._tell()
+
+    def open_input(self, row: KnobRow) -> None:
+        """Type a value for that knob."""
+        self.add_class("-typing")
+        self.query_one(Edit).open(row, self.desk)
+
+    def close_input(self) -> None:
+        """The list has the keys again."""
+        self.query_one(Edit).close()
+        self.remove_class("-typing")
+        self.query_one(KnobList).focus()
+
     def next_service(self, steps: int) -> None:
         """Another service of the role; `show` draws it."""
         if self.service in self._services:
@@ -112,9 +141,13 @@ class KnobPane(Vertical):
         self._tell()
 
     def _tell(self) -> None:
-        """The row cuts its why; here it stands whole, with what is to be noted about the value."""
+        """The row cuts its why; here it stands as whole as there is room, with what is to be noted about the value."""
         row = self.row
         texts = (row.advice.why, *row.advice.notes) if row is not None else ()
         room = max(10, (self.size.width or 80) - 5)
-        line = cut("  ".join(self.desk.say(text) for text in texts), room, self.desk.glyphs)
-        self.query_one("#detail", Told).tell([((f"   {line}", "dim"),)])
+        whole = "  ".join(self.desk.say(text) for text in texts)
+        lines = wrap(whole, room) if self.has_class("-roomy") else [whole]
+        if len(lines) > _DETAIL_ROWS:
+            lines[_DETAIL_ROWS - 1] += f" {lines[_DETAIL_ROWS]}"
+        shown = [cut(line, room, self.desk.glyphs) for line in lines[:_DETAIL_ROWS]]
+        self.query_one("#detail", Told).tell([((f"   {line}", "dim"),) for line in shown])

@@ -85,7 +85,12 @@ class Lines(ScrollView, can_focus=True):
         """Scroll so that line `number` is seen, near the top where it was out of sight."""
         top, height = self.scroll_offset.y, self.size.height
         if not top <= number < top + height:
-            self.scroll_to(y=max(0, number - 1), animate=False)
+            self.go_to(max(0, number - 1))
+
+    def go_to(self, number: int) -> None:
+        """Scroll so that line `number` is the first one, as far as there are lines."""
+        # Forced: lines that have just been given have no scroll bar yet, and without one Textual would not move.
+        self.scroll_to(y=number, animate=False, force=True)
 
     def action_shift(self, cells: int) -> None:
         """Look at the rest of long lines."""

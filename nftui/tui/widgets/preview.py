@@ -80,9 +80,9 @@ class Preview(Vertical):
             return
         for number, line in enumerate(widget.lines):
             if self.owner in line[0][0].partition("#")[2]:
-                widget.scroll_to(y=number, animate=False)
+                widget.go_to(number)
                 return
-        widget.scroll_to(y=0, animate=False)
+        widget.go_to(0)
 
 
 def first_difference(old: Sequence[Line], new: Sequence[Line], about: str = "") -> int | None:
