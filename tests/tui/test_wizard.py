@@ -219,6 +219,19 @@ async def test_more_unfolds_what_stays(session: FakeSession) -> None:
         await driver.sees("clients", "patience", "route.web", "m  fold 3 away")
 
 
+async def test_what_the_knobs_do_not_need_is_the_previews(session: FakeSession) -> None:
+    async with wizard(session, size=(80, 30)) as driver:
+        screen = await driver.to_knobs()
+        height, knobs = screen.query_one("#right").size.height, screen.query_one(KnobList)
+        assert height > 5 and knobs.size.height == len(knobs.lines)
+        await driver.press("e")
+        # The input stands where the why stood: nothing else moves.
+        assert screen.query_one("#right").size.height == height and not screen.query_one("#detail").display
+        await driver.press("escape", "m")
+        assert screen.query_one("#detail").display and knobs.size.height == len(knobs.lines) == 10
+        assert 5 <= screen.query_one("#right").size.height < height
+
+
 async def test_a_secret_of_the_env_file_is_never_shown(session: FakeSession) -> None:
     async with wizard(session) as driver:
         await driver.to_knobs()

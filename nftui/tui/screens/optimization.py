@@ -146,13 +146,13 @@ class OptimizationScreen(Page[Move]):
             return f"{self.say(_SELECTION_WORDS[selection])}   space  changes it\n{self._fit(text)}"
         if found:
             more = f" (+{len(found) - 1})" if len(found) > 1 else ""
-            return f"{self.say(found[0].title)}{more}   f  findings\n{self._fit(text)}"
+            return f"{self._fit(self.say(found[0].title), more + '   f  findings')}\n{self._fit(text)}"
         return text
 
-    def _fit(self, text: str) -> str:
-        """One line where the terminal has no room for more."""
-        width = (self.query_one("#why").size.width or 80) - 2
-        return text if self.has_class("-high") else cut(text, width, self.desk.glyphs)
+    def _fit(self, text: str, end: str = "") -> str:
+        """One line where the terminal has no room for more, `end` always on it."""
+        width = (self.query_one("#why").size.width or 80) - 2 - len(end)
+        return (text if self.has_class("-high") else cut(text, width, self.desk.glyphs)) + end
 
     # -- changing --------------------------------------------------------------------------------------------
     @property
