@@ -9,8 +9,9 @@ from nftui.engine.protocols import Registry
 from nftui.model.dataclass import dataclass
 from nftui.model.facts import Facts
 from nftui.model.findings import Evidence, Finding, Level
-from nftui.model.message import msg
+from nftui.model.message import Message, msg
 from nftui.model.stack import Problem, Stack
+from nftui.probes.surroundings import ELSEWHERE
 
 Checker = Callable[[Facts], Iterable[Finding]]
 """Finds what belongs to no optimization."""
@@ -68,7 +69,7 @@ def _merge(first: Finding, second: Finding) -> Finding:
 
 _SURROUNDINGS = (
     *("engine-", "compose-missing", "compose-old", "compose-v1", "compose-failed", "manager-", "started-from-"),
-    *("labels-disagree", "stack-swarm", "include-remote", "profiles-together-unresolved"),
+    *("labels-disagree", "stack-swarm", "include-remote", ELSEWHERE, "profiles-together-unresolved"),
 )
 """Ids of problems that say what nftui cannot do here, and nothing about the stack: `notes`."""
 _SUMMARIES = ("project-unresolved", "profile-unresolved")
@@ -86,6 +87,24 @@ _KEYS = {
     "compose-empty": "services",
 }  # fmt: skip
 """Id of a problem to the Compose key that it is about."""
+
+
+_NO_DOCKER = ("engine-missing", "engine-down", "engine-permission", "engine-slow", "engine-refused", "compose-missing")
+
+
+def needs_docker(problem: Problem) -> bool:
+    """Whether the problem is that Docker or Compose cannot be had at all."""
+    return "apply" in problem.blocks and problem.id in _NO_DOCKER
+
+
+def forbids_apply(problem: Problem) -> bool:
+    """Whether apply refuses because of it, unless it is forced."""
+    return "apply" in problem.blocks and not needs_docker(problem)
+
+
+def obstacles(problems: Iterable[Problem]) -> tuple[Message, ...]:
+    """What apply would refuse, and where else the plan's files would take part: a plan that kept it would surprise."""
+    return tuple(p.message or msg("{text}", text=p.text) for p in problems if forbids_apply(p) or p.id == ELSEWHERE)
 
 
 def notes(problems: Iterable[Problem]) -> tuple[Problem, ...]:

@@ -8,6 +8,7 @@ from dataclasses import field, replace
 
 from nftui.engine import offers, own
 from nftui.engine.budget import Budget, make_budget
+from nftui.engine.check import obstacles
 from nftui.engine.filesteps import check_step, env_change, file_steps, override_change
 from nftui.engine.override import lineage_of, merge_fragments, render_override
 from nftui.engine.persist import KEY, Persistence
@@ -97,7 +98,7 @@ def draft(facts: Facts, choices: Choices, registry: Registry, standing: Standing
 def _draft(facts: Facts, choices: Choices, registry: Registry, standing: Standing) -> Draft:
     budget = _budget(facts, choices, registry)
     grants = {g.service: g for g in budget.grants}
-    parts = _Parts(warnings=list(budget.warnings))
+    parts = _Parts(warnings=[*obstacles(facts.stack.problems), *budget.warnings])
     for optimization in registry.values():
         _take(facts, choices, optimization, grants, standing, parts)
     stages = _stages(facts, standing, parts)
