@@ -52,6 +52,13 @@ def apply_ignores(findings: Iterable[Finding], ignores: Iterable[Ignore]) -> tup
     return kept, len(every) - len(kept)
 
 
+def misses(ignores: Iterable[Ignore], stack: Stack) -> tuple[Ignore, ...]:
+    """Those that name a service that the stack does not have, where all of it could be read."""
+    if _is_partly_unread(stack):
+        return ()
+    return tuple(rule for rule in ignores if rule.service and stack.service(rule.service) is None)
+
+
 def at_least(findings: Iterable[Finding], level: Level) -> bool:
     """Whether one of them is of that level or worse."""
     return any(f.level.rank <= level.rank for f in findings)
@@ -116,13 +123,17 @@ def _of_problems(stack: Stack, found: Iterable[Finding]) -> list[Finding]:
     """Problems as findings: each cause once, also where a check has found it with its service."""
     told = {(f.id, e.file, e.line) for f in found for e in f.evidence} | {(f.id, None, None) for f in found}
     about = [p for p in stack.problems if not p.id.startswith(_SURROUNDINGS)]
-    if any(p.id.startswith(_UNREAD) for p in stack.problems):
+    if _is_partly_unread(stack):
         # What was not read may define what seems to be missing.
         about = [p for p in about if _PUBLIC.get(p.id, p.id) != "network-undefined"]
     places = {(_PUBLIC.get(p.id, p.id), *_spot(p)): p for p in about}
     causes = [p for key, p in places.items() if p.id not in _SUMMARIES and key not in told]
     known = causes or any(f.id in ("network-undefined", "container-name-conflict") for f in found)
     return [_of_problem(p, stack) for p in (causes if known else about)]
+
+
+def _is_partly_unread(stack: Stack) -> bool:
+    return any(p.id.startswith(_UNREAD) for p in stack.problems)
 
 
 def _spot(problem: Problem) -> tuple[str | None, int | None]:
