@@ -31,7 +31,10 @@ class Ignore:
 
 
 def collect(facts: Facts, registry: Registry, extra: Iterable[Checker] = ()) -> tuple[Finding, ...]:
-    """All findings, worst first, one per service and id with the evidence of all that found it."""
+    """All findings, worst first, one per service and id with the evidence of all that found it.
+
+    What repairs a finding is named only where it is there to do it.
+    """
     found: list[Finding] = []
     for optimization in registry.values():
         found += optimization.findings(facts)
@@ -42,7 +45,8 @@ def collect(facts: Facts, registry: Registry, extra: Iterable[Checker] = ()) -> 
     for finding in found:
         key = (finding.service, finding.id)
         merged[key] = _merge(merged[key], finding) if key in merged else finding
-    return tuple(sorted(merged.values(), key=_order))
+    kept = (f if f.optimization in registry else replace(f, optimization=None) for f in merged.values())
+    return tuple(sorted(kept, key=_order))
 
 
 def apply_ignores(findings: Iterable[Finding], ignores: Iterable[Ignore]) -> tuple[tuple[Finding, ...], int]:
