@@ -19,7 +19,7 @@ from nftui.model.dataclass import dataclass
 from nftui.model.errors import NftuiError, UsageError
 from nftui.model.knobs import AUTO
 from nftui.model.message import Message, msg
-from nftui.presets import PRESET_SCHEMA, Preset, checked, find_optimization, unknown_word
+from nftui.presets import PRESET_SCHEMA, Preset, Problem, checked, find_optimization, known_findings, unknown_word
 
 if TYPE_CHECKING:
     from nftui.engine.protocols import Optimization, Registry
@@ -33,14 +33,6 @@ _SELECTIONS = {
     "on": Selection.ON, "true": Selection.ON, "yes": Selection.ON,
     "off": Selection.OFF, "false": Selection.OFF, "no": Selection.OFF,
 }  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """What is wrong, and where; `line` counts from 1."""
-
-    line: int
-    text: Message
 
 
 class Wrong(Exception):
@@ -121,6 +113,7 @@ def _text(node: yaml.Node, what: str) -> str:
 class _Reader:
     registry: Registry
     problems: list[Problem] = field(default_factory=list)
+    warnings: list[Problem] = field(default_factory=list)
 
     def read(self, path: Path, root: yaml.Node, entries: dict[str, tuple[yaml.Node, yaml.Node]]) -> Preset:
         for key, (node, _value) in entries.items():
@@ -140,7 +133,7 @@ class _Reader:
             ignore = self._ignore(entries["ignore"][1])
         if "if_refused" in entries and self._yields(entries["if_refused"][1]):
             choices = replace(choices, yielding=frozenset(choices.values))
-        return Preset(name, description, path, choices, ignore)
+        return Preset(name, description, path, choices, ignore, tuple(self.warnings))
 
     def _yields(self, node: yaml.Node) -> bool:
         """Whether a value that a server must not get gives way to the recommendation."""
@@ -245,4 +238,8 @@ class _Reader:
             if key not in entries:
                 raise Wrong(node, msg("'{key}' is missing", key=key))
         service = _text(entries["service"][1], "service") if "service" in entries else None
-        return Ignore(_text(entries["id"][1], "id"), service, _text(entries["reason"][1], "reason"))
+        name, reason = _text(entries["id"][1], "id"), _text(entries["reason"][1], "reason")
+        known = known_findings(self.registry)
+        if name not in known:  # Not an error: another version of nftui may know it.
+            self.warnings.append(Problem(_line(entries["id"][1]), unknown_word("finding", name, known, most=9)))
+        return Ignore(name, service, reason)

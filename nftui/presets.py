@@ -31,6 +31,14 @@ _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_./%+-]*")
 
 
 @dataclass(frozen=True, slots=True)
+class Problem:
+    """What is wrong with a preset's file, and where; `line` counts from 1."""
+
+    line: int
+    text: Message
+
+
+@dataclass(frozen=True, slots=True)
 class Preset:
     """A preset file, read and checked."""
 
@@ -39,6 +47,15 @@ class Preset:
     path: Path
     choices: Choices
     ignore: tuple[Ignore, ...] = ()
+    problems: tuple[Problem, ...] = ()
+    """What it can be used with all the same: it may have been written for another version of nftui."""
+
+    @property
+    def warnings(self) -> tuple[Message, ...]:
+        """The same in sentences."""
+        return tuple(
+            msg("{path} line {line}: {text}", path=str(self.path), line=p.line, text=str(p.text)) for p in self.problems
+        )
 
 
 # -- names ------------------------------------------------------------------------------------------------------
@@ -94,12 +111,14 @@ def load_preset(registry: Registry, name: str, environ: Mapping[str, str] = os.e
 
 
 # -- ids and knobs ----------------------------------------------------------------------------------------------
-def unknown_word(what: str, word: str, known: Iterable[str]) -> Message:
-    """Names the nearest known word, else all of them."""
+def unknown_word(what: str, word: str, known: Iterable[str], most: int | None = None) -> Message:
+    """Names the nearest known word, else all of them; with `most`, none where they are more than that."""
     words = list(known)
     near = difflib.get_close_matches(word, words, 1, 0.6)
     if near:
         return msg("There is no {what} '{word}'. Did you mean '{near}'?", what=what, word=word, near=near[0])
+    if most is not None and len(words) > most:
+        return msg("There is no {what} '{word}'.", what=what, word=word)
     return msg("There is no {what} '{word}'. Known: {known}.", what=what, word=word, known=", ".join(words) or "none")
 
 
@@ -108,6 +127,15 @@ def find_optimization(registry: Registry, name: str) -> Optimization:
     if name not in registry:
         raise UsageError(unknown_word("optimization", name, registry))
     return registry[name]
+
+
+def known_findings(registry: Registry) -> tuple[str, ...]:
+    """Every id that an ignore list may name: the public ones, and those that an optimization brings."""
+    from nftui.engine.protocols import NamesFindings
+    from nftui.model.finding_ids import IDS, REFUSALS
+
+    more = (name for o in registry.values() if isinstance(o, NamesFindings) for name in o.finding_ids)
+    return tuple(dict.fromkeys((*IDS, *REFUSALS, *more)))
 
 
 def find_knob(optimization: Optimization, name: str) -> Knob:
@@ -200,11 +228,12 @@ def build_choices(
         find_optimization(registry, name)
     parsed = [parse_set(registry, text) for text in sets]
     _refuse_contradictions(only, skip, off, parsed)
-    base = load_preset(registry, preset).choices if preset else Choices(dict.fromkeys(registry, Selection.ON))
+    loaded = load_preset(registry, preset) if preset else None
+    base = loaded.choices if loaded else Choices(dict.fromkeys(registry, Selection.ON))
     base, warnings = _restrict(base, only, skip, preset)
     for name in off:
         base = _without_values(base, name).select(name, Selection.OFF)
-    return _with_sets(base, parsed), warnings
+    return _with_sets(base, parsed), (*(loaded.warnings if loaded else ()), *warnings)
 
 
 def _refuse_contradictions(

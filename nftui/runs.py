@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nftui.engine import codec, records, space
+from nftui.engine.check import forbids_apply, needs_docker
 from nftui.engine.consent import NO_CONSENT, Consent, refusals
 from nftui.engine.follow import is_starting, run_status
 from nftui.engine.journal import Phase, RunView, read_journal
@@ -24,7 +25,6 @@ from nftui.model.errors import CutOffError, DriftError, LockedError, UsageError
 from nftui.model.message import Message, msg
 from nftui.model.plan import Plan
 from nftui.model.run import Authority, ProjectStatus, RunStatus
-from nftui.model.stack import Problem
 from nftui.steps import load_kinds
 from nftui.steps.kind import Found, RestoresFile
 from nftui.system.bootunit import REBOOT_HINT, unit_installed
@@ -77,15 +77,19 @@ class Runs:
                 msg("{why} Nothing was touched; apply --files-only writes the files alone.", why=missing[0].text)
             )
 
+    def must_be_allowed(self, *, force: bool) -> None:
+        """Refuse where something about the project forbids it, unless the operator takes that upon himself."""
+        blocking = [p for p in self.session.facts().stack.problems if forbids_apply(p)]
+        if blocking and not force:
+            raise UsageError(msg("{text}", text=blocking[0].text))
+
     def _may_apply(self, plan: Plan, *, files_only: bool, force: bool) -> None:
         self.must_be_free()
         self.must_reach_engine(files_only=files_only)
         facts = self.session.facts()
         if plan.draft.refusals:
             raise UsageError(plan.draft.refusals[0])
-        blocking = [p for p in facts.stack.problems if "apply" in p.blocks and not needs_docker(p)]
-        if blocking and not force:
-            raise UsageError(msg("{text}", text=blocking[0].text))
+        self.must_be_allowed(force=force)
         for change in plan.draft.files:
             must_be_writable(change.path)
         contents = [content for c in plan.draft.files for content in (c.before, c.content)]
@@ -359,11 +363,3 @@ class Runs:
         with suppress(UsageError):
             return data_places(self.state, run)
         return ()
-
-
-_NO_DOCKER = ("engine-missing", "engine-down", "engine-permission", "engine-slow", "engine-refused", "compose-missing")
-
-
-def needs_docker(problem: Problem) -> bool:
-    """Whether the problem is that Docker or Compose cannot be had at all."""
-    return "apply" in problem.blocks and problem.id in _NO_DOCKER

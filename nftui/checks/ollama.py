@@ -88,8 +88,10 @@ def _cold(facts: Facts, service: Service) -> Finding | None:
     if seconds > _DEFAULT_KEEP_S:
         return None
     live = facts.live_value(service.name, "ollama")
+    if isinstance(live, OllamaFacts) and not live.stored:
+        return None
     evidence = [at(service, _KEEP, f"environment.{_KEEP}" if value else "environment", value)]
-    if isinstance(live, OllamaFacts) and live.stored:
+    if isinstance(live, OllamaFacts):
         evidence.append(Evidence("/api/ps", f"{len(live.loaded)} of {len(live.stored)} models loaded"))
     detail = msg(
         "A model leaves memory {seconds} s after its last request, and the next one waits for it to load from disk.",

@@ -212,7 +212,7 @@ def _apply(parser: Parser) -> None:
     add("--resume", action="store_true", help=_("go on with a run that was cut off"))
     add("--accept-irreversible", action="store_true", help=_("consent to steps without an exact way back"))
     add("--without-backup", action="store_true", help=_("consent to a data switch without a proven backup"))
-    add("--force", action="store_true", help=_("apply although a stack manager may redeploy"))
+    add("--force", action="store_true", help=_("apply although something about the project forbids it"))
 
 
 def _rollback(parser: Parser) -> None:

@@ -49,17 +49,20 @@ def show_one(ctx: Context) -> int:
 
 
 def validate(ctx: Context) -> int:
-    """Every problem of every file, with its line; exit 2 where there is one."""
+    """Every problem of every file, with its line; exit 2 where there is one. What it is valid with is a warning."""
     from nftui.presetfile import read_preset
 
     registry = make_registry()
     files: list[dict[str, object]] = []
     lines: list[Line] = []
     for name in ctx.args.files:
-        problems = read_preset(Path(name), registry)[1]
-        found = [{"line": p.line, "message": tr(p.text)} for p in problems]
-        files.append({"path": name, "valid": not problems, "problems": found})
+        preset, problems = read_preset(Path(name), registry)
+        doubts = preset.problems if preset else ()
+        found, warnings = ([{"line": p.line, "message": tr(p.text)} for p in some] for some in (problems, doubts))
+        files.append({"path": name, "valid": not problems, "problems": found, "warnings": warnings})
         lines += [(f"{name}:{p.line}: {tr(p.text)}", "red") for p in problems]
+        lines += [(_("{path}:{line}: warning: {text}").format(path=name, line=p.line, text=tr(p.text)), "yellow")
+                  for p in doubts]  # fmt: skip
         lines += [] if problems else [_("{path}: valid").format(path=name)]
     valid = all(f["valid"] for f in files)
     ctx.out.document({"files": files, "valid": valid})

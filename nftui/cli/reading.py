@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
 
 from nftui.cli import documents, render
 from nftui.cli.context import Context
@@ -12,6 +13,9 @@ from nftui.cli.output import Line
 from nftui.model.errors import ExitCode, UsageError
 from nftui.model.findings import Finding, Level
 from nftui.model.message import msg
+
+if TYPE_CHECKING:
+    from nftui.engine.check import Ignore
 
 _STATUS_CODES = {
     "running": ExitCode.LOCKED,
@@ -30,17 +34,14 @@ def detect(ctx: Context) -> int:
 
 def check(ctx: Context) -> int:
     """Findings, worst first."""
-    from nftui.engine.check import Ignore, apply_ignores, at_least, notes
+    from nftui.engine.check import apply_ignores, at_least, notes
 
     args, sarif = ctx.args, ctx.args.format == "sarif"
     if sarif and args.json:
         raise UsageError(msg("--json and --format sarif exclude each other: each is a document of its own."))
-    ignores: tuple[Ignore, ...] = ()
-    if args.preset:
-        from nftui.presets import load_preset
-
-        ignores = load_preset(ctx.session.registry, args.preset).ignore
+    ignores, warnings = _ignores(ctx)
     findings, ignored = apply_ignores(ctx.session.findings(), ignores)
+    ctx.out.tell(*((f"! {text}", "yellow") for text in warnings))
     unread = ctx.session.facts().unread()
     ctx.out.tell(*((render.unread(live), "yellow") for live in unread))
     for note in notes(ctx.session.facts().stack.problems):
@@ -48,11 +49,30 @@ def check(ctx: Context) -> int:
     if sarif:
         _sarif(ctx, findings)
     else:
-        told = {"unread": [documents.unread(live) for live in unread]} if unread else {}
+        more = {"unread": [documents.unread(live) for live in unread], "warnings": warnings}
+        told = {key: value for key, value in more.items() if value}
         ctx.out.document({"findings": [documents.finding(f) for f in findings], "ignored": ignored, **told})
         ctx.out.text(render.check(findings, ignored, verbose=args.verbose))
     failed = args.fail_on is not None and at_least(findings, Level(args.fail_on))
     return ExitCode.FINDINGS if failed else ExitCode.DONE
+
+
+def _ignores(ctx: Context) -> tuple[tuple[Ignore, ...], list[str]]:
+    """What the preset accepts, and what of it can accept nothing here."""
+    from nftui.engine.check import misses
+    from nftui.presets import load_preset, unknown_word
+
+    if not ctx.args.preset:
+        return (), []
+    preset = load_preset(ctx.session.registry, ctx.args.preset)
+    stack = ctx.session.facts().stack
+    names = [s.name for s in stack.services]
+    nowhere = [
+        msg("{path} ignores {id} of a service that is not here. {text}",
+            path=str(preset.path), id=rule.id, text=str(unknown_word("service", rule.service or "", names)))
+        for rule in misses(preset.ignore, stack)
+    ]  # fmt: skip
+    return preset.ignore, [tr(text) for text in (*preset.warnings, *nowhere)]
 
 
 def _sarif(ctx: Context, findings: tuple[Finding, ...]) -> None:

@@ -103,6 +103,7 @@ def _judge_plan(ctx: Context, plan: Plan) -> None:
     if plan.draft.refusals:
         raise UsageError(plan.draft.refusals[0])
     args = ctx.args
+    ctx.session.runs.must_be_allowed(force=args.force)
     confirm = args.confirm_within is not None
     for refusal in refusals(plan.draft, _consent(ctx), confirm=confirm, files_only=args.files_only):
         raise UsageError(refusal)

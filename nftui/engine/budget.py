@@ -10,13 +10,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from nftui.model.advice import Demand, Grant
+from nftui.engine.own import is_job
+from nftui.model.advice import Demand, Fragment, Grant
 from nftui.model.dataclass import dataclass
 from nftui.model.facts import Facts
 from nftui.model.message import Message, msg
 from nftui.model.plan import MemoryUse
 from nftui.model.stack import Role, Service
 from nftui.model.units import GIB, MIB, human_size
+from nftui.probes.services import limits_of
 
 SYSTEM_FLOOR = GIB
 """Kept for the system: max(1 GiB, 10 % of memory), at most half of a small host."""
@@ -64,6 +66,22 @@ class Budget:
     grants: tuple[Grant, ...]
     use: MemoryUse
     warnings: tuple[Message, ...] = ()
+
+
+def kept_demands(fragments: Iterable[Fragment]) -> list[Demand]:
+    """What services of nftui's own may use that stay as an earlier run left them: their limits.
+
+    A job is over; what has no limit that can be read is taken for any service.
+    """
+    found = []
+    for fragment in fragments:
+        for name in fragment.own:
+            definition = fragment.services.get(name, {})
+            limit = limits_of(definition)[0]
+            floor, wanted = (limit, limit) if limit else _ANY[:2]
+            if not is_job(definition):
+                found.append(Demand(fragment.optimization, name, floor, wanted, wanted))
+    return found
 
 
 def total_bytes(facts: Facts) -> int | None:

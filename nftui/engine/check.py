@@ -9,8 +9,9 @@ from nftui.engine.protocols import Registry
 from nftui.model.dataclass import dataclass
 from nftui.model.facts import Facts
 from nftui.model.findings import Evidence, Finding, Level
-from nftui.model.message import msg
+from nftui.model.message import Message, msg
 from nftui.model.stack import Problem, Stack
+from nftui.probes.surroundings import ELSEWHERE
 
 Checker = Callable[[Facts], Iterable[Finding]]
 """Finds what belongs to no optimization."""
@@ -30,7 +31,10 @@ class Ignore:
 
 
 def collect(facts: Facts, registry: Registry, extra: Iterable[Checker] = ()) -> tuple[Finding, ...]:
-    """All findings, worst first, one per service and id with the evidence of all that found it."""
+    """All findings, worst first, one per service and id with the evidence of all that found it.
+
+    What repairs a finding is named only where it is there to do it.
+    """
     found: list[Finding] = []
     for optimization in registry.values():
         found += optimization.findings(facts)
@@ -41,7 +45,8 @@ def collect(facts: Facts, registry: Registry, extra: Iterable[Checker] = ()) -> 
     for finding in found:
         key = (finding.service, finding.id)
         merged[key] = _merge(merged[key], finding) if key in merged else finding
-    return tuple(sorted(merged.values(), key=_order))
+    kept = (f if f.optimization in registry else replace(f, optimization=None) for f in merged.values())
+    return tuple(sorted(kept, key=_order))
 
 
 def apply_ignores(findings: Iterable[Finding], ignores: Iterable[Ignore]) -> tuple[tuple[Finding, ...], int]:
@@ -49,6 +54,13 @@ def apply_ignores(findings: Iterable[Finding], ignores: Iterable[Ignore]) -> tup
     every, rules = tuple(findings), tuple(ignores)
     kept = tuple(f for f in every if not any(rule.covers(f) for rule in rules))
     return kept, len(every) - len(kept)
+
+
+def misses(ignores: Iterable[Ignore], stack: Stack) -> tuple[Ignore, ...]:
+    """Those that name a service that the stack does not have, where all of it could be read."""
+    if _is_partly_unread(stack):
+        return ()
+    return tuple(rule for rule in ignores if rule.service and stack.service(rule.service) is None)
 
 
 def at_least(findings: Iterable[Finding], level: Level) -> bool:
@@ -68,7 +80,7 @@ def _merge(first: Finding, second: Finding) -> Finding:
 
 _SURROUNDINGS = (
     *("engine-", "compose-missing", "compose-old", "compose-v1", "compose-failed", "manager-", "started-from-"),
-    *("labels-disagree", "stack-swarm", "include-remote", "profiles-together-unresolved"),
+    *("labels-disagree", "stack-swarm", "include-remote", ELSEWHERE, "profiles-together-unresolved"),
 )
 """Ids of problems that say what nftui cannot do here, and nothing about the stack: `notes`."""
 _SUMMARIES = ("project-unresolved", "profile-unresolved")
@@ -88,6 +100,24 @@ _KEYS = {
 """Id of a problem to the Compose key that it is about."""
 
 
+_NO_DOCKER = ("engine-missing", "engine-down", "engine-permission", "engine-slow", "engine-refused", "compose-missing")
+
+
+def needs_docker(problem: Problem) -> bool:
+    """Whether the problem is that Docker or Compose cannot be had at all."""
+    return "apply" in problem.blocks and problem.id in _NO_DOCKER
+
+
+def forbids_apply(problem: Problem) -> bool:
+    """Whether apply refuses because of it, unless it is forced."""
+    return "apply" in problem.blocks and not needs_docker(problem)
+
+
+def obstacles(problems: Iterable[Problem]) -> tuple[Message, ...]:
+    """What apply would refuse, and where else the plan's files would take part: a plan that kept it would surprise."""
+    return tuple(p.message or msg("{text}", text=p.text) for p in problems if forbids_apply(p) or p.id == ELSEWHERE)
+
+
 def notes(problems: Iterable[Problem]) -> tuple[Problem, ...]:
     """What limits nftui on this machine, and which profiles do resolve: to be told, but no finding about the stack."""
     return tuple(p for p in problems if p.id.startswith(_SURROUNDINGS) or p.id in _SUMMARIES)
@@ -97,13 +127,17 @@ def _of_problems(stack: Stack, found: Iterable[Finding]) -> list[Finding]:
     """Problems as findings: each cause once, also where a check has found it with its service."""
     told = {(f.id, e.file, e.line) for f in found for e in f.evidence} | {(f.id, None, None) for f in found}
     about = [p for p in stack.problems if not p.id.startswith(_SURROUNDINGS)]
-    if any(p.id.startswith(_UNREAD) for p in stack.problems):
+    if _is_partly_unread(stack):
         # What was not read may define what seems to be missing.
         about = [p for p in about if _PUBLIC.get(p.id, p.id) != "network-undefined"]
     places = {(_PUBLIC.get(p.id, p.id), *_spot(p)): p for p in about}
     causes = [p for key, p in places.items() if p.id not in _SUMMARIES and key not in told]
     known = causes or any(f.id in ("network-undefined", "container-name-conflict") for f in found)
     return [_of_problem(p, stack) for p in (causes if known else about)]
+
+
+def _is_partly_unread(stack: Stack) -> bool:
+    return any(p.id.startswith(_UNREAD) for p in stack.problems)
 
 
 def _spot(problem: Problem) -> tuple[str | None, int | None]:

@@ -118,6 +118,12 @@ def unverified(facts: Facts, service: str) -> Message:
             "unverified: {service} (no engine can be reached, so what it runs is not known; its files are written)",
             service=service,
         )
+    if facts.stack.elsewhere:
+        return msg(
+            "unverified: {service} (it does not run as project {project}; its files are written)",
+            service=service,
+            project=facts.stack.name,
+        )
     return msg("unverified: {service} (it does not run; its files are written)", service=service)
 
 

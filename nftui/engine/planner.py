@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import field, replace
 
 from nftui.engine import offers, own
-from nftui.engine.budget import Budget, make_budget
+from nftui.engine.budget import Budget, kept_demands, make_budget
+from nftui.engine.check import obstacles
 from nftui.engine.filesteps import check_step, env_change, file_steps, override_change
 from nftui.engine.override import lineage_of, merge_fragments, render_override
 from nftui.engine.persist import KEY, Persistence
@@ -17,7 +18,7 @@ from nftui.engine.protocols import Grants, Optimization, Registry
 from nftui.engine.resolution import resolve
 from nftui.engine.state import InForce
 from nftui.engine.switching import DOWNTIME_S, GRACE_S, Around, data_stage, judge, without
-from nftui.model.advice import Advice, Applicability, Assertion, Demand, Effort, Fragment
+from nftui.model.advice import Advice, Applicability, Assertion, Effort, Fragment
 from nftui.model.choices import Choices, Selection
 from nftui.model.dataclass import dataclass
 from nftui.model.errors import RefusedError
@@ -95,9 +96,9 @@ def draft(facts: Facts, choices: Choices, registry: Registry, standing: Standing
 
 
 def _draft(facts: Facts, choices: Choices, registry: Registry, standing: Standing) -> Draft:
-    budget = _budget(facts, choices, registry)
+    budget = _budget(facts, choices, registry, standing)
     grants = {g.service: g for g in budget.grants}
-    parts = _Parts(warnings=list(budget.warnings))
+    parts = _Parts(warnings=[*obstacles(facts.stack.problems), *budget.warnings])
     for optimization in registry.values():
         _take(facts, choices, optimization, grants, standing, parts)
     stages = _stages(facts, standing, parts)
@@ -146,8 +147,9 @@ def _other_state(facts: Facts, standing: Standing) -> Iterable[Message]:
         yield not_ours(standing.keep.override, owner, standing.lineage)
 
 
-def _budget(facts: Facts, choices: Choices, registry: Registry) -> Budget:
-    demands: list[Demand] = []
+def _budget(facts: Facts, choices: Choices, registry: Registry, standing: Standing) -> Budget:
+    stays = (f for f in standing.in_force.fragments if choices.selection(f.optimization) is Selection.UNTOUCHED)
+    demands = kept_demands(stays)
     for optimization in registry.values():
         if choices.selection(optimization.id) is not Selection.OFF and optimization.applies(facts).applicable:
             demands += optimization.demand(facts, choices)

@@ -80,5 +80,13 @@ class Prepares(Protocol):
         ...
 
 
+@runtime_checkable
+class NamesFindings(Protocol):
+    """An optimization with findings of its own, beside the public ones (nftui.model.finding_ids)."""
+
+    finding_ids: tuple[str, ...]
+    """Their ids: an ignore list may name them."""
+
+
 Registry = Mapping[str, Optimization]
 """Optimization id to optimization, in wizard order."""

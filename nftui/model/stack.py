@@ -279,6 +279,8 @@ class Stack:
     """Stack managers seen (portainer, coolify, dokploy, casaos, watchtower, swarm)."""
     written: Written = Written()
     """What only the files tell."""
+    elsewhere: tuple[str, ...] = ()
+    """Names of other projects of the engine whose containers run from these files (another `-p`)."""
 
     @property
     def files(self) -> tuple[str, ...]:

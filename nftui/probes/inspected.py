@@ -83,7 +83,7 @@ def container_of(inspected: Json, digests: Sequence[str] = (), image: Json | Non
         restart_count=int(inspected.get("RestartCount") or 0),
         oom_killed=bool(state.get("OOMKilled")),
         exit_code=None if running else state.get("ExitCode"),
-        one_off=labels.get(PREFIX + "oneoff", "").lower() == "true",
+        one_off=is_one_off(labels),
         image_command=None if image is None else _texts(_part(image, "Config").get("Cmd")),
         stop_grace_s=None if (grace := config.get("StopTimeout")) is None else float(grace),
     )
@@ -155,6 +155,11 @@ def _published(ports: Json) -> dict[str, tuple[str, int]]:
                 found[str(port)] = (str(binding.get("HostIp") or ""), int(number))
                 break
     return found
+
+
+def is_one_off(labels: Mapping[str, str]) -> bool:
+    """Whether `docker compose run` made the container with these labels."""
+    return labels.get(PREFIX + "oneoff", "").lower() == "true"
 
 
 def files_of(container: Container) -> tuple[str, ...]:

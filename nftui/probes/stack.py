@@ -132,6 +132,8 @@ def _joined(
     services = _Builder(read, resolved, containers, classify).services()
     document = resolved.active or read.document
     names = surroundings.managers(containers, neighbours)
+    elsewhere = surroundings.elsewhere(invocation, neighbours, name)
+    running = any(c.running and not c.one_off for c in containers)
     problems = [
         *engine_trouble,
         *refused,
@@ -140,6 +142,7 @@ def _joined(
         *surroundings.container_problems(invocation, containers),
         *surroundings.manager_problems(names),
         *surroundings.stack_services(neighbours, name),
+        *surroundings.elsewhere_problems(elsewhere, name, running=running),
     ]
     return Stack(
         name=name,
@@ -153,6 +156,7 @@ def _joined(
         document=document,
         managers=names,
         written=_written(read),
+        elsewhere=elsewhere,
     )
 
 

@@ -11,9 +11,11 @@ from pathlib import Path
 
 from nftui.model.message import Message, msg
 from nftui.model.stack import Container, Engine, Invocation, Problem
-from nftui.probes.inspected import ENVIRONMENT_FILE, PROJECT, VERSION, WORKING_DIR, files_of
+from nftui.probes.inspected import CONFIG_FILES, ENVIRONMENT_FILE, PROJECT, VERSION, WORKING_DIR, files_of, is_one_off
 from nftui.probes.project import is_own
 
+ELSEWHERE = "runs-as-another-project"
+"""Id of the problem that these files run under another name."""
 ARM = ("aarch64", "arm64", "armv7l", "arm")
 _LABELS = {
     "coolify.": "coolify",
@@ -114,6 +116,42 @@ def stack_services(neighbours: Iterable[Mapping[str, object]], project: str) -> 
                 "{project} also runs as a Swarm stack (`docker stack`): nftui does not touch those services.",
                 project=project), "apply")]  # fmt: skip
     return []
+
+
+def elsewhere(invocation: Invocation, neighbours: Iterable[Mapping[str, object]], project: str) -> tuple[str, ...]:
+    """Other projects that run from the files of this one: all of them, with or without more, or some of them alone.
+
+    Projects that only have a base file in common, each with files of its own, are different stacks.
+    """
+    mine, found = {os.path.realpath(path) for path in invocation.files}, set()
+    for summary in neighbours:
+        labels, name = summary.get("Labels"), project_of(summary)
+        if isinstance(labels, Mapping) and name not in ("", project) and summary.get("State") == "running":
+            theirs = _started_from(labels)
+            if theirs and not is_one_off(labels) and (theirs <= mine or mine <= theirs):
+                found.add(name)
+    return tuple(sorted(found))
+
+
+def _started_from(labels: Mapping[str, str]) -> set[str]:
+    """The files in a container's labels, nftui's own left out; Compose 1 wrote them relative to the directory."""
+    place = labels.get(WORKING_DIR) or "/"
+    listed = (f for f in labels.get(CONFIG_FILES, "").split(",") if f and not is_own(f))
+    return {os.path.realpath(Path(place) / f) for f in listed}
+
+
+def elsewhere_problems(names: Sequence[str], project: str, *, running: bool) -> list[Problem]:
+    """These files run under another name; `running`: something runs under this one too."""
+    if not names:
+        return []
+    others = ", ".join(names)
+    if running:
+        return [problem(ELSEWHERE, msg(
+            "The same files also run as {others}: what nftui writes beside them for {project} takes part in the next "
+            "`docker compose up` of {others} too.", others=others, project=project))]  # fmt: skip
+    return [problem(ELSEWHERE, msg(
+        "Nothing runs as project {project}; the same files run as {others}. Say -p {first}.",
+        project=project, others=others, first=names[0]), "apply")]  # fmt: skip
 
 
 def container_problems(invocation: Invocation, containers: Sequence[Container]) -> list[Problem]:

@@ -131,6 +131,16 @@ def test_large_collections_are_read_from_the_server(tmp_path: Path) -> None:
     assert "qdrant-no-api-key" not in ids(LARGE, open=False)
 
 
+def test_a_server_without_models_is_not_cold(tmp_path: Path) -> None:
+    facts = read(tmp_path, ollama())
+
+    def found(*stored: Model) -> bool:
+        live = {("db", "ollama"): Live("ollama", "db", OllamaFacts("0.5.7", stored, ()))}
+        return ("db", "ollama-cold") in check(replace(facts, live=live))
+
+    assert (found(Model("llama3:8b", 1)), found()) == (True, False)
+
+
 def test_loaded_models_against_the_limit(tmp_path: Path) -> None:
     facts = read(tmp_path, ollama("{OLLAMA_KEEP_ALIVE: '-1'}", "    mem_limit: 8g\n"))
     model = Model("a:8b", 5_000_000_000)

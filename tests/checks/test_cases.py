@@ -30,12 +30,13 @@ import yaml
 
 from nftui.checks import load_checks
 from nftui.model.facts import Beside, Facts
+from nftui.model.finding_ids import IDS
 from nftui.model.host import Cpu, Host, Medium, Mount
 from nftui.model.stack import Container, Service
 from nftui.model.units import parse_size
 from nftui.system.clock import SystemClock
 from tests.checks.build import check, read
-from tests.checks.ids import FUNCTIONS, IDS, MODULES, NOT_YET
+from tests.checks.ids import FUNCTIONS, MODULES, NOT_YET
 
 CASES = Path(__file__).parent / "cases"
 Case = Mapping[str, Any]
@@ -120,7 +121,7 @@ def test_every_id_has_a_true_case_and_a_near_miss() -> None:
     assert set(IDS) - true - NOT_YET - FUNCTIONS == set()
     assert set(IDS) - near - NOT_YET - FUNCTIONS == set()
     assert true & near & NOT_YET == set(), "these are written: take them out of NOT_YET"
-    assert (true | near) - set(IDS) == set(), "no such id, or a new one that ids.py does not list"
+    assert (true | near) - set(IDS) == set(), "no such id, or a new one that finding_ids.py does not list"
 
 
 def test_no_check_speaks_of_a_stack_without_faults(tmp_path: Path) -> None:

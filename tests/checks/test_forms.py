@@ -15,11 +15,11 @@ import pytest
 import yaml
 
 import nftui.probes
+from nftui.model.finding_ids import IDS, REFUSALS
 from nftui.model.host import Cpu, Host
 from nftui.model.units import GIB
 from nftui.system.clock import SystemClock
 from tests.checks.build import check, read
-from tests.checks.ids import IDS, REFUSALS
 
 FORMS = [
     pytest.param(form, id=f"{path.stem}-{number}-{form['id']}")

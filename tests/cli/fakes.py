@@ -250,6 +250,10 @@ class FakeSession:
     def must_reach_engine(self, *, files_only: bool) -> None:
         """It is there."""
 
+    def must_be_allowed(self, *, force: bool) -> None:
+        """Nothing about the project forbids it."""
+        self._ask("must_be_allowed", force)
+
     def way_back(self, snapshot: str | None = None) -> WayBack | None:
         """As told."""
         self._ask("way_back", snapshot)

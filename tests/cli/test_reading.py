@@ -11,6 +11,7 @@ import pytest
 from nftui.model.findings import Level
 from nftui.model.message import msg
 from nftui.model.run import Damage, ProjectStatus
+from nftui.model.stack import Problem
 from tests.cli.conftest import Nftui
 from tests.cli.fakes import DRIFT, MASK, RUN, SECRET, FakeSession, facts, finding, snapshot
 
@@ -100,6 +101,19 @@ def test_check_leaves_out_what_a_preset_ignores(nftui: Nftui, session: FakeSessi
     result = nftui("check", "--json", "--preset", "./quiet.yaml", "--fail-on", "high")
     assert ([f["service"] for f in result.json["findings"]], result.json["ignored"]) == (["other"], 1)
     assert result.code == 11
+
+
+def test_check_says_what_a_preset_ignores_in_vain(nftui: Nftui, session: FakeSession, tmp_path: Path) -> None:
+    rules = "  - {id: image-floating-tag, service: dbb, reason: r}\n  - {id: host-swop, reason: r}\n"
+    (tmp_path / "quiet.yaml").write_text(PRESET.replace("bad-thing", "host-swap") + rules)
+    result = nftui("check", "--json", "--preset", "./quiet.yaml")
+    unknown, nowhere = result.json["warnings"]
+    assert "line 8: There is no finding 'host-swop'. Did you mean 'host-swap'?" in unknown
+    assert "ignores image-floating-tag of a service that is not here" in nowhere and "Did you mean 'db'?" in nowhere
+    assert (result.code, nowhere in result.err) == (0, True)
+    unread = Problem("include-missing", "x is not there")
+    session.found_facts = replace(facts(), stack=replace(facts().stack, problems=(unread,)))
+    assert nftui("check", "--json", "--preset", "./quiet.yaml").json["warnings"] == [unknown]
 
 
 def test_sarif_is_valid_in_shape(nftui: Nftui, session: FakeSession) -> None:

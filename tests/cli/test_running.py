@@ -18,7 +18,7 @@ from nftui.cli.planfile import seal
 from nftui.engine.consent import Consent
 from nftui.model.advice import Advice, Effort, Grant, Risk
 from nftui.model.choices import Selection
-from nftui.model.errors import CutOffError, DriftError, LockedError
+from nftui.model.errors import CutOffError, DriftError, LockedError, UsageError
 from nftui.model.message import msg
 from nftui.model.plan import OptimizationPlan, Precondition, Stage, Undo
 from nftui.model.run import Drift, ProjectStatus, StepState
@@ -119,6 +119,16 @@ def test_refusals_are_warnings_of_plan_and_stop_apply(nftui: Nftui, session: Fak
     assert (result.code, "db is pending" in result.json["warnings"]) == (0, True)
     assert nftui("apply", "--yes").code == 2
     assert "start_apply" not in session.names
+
+
+def test_what_forbids_apply_is_said_before_anything_begins(nftui: Nftui, session: FakeSession) -> None:
+    session.raises = {"must_be_allowed": UsageError(msg("the same files run as shop"))}
+    result = nftui("apply", "--yes", "--json")
+    assert (result.code, result.json["error"]["message"]) == (2, "the same files run as shop")
+    assert "start_apply" not in session.names
+    session.raises = {}
+    nftui("apply", "--yes", "--force")
+    assert ("must_be_allowed", True) in session.asked and "start_apply" in session.names
 
 
 # -- saved plans ------------------------------------------------------------------------------------------------

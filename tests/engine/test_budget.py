@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nftui.engine.budget import HEADROOM, Budget, make_budget, needs_of, total_bytes
-from nftui.model.advice import Demand
+from nftui.engine.budget import HEADROOM, Budget, kept_demands, make_budget, needs_of, total_bytes
+from nftui.model.advice import Demand, Fragment
 from nftui.model.facts import Facts
 from nftui.model.host import Host
 from nftui.model.stack import Container, Engine, Invocation, Role, Service, Stack
@@ -46,6 +46,16 @@ def test_everyone_gets_what_is_wanted_where_there_is_room() -> None:
     assert budget.use.reserved_bytes == 16 * GIB // 10
     assert [g.from_limit for g in budget.grants] == [True, False]
     assert budget.warnings == ()
+
+
+def test_what_earlier_runs_brought_is_counted_by_its_limit() -> None:
+    services: dict[str, dict[str, object]] = {
+        "pooler": {"mem_limit": 96 * MIB}, "keeper": {"deploy": {"resources": {"limits": {"memory": "64M"}}}},
+        "copy": {"mem_limit": "${COPY_MEMORY}"}, "job": {"restart": "no", "mem_limit": GIB}, "db": {"shm_size": "1g"},
+    }  # fmt: skip
+    own = dict.fromkeys(("pooler", "keeper", "copy", "job"), ("db",))
+    found = given_to(make_budget(facts(LIMITED), kept_demands([Fragment("o", services, own=own)])))
+    assert found == {"db": 4 * GIB, "pooler": 96 * MIB, "keeper": 64 * MIB, "copy": 512 * MIB}
 
 
 def test_replicas_share_what_their_service_has() -> None:

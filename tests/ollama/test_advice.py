@@ -52,10 +52,17 @@ def test_the_operators_list_says_what_is_used(tmp_path: Path) -> None:
 
 
 def test_nothing_stored_is_said(tmp_path: Path) -> None:
-    found = advice(facts(tmp_path))
-    assert found["models"].value == "none" and "pull one" in str(found["models"].why)
-    assert found["preload"].value == "off"
-    assert "It stores no model yet: pull one" in str(found["max_loaded_models"].why), "that line is shown: it changes"
+    """A server without a model is not restarted for settings that nothing would gain from."""
+    made = plan(facts(tmp_path))
+    (mine,) = [o for o in made.optimizations if o.id == "ollama"]
+    assert not made.changes and (mine.effort.high, mine.downtime_s) == (0, 0)
+    why = "ollama stores no model yet, so there is nothing to keep in memory: pull one, then plan again."
+    assert (mine.applicable, str(mine.reason)) == (False, why)
+    found: Any = SimpleNamespace(draft=made, id="x")
+    assert any(f"does not apply. {why}" in str(line) for line in render.plan(found, (), verbose=False))
+    asked = plan(facts(tmp_path), keep_alive="24h")
+    assert not asked.changes and any(why in str(w) for w in asked.warnings)
+    assert plan(facts(tmp_path, NOMIC)).changes
 
 
 def test_what_must_be_read_beside_a_value_stands_in_the_plans_text_once(tmp_path: Path) -> None:

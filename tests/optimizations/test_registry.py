@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
 import nftui.optimizations
+from nftui.engine.check import collect
+from nftui.model.findings import Level
 from nftui.optimizations.registry import RegistryError, load_registry
+from tests.cli.fakes import facts, finding
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,6 +50,18 @@ def test_a_folder_dropped_in_is_found_in_its_order(folder: Path) -> None:
     load_registry()
     drop(folder, "dropped_first", SOURCE.format(id="first", order=-1) + "OPTIMIZATION = O()\n")
     assert next(iter(load_registry())) == "first"
+
+
+def test_findings_name_what_repairs_them_once_its_folder_is_there(folder: Path) -> None:
+    def repaired_by() -> str | None:
+        late = replace(finding("slow", Level.LOW), optimization="late")
+        (found,) = (f for f in collect(facts(), load_registry(), [lambda _facts: [late]]) if f.id == "slow")
+        return found.optimization
+
+    assert repaired_by() is None
+    text = SOURCE.format(id="late", order=99) + "    def findings(self, facts): return ()\nOPTIMIZATION = O()\n"
+    drop(folder, "dropped_late", text)
+    assert repaired_by() == "late"
 
 
 def test_modules_without_an_optimization_are_passed_over(folder: Path) -> None:

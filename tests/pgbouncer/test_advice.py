@@ -7,11 +7,15 @@ from pathlib import Path
 
 import pytest
 
+from nftui.engine.planner import draft
+from nftui.engine.state import InForce
 from nftui.model.choices import Selection
 from nftui.model.errors import UsageError
 from nftui.model.facts import Facts
 from nftui.model.pooling import Session
 from nftui.optimizations.pgbouncer import OPTIMIZATION
+from nftui.optimizations.registry import load_registry
+from tests.optimizations.test_contract import standing
 from tests.pgbouncer.build import (
     URL,
     advise,
@@ -224,3 +228,19 @@ def test_the_pooler_is_limited_by_its_clients_and_the_budget_keeps_that(tmp_path
     assert not OPTIMIZATION.demand(found, choose(route_flow="direct").select("pgbouncer", on)), "nobody goes through it"
     refused = choose(default_pool_size="4000").select("pgbouncer", on)
     assert not OPTIMIZATION.demand(found, refused), "it is refused, and the advice says so"
+
+
+@pytest.mark.parametrize(
+    ("pooler", "kept"), [(Selection.UNTOUCHED, True), (Selection.OFF, False), (Selection.ON, True)]
+)
+def test_a_pooler_in_force_is_in_the_budget_of_a_plan_that_leaves_it(
+    tmp_path: Path, pooler: Selection, kept: bool
+) -> None:
+    found = facts(tmp_path, app("flow", "n8nio/n8n:1.60", N8N))
+    brought = fragment(found, max_client_conn="20000")
+    in_force = InForce(1, "run", choose(max_client_conn="20000"), (brought,))
+    choices = choose(**({"max_client_conn": "20000"} if pooler is Selection.ON else {})).select("pgbouncer", pooler)
+    made = draft(found, choices.select("postgres", Selection.ON), load_registry(), standing(found, in_force))
+    sizes = dict(made.memory.services)
+    assert sizes.get("pgbouncer") == (_limit(found, max_client_conn="20000") if kept else None)
+    assert set(sizes) - {"pgbouncer"} == {"db", "flow"}

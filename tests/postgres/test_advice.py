@@ -14,6 +14,7 @@ from nftui.model.postgres import RoleSetting
 from nftui.model.units import GIB, MIB
 from nftui.optimizations.postgres import OPTIMIZATION
 from nftui.presets import build_choices
+from nftui.probes.surroundings import elsewhere_problems
 from tests.optimizations.test_contract import standing
 
 from .build import advise, choose, data_mount, facts, fragment, grants, live, service, setting, simulate
@@ -291,11 +292,15 @@ def test_a_role_s_own_value_is_told_and_not_watched() -> None:
 
 def test_without_an_engine_nobody_is_said_not_to_run() -> None:
     here = facts(service())
-    for world, told in ((here, "it does not run"), (replace(here, engine=None), "no engine can be reached")):
+    trouble = elsewhere_problems(("shop",), "app", running=False)
+    other = replace(here, stack=replace(here.stack, elsewhere=("shop",), problems=tuple(trouble)))
+    told_of = ((here, "it does not run;"), (replace(here, engine=None), "no engine can be reached"))
+    for world, told in (*told_of, (other, "it does not run as project")):
         chosen = Choices().select("postgres", Selection.ON)
         found = draft(world, chosen, {"postgres": OPTIMIZATION}, standing(world))
         (warning,) = (str(w) for w in found.warnings if str(w).startswith("unverified: db"))
         assert told in warning
+        assert [p.text in [str(w) for w in found.warnings] for p in world.stack.problems] in ([], [True])
         assert [s.id for s in found.skipped] == ["recreate:db", "postgres-settings:db"]
         assert not [s for s in found.steps if s.service]
 

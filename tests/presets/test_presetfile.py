@@ -152,6 +152,30 @@ def test_an_exported_preset_reads_back(tmp_path: Path) -> None:
     assert (second.ignore, second.description) == (first.ignore, "it's: odd")
 
 
+def test_an_ignored_finding_that_nobody_knows_is_a_warning_with_its_line(nftui: Nftui, tmp_path: Path) -> None:
+    path = tmp_path / "p.yaml"
+    rules = "".join(
+        f"  - {{id: {name}, reason: r}}\n" for name in ("postgres-defalts", "xyzzy", "redis-no-persistence")
+    )
+    path.write_text(HEAD + "optimizations: {alpha: on}\nignore:\n" + rules)
+    told = [f"{path} line 6: There is no finding 'postgres-defalts'. Did you mean 'postgres-defaults'?",
+            f"{path} line 7: There is no finding 'xyzzy'."]  # fmt: skip
+    assert [str(w) for w in load_preset(registry(), str(path)).warnings] == told
+    assert [str(w) for w in build_choices(registry(), preset=str(path))[1]] == told
+    result = nftui("preset", "validate", str(path), "--json")
+    (file,) = result.json["files"]
+    assert (result.code, file["valid"], [w["line"] for w in file["warnings"]]) == (0, True, [6, 7])
+    assert f"{path}:6: warning: There is no finding 'postgres-defalts'." in nftui("preset", "validate", str(path)).out
+
+
+def test_findings_of_what_was_dropped_in_are_known(tmp_path: Path) -> None:
+    path, known = tmp_path / "p.yaml", registry()
+    path.write_text(HEAD + "optimizations: {}\nignore:\n  - {id: alpha-slow, reason: r}\n")
+    assert len(load_preset(known, str(path)).warnings) == 1
+    known["alpha"].finding_ids = ("alpha-slow",)  # type: ignore[attr-defined]
+    assert load_preset(known, str(path)).warnings == ()
+
+
 def test_names_are_searched_in_the_operators_directories_first(tmp_path: Path) -> None:
     environ = {"XDG_CONFIG_HOME": str(tmp_path)}
     assert find_preset("small", environ).parent == bundled_directory()

@@ -14,6 +14,7 @@ from nftui.probes.containers import companions, namespace_ids, pending_changes, 
 from nftui.probes.project import find_project
 from nftui.probes.reader import read_project
 from nftui.probes.stack import read_stack
+from nftui.probes.surroundings import ELSEWHERE
 from nftui.probes.usage import memory_usage
 from nftui.system.compose import ComposeCli, ComposeError
 from nftui.system.docker import DockerEngine
@@ -106,6 +107,14 @@ def test_a_running_stack_is_read_whole(up: Callable[..., Project]) -> None:
     assert container.published["5432/tcp"][0] == "127.0.0.1"
     assert container.mounts[0].host_path is not None
     assert db.place("environment.A") is not None
+
+
+def test_a_stack_that_runs_under_another_name_is_noticed(up: Callable[..., Project]) -> None:
+    project = up()
+    looked_at = Project(project.directory, f"{project.name}-not", project.engine).read()
+    assert {s.state for s in looked_at.services} == {"absent"}
+    assert (looked_at.elsewhere, project.read().elsewhere) == ((project.name,), ())
+    assert [p.blocks for p in looked_at.problems if p.id == ELSEWHERE] == [("apply",)]
 
 
 def test_nothing_is_pending_right_after_up(up: Callable[..., Project]) -> None:

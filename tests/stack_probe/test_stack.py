@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from nftui.engine.check import notes, obstacles
 from nftui.model.message import msg
 from nftui.model.stack import Invocation, Place, Problem, Role, Stack
 from nftui.probes.containers import companions, namespace_ids, pending_changes, stale_services
@@ -127,6 +128,24 @@ def test_a_project_that_does_not_resolve_is_read_from_its_files(invocation: Invo
     assert "It resolves under: --profile mail." in stack.problems[0].text
     assert "Hunter2" not in stack.problems[0].text + str(stack.problems[0].message)
     assert [s.active for s in stack.services] == [True, True, False]
+
+
+def test_files_that_run_under_another_name_are_told(invocation: Invocation) -> None:
+    other = container("db", project="shop", labels=files(invocation))
+    stack = read(invocation, FakeEngine([other]), full(invocation))
+    assert (stack.services[0].state, stack.elsewhere) == ("absent", ("shop",))
+    assert [(p.id, p.blocks) for p in stack.problems] == [("runs-as-another-project", ("apply",))]
+    text = "Nothing runs as project app; the same files run as shop. Say -p shop."
+    assert (stack.problems[0].text, notes(stack.problems)) == (text, stack.problems)
+    assert [str(m) for m in obstacles(stack.problems)] == [text]
+
+
+def test_both_names_run(invocation: Invocation) -> None:
+    mine, other = (container("db", project=p, labels=files(invocation)) for p in ("app", "shop"))
+    stack = read(invocation, FakeEngine([mine, other]), full(invocation))
+    assert (stack.services[0].state, stack.elsewhere, stack.problems[0].blocks) == ("running", ("shop",), ())
+    assert "takes part in the next `docker compose up` of shop" in stack.problems[0].text
+    assert [str(m) for m in obstacles(stack.problems)] == [stack.problems[0].text]
 
 
 @pytest.mark.parametrize("compose", [None, ComposeError("compose-old", msg("Compose 2.1 is too old"))])

@@ -9,13 +9,14 @@ from nftui.model.stack import Container, Engine, Invocation
 from nftui.probes.inspected import container_of
 from nftui.probes.surroundings import (
     container_problems,
+    elsewhere,
     engine_problems,
     label_env_files,
     manager_problems,
     managers,
     stack_services,
 )
-from tests.stack_probe.fakes import PREFIX, container
+from tests.stack_probe.fakes import PREFIX, FakeEngine, container
 
 
 def labelled(**labels: str) -> Container:
@@ -83,6 +84,36 @@ def test_how_containers_were_started(tmp_path: Path) -> None:
     assert ids(str(base), f"{base},{more}") == ["labels-disagree"]
     assert ids("/gone/compose.yml") == ["started-from-absent-files", "started-from-other-files"]
     assert ids(str(base), version="1.29.2") == ["compose-v1-containers"]
+
+
+@pytest.mark.parametrize(
+    ("mine", "theirs", "more", "same"),
+    [
+        ("compose.yaml", "{d}/compose.yaml", {}, True),
+        ("compose.yaml", "{d}/compose.yaml,{d}/prod.yaml", {}, True),
+        ("compose.yaml,prod.yaml", "{d}/compose.yaml", {}, True),
+        ("compose.yaml", "{d}/link.yaml,{d}/compose.nftui.yaml", {}, True),
+        ("compose.yaml", "compose.yaml", {}, True),
+        ("compose.yaml,one.yaml", "{d}/compose.yaml,{d}/two.yaml", {}, False),
+        ("compose.yaml", "{d}/other.yaml", {}, False),
+        ("compose.yaml", "", {}, False),
+        ("compose.yaml", "{d}/compose.yaml", {"state": {"Status": "exited"}}, False),
+        ("compose.yaml", "{d}/compose.yaml", {"project": "app"}, False),
+        ("compose.yaml", "{d}/compose.yaml", {"oneoff": "True"}, False),
+    ],
+)
+def test_other_projects_of_the_same_files(
+    tmp_path: Path, mine: str, theirs: str, more: dict[str, Any], same: bool
+) -> None:
+    (tmp_path / "compose.yaml").write_text("")
+    (tmp_path / "link.yaml").symlink_to("compose.yaml")
+    labels = {
+        PREFIX + "project.config_files": theirs.format(d=tmp_path), PREFIX + "project.working_dir": str(tmp_path),
+        PREFIX + "oneoff": more.pop("oneoff", "False"),
+    }  # fmt: skip
+    engine = FakeEngine([container("db", project=more.pop("project", "shop"), labels=labels, **more)])
+    invocation = Invocation(str(tmp_path), tuple(str(tmp_path / f) for f in mine.split(",")))
+    assert elsewhere(invocation, engine.containers(), "app") == (("shop",) if same else ())
 
 
 def test_env_files_of_labels(tmp_path: Path) -> None:

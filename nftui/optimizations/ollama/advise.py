@@ -80,7 +80,7 @@ class Adviser:
         if absent and self.server.live is not None:
             raise refusal(self.server, "models", text, msg(
                 "it does not store {models}; pull it first, or choose among {stored}", models=", ".join(absent),
-                stored=", ".join(sorted(names)) or "nothing"))  # fmt: skip
+                stored=", ".join(sorted(names))))  # fmt: skip
         return found
 
     def decided(self, name: str, *, also_own: bool = True) -> str | None:
@@ -187,8 +187,6 @@ class Adviser:
     def _models_rule(self) -> tuple[str | None, Message]:
         if self.server.live is None:
             return None, msg("The server could not be asked which models it stores.")
-        if not self.server.stored:
-            return "none", msg("It stores no model yet: pull one, then plan again.")
         if self.ideal is None:
             return "none", msg("The memory of its GPUs is not known, so nothing is kept in it for good.")
         if self.server.named:

@@ -48,4 +48,7 @@ def refusal_of(facts: Facts, service: Service) -> Message | None:
     if service.running is not None and not any(holds(m, directory) for m in service.mounts):
         return msg("No mount holds {path} of {service}; a recreate would lose its models.", path=directory,
                    service=service.name)  # fmt: skip
+    if isinstance(live, OllamaFacts) and not live.stored:
+        return msg("{service} stores no model yet, so there is nothing to keep in memory: pull one, then plan again.",
+                   service=service.name)  # fmt: skip
     return None

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from nftui.model.stack import Service
 
 LEAST, UNKNOWN = 512 * MIB, 8 * GIB
-"""A server without a model, and one whose models are not known: an 8B model in 4 bits beside a small one."""
+"""Of a server whose models are not known: that it runs, and an 8B model in 4 bits beside a small one."""
 _EVERYTHING = 1 << 60
 _STEP = 64 * MIB
 
@@ -37,7 +37,7 @@ def _needs(facts: Facts, choices: Choices, service: Service) -> tuple[int, int]:
     server = replace(build_server(facts, service, {}), memory=_EVERYTHING)
     used = facts.usage.get(service.name, 0)
     if not server.stored:
-        return max(LEAST, used), UNKNOWN if server.live is None else max(LEAST, used)
+        return max(LEAST, used), UNKNOWN
     adviser = Adviser(server, choices)
     if adviser.fit is None:
         return max(LEAST, used), UNKNOWN

@@ -40,8 +40,6 @@ def keep_why(fit: Fit | None) -> Message:
 
 def loaded_why(server: Server, fit: Fit | None, room: str) -> Message:
     """Of max_loaded_models."""
-    if server.live is not None and not server.stored:
-        return msg("It stores no model yet: pull one, then plan again; until then one at a time is safe.")
     if fit is None:
         return msg("Its models or its memory are not known: one at a time is safe.")
     if server.on_gpu:
