@@ -90,6 +90,8 @@ def test_it_has_nothing_to_do_where_nothing_runs(tmp_path: Path) -> None:
 
 def test_what_is_due_is_recommended_the_rest_stays_or_is_pinned(tmp_path: Path) -> None:
     lines = advised(facts(tmp_path, cache="redis:6.0"))
+    rehearse = lines.pop("rehearse")
+    assert (rehearse.value, rehearse.recommended, rehearse.service) == ("on", "on", None)
     assert {n: a.recommended for n, a in lines.items()} == {
         "db": "postgres:15", "cache": "redis:7", "web": "pin", "files": "stay"
     }  # fmt: skip
@@ -261,7 +263,7 @@ def test_a_pin_is_the_registrys_digest_where_there_is_one(tmp_path: Path) -> Non
 def test_every_image_that_changes_is_had_first(tmp_path: Path) -> None:
     found, wish = facts(tmp_path), {"db": "postgres:15", "cache": "redis:7"}
     assert isinstance(OPTIMIZATION, Prepares)
-    steps = {s.service: s for s in OPTIMIZATION.prepare(found, fragment(found, **wish))}
+    steps = {s.service: s for s in OPTIMIZATION.prepare(found, fragment(found, **wish)) if s.kind == "image"}
     assert {n: s.target for n, s in steps.items()} == {"db": "postgres:15", "cache": "redis:7", "web": "sha256:web1"}
     assert steps["db"].params == {"keep": "nftui-kept/p-db:db1", "major": "15"} and steps["db"].last_back
     low = OPTIMIZATION.effort(found, tuple(advised(found, **wish).values()))
