@@ -33,7 +33,7 @@ SELECT json_build_object(
   'in_recovery', pg_is_in_recovery(),
   'checksums', current_setting('data_checksums') = 'on',
   'preload', current_setting('shared_preload_libraries'),
-  'library', ({LIBRARY}))"""
+  'library', ({LIBRARY}))"""  # noqa: S608 (constants)
 _EXTENSIONS = "SELECT json_agg(extname ORDER BY extname) FROM pg_extension"
 
 

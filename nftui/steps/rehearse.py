@@ -182,8 +182,8 @@ def _does_not(step: StepSpec, image: str, running: Container, log: str) -> Messa
     lines = [line.strip() for line in log.splitlines() if line.strip()][-_SHOWN:]
     shown = " | ".join(lines) or "it said nothing"
     if image == running.image_id:
-        return msg("What {service} runs now does not start on a copy of its data, so nothing can be rehearsed: {lines}. "
-                   "{hint}", service=str(step.service), lines=shown, hint=str(_HINT))  # fmt: skip
+        return msg("What {service} runs now does not start on a copy of its data, so nothing can be rehearsed: "
+                   "{lines}. {hint}", service=str(step.service), lines=shown, hint=str(_HINT))  # fmt: skip
     return msg("{image} does not start on a copy of the data of {service}: {lines}. {hint}",
                image=str(step.params["image"]), service=str(step.service), lines=shown, hint=str(_HINT))  # fmt: skip
 

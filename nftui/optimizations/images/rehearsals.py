@@ -63,8 +63,10 @@ def _of_postgres(facts: Facts, subject: Subject, value: str, reference: str) -> 
         {"got": f"image:{subject.name}", "image": reference, "flags": flags_of(subject.running.command)},
         msg("try {image} on a server of its own", image=reference), subject.name, optimization=ID, last_back=True,
     )  # fmt: skip
-    return step, msg("A running PostgreSQL cannot be copied as files, and one major keeps its files alike: the image is "
-                     "tried on a server of its own, for extensions, settings, locales and the order of text.")  # fmt: skip
+    return step, msg(
+        "A running PostgreSQL cannot be copied as files, and one major keeps its files alike: the image "
+        "is tried on a server of its own, for extensions, settings, locales and the order of text."
+    )
 
 
 def _of_redis(facts: Facts, subject: Subject, store: Store, reference: str) -> Rehearsal:
