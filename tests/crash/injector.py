@@ -304,7 +304,7 @@ def _helpers(planted: Planted) -> None:
         return planted.around(f"helper {argv[3]}", lambda: work(self, helper, argv, user=user))
 
     DockerHelpers.start = made  # type: ignore[method-assign]
-    DockerHelpers.serve = served  # type: ignore[method-assign]
+    DockerHelpers.serve = served  # type: ignore[method-assign, assignment]
     DockerHelpers.work = begun  # type: ignore[method-assign]
     DockerHelpers.remove = lambda self, helper: planted.around("helper remove", lambda: remove(self, helper))  # type: ignore[method-assign]
 
