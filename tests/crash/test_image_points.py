@@ -75,6 +75,16 @@ class RedisBed(ImageBed):
         return {"files": self.picture_of_files(), "runs": runs, "keys": keys}
 
 
+def _look(matrix: MinorMatrix | ImageMatrix, bed: ImageBed) -> None:
+    """Its pictures and events: there and back, nothing unconfirmed."""
+    matrix.bed, matrix.problems = bed, []
+    matrix.old = bed.picture()
+    matrix.events = bed.events(*matrix.apply)
+    matrix.new = bed.picture()
+    matrix.back_events = bed.events(*matrix.back)
+    assert not bed.judge(matrix.old), bed.judge(matrix.old)
+
+
 class MinorMatrix(Matrix):
     """Applies go to another image of the same major, on the data as it lies."""
 
@@ -84,12 +94,7 @@ class MinorMatrix(Matrix):
         stay = (word for name in ("api", "jobs") for word in ("--set", f"images.{name}=stay"))
         self.apply = ("apply", "--only", "images", *stay, "--set", f"images.postgres={make_minor()}", "--yes", "--json",
                       "--settle", "0")  # fmt: skip
-        self.bed, self.problems = bed, []
-        self.old = bed.picture()
-        self.events = bed.events(*self.apply)
-        self.new = bed.picture()
-        self.back_events = bed.events(*self.back)
-        assert not bed.judge(self.old), bed.judge(self.old)
+        _look(self, bed)
 
     def _judge(self, done, new):  # type: ignore[no-untyped-def]
         return super()._judge(done, new) + [f"left: {helper}" for helper in self.bed.helpers()]
@@ -114,12 +119,7 @@ class ImageMatrix(DataMatrix):
         wish = (word for name in ("api", "jobs") if service == "postgres" for word in ("--set", f"images.{name}=stay"))
         self.apply = ("apply", "--only", "images", *wish, "--set", f"images.{service}={images.reference(NEW[service])}",
                       "--yes", "--accept-irreversible", "--without-backup", "--json", "--settle", "0")  # fmt: skip
-        self.bed, self.problems = bed, []
-        self.old = bed.picture()
-        self.events = bed.events(*self.apply)
-        self.new = bed.picture()
-        self.back_events = bed.events(*self.back)
-        assert not bed.judge(self.old), bed.judge(self.old)
+        _look(self, bed)
 
     def _judge(self, done, new):  # type: ignore[no-untyped-def]
         wrong = super()._judge(done, new) if self.bed.service == "postgres" else self._judge_redis(done, new)
