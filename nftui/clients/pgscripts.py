@@ -234,7 +234,12 @@ initdb --sync-only --pgdata="$W/data" >/dev/null
 GIVE = _HEAD + 'chown -R "$1" "$W/data"\n'
 """$1: the user that the service runs as, where its files name one. As root."""
 
-TRIAL = """set -eu
+LIBRARY = """SELECT max(pg_collation_actual_version(oid)) FROM pg_collation
+  WHERE collprovider = 'c' AND collcollate !~ '^(C|POSIX)'"""
+"""The version of the C library, the same for all its locales; none where it has no versions (musl)."""
+
+TRIAL = (
+    """set -eu
 export LC_ALL=C
 T=/tmp/nftui-trial
 rm -rf "$T"
@@ -255,7 +260,10 @@ while [ $# -ge 3 ]; do
    || echo "locale $1 $2 $3: $(cat "$T/why")"
   shift 3
 done
+"""
+    + f"""one "SELECT 'library ' || coalesce(({LIBRARY}), '')"
 pg_ctl -D "$T/data" -w -m immediate stop >/dev/null
 rm -rf "$T"
 """
+)
 """Encoding, collation and character type, three by three. Says what the image has, and which of them it cannot make."""

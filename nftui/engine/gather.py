@@ -228,6 +228,7 @@ class Gatherer:
         """The ports that steps act through; `on_child` is told of each process before it can change anything."""
         from nftui.engine.imageport import EngineImages
         from nftui.engine.ports import FileWriter, ProjectCompose, ProjectEngine
+        from nftui.probes.machine import free_memory
         from nftui.probes.usage import oom_kills
         from nftui.steps.kind import Context
         from nftui.system.helpers import DockerHelpers
@@ -249,6 +250,8 @@ class Gatherer:
             before_stop=wiring.before_stop,
             models=wiring.models,
             store=wiring.store,
+            store_in=wiring.store_in,
+            free_memory=free_memory,
             keys=wiring.keys,
             images=EngineImages(wiring),
             helpers=DockerHelpers(wiring.endpoint, wiring.commands),

@@ -330,6 +330,14 @@ class Wiring:
 
         return connect(self.service(name), self.exec, self.environ)
 
+    def store_in(self, name: str, helper: str) -> RedisClient:
+        """A session on a server in a helper without a network, by the logins of the service."""
+        from nftui.clients.redis import connect
+
+        service = self.service(name)
+        inside = [replace(c, id=helper, addresses={}, published={}, network_mode="none") for c in service.containers]
+        return connect(replace(service, containers=tuple(inside)), self.exec, self.environ)
+
     def keys(self, name: str) -> KeyClient:
         """A binary session on the keys that the service holds now."""
         from nftui.clients.rediskeys import open_keys

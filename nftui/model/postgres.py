@@ -111,11 +111,18 @@ class ClusterFacts:
     checksums: bool = False
     preload: str = ""
     """shared_preload_libraries, as SHOW prints it."""
+    library: str = ""
+    """Version of the C library by which text is sorted, as the server tells it; "" where it does not (musl)."""
 
     @property
     def major(self) -> int:
         """Major version: 15 for 150018."""
         return self.version_num // 10000
+
+    @property
+    def sorts_by_library(self) -> bool:
+        """Whether a database sorts text by the C library's locales, and not by plain bytes."""
+        return any(d.collate.partition(".")[0] not in ("C", "POSIX") for d in self.databases)
 
     @property
     def size_bytes(self) -> int:

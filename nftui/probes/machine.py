@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 
 from nftui.model.dataclass import dataclass
 from nftui.model.host import Cpu
@@ -59,6 +60,11 @@ def read_memory(tree: Tree) -> Memory:
         swap_free=_number(values, "SwapFree"),
         huge_pages=_huge_pages(values),
     )
+
+
+def free_memory() -> int | None:
+    """Bytes that can be had now without swapping; None where that cannot be read."""
+    return read_memory(Tree(Path("/"))).available
 
 
 def _number(values: Mapping[str, str], name: str) -> int | None:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from nftui.clients.pgscripts import LIBRARY
 from nftui.clients.postgres import Login, PostgresClient, Query, QueryError, connect, read_login
 from nftui.model.errors import NftuiError
 from nftui.model.facts import Live
@@ -16,7 +17,7 @@ from nftui.system.exec import Exec
 
 CLUSTER_PROBE = "postgres-cluster"
 
-_CLUSTER = """
+_CLUSTER = f"""
 SELECT json_build_object(
   'version_num', current_setting('server_version_num')::int,
   'superuser', current_setting('is_superuser') = 'on',
@@ -31,7 +32,8 @@ SELECT json_build_object(
   'subscriptions', (SELECT json_agg(subname ORDER BY subname) FROM pg_subscription),
   'in_recovery', pg_is_in_recovery(),
   'checksums', current_setting('data_checksums') = 'on',
-  'preload', current_setting('shared_preload_libraries'))"""
+  'preload', current_setting('shared_preload_libraries'),
+  'library', ({LIBRARY}))"""  # noqa: S608 (constants)
 _EXTENSIONS = "SELECT json_agg(extname ORDER BY extname) FROM pg_extension"
 
 
@@ -66,6 +68,7 @@ def _read(client: PostgresClient) -> ClusterFacts:
         in_recovery=core["in_recovery"],
         checksums=core["checksums"],
         preload=core["preload"],
+        library=core["library"] or "",
     )
 
 

@@ -23,7 +23,7 @@ def load_kinds() -> Kinds:
     from nftui.steps.ollama import OllamaPreloadKind, OllamaSettingsKind
     from nftui.steps.own import RemoveKind, StartKind
     from nftui.steps.own_places import OwnPlacesKind
-    from nftui.steps.pg_upgrade import PgCheckKind, PgDumpKind, PgRestoreKind
+    from nftui.steps.pg_upgrade import PgCheckKind, PgDumpKind, PgRestoreKind, PgTryKind
     from nftui.steps.pooling import PoolsKind, RouteKind
     from nftui.steps.project import ProjectCheckKind
     from nftui.steps.qdrant import QdrantCollectionKind
@@ -35,6 +35,7 @@ def load_kinds() -> Kinds:
     from nftui.steps.redis_nodes import RedisClusterKind, RedisShardsKind
     from nftui.steps.redis_replica import RedisReplicaKind
     from nftui.steps.redis_save import RedisCountKind, RedisSaveKind
+    from nftui.steps.rehearse import RedisRehearsalKind
     from nftui.steps.settings import PostgresSettingsKind
 
     kinds = (
@@ -43,7 +44,8 @@ def load_kinds() -> Kinds:
         QdrantSnapshotKind(), QdrantCollectionKind(), QdrantDefaultsKind(), RedisLogKind(), RedisSettingsKind(),
         RedisReplicaKind(), OwnPlacesKind(), RedisClusterKind(), RedisShardsKind(), RedisCloseKind(), RedisImportKind(),
         RedisCarryKind(),
-        ImageKind(), ImageCheckKind(), PgCheckKind(), PgDumpKind(), PgRestoreKind(), RedisSaveKind(), RedisCountKind(),
+        ImageKind(), ImageCheckKind(), PgCheckKind(), PgDumpKind(), PgRestoreKind(), PgTryKind(),
+        RedisSaveKind(), RedisCountKind(), RedisRehearsalKind(),
         DataCheckKind(), HoldKind(), CopyKind(), LiftKind(), FenceKind(), ReleaseKind(),
     )  # fmt: skip
     return Kinds(kinds)

@@ -128,12 +128,12 @@ class CopyKind:
         remove_unopened(step, before, ctx)
 
 
-def make_marked(step: StepSpec, note: dict[str, str], ctx: Context) -> str:
+def make_marked(step: StepSpec, note: dict[str, str], ctx: Context, was: str = "the new place") -> str:
     """The path of the step's target: recorded, made, and marked as being filled."""
     target = place_of(step, "target")
     kind = "volume" if target["type"] == "volume" else "directory"
     dataset = str(step.params["dataset"])
-    ctx.artefacts.record(kind, name_of(target), ctx.run, step.id, dataset=dataset, was="the new place")
+    ctx.artefacts.record(kind, name_of(target), ctx.run, step.id, dataset=dataset, was=was)
     labels = {"nftui.run": ctx.run, "nftui.step": step.id}
     path = ctx.engine.create_volume(target["name"], labels) if target["type"] == "volume" else target["path"]
     ctx.trees.mark(path, note)

@@ -10,6 +10,7 @@ from nftui.model.message import msg
 from nftui.model.plan import StepSpec
 from nftui.model.units import human_seconds, human_size
 from nftui.steps.kind import Context, StepFailed
+from nftui.system.helpers import Server
 
 POLL_S = 0.3
 _MEASURE_S = 3.0
@@ -21,6 +22,17 @@ def helper(step: StepSpec, ctx: Context, image: str, mounts: Mapping[str, str], 
     """A helper of the run; recovery finds it by its labels where the worker dies."""
     labels = {"nftui.run": ctx.run, "nftui.step": step.id}
     found = ctx.helpers.start(image, labels, mounts, shm_bytes=shm_bytes)
+    try:
+        yield found
+    finally:
+        ctx.helpers.remove(found)
+
+
+@contextmanager
+def server(step: StepSpec, ctx: Context, image: str, mounts: Mapping[str, str], how: Server) -> Iterator[str]:
+    """A helper of the run in which the image's own server is at work."""
+    labels = {"nftui.run": ctx.run, "nftui.step": step.id}
+    found = ctx.helpers.serve(image, labels, mounts, how)
     try:
         yield found
     finally:

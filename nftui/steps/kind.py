@@ -59,6 +59,10 @@ def _no_store(service: str) -> StoreCalls:
     raise NftuiError(Message("{service} cannot be asked for its keys.", {"service": service}))
 
 
+def _no_store_in(service: str, helper: str) -> StoreCalls:
+    return _no_store(service)
+
+
 def _no_api(service: str) -> ApiCalls:
     raise NftuiError(Message("{service} has no HTTP API that nftui knows.", {"service": service}))
 
@@ -116,6 +120,10 @@ class Context:
     """The HTTP API of a service as it runs now."""
     store: Callable[[str], StoreCalls] = _no_store
     """A session on that service's keys, to be closed; raises NftuiError where it does not answer."""
+    store_in: Callable[[str, str], StoreCalls] = _no_store_in
+    """A session on the keys of a server that runs in a helper as (service, helper): logged in as with the service."""
+    free_memory: Callable[[], int | None] = lambda: None
+    """Bytes of this machine that can be had now without swapping; None: unknown."""
     keys: Callable[[str], KeyCalls] = _no_keys
     """A binary session on that service's keys, to be closed; raises NftuiError where there is no way to it."""
     images: ImageCalls = cast("ImageCalls", _NoPort())

@@ -111,6 +111,39 @@ def _must_have(step: StepSpec, found: ClusterFacts, has: list[str]) -> None:
         raise StepFailed(msg("{image} cannot make a database as yours: {why}.", image=image, why=locales[0]))
 
 
+class PgTryKind(Reading):
+    """Whether the new image can run the data as it lies: a server of its own is asked, made and thrown away.
+
+    There is no copy to try it on: the directory of a running server cannot be copied as files. Versions of one major
+    keep their files alike, so what can go wrong is what the image lacks.
+    """
+
+    name = "pg-try"
+    version = 1
+
+    def verify(self, step: StepSpec, before: Data, ctx: Context) -> Data:
+        """Raises StepFailed: an extension, locale or setting that is not there, text that would be sorted otherwise."""
+        live = ctx.probe(str(step.service), PROBE)
+        if not isinstance(live.value, ClusterFacts):
+            raise StepFailed(msg("{service} cannot be asked: {why}.", service=str(step.service), why=live.error or "?"))
+        has = _try_image(step, live.value, ctx)
+        _must_have(step, live.value, has)
+        _must_sort_alike(step, live.value, has)
+        return {"version": next((x for x in has if x.startswith("postgres ")), "")}
+
+
+def _must_sort_alike(step: StepSpec, found: ClusterFacts, has: list[str]) -> None:
+    """Indexes on text are written in the C library's order (databases reference 4.1)."""
+    library = next((line.removeprefix("library").strip() for line in has if line.startswith("library")), "")
+    if found.sorts_by_library and library != found.library:
+        raise StepFailed(
+            msg("{image} sorts text by another C library ({new}) than what {service} runs now ({old}): indexes on text "
+                "would be wrong. Take the same version built on the same system, or name the system in both tags.",
+                image=str(step.params["image"]), service=str(step.service), new=library or "musl",
+                old=found.library or "musl")
+        )  # fmt: skip
+
+
 def _image(step: StepSpec, ctx: Context) -> str:
     """The id of the new image, as the step that got it found it."""
     return str(ctx.recall(str(step.params["got"]))["id"])

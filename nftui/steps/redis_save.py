@@ -9,7 +9,7 @@ from typing import cast
 
 from nftui.model.message import msg
 from nftui.model.plan import StepSpec
-from nftui.steps.calls import Data
+from nftui.steps.calls import Data, StoreCalls
 from nftui.steps.kind import Context, StepFailed
 from nftui.steps.reading import Reading
 
@@ -29,15 +29,20 @@ class RedisSaveKind(Reading):
     def verify(self, step: StepSpec, before: Data, ctx: Context) -> Data:
         """Raises StepFailed where it cannot be saved, or saving stands still."""
         with closing(ctx.store(step.target)) as server:
-            last = server.ask("LASTSAVE")
-            _wait(step, ctx, lambda: _value(server.ask("INFO", "persistence"), "rdb_bgsave_in_progress") != "1")
-            # LASTSAVE counts in seconds: a save in the same one would not be seen.
-            _wait(step, ctx, lambda: _seconds(server.ask("TIME")) > int(last or 0))
-            server.ask("BGSAVE")
-            _wait(step, ctx, lambda: int(server.ask("LASTSAVE") or 0) > int(last or 0))
-            if _value(server.ask("INFO", "persistence"), "rdb_last_bgsave_status") != "ok":
-                raise StepFailed(msg("{service} could not save its data.", service=step.target))
-            return {"databases": _databases(server.ask("INFO", "keyspace"))}
+            save(step, server, ctx)
+            return {"databases": databases(server.ask("INFO", "keyspace"))}
+
+
+def save(step: StepSpec, server: StoreCalls, ctx: Context) -> None:
+    """A snapshot of all that is in memory now. Raises StepFailed."""
+    last = server.ask("LASTSAVE")
+    wait(step, ctx, lambda: value(server.ask("INFO", "persistence"), "rdb_bgsave_in_progress") != "1")
+    # LASTSAVE counts in seconds: a save in the same one would not be seen.
+    wait(step, ctx, lambda: _seconds(server.ask("TIME")) > int(last or 0))
+    server.ask("BGSAVE")
+    wait(step, ctx, lambda: int(server.ask("LASTSAVE") or 0) > int(last or 0))
+    if value(server.ask("INFO", "persistence"), "rdb_last_bgsave_status") != "ok":
+        raise StepFailed(msg("{service} could not save its data.", service=str(step.service)))
 
 
 class RedisCountKind(Reading):
@@ -50,28 +55,35 @@ class RedisCountKind(Reading):
         """Raises StepFailed naming the databases that lack keys."""
         saved = cast("Mapping[str, list[int]]", ctx.recall(str(step.params["saved"]))["databases"])
         with closing(ctx.store(step.target)) as server:
-            _wait(step, ctx, lambda: _value(server.ask("INFO", "persistence"), "loading") == "0")
-            now = _databases(server.ask("INFO", "keyspace"))
-        lacking = [
-            f"{name} {now.get(name, [0])[0]} of {keys}"
-            for name, (keys, expires) in sorted(saved.items())
-            if now.get(name, [0])[0] < keys - expires
-        ]
-        if lacking:
-            raise StepFailed(msg("{service} lacks keys: {names}.", service=step.target, names="; ".join(lacking)))
+            wait(step, ctx, lambda: value(server.ask("INFO", "persistence"), "loading") == "0")
+            now = databases(server.ask("INFO", "keyspace"))
+        missing = lacking(saved, now)
+        if missing:
+            raise StepFailed(msg("{service} lacks keys: {names}.", service=step.target, names="; ".join(missing)))
         return {"databases": now}
 
 
-def _wait(step: StepSpec, ctx: Context, until: Callable[[], bool]) -> None:
+def lacking(saved: Mapping[str, list[int]], now: Mapping[str, list[int]]) -> list[str]:
+    """Databases with fewer keys than they had, without those that may have passed since."""
+    return [
+        f"{name} {now.get(name, [0])[0]} of {keys}"
+        for name, (keys, expires) in sorted(saved.items())
+        if now.get(name, [0])[0] < keys - expires
+    ]
+
+
+def wait(step: StepSpec, ctx: Context, until: Callable[[], bool]) -> None:
+    """Until it is so; StepFailed where it takes longer than the step may stand still."""
     deadline = ctx.now() + step.stall_s
     while not until():
         if ctx.now() >= deadline:
-            raise StepFailed(msg("{service} does not come to an end with it.", service=step.target))
-        ctx.progress(f"waiting for {step.target}", None)
+            raise StepFailed(msg("{service} does not come to an end with it.", service=str(step.service)))
+        ctx.progress(f"waiting for {step.service}", None)
         ctx.sleep(_POLL_S)
 
 
-def _value(info: object, name: str) -> str | None:
+def value(info: object, name: str) -> str | None:
+    """One line of what INFO says, None where it has none of that name."""
     found = re.search(rf"^{name}:(\S+)", str(info or ""), re.M)
     return found[1] if found else None
 
@@ -80,6 +92,6 @@ def _seconds(answer: object) -> int:
     return int(str(answer[0])) if isinstance(answer, (list, tuple)) and answer else 0
 
 
-def _databases(info: object) -> dict[str, list[int]]:
+def databases(info: object) -> dict[str, list[int]]:
     """Database to [keys, those with a time to live]."""
     return {name: [int(keys), int(expires)] for name, keys, expires in _DATABASE.findall(str(info or ""))}

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from collections.abc import Mapping, Sequence
+from dataclasses import field
 from typing import Protocol
 
 from nftui.model.dataclass import dataclass
@@ -16,6 +18,21 @@ _START_S = 60.0
 _LOOK_S = 0.2
 """Seconds that one look at a program waits for its end."""
 _IDLE = "trap 'exit 0' TERM INT; while :; do sleep 3600 & wait $!; done"
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """How a helper runs the server of its image; what is empty is the image's own."""
+
+    command: tuple[str, ...] = ()
+    entrypoint: tuple[str, ...] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
+    """Secrets too: they never stand on a command line of nftui's."""
+    reads: Mapping[str, str] = field(default_factory=dict)
+    """Path inside to a file or directory of this machine that it only reads: configuration, secrets."""
+    user: str = ""
+    memory_bytes: int = 0
+    """The limit of its memory; 0 is none."""
 
 
 class Work(Protocol):
@@ -35,6 +52,14 @@ class HelperCalls(Protocol):
 
     def start(self, image: str, labels: Mapping[str, str], mounts: Mapping[str, str], *, shm_bytes: int = 0) -> str:
         """The id of a container of `image` that does nothing; `mounts`: path inside to directory of this machine."""
+        ...
+
+    def serve(self, image: str, labels: Mapping[str, str], mounts: Mapping[str, str], server: Server) -> str:
+        """The id of a helper whose program is the image's server; it may end by itself."""
+        ...
+
+    def alive(self, helper: str) -> bool:
+        """Whether its program runs."""
         ...
 
     def work(self, helper: str, argv: Sequence[str], *, user: str = "") -> Work:
@@ -75,16 +100,36 @@ class DockerHelpers:
 
     def start(self, image: str, labels: Mapping[str, str], mounts: Mapping[str, str], *, shm_bytes: int = 0) -> str:
         """See HelperCalls. Raises NftuiError."""
-        bad = next((path for path in mounts.values() if "," in path), None)
-        if bad:
-            raise NftuiError(msg("{path} holds a comma; the engine cannot mount it by its path.", path=bad))
-        binds = [f"--mount=type=bind,source={source},target={target}" for target, source in mounts.items()]
-        marks = [f"--label={name}={value}" for name, value in labels.items()]
         memory = [f"--shm-size={shm_bytes}"] if shm_bytes else []
         return self._docker(
-            "run", "--detach", "--pull=never", "--network=none", "--user=0:0", *marks, *binds, *memory,
-            "--entrypoint=sh", image, "-c", _IDLE,
+            "run", "--detach", "--pull=never", "--network=none", "--user=0:0", *_marks(labels), *_binds(mounts),
+            *memory, "--entrypoint=sh", image, "-c", _IDLE,
         )  # fmt: skip
+
+    def serve(self, image: str, labels: Mapping[str, str], mounts: Mapping[str, str], server: Server) -> str:
+        """See HelperCalls. Raises NftuiError.
+
+        Variables go through stdin, as the CLI reads them from a file; such a file cannot hold values of several lines.
+        """
+        plain = {name: value for name, value in server.environment.items() if "\n" not in value}
+        long = {name: value for name, value in server.environment.items() if "\n" in value}
+        options = [f"--env={name}" for name in long]
+        options += [f"--user={server.user}"] if server.user else []
+        options += [f"--memory={server.memory_bytes}"] if server.memory_bytes else []
+        options += [f"--entrypoint={server.entrypoint[0]}"] if server.entrypoint else []
+        argv = [
+            "docker", *self.endpoint.arguments, "run", "--detach", "--pull=never", "--network=none", *_marks(labels),
+            *_binds(mounts), *_binds(server.reads, ",readonly"), "--env-file=/dev/stdin", *options, image,
+            *server.entrypoint[1:], *server.command,
+        ]  # fmt: skip
+        lines = "".join(f"{name}={value}\n" for name, value in plain.items())
+        env = {**os.environ, **long}
+        return self.commands.run(argv, input=lines, env=env, timeout=_START_S, check=True, changes=True).stdout.strip()
+
+    def alive(self, helper: str) -> bool:
+        """See HelperCalls. One that is gone does not run."""
+        argv = ["docker", *self.endpoint.arguments, "inspect", "--format={{.State.Running}}", helper]
+        return self.commands.run(argv, timeout=_START_S).stdout.strip() == "true"
 
     def work(self, helper: str, argv: Sequence[str], *, user: str = "") -> Work:
         """See HelperCalls. The client is no child of the journal: what it started ends with the helper."""
@@ -107,3 +152,14 @@ class DockerHelpers:
         if not done.ok and "No such container" not in done.stderr:
             raise NftuiError(msg("The helper container {id} could not be removed: {why}", id=helper[:12],
                                  why=done.stderr.strip()))  # fmt: skip
+
+
+def _marks(labels: Mapping[str, str]) -> list[str]:
+    return [f"--label={name}={value}" for name, value in labels.items()]
+
+
+def _binds(mounts: Mapping[str, str], how: str = "") -> list[str]:
+    bad = next((path for path in mounts.values() if "," in path), None)
+    if bad:
+        raise NftuiError(msg("{path} holds a comma; the engine cannot mount it by its path.", path=bad))
+    return [f"--mount=type=bind,source={source},target={target}{how}" for target, source in mounts.items()]

@@ -297,14 +297,19 @@ def _helpers(planted: Planted) -> None:
     from nftui.system.helpers import DockerHelpers
 
     start, work, remove = DockerHelpers.start, DockerHelpers.work, DockerHelpers.remove
+    serve = DockerHelpers.serve
 
     def made(self: DockerHelpers, *arguments: Any, **options: Any) -> str:
         return str(planted.around("helper start", lambda: start(self, *arguments, **options)))
+
+    def served(self: DockerHelpers, *arguments: Any) -> str:
+        return str(planted.around("helper serve", lambda: serve(self, *arguments)))
 
     def begun(self: DockerHelpers, helper: str, argv: Sequence[str], *, user: str = "") -> Any:
         return planted.around(f"helper {argv[3]}", lambda: work(self, helper, argv, user=user))
 
     DockerHelpers.start = made  # type: ignore[method-assign]
+    DockerHelpers.serve = served  # type: ignore[method-assign, assignment]
     DockerHelpers.work = begun  # type: ignore[method-assign]
     DockerHelpers.remove = lambda self, helper: planted.around("helper remove", lambda: remove(self, helper))  # type: ignore[method-assign]
 

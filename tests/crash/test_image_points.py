@@ -14,7 +14,7 @@ from tests.crash.bed import RECOVER, RESUME, ROLLBACK, Point, make_bed
 from tests.crash.conftest import ALL
 from tests.crash.figures import FIGURES
 from tests.crash.test_data_points import COMPOSE, DataBed, DataMatrix
-from tests.crash.test_points import IMAGE_KINDS, REDIS_KINDS, Trial, check
+from tests.crash.test_points import IMAGE_KINDS, SAVE_KINDS, TRY_KINDS, Matrix, Trial, check
 from tests.stack import images
 from tests.stack.fixtures import tear_down
 from tests.stack.running import Stack, docker
@@ -75,6 +75,40 @@ class RedisBed(ImageBed):
         return {"files": self.picture_of_files(), "runs": runs, "keys": keys}
 
 
+def _look(matrix: MinorMatrix | ImageMatrix, bed: ImageBed) -> None:
+    """Its pictures and events: there and back, nothing unconfirmed."""
+    matrix.bed, matrix.problems = bed, []
+    matrix.old = bed.picture()
+    matrix.events = bed.events(*matrix.apply)
+    matrix.new = bed.picture()
+    matrix.back_events = bed.events(*matrix.back)
+    assert not bed.judge(matrix.old), bed.judge(matrix.old)
+
+
+class MinorMatrix(Matrix):
+    """Applies go to another image of the same major, on the data as it lies."""
+
+    bed: ImageBed
+
+    def __init__(self, bed: ImageBed) -> None:
+        stay = (word for name in ("api", "jobs") for word in ("--set", f"images.{name}=stay"))
+        self.apply = ("apply", "--only", "images", *stay, "--set", f"images.postgres={make_minor()}", "--yes", "--json",
+                      "--settle", "0")  # fmt: skip
+        _look(self, bed)
+
+    def _judge(self, done, new):  # type: ignore[no-untyped-def]
+        return super()._judge(done, new) + [f"left: {helper}" for helper in self.bed.helpers()]
+
+
+def make_minor() -> str:
+    """The server of the crash stack under a tag and an id of its own."""
+    name = f"{images.reference('postgres:15')}.99"
+    made = docker("create", images.reference("postgres:15"))
+    docker("commit", "--change", "LABEL nftui.test.minor=1", made, name)
+    docker("rm", "-v", made)
+    return name
+
+
 class ImageMatrix(DataMatrix):
     """Applies go to the other major; the way back is consented to."""
 
@@ -85,12 +119,7 @@ class ImageMatrix(DataMatrix):
         wish = (word for name in ("api", "jobs") if service == "postgres" for word in ("--set", f"images.{name}=stay"))
         self.apply = ("apply", "--only", "images", *wish, "--set", f"images.{service}={images.reference(NEW[service])}",
                       "--yes", "--accept-irreversible", "--without-backup", "--json", "--settle", "0")  # fmt: skip
-        self.bed, self.problems = bed, []
-        self.old = bed.picture()
-        self.events = bed.events(*self.apply)
-        self.new = bed.picture()
-        self.back_events = bed.events(*self.back)
-        assert not bed.judge(self.old), bed.judge(self.old)
+        _look(self, bed)
 
     def _judge(self, done, new):  # type: ignore[no-untyped-def]
         wrong = super()._judge(done, new) if self.bed.service == "postgres" else self._judge_redis(done, new)
@@ -114,6 +143,13 @@ def matrix(engine: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[I
         problems = tear_down(bed.stack)
         bed.new_life()
     assert not problems, "a stack was not removed whole"
+
+
+@pytest.fixture
+def minor_matrix(matrix: ImageMatrix) -> Iterator[MinorMatrix]:
+    yield MinorMatrix(matrix.bed)
+    matrix.bed.new_life()
+    docker("rmi", f"{images.reference('postgres:15')}.99", check=False)
 
 
 @pytest.fixture
@@ -142,6 +178,10 @@ _STEPS = {"image:": "image", "images-check:": "image-check", "check": "pg-check"
 def step_kind(event: str) -> str:
     """The kind that the event belongs to; "" for one that other tests are about."""
     words = event.split()
+    if event == "helper serve" or words[-1] == "rehearsal:redis":
+        return "redis-rehearsal"
+    if words[-1] == "rehearsal:postgres":
+        return "pg-try"
     if words[0] == "helper" and len(words) > 1 and words[1].startswith("nftui-"):
         return "pg-dump" if words[1] in ("nftui-prepare", "nftui-dump", "nftui-keep") else "pg-restore"
     if words[0] != "journal" or len(words) < 3:
@@ -176,6 +216,15 @@ def test_a_major_that_is_cut_off_ends_old_or_new(matrix: ImageMatrix, chance: ra
 def test_a_redis_that_is_cut_off_ends_old_or_new(
     redis_matrix: ImageMatrix, chance: random.Random, portion: slice
 ) -> None:
-    assert {step_kind(name) for name, _ in redis_matrix.events} >= REDIS_KINDS
+    assert {step_kind(name) for name, _ in redis_matrix.events} >= SAVE_KINDS
     found = trials("switch of a Redis", redis_matrix.events, ((*ROLLBACK, "--force"), RESUME, RECOVER))
     check(redis_matrix, share(chance, found, 4)[portion], redis_matrix.try_apply)
+
+
+@pytest.mark.all
+def test_another_image_of_a_major_that_is_cut_off_ends_old_or_new(
+    minor_matrix: MinorMatrix, chance: random.Random, portion: slice
+) -> None:
+    assert {step_kind(name) for name, _ in minor_matrix.events} >= TRY_KINDS
+    found = trials("another image of a major", minor_matrix.events, (minor_matrix.back, RESUME, RECOVER))
+    check(minor_matrix, share(chance, found, 2)[portion], minor_matrix.try_apply)

@@ -32,8 +32,9 @@ QDRANT_KINDS = {"qdrant-snapshot", "qdrant-collection", "qdrant-defaults"}
 REDIS_KINDS = {"redis-log", "redis-settings", "redis-replica"}
 """Those of the plans of test_redis.py."""
 IMAGE_KINDS = {"image", "image-check", "pg-check", "pg-dump", "pg-restore"}
-"""Those of the plan of test_image_points.py, and those of its other one."""
-SAVE_KINDS = {"redis-save", "redis-count"}
+"""Those of the plan of test_image_points.py, and those of its other ones."""
+SAVE_KINDS = {"redis-save", "redis-count", "redis-rehearsal"}
+TRY_KINDS = {"pg-try"}
 BEGUN = "journal intent override:compose.nftui.yaml"
 SHARE = 5
 """Points of a plain run: one for each step kind."""
@@ -57,6 +58,7 @@ def test_no_step_kind_is_without_crash_points() -> None:
         REDIS_KINDS,
         IMAGE_KINDS,
         SAVE_KINDS,
+        TRY_KINDS,
         CLUSTER_KINDS,
     )
 

@@ -9,8 +9,9 @@ import pytest
 
 from nftui.engine.journal import Journal, Phase, read_journal
 from nftui.engine.runner import Options, Outcome, Runner
-from nftui.model.plan import Stage
-from nftui.model.postgres import ClusterFacts
+from nftui.model.message import msg
+from nftui.model.plan import Stage, StepSpec
+from nftui.model.postgres import ClusterFacts, DatabaseFacts
 from nftui.steps import load_kinds
 from nftui.steps.pg_upgrade import why_not
 from tests.engine.data_world import contents
@@ -165,6 +166,56 @@ def test_what_runs_another_image_in_the_end_goes_back(tmp_path: Path, monkeypatc
     outcome = run(world, tmp_path / "j", plan)
     assert outcome is not None and outcome.name == "rolled-back" and "and not new-sha" in outcome.reason
     assert world.now() == AS_OLD and contents(world.root / "old") == original
+
+
+# -- another image of the same major -----------------------------------------------------------------------------------
+def try_stage() -> Stage:
+    """The image had, and tried on a server of its own."""
+    text = msg("step")
+    first = StepSpec("image:db", "image", NEW, {"keep": KEPT, "major": "15"}, text, "db", last_back=True)
+    params = {"got": "image:db", "image": NEW, "flags": ["work_mem"]}
+    return Stage("main", (first, StepSpec("rehearsal:db", "pg-try", "db", params, text, "db")), ("db",), ())
+
+
+GERMAN = (DatabaseFacts("shop", 1000, "UTF8", "de_DE.utf8", "de_DE.utf8", ("plpgsql",)),)
+HAS = ("extension plpgsql", "setting work_mem", "postgres (PostgreSQL) 15.4")
+
+
+@pytest.mark.parametrize(
+    ("has", "more", "words"),
+    [
+        (HAS, {}, ""), ((*HAS, "library 2.41"), {"library": "2.36"}, ""),
+        ((*HAS, "library 2.36"), {"library": "2.36", "databases": GERMAN}, ""),
+        ((*HAS, "library 2.41"), {"library": "2.36", "databases": GERMAN}, "another C library (2.41) than what db"),
+        ((*HAS, "library "), {"library": "2.36", "databases": GERMAN}, "another C library (musl)"),
+        ((*HAS, "library 2.36"), {"databases": GERMAN}, "runs now (musl)"),
+        (("setting work_mem",), {}, "lacks the extensions plpgsql"),
+        (("extension plpgsql",), {}, "does not know the settings work_mem"),
+        ((*HAS, "locale UTF8 de_DE.utf8: no"), {}, "cannot make a database"),
+    ],
+)  # fmt: skip
+def test_another_image_of_the_same_major_is_tried_before_anything_is_touched(
+    tmp_path: Path, has: tuple[str, ...], more: dict[str, object], words: str
+) -> None:
+    world, original, _ = begin(tmp_path)
+    world.has, world.cluster = has, _cluster(world, **more)
+    outcome = run(world, tmp_path / "j", (try_stage(),))
+    assert (outcome is not None and words in outcome.reason) if words else outcome is None
+    assert not [e for e in world.effects if e.startswith(("stop", "up", "policy"))]
+    assert world.now() == AS_OLD and contents(world.root / "old") == original and not world.mounts
+    assert world.stored == (OLD_IMAGES if words else NEW_IMAGES)
+
+
+@pytest.mark.parametrize("where", WHERE)
+def test_a_try_that_is_cut_off_leaves_no_helper(tmp_path: Path, where: str) -> None:
+    world, _, _ = begin(tmp_path / "c")
+    run(world, tmp_path / "c" / "j", (try_stage(),))
+    lines, effects = len(read_journal(tmp_path / "c" / "j")), len(world.effects)
+    for point in range(1, (lines if where.startswith("journal") else effects) + 1):
+        world, original, _ = begin(tmp_path / f"{point}")
+        _die(world, tmp_path / f"{point}" / "j", (try_stage(),), where, point)
+        _recover(world, tmp_path / f"{point}" / "j", (try_stage(),), resume=point % 2 == 0)
+        assert world.now() == AS_OLD and not world.mounts and contents(world.root / "old") == original
 
 
 # -- cut off anywhere ------------------------------------------------------------------------------------------------

@@ -90,6 +90,8 @@ def test_it_has_nothing_to_do_where_nothing_runs(tmp_path: Path) -> None:
 
 def test_what_is_due_is_recommended_the_rest_stays_or_is_pinned(tmp_path: Path) -> None:
     lines = advised(facts(tmp_path, cache="redis:6.0"))
+    rehearse = lines.pop("rehearse")
+    assert (rehearse.value, rehearse.recommended, rehearse.service) == ("on", "on", None)
     assert {n: a.recommended for n, a in lines.items()} == {
         "db": "postgres:15", "cache": "redis:7", "web": "pin", "files": "stay"
     }  # fmt: skip
@@ -155,6 +157,78 @@ def test_from_18_on_the_image_is_told_where_its_data_is(tmp_path: Path) -> None:
     found = facts(tmp_path, db="postgres:16")
     assert fragment(found, db="postgres:18").services["db"]["environment"] == {"PGDATA": PGDATA}
     assert "environment" not in fragment(found, db="postgres:17").services["db"]
+
+
+def test_18_keeps_the_mount_of_the_files_and_its_directory_below(tmp_path: Path) -> None:
+    """Its image has one volume at /var/lib/postgresql and its data in 18/docker: the files' own mount stays in force,
+    so the variable must name the directory in it, or the data would lie in a volume without a name."""
+    keys = fragment(facts(tmp_path, db="postgres:17"), db="postgres:18").services["db"]
+    assert keys["environment"] == {"PGDATA": PGDATA}
+    assert keys["volumes"] == [{"type": "volume", "source": "p_db-18", "target": PGDATA}]
+    above = fragment(facts(tmp_path, db="postgres:17", data="/var/lib/postgresql"), db="postgres:18").services["db"]
+    assert above["environment"] == {"PGDATA": PGDATA} and above["volumes"][0]["target"] == "/var/lib/postgresql"  # type: ignore[index]
+
+
+def _of_18(tmp_path: Path, **container: object) -> Facts:
+    """A server of 18 as its image has it, on the mount that its manual tells."""
+    found = facts(tmp_path, db="postgres:18", data="/var/lib/postgresql")
+    own = "/var/lib/postgresql/18/docker"
+    services = tuple(
+        replace(s, containers=(replace(s.containers[0], environment={"PGDATA": own}, **container),))  # type: ignore[arg-type]
+        if s.name == "db" else s for s in found.stack.services
+    )  # fmt: skip
+    return replace(found, stack=replace(found.stack, services=services))
+
+
+def test_a_server_of_18_is_found_in_the_directory_of_its_image(tmp_path: Path) -> None:
+    """The next major comes beside it, and is told the directory that the data has in the mount."""
+    found = _of_18(tmp_path)
+    switch = switches(found, db="postgres:19")["db"]
+    assert switch.fence["path"] == "18/docker/global/pg_control" and switch.dump
+    assert switch.dump["pgdata"] == "/var/lib/postgresql/18/docker"
+    assert switch.dump["inside"] == "/var/lib/postgresql" and switch.target["name"] == "p_db-19"
+    keys = fragment(found, db="postgres:19").services["db"]
+    assert keys["environment"] == {"PGDATA": "/var/lib/postgresql/18/docker"}, "the image would look in 19/docker"
+    assert "db" not in switches(found, db="postgres:18.2"), "its files are those of 18.0"
+
+
+def test_a_server_of_18_whose_mount_is_the_former_one_is_refused(tmp_path: Path) -> None:
+    """Its data lies in the image's own volume beside it, which no new container is handed."""
+    mount = MountSpec("volume", "p_data", PGDATA, host_path="/v/data")
+    with pytest.raises(UsageError, match="on no mount of its own"):
+        advised(_of_18(tmp_path, mounts=(mount,)), db="postgres:19")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "moves"),
+    [
+        ("postgres:15-bookworm", "postgres:15-alpine", True),
+        ("postgres:15-alpine3.20", "postgres:15-alpine3.22", False),
+        ("postgres:15-bookworm", "postgres:15-trixie", True), ("postgres:15", "postgres:15-alpine", False),
+        ("postgres:15-alpine", "postgres:17-bookworm", True),
+    ],
+)  # fmt: skip
+def test_text_that_is_sorted_otherwise_is_restored_where_the_tags_tell_it(
+    tmp_path: Path, old: str, new: str, moves: bool
+) -> None:
+    """Where they do not, the image is asked before anything is touched; so it is for the same system, too."""
+    found = facts(tmp_path, db=old)
+    assert ("db" in switches(found, db=new)) == moves
+    assert isinstance(OPTIMIZATION, Prepares)
+    tried = [s.kind for s in OPTIMIZATION.prepare(found, fragment(found, db=new)) if s.kind == "pg-try"]
+    assert tried == ([] if moves else ["pg-try"])
+
+
+def test_a_user_of_the_files_is_told_to_the_restore(tmp_path: Path) -> None:
+    """postgres is 999 on Debian and 70 on Alpine: the image gives its files its own, but for a user that was named."""
+    found = facts(tmp_path, db="postgres:15-alpine")
+    services = tuple(
+        replace(s, config={**s.config, "user": "70:70"}) if s.name == "db" else s for s in found.stack.services
+    )
+    own = replace(found, stack=replace(found.stack, services=services))
+    for facts_now, user in ((found, ""), (own, "70:70")):
+        dump = switches(facts_now, db="postgres:17-bookworm")["db"].dump
+        assert dump and dump["user"] == user
 
 
 def test_what_was_moved_is_no_reason_to_go_further(tmp_path: Path) -> None:
@@ -261,7 +335,7 @@ def test_a_pin_is_the_registrys_digest_where_there_is_one(tmp_path: Path) -> Non
 def test_every_image_that_changes_is_had_first(tmp_path: Path) -> None:
     found, wish = facts(tmp_path), {"db": "postgres:15", "cache": "redis:7"}
     assert isinstance(OPTIMIZATION, Prepares)
-    steps = {s.service: s for s in OPTIMIZATION.prepare(found, fragment(found, **wish))}
+    steps = {s.service: s for s in OPTIMIZATION.prepare(found, fragment(found, **wish)) if s.kind == "image"}
     assert {n: s.target for n, s in steps.items()} == {"db": "postgres:15", "cache": "redis:7", "web": "sha256:web1"}
     assert steps["db"].params == {"keep": "nftui-kept/p-db:db1", "major": "15"} and steps["db"].last_back
     low = OPTIMIZATION.effort(found, tuple(advised(found, **wish).values()))

@@ -32,9 +32,11 @@ class Bench:
 
     stack: Stack
     nftui: Nftui
+    old: str
+    new: str
 
     def __call__(self, verb: str, *more: str) -> Done:
-        wish = (word.format(image=images.reference("redis:7")) for word in WISH)
+        wish = (word.format(image=images.reference(f"redis:{self.new}")) for word in WISH)
         return self.nftui(verb, *wish, *more, timeout=400)
 
     def fill(self) -> None:
@@ -81,31 +83,36 @@ class Bench:
 
 @pytest.fixture
 def bench(stack_factory: StackFactory, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Bench]:
-    images.ensure("redis:6", "redis:7")
+    old, new, arguments = request.param
+    images.ensure(f"redis:{old}", f"redis:{new}")
     stack = stack_factory(up=False)
-    stack.set_env(REDIS_IMAGE=images.reference("redis:6"))
+    stack.set_env(REDIS_IMAGE=images.reference(f"redis:{old}"))
     file = stack.directory / "compose.yaml"
-    file.write_text(file.read_text().replace("--maxmemory 64mb", f"--maxmemory 64mb {request.param}"))
+    file.write_text(file.read_text().replace("--maxmemory 64mb", f"--maxmemory 64mb {arguments}"))
     stack.up("redis")
-    found = Bench(stack, Nftui(stack.directory, tmp_path / "state"))
+    found = Bench(stack, Nftui(stack.directory, tmp_path / "state"), old, new)
     yield found
     found.clean()
 
 
-AOF = pytest.param("--appendonly yes", id="aof")
-PLAIN = [
-    pytest.param("", id="rdb", marks=pytest.mark.all),
-    pytest.param("--save ''", id="never", marks=pytest.mark.all),
+LOG, NEVER = "--appendonly yes", "--save ''"
+WAYS = [
+    pytest.param(("6", "7", LOG), id="aof"),
+    pytest.param(("6", "7", ""), id="rdb", marks=pytest.mark.all),
+    pytest.param(("6", "7", NEVER), id="never", marks=pytest.mark.all),
+    pytest.param(("7", "8", LOG), id="8-aof", marks=pytest.mark.all),
+    pytest.param(("7", "8", ""), id="8-rdb", marks=pytest.mark.all),
 ]
 
 
-@pytest.mark.parametrize("bench", [AOF, *PLAIN], indirect=True)
+@pytest.mark.parametrize("bench", WAYS, indirect=True)
 def test_redis_goes_over_with_all_its_keys_and_comes_back(bench: Bench) -> None:
     bench.fill()
     files, before = tree(bench.stack.directory), bench.holds()
     done = bench("apply", *CONSENT)
     assert done.code == 0 and done.json["outcome"] == "applied", done.out + done.err
-    assert bench.version() == "7" and bench.holds() == before
+    assert bench.version() == bench.new and bench.holds() == before
+    must_have_been_rehearsed(bench, done)
     assert bench.nftui("status", "--json").code == 0
     assert not bench("plan", "--json").json["changes"]
     with bench.stack.redis() as r:
@@ -114,15 +121,24 @@ def test_redis_goes_over_with_all_its_keys_and_comes_back(bench: Bench) -> None:
     assert refused.code == 2 and "--force" in refused.out + refused.err
     back = bench.nftui("rollback", "--yes", "--force", "--json")
     assert back.code == 0 and back.json["outcome"] == "rolled-back", back.out + back.err
-    assert bench.version() == "6" and bench.holds() == before and tree(bench.stack.directory) == files
+    assert bench.version() == bench.old and bench.holds() == before and tree(bench.stack.directory) == files
     _is_closed(bench)
+
+
+def must_have_been_rehearsed(bench: Bench, done: Done) -> None:
+    """Both images told the keys of a copy, unless the server keeps nothing; nothing of it is left."""
+    told = [n for n in done.json["notes"] if n.startswith("rehearsed: ")]
+    keeps = NEVER not in (bench.stack.directory / "compose.yaml").read_text()
+    assert [n for n in told if f"redis:{bench.new} read 8 keys of a copy of redis" in n] if keeps else not told, told
+    assert not docker("volume", "ls", "-q", "--filter", f"name={bench.stack.project}_redis-rehearsal")
+    assert not docker("ps", "-aq", "--filter", f"volume={bench.stack.project}_redis-rehearsal")
 
 
 def _is_closed(bench: Bench) -> None:
     """Neither version starts on what was left behind, and trying changes nothing of its data."""
-    place = bench.place("redis-7")
+    place = bench.place(f"redis-{bench.new}")
     data = {p: p.read_bytes() for p in place.rglob("*") if p.is_file()}
-    for major in ("6", "7"):
+    for major in (bench.old, bench.new):
         command = bench.stack.inspect("redis")["Config"]["Cmd"]
         bind = f"type=bind,source={place},target=/data"
         name = f"{bench.stack.project}-try"
@@ -132,3 +148,29 @@ def _is_closed(bench: Bench) -> None:
         docker("rm", "-fv", name)
         assert not state["Running"] and state["ExitCode"], major
     assert {p: p.read_bytes() for p in place.rglob("*") if p in data} == data
+
+
+BAD = [pytest.param(("6", "7", LOG), id="aof"), pytest.param(("7", "8", ""), id="8-rdb", marks=pytest.mark.all)]
+
+
+@pytest.mark.parametrize("bench", BAD, indirect=True)
+def test_an_image_that_cannot_load_the_data_is_found_out_before_anything_stops(bench: Bench) -> None:
+    """Another server of the same name: its command is the service's, and one of its settings is unknown to it."""
+    bench.fill()
+    files, before = tree(bench.stack.directory), bench.holds()
+    container = bench.stack.inspect("redis")
+    broken = f"{images.reference(f'redis:{bench.new}')}.99"
+    made = docker("create", images.reference(f"redis:{bench.new}"))
+    docker("commit", "--change", 'ENTRYPOINT ["redis-server", "--no-such", "1"]', made, broken)
+    docker("rm", "-v", made)
+    try:
+        wish = ("--only", "images", "--set", f"images.redis={broken}")
+        done = bench.nftui("apply", *wish, *CONSENT, timeout=300)
+    finally:
+        docker("rmi", broken)
+    assert done.code == 1 and "does not start on a copy of the data of redis" in done.out + done.err, done.out
+    assert "no-such" in done.out + done.err
+    now = bench.stack.inspect("redis")
+    assert (now["Id"], now["State"]["StartedAt"]) == (container["Id"], container["State"]["StartedAt"])
+    assert bench.holds() == before and tree(bench.stack.directory) == files
+    assert not docker("volume", "ls", "-q", "--filter", f"name={bench.stack.project}_redis-")

@@ -36,6 +36,7 @@ SUITES = {
         "python3-redis",
     ),
     "trixie": ("postgresql-17",),
+    "trixie-redis": ("redis-server",),
     "bookworm-pooler": ("pgbouncer", "postgresql-client"),
     "trixie-pooler": ("pgbouncer", "postgresql-client"),
 }
@@ -65,6 +66,7 @@ IMAGES = {
         Image("postgres:17", "postgres", "trixie", (("MAJOR", "17"),)),
         Image("redis:6", "redis", "bullseye"),
         Image("redis:7", "redis", "bookworm"),
+        Image("redis:8", "redis", "trixie-redis"),
         Image("app:latest", "app", "bookworm"),
         Image("pgbouncer:1.18", "pgbouncer", "bookworm-pooler"),
         Image("pgbouncer:1.24", "pgbouncer", "trixie-pooler"),

@@ -10,7 +10,8 @@ from nftui.model.errors import UsageError
 from nftui.model.message import Message, msg
 from nftui.model.stack import Role
 from nftui.model.units import human_size
-from nftui.optimizations.images.knobs import ID, KNOB, PIN, POLICY, STAY
+from nftui.optimizations.images.knobs import ID, KNOB, PIN, POLICY, REHEARSE, STAY
+from nftui.optimizations.images.rehearsals import rehearsal
 from nftui.optimizations.images.stores import KINDS, Store, refusal
 from nftui.optimizations.images.subject import Subject, place_words, resolve, target_line
 from nftui.optimizations.images.versions import (
@@ -57,6 +58,14 @@ def advise(facts: Facts, subject: Subject, choices: Choices) -> Advice:
     return Advice(
         subject.name, subject.name, value, current, recommended, KNOB.unit, why, source,
         changes=resolve(facts, subject, value) != subject.declared, notes=notes,
+    )  # fmt: skip
+
+
+def advise_rehearsal(choices: Choices) -> Advice:
+    """Whether images are tried first: yes, unless the operator says otherwise."""
+    value = choices.value(ID, None, REHEARSE.name) or "on"
+    return Advice(
+        REHEARSE.name, None, value, None, "on", REHEARSE.unit, REHEARSE.why, REHEARSE.source, restart=False,
     )  # fmt: skip
 
 
@@ -161,6 +170,9 @@ def _notes(
                   size=size)  # fmt: skip
     elif facts.has_image(reference) is False:
         yield msg("{image} is not on the engine: it is pulled before anything is touched.", image=reference)
+    tried = rehearsal(facts, subject, value)
+    if tried is not None:
+        yield tried[1]
     line = target_line(facts, subject, value)
     if subject.service.role is Role.REDIS and line is not None and line >= (7,) and line != subject.line:
         yield msg("Redis from 7.4 on is under another licence (RSALv2 or SSPLv1, from 8 on AGPLv3 too).")

@@ -9,11 +9,13 @@ from nftui.model.message import Message, msg
 from nftui.model.plan import DataSwitch, StepSpec, Undo
 from nftui.model.stack import Role
 from nftui.model.units import GIB, MIB
-from nftui.optimizations.images.knobs import ID, STAY
+from nftui.optimizations.images.knobs import ID, REHEARSE, STAY
+from nftui.optimizations.images.rehearsals import rehearsal
 from nftui.optimizations.images.stores import (
     Store,
     cluster_of,
     fence_of,
+    flags_of,
     target_of,
     writers_of,
 )
@@ -21,7 +23,7 @@ from nftui.optimizations.images.subject import Subject, place_words, resolve, su
 from nftui.optimizations.images.versions import line_of, version_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from nftui.model.advice import Advice
     from nftui.model.facts import Facts
@@ -45,18 +47,20 @@ _SAVE_S = 1800.0
 
 def build_fragment(facts: Facts, advice: Iterable[Advice]) -> Fragment:
     """The image of each service that does not stay; the place of its data where the files' own is of another line."""
+    lines = tuple(advice)
     found = {s.name: s for s in subjects(facts)}
+    more = {line.knob: str(line.value) for line in lines if line.knob == REHEARSE.name and line.value == "off"}
     services: dict[str, dict[str, object]] = {}
     values: dict[str, dict[str, str]] = {}
     volumes: dict[str, Mapping[str, object]] = {}
-    for line in advice:
+    for line in lines:
         subject = found.get(line.service or "")
         if subject is None or line.value in (None, STAY):
             continue
         keys = _keys(facts, subject, str(line.value))
         if keys:
             services[subject.name] = keys
-            values[subject.name] = {subject.name: str(line.value)}
+            values[subject.name] = {subject.name: str(line.value), **more}
             volumes |= {str(m["source"]): {"external": True, "name": m["source"]} for m in _volumes(keys)}
     return Fragment(ID, services, values, volumes=volumes)
 
@@ -173,21 +177,9 @@ def _dump(facts: Facts, subject: Subject, store: Store, reference: str) -> dict[
         "preload": cluster.preload,
         "memory": f"{max(64, min(1024, memory // MIB // 16 // jobs))}MB",
         "buffers": f"{max(64, min(1024, memory // MIB // 8))}MB",
-        "flags": _flags(running.command),
+        "flags": flags_of(running.command),
         "user": str(subject.service.config.get("user") or ""),
     }
-
-
-def _flags(command: Iterable[str]) -> list[str]:
-    """Names of settings on the server's command line."""
-    found, words = [], list(command)
-    for at, word in enumerate(words):
-        after = words[at + 1] if at + 1 < len(words) else ""
-        text = after if word == "-c" else word[2:] if word.startswith(("--", "-c")) else ""
-        name, equals, _ = text.partition("=")
-        if equals and name:
-            found.append(name.replace("-", "_").lower())
-    return sorted(set(found))
 
 
 # -- steps ---------------------------------------------------------------------------------------------------------
@@ -198,7 +190,19 @@ def _images(facts: Facts, fragment: Fragment) -> list[tuple[Subject, str]]:
 
 
 def prepare(facts: Facts, fragment: Fragment) -> tuple[StepSpec, ...]:
-    """Every image is had before anything is touched."""
+    """Every image is had before anything is touched, and tried."""
+    return (*_had(facts, fragment), *_rehearsed(facts, fragment))
+
+
+def _rehearsed(facts: Facts, fragment: Fragment) -> Iterator[StepSpec]:
+    for subject, _ in _images(facts, fragment):
+        values = fragment.values.get(subject.name, {})
+        found = rehearsal(facts, subject, values.get(subject.name, STAY))
+        if found is not None and found[0] is not None and values.get(REHEARSE.name) != "off":
+            yield found[0]
+
+
+def _had(facts: Facts, fragment: Fragment) -> tuple[StepSpec, ...]:
     return tuple(
         StepSpec(
             id=f"image:{subject.name}", kind="image", target=reference, service=subject.name, optimization=ID,

@@ -1,4 +1,4 @@
-"""The one knob of the optimization: an image for each service."""
+"""The knobs of the optimization: an image for each service, and whether it is rehearsed."""
 
 from __future__ import annotations
 
@@ -14,4 +14,11 @@ KNOB = Knob(
     msg("What the service runs: an image reference, pin for exactly what runs now, stay for what your files say."),
     POLICY, unit="image reference", per_service=False, dynamic="service",
 )  # fmt: skip
-KNOBS = (KNOB,)
+REHEARSE = Knob(
+    "rehearse", Kind.BOOLEAN, msg("rehearsal"),
+    msg("Another image is tried without a network before anything is touched, on a copy of the data where one can be "
+        "made."),
+    "databases reference 4.4: the target image on a copy of the volume first is the best proof", unit="switch",
+    per_service=False, main=False,
+)  # fmt: skip
+KNOBS = (KNOB, REHEARSE)

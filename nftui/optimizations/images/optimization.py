@@ -8,7 +8,7 @@ from nftui.model.advice import Advice, Applicability, Assertion, Demand, Effort,
 from nftui.model.message import msg
 from nftui.model.stack import Role
 from nftui.optimizations.images import fragment as written
-from nftui.optimizations.images.advise import advise
+from nftui.optimizations.images.advise import advise, advise_rehearsal
 from nftui.optimizations.images.knobs import ID, KNOB, KNOBS, PIN, POLICY, STAY
 from nftui.optimizations.images.subject import PROBES, subjects
 from nftui.steps.pg_upgrade import PROBE
@@ -57,8 +57,8 @@ class Images:
         return ()
 
     def advise(self, facts: Facts, choices: Choices, grants: Grants) -> tuple[Advice, ...]:
-        """One line for each service. Raises UsageError for a value that must not be."""
-        lines = tuple(advise(facts, subject, choices) for subject in subjects(facts))
+        """One line for each service, and one for all. Raises UsageError for a value that must not be."""
+        lines = (*(advise(facts, subject, choices) for subject in subjects(facts)), advise_rehearsal(choices))
         known = {line.knob for line in lines}
         return (
             *lines,
@@ -85,7 +85,7 @@ class Images:
         return written.switches(facts, fragment)
 
     def prepare(self, facts: Facts, fragment: Fragment) -> tuple[StepSpec, ...]:
-        """Every image on the engine."""
+        """Every image on the engine, and tried."""
         return written.prepare(facts, fragment)
 
     def steps(self, facts: Facts, fragment: Fragment) -> tuple[StepSpec, ...]:

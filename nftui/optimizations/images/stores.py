@@ -145,6 +145,18 @@ def cluster_of(facts: Facts, service: Service) -> ClusterFacts | None:
     return value if isinstance(value, ClusterFacts) else None
 
 
+def flags_of(command: Iterable[str]) -> list[str]:
+    """Names of settings on the server's command line."""
+    found, words = [], list(command)
+    for at, word in enumerate(words):
+        after = words[at + 1] if at + 1 < len(words) else ""
+        text = after if word == "-c" else word[2:] if word.startswith(("--", "-c")) else ""
+        name, equals, _ = text.partition("=")
+        if equals and name:
+            found.append(name.replace("-", "_").lower())
+    return sorted(set(found))
+
+
 def refusal(facts: Facts, store: Store) -> Message | None:
     """Why its data is not carried to another version."""
     service = store.service

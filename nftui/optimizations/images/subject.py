@@ -13,7 +13,7 @@ from nftui.model.postgres import PostgresFacts
 from nftui.model.redis import RedisFacts
 from nftui.model.stack import Role
 from nftui.optimizations.images.knobs import PIN, STAY
-from nftui.optimizations.images.stores import Store, find_store, is_moved
+from nftui.optimizations.images.stores import Store, find_store, is_moved, target_of
 from nftui.optimizations.images.versions import Line, distribution, line_of, version_of, words
 
 if TYPE_CHECKING:
@@ -122,3 +122,11 @@ def place_words(facts: Facts, subject: Subject, value: str) -> str | None:
     built = None if value in (PIN, STAY) else distribution(value)
     other = subject.service.role is Role.POSTGRES and {built, distribution(subject.declared)}
     return f"{words(line)}-{built}" if other and len(other) == 2 and None not in other else None
+
+
+def moves(facts: Facts, subject: Subject, value: str) -> bool:
+    """Whether its data has to lie elsewhere than it does now for that value."""
+    words = place_words(facts, subject, value)
+    if words is None or not isinstance(subject.store, Store):
+        return False
+    return target_of(facts, subject.store, words) != subject.store.source

@@ -1,0 +1,94 @@
+"""How another image is tried before the switch: on a copy of the data, on a server of its own, or not; and why."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from nftui.model.message import Message, msg
+from nftui.model.plan import StepSpec
+from nftui.model.redis import RedisFacts
+from nftui.model.stack import Role
+from nftui.optimizations.images.knobs import ID
+from nftui.optimizations.images.stores import Store, cluster_of, flags_of
+from nftui.optimizations.images.subject import Subject, moves, resolve
+
+if TYPE_CHECKING:
+    from nftui.model.facts import Facts
+
+Rehearsal = tuple[StepSpec | None, Message]
+"""The step, and what is said about it; without a step, why there is none."""
+_LOAD_S = 1800.0
+"""Seconds that a large Redis may take to load."""
+
+
+def rehearsal(facts: Facts, subject: Subject, value: str) -> Rehearsal | None:
+    """None where nothing is to be tried: the image stays, or the service keeps nothing."""
+    reference = resolve(facts, subject, value)
+    if subject.running is None or _runs_it(facts, subject, reference):
+        return None
+    role = subject.service.role
+    if role is Role.POSTGRES and isinstance(subject.store, Store):
+        return _of_postgres(facts, subject, value, reference)
+    if role is Role.REDIS and isinstance(subject.store, Store):
+        return _of_redis(facts, subject, subject.store, reference)
+    if role is Role.QDRANT:
+        return None, msg("No rehearsal: a running Qdrant cannot be copied as files, and its snapshots are read in by a "
+                         "server that serves. Where the data moves, the former place stays as it is.")  # fmt: skip
+    if role is Role.GRAFANA:
+        return None, msg("No rehearsal: its database cannot be copied as a file while it runs. Where the data moves, "
+                         "the former place stays as it is.")  # fmt: skip
+    if any(m.type in ("volume", "bind") and not m.read_only for m in subject.service.mounts):
+        return None, msg(
+            "No rehearsal: nftui does not know how it keeps its data, so a copy of it could not be trusted."
+        )
+    return None
+
+
+def _runs_it(facts: Facts, subject: Subject, reference: str) -> bool:
+    running, stored = subject.running, facts.image(reference)
+    assert running is not None
+    known = (*running.image_digests, running.image_id)
+    return reference in known or (stored is not None and stored.id == running.image_id)
+
+
+def _of_postgres(facts: Facts, subject: Subject, value: str, reference: str) -> Rehearsal:
+    if moves(facts, subject, value):
+        return None, msg("Dump and restore are their own rehearsal: all that the new server holds is compared with the "
+                         "old one, without a network, before anything is switched.")  # fmt: skip
+    if cluster_of(facts, subject.service) is None:
+        return None, msg("No rehearsal: the server cannot be asked what its data needs.")
+    assert subject.running is not None
+    step = StepSpec(
+        f"rehearsal:{subject.name}", "pg-try", subject.name,
+        {"got": f"image:{subject.name}", "image": reference, "flags": flags_of(subject.running.command)},
+        msg("try {image} on a server of its own", image=reference), subject.name, optimization=ID, last_back=True,
+    )  # fmt: skip
+    return step, msg(
+        "A running PostgreSQL cannot be copied as files, and one major keeps its files alike: the image "
+        "is tried on a server of its own, for extensions, settings, locales and the order of text."
+    )
+
+
+def _of_redis(facts: Facts, subject: Subject, store: Store, reference: str) -> Rehearsal:
+    live, engine = facts.live_value(subject.name, "redis"), facts.engine
+    if not isinstance(live, RedisFacts):
+        return None, msg("No rehearsal: the server cannot be asked what it loads at its start.")
+    if live.mode != "standalone" or live.role != "master" or subject.service.scale > 1:
+        return None, msg("No rehearsal: it is one of several servers, and a copy of one alone tells little.")
+    if live.config.get("appendonly") != "yes" and live.config.get("save") == "":
+        return None, msg("No rehearsal: it writes nothing to its disk, so there is nothing that another version reads.")
+    if engine is not None and (engine.rootless or engine.userns_remap or engine.product == "desktop"):
+        return None, msg("No rehearsal: the engine keeps its data where nftui cannot copy it exactly.")
+    name = f"{facts.stack.name}_{subject.name}-rehearsal"
+    step = StepSpec(
+        f"rehearsal:{subject.name}", "redis-rehearsal", name,
+        {"got": f"image:{subject.name}", "image": reference, "source": store.source, "inside": store.mount.target,
+         "target": {"type": "volume", "name": name}, "dataset": f"{subject.name}-data",
+         "user": str(subject.service.config.get("user") or "")},
+        msg("rehearse {image} on a copy of the data of {service}, without a network", image=reference,
+            service=subject.name),
+        subject.name, optimization=ID, last_back=True, stall_s=_LOAD_S,
+    )  # fmt: skip
+    return step, msg("It is rehearsed first: a copy of its data is loaded by what runs now and by {image}, without a "
+                     "network, and the keys are counted; that takes the disk and the memory once more meanwhile.",
+                     image=reference)  # fmt: skip

@@ -1,0 +1,137 @@
+"""An image tried on a copy: what is counted, what is refused, and that nothing is left wherever it is cut off."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from nftui.engine.journal import Phase, read_journal
+from nftui.model.images import StoredImage
+from nftui.model.stack import MountSpec
+from tests.engine.data_world import contents
+from tests.engine.images_world import NEW
+from tests.engine.rehearsal_world import COPY, RehearsalWorld, new_rehearsal_world, rehearsal_stage
+from tests.engine.test_data_switch import OLD as AS_OLD
+from tests.engine.test_data_switch import WHERE, _die, _recover, run
+
+
+def nothing_is_left(world: RehearsalWorld, original: dict[str, bytes]) -> None:
+    assert world.now() == AS_OLD and contents(world.root / "old") == original
+    assert not (world.root / COPY).exists() and not world.mounts
+    assert COPY not in [a.name for a in world.context().artefacts.list()]
+
+
+def rehearse(base: Path, **how: object) -> tuple[RehearsalWorld, str | None]:
+    """The world after one run, and why it went back."""
+    world = new_rehearsal_world(base)
+    for name, value in how.items():
+        setattr(world, name, value)
+    original = contents(world.root / "old")
+    outcome = run(world, base / "j", (rehearsal_stage(),))
+    nothing_is_left(world, original)
+    assert not [e for e in world.effects if e.startswith(("stop", "up", "policy"))], "the service was touched"
+    return world, outcome.reason if outcome else None
+
+
+def test_both_images_load_the_copy_and_it_goes(tmp_path: Path) -> None:
+    world, reason = rehearse(tmp_path)
+    assert reason is None
+    assert [e for e in world.effects if e.startswith("serve")] == ["serve sha", "serve new-sha"]
+    assert "save" in world.effects, "the snapshot on its disk may be of yesterday"
+    notes = [e.data["text"] for e in read_journal(tmp_path / "j") if e.phase is Phase.NOTE]
+    assert any(f"{NEW} read 11 keys of a copy of db" in str(note) for note in notes)
+
+
+def test_a_log_that_is_on_holds_everything_already(tmp_path: Path) -> None:
+    world, reason = rehearse(tmp_path, log_on=True)
+    assert reason is None and "save" not in world.effects
+
+
+@pytest.mark.parametrize(
+    ("how", "words"),
+    [
+        ({"broken": "new-sha"}, f"{NEW} does not start on a copy of the data of db: * Reading RDB | # Can't handle RDB "
+                                "format version 12 | # Fatal error loading the DB."),
+        ({"broken": "sha"}, "What db runs now does not start on a copy of its data, so nothing can be rehearsed"),
+        ({"never": "new-sha"}, f"{NEW} does not start on a copy"),
+        ({"reads": {"db0": (3, 0)}}, "than what runs now: db0 3 of 10; db3 0 of 1."),
+        ({"used": 2 << 30, "free": 1 << 30}, "takes up to 3 GiB of memory, and 1 GiB are free"),
+        ({"rewrites": 99}, "could not be copied while it runs: its files were written anew meanwhile"),
+        ({"status": "err"}, "could not save"),
+    ],
+)  # fmt: skip
+def test_what_goes_wrong_ends_the_run_before_anything_is_touched(
+    tmp_path: Path, how: dict[str, object], words: str
+) -> None:
+    _, reason = rehearse(tmp_path, **how)
+    assert reason is not None and words in reason
+    assert "could not save" in words or "images.rehearse=off" in reason
+
+
+def test_keys_that_pass_meanwhile_are_not_missed(tmp_path: Path) -> None:
+    assert rehearse(tmp_path, reads={"db0": (8, 0), "db3": (1, 0)})[1] is None
+
+
+def test_a_copy_during_which_a_file_was_replaced_is_made_again(tmp_path: Path) -> None:
+    world, reason = rehearse(tmp_path, rewrites=6)
+    assert reason is None and world.effects.count("copying rows") + world.effects.count("copying soft") > 1
+
+
+def test_too_little_room_is_told_with_the_way_around(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from tests.engine.images_world import UnwrappingTrees
+
+    monkeypatch.setattr(UnwrappingTrees, "room", lambda self, path: (4096, 1000))
+    _, reason = rehearse(tmp_path)
+    assert reason is not None and "has 4096 bytes" in reason and "images.rehearse=off" in reason
+
+
+def test_what_a_stranger_keeps_there_stays(tmp_path: Path) -> None:
+    world = new_rehearsal_world(tmp_path)
+    (world.root / COPY).mkdir()
+    (world.root / COPY / "theirs").write_text("x")
+    outcome = run(world, tmp_path / "j", (rehearsal_stage(),))
+    assert outcome is not None and "is not empty" in outcome.reason
+    assert (world.root / COPY / "theirs").read_text() == "x"
+
+
+def test_it_runs_as_the_service_does_and_takes_what_the_new_image_brings(tmp_path: Path) -> None:
+    world = new_rehearsal_world(tmp_path)
+    assert world.container
+    mounts = (*world.container.mounts, MountSpec("bind", "/c/r.conf", "/r.conf", host_path="/c/r.conf"),
+              MountSpec("bind", "/run/docker.sock", "/d.sock", host_path="/run/docker.sock"))  # fmt: skip
+    world.container = replace(
+        world.container, mounts=mounts, command=("redis-server", "/r.conf"), image_command=("redis-server",),
+        entrypoint=("entry",), environment={"REDIS_VERSION": "6", "PASSWORD": "not-a-secret"}, memory_limit_bytes=77,
+    )  # fmt: skip
+    find, world.stored["sha"] = world.find, "sha"
+
+    def found(reference: str) -> StoredImage | None:
+        image = find(reference)
+        return replace(image, environment={"REDIS_VERSION": "6"}, entrypoint=("entry",)) if image else None
+
+    world.find = found  # type: ignore[method-assign]
+    assert run(world, tmp_path / "j", (rehearsal_stage(),)) is None
+    for server in world.started:
+        assert server.command == ("redis-server", "/r.conf") and server.entrypoint == ()
+        assert server.environment == {"PASSWORD": "not-a-secret"}, "a variable of the old image"
+        assert server.reads == {"/r.conf": "/c/r.conf"}, "the engine's own socket is nothing to read"
+        assert server.memory_bytes == 77
+
+
+@pytest.mark.parametrize("where", WHERE)
+def test_every_crash_point_leaves_nothing(tmp_path: Path, where: str) -> None:
+    (tmp_path / "c").mkdir()
+    world = new_rehearsal_world(tmp_path / "c")
+    run(world, tmp_path / "c" / "j", (rehearsal_stage(),))
+    lines, effects = len(read_journal(tmp_path / "c" / "j")), len(world.effects)
+    for point in range(1, (lines if where.startswith("journal") else effects) + 1):
+        base = tmp_path / f"{point}"
+        base.mkdir()
+        world = new_rehearsal_world(base)
+        original, plan = contents(world.root / "old"), (rehearsal_stage(),)
+        _die(world, base / "j", plan, where, point)
+        world.end_helpers()
+        _recover(world, base / "j", plan, resume=point % 2 == 0)
+        nothing_is_left(world, original)

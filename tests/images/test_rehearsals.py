@@ -1,0 +1,98 @@
+"""What is rehearsed before a switch, and what the plan says where nothing can be: no engine."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from nftui.engine.protocols import Prepares
+from nftui.model.facts import Facts
+from nftui.model.images import StoredImage
+from nftui.model.plan import StepSpec
+from nftui.model.redis import RedisFacts
+from nftui.model.stack import Engine
+from nftui.optimizations.images import OPTIMIZATION
+from tests.images.test_advice import advised, facts, fragment
+
+SAVING = RedisFacts("6.2.1", config={"appendonly": "no", "save": "3600 1"})
+
+
+def steps(found: Facts, **chosen: str) -> list[StepSpec]:
+    assert isinstance(OPTIMIZATION, Prepares)
+    return [s for s in OPTIMIZATION.prepare(found, fragment(found, **chosen)) if s.kind != "image"]
+
+
+def notes(found: Facts, name: str, value: str) -> str:
+    return " ".join(map(str, advised(found, **{name: value})[name].notes))
+
+
+@pytest.mark.parametrize("image", ["redis:7", "redis:6.2.14"])
+def test_a_redis_is_rehearsed_on_a_copy_whether_its_data_moves_or_not(tmp_path: Path, image: str) -> None:
+    found = facts(tmp_path, redis=SAVING)
+    (step,) = steps(found, cache=image)
+    assert (step.id, step.kind, step.target, step.service) == (
+        "rehearsal:cache", "redis-rehearsal", "p_cache-rehearsal", "cache"
+    )  # fmt: skip
+    assert step.params["source"] == {"type": "volume", "name": "p_keys"} and step.params["inside"] == "/data"
+    assert step.params["got"] == "image:cache" and step.params["image"] == image
+    assert step.last_back and not step.downtime_s
+    kinds = [s.kind for s in OPTIMIZATION.prepare(found, fragment(found, cache=image))]  # type: ignore[attr-defined]
+    assert kinds[-1] == "redis-rehearsal", "it is tried before it is on the engine"
+    assert f"by what runs now and by {image}" in notes(found, "cache", image)
+
+
+def test_it_can_be_switched_off(tmp_path: Path) -> None:
+    found = facts(tmp_path, redis=SAVING)
+    assert not steps(found, cache="redis:7", rehearse="off")
+    assert fragment(found, cache="redis:7", rehearse="off").values["cache"]["rehearse"] == "off"
+    assert "rehearse" not in fragment(found, cache="redis:7").values["cache"]
+
+
+@pytest.mark.parametrize(
+    ("redis", "words"),
+    [
+        (RedisFacts("6.2.1", config={"appendonly": "no", "save": ""}), "it writes nothing to its disk"),
+        (RedisFacts("6.2.1", mode="cluster"), "one of several servers"),
+        (RedisFacts("6.2.1", role="slave"), "one of several servers"),
+    ],
+)
+def test_a_redis_of_which_a_copy_tells_nothing_is_not(tmp_path: Path, redis: RedisFacts, words: str) -> None:
+    found = facts(tmp_path, redis=redis)
+    assert not steps(found, cache="redis:6.2.14") and words in notes(found, "cache", "redis:6.2.14")
+
+
+def test_an_engine_whose_data_is_out_of_reach_rehearses_nothing(tmp_path: Path) -> None:
+    found = replace(facts(tmp_path, redis=SAVING), engine=Engine("27", "id", rootless=True))
+    assert not steps(found, cache="redis:6.2.14")
+    assert "where nftui cannot copy it exactly" in notes(found, "cache", "redis:6.2.14")
+
+
+def test_a_postgres_of_the_same_major_is_tried_on_a_server_of_its_own(tmp_path: Path) -> None:
+    found = facts(tmp_path)
+    (step,) = steps(found, db="postgres:13.22")
+    assert (step.kind, step.params["flags"]) == ("pg-try", ["max_connections", "work_mem"])
+    assert "cannot be copied as files" in notes(found, "db", "postgres:13.22")
+    blind = facts(tmp_path, cluster=None)
+    assert not steps(blind, db="postgres:13.22") and "cannot be asked" in notes(blind, "db", "postgres:13.22")
+
+
+def test_a_dump_is_its_own_rehearsal(tmp_path: Path) -> None:
+    found = facts(tmp_path)
+    assert not steps(found, db="postgres:15")
+    assert "Dump and restore are their own rehearsal" in notes(found, "db", "postgres:15")
+
+
+def test_what_runs_already_is_not_tried(tmp_path: Path) -> None:
+    found = facts(tmp_path, redis=SAVING)
+    assert not steps(found, cache="pin") and "ehearsal" not in notes(found, "cache", "pin")
+    same = replace(found, stored={"redis:6.2.14": StoredImage("sha256:cache1")})
+    assert not steps(same, cache="redis:6.2.14")
+
+
+def test_where_there_is_no_rehearsal_the_plan_says_why(tmp_path: Path) -> None:
+    found = facts(tmp_path)
+    assert "nftui does not know how it keeps its data" in notes(found, "files", "shop/files:1.3")
+    assert "ehears" not in notes(found, "web", "shop/web:2"), "it keeps nothing"
+    assert not steps(found, files="shop/files:1.3", web="shop/web:2")

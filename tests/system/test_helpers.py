@@ -1,0 +1,54 @@
+"""Helper containers: how one is started that runs its image's own server, and where secrets go."""
+
+from __future__ import annotations
+
+import pytest
+
+from nftui.model.errors import NftuiError
+from nftui.system.endpoint import Endpoint
+from nftui.system.helpers import DockerHelpers, Server
+from nftui.system.processes import Completed, FakeCommands
+
+SECRET, LONG = "not-a-secret", "-----BEGIN-----\nnot-a-secret-either\n"
+
+
+def _commands() -> FakeCommands:
+    done = Completed((), 0, "abc\n")
+    return FakeCommands({("run",): done, ("inspect",): Completed((), 0, "true\n")})
+
+
+def test_a_server_has_no_network_and_its_secrets_stand_on_no_command_line() -> None:
+    commands = _commands()
+    helpers = DockerHelpers(Endpoint("unix:///x", "test"), commands)
+    server = Server(
+        ("redis-server", "/r.conf"), ("entry", "first"), {"PASSWORD": SECRET, "KEY": LONG}, {"/r.conf": "/c/r.conf"},
+        "999", 77,
+    )  # fmt: skip
+    assert helpers.serve("redis:7", {"nftui.run": "1"}, {"/data": "/v/copy"}, server) == "abc"
+    argv, env = commands.log[0], commands.environments[0]
+    assert {"--network=none", "--pull=never", "--label=nftui.run=1", "--user=999", "--memory=77"} <= set(argv)
+    assert "--mount=type=bind,source=/v/copy,target=/data" in argv
+    assert "--mount=type=bind,source=/c/r.conf,target=/r.conf,readonly" in argv
+    assert argv[argv.index("--entrypoint=entry") + 1 :] == ("redis:7", "first", "redis-server", "/r.conf")
+    assert commands.inputs == [f"PASSWORD={SECRET}\n"] and env is not None and env["KEY"] == LONG
+    assert not [word for word in argv if SECRET in word] and "--env=KEY" in argv
+
+
+def test_what_is_empty_is_the_images_own() -> None:
+    commands = _commands()
+    DockerHelpers(Endpoint("unix:///x", "test"), commands).serve("redis:7", {}, {}, Server())
+    assert commands.log[0][-1] == "redis:7"
+    assert not [w for w in commands.log[0] if w.startswith(("--user", "--memory", "--entrypoint", "--env="))]
+
+
+def test_a_helper_lives_while_its_program_runs() -> None:
+    commands = _commands()
+    helpers = DockerHelpers(Endpoint("unix:///x", "test"), commands)
+    assert helpers.alive("abc")
+    commands.answers = {("inspect",): Completed((), 1, "", "no such object")}
+    assert not helpers.alive("abc")
+
+
+def test_a_path_that_the_engine_would_misread_is_refused() -> None:
+    with pytest.raises(NftuiError, match="comma"):
+        DockerHelpers(Endpoint("unix:///x", "test"), _commands()).serve("r", {}, {"/data": "/v/a,b"}, Server())
