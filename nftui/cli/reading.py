@@ -59,11 +59,11 @@ def check(ctx: Context) -> int:
 
 def _ignores(ctx: Context) -> tuple[tuple[Ignore, ...], list[str]]:
     """What the preset accepts, and what of it can accept nothing here."""
+    if not ctx.args.preset:
+        return (), []
     from nftui.engine.check import misses
     from nftui.presets import load_preset, unknown_word
 
-    if not ctx.args.preset:
-        return (), []
     preset = load_preset(ctx.session.registry, ctx.args.preset)
     stack = ctx.session.facts().stack
     names = [s.name for s in stack.services]
