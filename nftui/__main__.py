@@ -13,7 +13,9 @@ def main() -> int:
     gc.set_threshold(_OBJECTS)
     from nftui.cli.main import run
 
-    return run(sys.argv[1:])
+    code = run(sys.argv[1:])
+    gc.freeze()  # Python searches all objects for garbage once more before it ends: the kernel takes them back anyway
+    return code
 
 
 if __name__ == "__main__":

@@ -55,3 +55,11 @@ def test_a_whole_check_imports_nothing_that_it_does_not_use(tmp_path: Path) -> N
     assert code == 0
     assert not loaded & {"textual", "rich", "docker", "psycopg", "qdrant_client", "asyncio", "concurrent.futures"}
     assert not loaded & {"nftui.steps.fence", "nftui.engine.drift", "nftui.engine.ports"}
+
+
+def test_a_verb_that_ends_leaves_nothing_to_search_for_garbage() -> None:
+    source = "import gc, sys; from nftui.__main__ import main; main(); print(len(gc.get_objects()), file=sys.stderr)"
+    done = subprocess.run(
+        [sys.executable, "-c", source, "preset", "list"], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert int(done.stderr) < 100
