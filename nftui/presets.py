@@ -5,7 +5,6 @@ No optimization is named here: ids, knobs and bounds come from the registry, val
 
 from __future__ import annotations
 
-import difflib
 import json
 import os
 import re
@@ -114,6 +113,8 @@ def load_preset(registry: Registry, name: str, environ: Mapping[str, str] = os.e
 def unknown_word(what: str, word: str, known: Iterable[str], most: int | None = None) -> Message:
     """Names the nearest known word, else all of them; with `most`, none where they are more than that."""
     words = list(known)
+    import difflib
+
     near = difflib.get_close_matches(word, words, 1, 0.6)
     if near:
         return msg("There is no {what} '{word}'. Did you mean '{near}'?", what=what, word=word, near=near[0])

@@ -5,7 +5,6 @@ It is blocking and thin: it gathers facts, delegates, and returns data.
 
 from __future__ import annotations
 
-import getpass
 import os
 from collections.abc import Mapping, Sequence
 from functools import cached_property
@@ -171,6 +170,8 @@ class Session:
     @cached_property
     def user(self) -> str:
         """Who runs nftui."""
+        import getpass
+
         try:
             return getpass.getuser()
         except (KeyError, OSError):

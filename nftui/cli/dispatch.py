@@ -6,7 +6,6 @@ import argparse
 import importlib
 import os
 import sys
-import traceback
 from collections.abc import Callable
 from typing import cast
 
@@ -73,5 +72,7 @@ def _unexpected(out: Output, error: Exception) -> int:
     text = f"{type(error).__name__}: {error}".replace("\n", " ")
     out.error(_("unexpected error: {text}.").format(text=text) + hint, ExitCode.FAILED)
     if out.verbose:
+        import traceback
+
         out.tell(*"".join(traceback.format_exception(error)).splitlines())
     return int(ExitCode.FAILED)

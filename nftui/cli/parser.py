@@ -6,7 +6,6 @@ Each verb has its own parser that also takes the common options, so that they ma
 from __future__ import annotations
 
 import argparse
-import difflib
 
 from nftui import __version__
 from nftui.cli.i18n import LANGUAGES, _
@@ -303,6 +302,8 @@ def _days(text: str) -> float:
 
 def closest(word: str, known: Sequence[str]) -> str | None:
     """The known word that was probably meant."""
+    import difflib
+
     found = difflib.get_close_matches(word, known, 1, 0.6)
     return found[0] if found else None
 

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from nftui.cli import documents
 from nftui.cli.i18n import _, plural, tr
 from nftui.cli.output import Line, table
-from nftui.engine.consent import terms
 from nftui.engine.preview import diff_files
 from nftui.model.advice import Advice
 from nftui.model.artefact import Artefact
@@ -180,6 +179,8 @@ def _steps(draft: Draft) -> Iterator[Line]:
 
 def _commit_point(stage: Stage) -> Iterator[Line]:
     """What the operator consents to with a stage that cannot simply be taken back."""
+    from nftui.engine.consent import terms
+
     yield (_("Commit point {stage}:").format(stage=stage.id), "bold")
     yield from ((f"  ! {tr(term)}", "yellow") for term in terms(stage))
 

@@ -1,4 +1,7 @@
-"""Gathering facts and wiring ports for one project: what the facade delegates to."""
+"""Gathering facts and wiring ports for one project: what the facade delegates to.
+
+What only plans, runs and drift need is imported where it is used: `check` needs none of it.
+"""
 
 from __future__ import annotations
 
@@ -8,14 +11,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nftui.engine.override import lineage_of, merge_fragments, render_override
-from nftui.engine.own import is_job, own_assertions
 from nftui.engine.persist import KEY, Persistence, persistence
 from nftui.engine.place import not_ours
-from nftui.engine.planner import Standing
-from nftui.engine.prove import planned_file, prove
 from nftui.engine.state import InForce, ProjectState, with_contents
-from nftui.engine.switching import whole_optimizations
 from nftui.engine.wiring import Wiring
 from nftui.model.advice import Assertion
 from nftui.model.choices import Choices, Selection
@@ -27,9 +25,9 @@ from nftui.model.run import Drift
 from nftui.model.stack import Service
 from nftui.probes.beside import read_beside
 from nftui.probes.resolve import Background
-from nftui.steps.own import is_done
 
 if TYPE_CHECKING:
+    from nftui.engine.planner import Standing
     from nftui.engine.ports import EngineLeftovers
     from nftui.engine.protocols import Registry
     from nftui.model.stack import Invocation, ProjectRequest
@@ -123,6 +121,8 @@ class Gatherer:
 
     def must_be_ours(self, state: ProjectState) -> None:
         """UsageError where nftui's file here names another state directory: two histories of one project."""
+        from nftui.engine.override import lineage_of
+
         override = self._keep(str(Path(self.invocation.directory) / ".env")).override
         owner = lineage_of(self.wiring.file_fact(override).content)
         if owner is not None and owner != state.lineage:
@@ -149,6 +149,8 @@ class Gatherer:
         return self._comparing.result()
 
     def _compared(self) -> Standing:
+        from nftui.engine.planner import Standing
+
         stack, state = self.wiring.stack, self._state()
         in_force = with_contents(state.in_force(), state.blobs)
         ours = {name for f in in_force.fragments for name in f.services}
@@ -180,6 +182,9 @@ class Gatherer:
 
     def _stale(self, in_force: InForce, keep: Persistence, lineage: str) -> set[str]:
         """Services that do not run what is in force; also where nftui's file was edited or is gone."""
+        from nftui.engine.override import render_override
+        from nftui.engine.prove import planned_file
+
         wanted = render_override(sorted(in_force.fragments, key=lambda f: f.optimization), lineage)
         if wanted is None or wanted == self.wiring.file_fact(keep.override).content:
             return self.wiring.stale()
@@ -188,6 +193,10 @@ class Gatherer:
 
     def _own(self, in_force: InForce) -> dict[str, bool]:
         """Those in force that are nftui's own and have a container; whether one of it runs, or did its job."""
+        from nftui.engine.override import merge_fragments
+        from nftui.engine.own import is_job
+        from nftui.steps.own import is_done
+
         names = {s.name for s in self.wiring.stack.services}
         wanted = merge_fragments(in_force.fragments)
         found: dict[str, bool] = {}
@@ -204,6 +213,8 @@ class Gatherer:
 
     def prove(self, draft: Draft) -> dict[str, str]:
         """The draft through Compose; what it resolves to is kept for `assertions`."""
+        from nftui.engine.prove import prove
+
         prover = self.wiring.prover
         proof, self._effective = prove(draft, prover, self._declared)
         if prover and draft.fragments and not self._effective:
@@ -274,6 +285,9 @@ class Gatherer:
         That is: the files, the containers, the machine, the live values.
         """
         from nftui.engine.drift import container_assertions
+        from nftui.engine.override import merge_fragments
+        from nftui.engine.own import own_assertions
+        from nftui.engine.switching import whole_optimizations
 
         number = draft.stages.index(until) + 1 if until else len(draft.stages)
         done = whole_optimizations(draft, until)

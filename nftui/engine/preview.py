@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Iterable
 
 from nftui.model.dataclass import dataclass
@@ -56,6 +55,8 @@ def _text(content: bytes | None) -> list[str]:
 
 
 def _unified(before: list[str], after: list[str], context: int) -> list[str]:
+    import difflib  # only where something changes
+
     found = difflib.unified_diff(before, after, n=context, lineterm="")
     return [line for number, line in enumerate(found) if number > 1]
 

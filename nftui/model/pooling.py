@@ -8,6 +8,9 @@ from dataclasses import field
 
 from nftui.model.dataclass import dataclass
 
+ROLES_PROBE, POOLER_PROBE = "postgres-roles", "pgbouncer"
+"""Read `ServerFacts` and `PoolerFacts`."""
+
 
 @dataclass(frozen=True, slots=True)
 class RoleSecret:

@@ -7,6 +7,9 @@ from dataclasses import field
 
 from nftui.model.dataclass import dataclass
 
+CLUSTER_PROBE = "postgres-cluster"
+"""Reads `ClusterFacts`."""
+
 
 @dataclass(frozen=True, slots=True)
 class Setting:

@@ -7,6 +7,10 @@ from dataclasses import field
 
 from nftui.model.dataclass import dataclass
 
+CLOSE = "min-replicas-to-write"
+CLOSED = "1000"
+"""More replicas than any server has: it takes no writes."""
+
 
 @dataclass(frozen=True, slots=True)
 class RedisFacts:

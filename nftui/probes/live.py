@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping
+from importlib import import_module
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 from nftui.model.facts import Live
+from nftui.model.pooling import POOLER_PROBE, ROLES_PROBE
+from nftui.model.postgres import CLUSTER_PROBE
 from nftui.model.stack import Role, Service, Stack
-from nftui.probes.ollama import probe_ollama
-from nftui.probes.pooling import POOLER_PROBE, ROLES_PROBE, probe_pgbouncer, probe_roles
-from nftui.probes.postgres import probe_postgres
-from nftui.probes.postgres_cluster import CLUSTER_PROBE, probe_cluster
-from nftui.probes.qdrant import probe_qdrant
-from nftui.probes.redis import probe_redis
-from nftui.system.exec import Exec
 
-ProbeFunction = Callable[[Service, Exec | None, Mapping[str, str]], Live]
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from nftui.system.exec import Exec
+
+    ProbeFunction = Callable[[Service, Exec | None, Mapping[str, str]], Live]
 
 _AT_ONCE = 4
 
@@ -27,14 +28,24 @@ class Probe(NamedTuple):
     read: ProbeFunction
 
 
+def _of(module: str, name: str) -> ProbeFunction:
+    """The function of that name, imported when a service that runs is asked: its client comes with it."""
+
+    def read(service: Service, exec_port: Exec | None, environ: Mapping[str, str]) -> Live:
+        probe = cast("ProbeFunction", getattr(import_module(f"nftui.probes.{module}"), name))
+        return probe(service, exec_port, environ)
+
+    return read
+
+
 PROBES: Mapping[str, Probe] = {
-    "postgres": Probe((Role.POSTGRES,), probe_postgres),
-    CLUSTER_PROBE: Probe((Role.POSTGRES,), probe_cluster),
-    ROLES_PROBE: Probe((Role.POSTGRES,), probe_roles),
-    POOLER_PROBE: Probe((Role.PGBOUNCER,), probe_pgbouncer),
-    "redis": Probe((Role.REDIS, Role.KEYDB), probe_redis),
-    "qdrant": Probe((Role.QDRANT,), probe_qdrant),
-    "ollama": Probe((Role.OLLAMA,), probe_ollama),
+    "postgres": Probe((Role.POSTGRES,), _of("postgres", "probe_postgres")),
+    CLUSTER_PROBE: Probe((Role.POSTGRES,), _of("postgres_cluster", "probe_cluster")),
+    ROLES_PROBE: Probe((Role.POSTGRES,), _of("pooling", "probe_roles")),
+    POOLER_PROBE: Probe((Role.PGBOUNCER,), _of("pooling", "probe_pgbouncer")),
+    "redis": Probe((Role.REDIS, Role.KEYDB), _of("redis", "probe_redis")),
+    "qdrant": Probe((Role.QDRANT,), _of("qdrant", "probe_qdrant")),
+    "ollama": Probe((Role.OLLAMA,), _of("ollama", "probe_ollama")),
 }
 
 

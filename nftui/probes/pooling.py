@@ -14,11 +14,9 @@ from nftui.clients.pglogin import file_content
 from nftui.clients.postgres import PostgresClient, Query, QueryError, connect
 from nftui.model.errors import NftuiError
 from nftui.model.facts import Live
-from nftui.model.pooling import PoolerFacts, RoleSecret, ServerFacts, Session
+from nftui.model.pooling import POOLER_PROBE, ROLES_PROBE, PoolerFacts, RoleSecret, ServerFacts, Session
 from nftui.model.stack import Container, Service
 from nftui.system.exec import Exec
-
-ROLES_PROBE, POOLER_PROBE = "postgres-roles", "pgbouncer"
 
 _SERVER = """
 SELECT json_build_object(

@@ -11,11 +11,9 @@ from nftui.clients.pgscripts import LIBRARY
 from nftui.clients.postgres import Login, PostgresClient, Query, QueryError, connect, read_login
 from nftui.model.errors import NftuiError
 from nftui.model.facts import Live
-from nftui.model.postgres import ClusterFacts, DatabaseFacts
+from nftui.model.postgres import CLUSTER_PROBE, ClusterFacts, DatabaseFacts
 from nftui.model.stack import Service
 from nftui.system.exec import Exec
-
-CLUSTER_PROBE = "postgres-cluster"
 
 _CLUSTER = f"""
 SELECT json_build_object(

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from nftui.clients.ollama import Answer
-from nftui.model.ai import Architecture, Model
-from nftui.model.artefact import Artefact
-from nftui.model.images import StoredImage
-from nftui.model.stack import Container
-from nftui.system.files import Attributes
-from nftui.system.trees import Progress, TreeFacts
+if TYPE_CHECKING:
+    from nftui.clients.ollama import Answer
+    from nftui.model.ai import Architecture, Model
+    from nftui.model.artefact import Artefact
+    from nftui.model.images import StoredImage
+    from nftui.model.stack import Container
+    from nftui.system.files import Attributes
+    from nftui.system.trees import Progress, TreeFacts
 
 Data = Mapping[str, object]
 

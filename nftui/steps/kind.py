@@ -4,29 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from enum import StrEnum
-from typing import Any, Protocol, cast, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, cast, runtime_checkable
 
 from nftui.model.dataclass import dataclass
 from nftui.model.errors import NftuiError, UsageError
-from nftui.model.facts import Live
 from nftui.model.message import Message, msg
-from nftui.model.plan import StepSpec
-from nftui.model.stack import Container
-from nftui.steps.calls import (
-    ApiCalls,
-    ArtefactCalls,
-    ComposeCalls,
-    Data,
-    EngineCalls,
-    FileCalls,
-    ImageCalls,
-    KeyCalls,
-    ModelCalls,
-    StoreCalls,
-    TreeCalls,
-)
-from nftui.system.blobs import BlobStore
-from nftui.system.helpers import HelperCalls
+
+if TYPE_CHECKING:
+    from nftui.model.facts import Live
+    from nftui.model.plan import StepSpec
+    from nftui.model.stack import Container
+    from nftui.steps.calls import (
+        ApiCalls,
+        ArtefactCalls,
+        ComposeCalls,
+        Data,
+        EngineCalls,
+        FileCalls,
+        ImageCalls,
+        KeyCalls,
+        ModelCalls,
+        StoreCalls,
+        TreeCalls,
+    )
+    from nftui.system.blobs import BlobStore
+    from nftui.system.helpers import HelperCalls
 
 
 class Found(StrEnum):

@@ -12,7 +12,7 @@ from pathlib import PurePosixPath
 from nftui.clients import pgmanifest, pgscripts
 from nftui.model.message import Message, msg
 from nftui.model.plan import StepSpec
-from nftui.model.postgres import ClusterFacts
+from nftui.model.postgres import CLUSTER_PROBE, ClusterFacts
 from nftui.steps.calls import Data
 from nftui.steps.copy import make_marked, must_be_vacant, must_have_room, remove_unopened
 from nftui.steps.helping import Follow, helper, run
@@ -20,7 +20,6 @@ from nftui.steps.kind import Context, Found, StepFailed
 from nftui.steps.places import FENCED, fenced_name, find, name_of, path_of, place_of
 from nftui.steps.reading import Reading
 
-PROBE = "postgres-cluster"
 ROOM = 2.2
 """Times the old data directory: an uncompressed dump and the new one, with its WAL."""
 _ENTRIES = 4
@@ -73,7 +72,7 @@ class PgCheckKind(Reading):
 
 
 def _cluster(step: StepSpec, ctx: Context) -> ClusterFacts:
-    live = ctx.probe(str(step.service), PROBE)
+    live = ctx.probe(str(step.service), CLUSTER_PROBE)
     if not isinstance(live.value, ClusterFacts):
         raise StepFailed(msg("{service} cannot be asked: {why}.", service=str(step.service), why=live.error or "?"))
     reasons = [str(reason) for reason in why_not(live.value)]

@@ -12,6 +12,7 @@ from contextlib import closing
 from nftui.model.errors import NftuiError
 from nftui.model.message import msg
 from nftui.model.plan import StepSpec
+from nftui.model.redis import CLOSE, CLOSED
 from nftui.steps import hold
 from nftui.steps.calls import Data, StoreCalls
 from nftui.steps.kind import Context, Found, StepFailed
@@ -21,9 +22,6 @@ from nftui.steps.redis_keys import carry, copy, must_equal, of_cluster, of_serve
 from nftui.steps.redis_nodes import nodes_of
 from nftui.steps.redis_save import RedisSaveKind
 
-CLOSE = "min-replicas-to-write"
-CLOSED = "1000"
-"""More replicas than any server has."""
 _OPEN = "0"
 _KEY = "nftui:closed-check"
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 import base64
 import errno
 import os
-import secrets
 import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -138,7 +137,7 @@ class LocalFiles:
         with _explained(target), _directory(target) as folder:
             name = os.path.basename(target)
             _sweep(folder, name)
-            temp = f"{TEMP_PREFIX}{name.lstrip('.')}.{secrets.token_hex(4)}.tmp"
+            temp = f"{TEMP_PREFIX}{name.lstrip('.')}.{os.urandom(4).hex()}.tmp"
             try:
                 _write_temp(folder, name, temp, content, _wanted(folder, name, attributes))
                 os.replace(temp, name, src_dir_fd=folder, dst_dir_fd=folder)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 import signal
 import time
 from collections.abc import Mapping
@@ -77,7 +76,7 @@ class Child:
     @staticmethod
     def new_mark() -> str:
         """Nobody else has it."""
-        return secrets.token_hex(8)
+        return os.urandom(8).hex()
 
     @staticmethod
     def from_json(data: Mapping[str, object]) -> Child | None:

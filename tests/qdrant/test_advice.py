@@ -21,7 +21,7 @@ from nftui.model.qdrant import read_config, same
 from nftui.model.stack import Container, MountSpec
 from nftui.model.units import GIB, MIB
 from nftui.optimizations.qdrant import OPTIMIZATION, rules
-from nftui.optimizations.qdrant.server import ID
+from nftui.optimizations.qdrant.knobs import ID
 from nftui.presets import build_choices, parse_set
 from tests.checks.build import read
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from nftui.model.knobs import Kind, Knob
 from nftui.model.message import msg
+from nftui.model.stack import Role
 
 ID = "images"
 PIN, STAY = "pin", "stay"
+PROBES = {Role.POSTGRES: "postgres", Role.REDIS: "redis", Role.QDRANT: "qdrant", Role.OLLAMA: "ollama"}
+"""Who tells a server's version: itself."""
 POLICY = "databases reference 4; catalog, lifetimes"
 
 KNOB = Knob(

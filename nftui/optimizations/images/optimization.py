@@ -1,4 +1,7 @@
-"""The `images` optimization; see engine.protocols.Optimization. Pure."""
+"""The `images` optimization; see engine.protocols.Optimization. Pure.
+
+What plans is imported where it is asked for: `check` needs none of it.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +9,9 @@ from typing import TYPE_CHECKING
 
 from nftui.model.advice import Advice, Applicability, Assertion, Demand, Effort, Fragment, Risk
 from nftui.model.message import msg
+from nftui.model.postgres import CLUSTER_PROBE
 from nftui.model.stack import Role
-from nftui.optimizations.images import fragment as written
-from nftui.optimizations.images.advise import advise, advise_rehearsal
-from nftui.optimizations.images.knobs import ID, KNOB, KNOBS, PIN, POLICY, STAY
-from nftui.optimizations.images.subject import PROBES, subjects
-from nftui.steps.pg_upgrade import PROBE
+from nftui.optimizations.images.knobs import ID, KNOB, KNOBS, PIN, POLICY, PROBES, STAY
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -35,11 +35,13 @@ class Images:
     title = msg("Image updates")
     summary = msg("What runs is pinned; another version comes with its data, one at a time, when you ask for it.")
     risk: Risk = Risk.HIGH
-    needs: tuple[str, ...] = (*sorted(PROBES.values()), PROBE)
+    needs: tuple[str, ...] = (*sorted(PROBES.values()), CLUSTER_PROBE)
     knobs: tuple[Knob, ...] = KNOBS
 
     def applies(self, facts: Facts) -> Applicability:
         """Where something runs: every active service whose image nobody builds here."""
+        from nftui.optimizations.images.subject import subjects
+
         found = subjects(facts)
         names = tuple(s.name for s in found)
         if not names:
@@ -58,6 +60,9 @@ class Images:
 
     def advise(self, facts: Facts, choices: Choices, grants: Grants) -> tuple[Advice, ...]:
         """One line for each service, and one for all. Raises UsageError for a value that must not be."""
+        from nftui.optimizations.images.advise import advise, advise_rehearsal
+        from nftui.optimizations.images.subject import subjects
+
         lines = (*(advise(facts, subject, choices) for subject in subjects(facts)), advise_rehearsal(choices))
         known = {line.knob for line in lines}
         return (
@@ -67,6 +72,8 @@ class Images:
 
     def effort(self, facts: Facts, advice: tuple[Advice, ...]) -> Effort:
         """By what is done: pins together, each other image, each dump and restore; two to three days at most."""
+        from nftui.optimizations.images.subject import subjects
+
         roles = {s.name: s.service.role for s in subjects(facts)}
         total = Effort(0, 0)
         if any(line.value == PIN and line.changes for line in advice):
@@ -78,23 +85,33 @@ class Images:
 
     def fragment(self, facts: Facts, advice: tuple[Advice, ...]) -> Fragment:
         """Images, and the places of data that goes with them."""
-        return written.build_fragment(facts, advice)
+        from nftui.optimizations.images.fragment import build_fragment
+
+        return build_fragment(facts, advice)
 
     def switches(self, facts: Facts, fragment: Fragment) -> tuple[DataSwitch, ...]:
         """Data that has to lie elsewhere first."""
-        return written.switches(facts, fragment)
+        from nftui.optimizations.images.fragment import switches
+
+        return switches(facts, fragment)
 
     def prepare(self, facts: Facts, fragment: Fragment) -> tuple[StepSpec, ...]:
         """Every image on the engine, and tried."""
-        return written.prepare(facts, fragment)
+        from nftui.optimizations.images.fragment import prepare
+
+        return prepare(facts, fragment)
 
     def steps(self, facts: Facts, fragment: Fragment) -> tuple[StepSpec, ...]:
         """What runs, read back."""
-        return written.read_back(facts, fragment)
+        from nftui.optimizations.images.fragment import read_back
+
+        return read_back(facts, fragment)
 
     def checks(self, facts: Facts, fragment: Fragment) -> tuple[Assertion, ...]:
         """What shall run from then on."""
-        return written.assertions(fragment)
+        from nftui.optimizations.images.fragment import assertions
+
+        return assertions(fragment)
 
 
 def _nobody(knob: str) -> Advice:

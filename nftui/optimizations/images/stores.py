@@ -11,10 +11,9 @@ from nftui.catalog.connections import POSTGRES_LIKE, REDIS_LIKE, connections
 from nftui.catalog.references import version_key
 from nftui.model.dataclass import dataclass
 from nftui.model.message import Message, msg
-from nftui.model.postgres import ClusterFacts
+from nftui.model.postgres import CLUSTER_PROBE, ClusterFacts
 from nftui.model.redis import RedisFacts
 from nftui.model.stack import MountSpec, Role, Service
-from nftui.steps.pg_upgrade import PROBE, why_not
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -141,7 +140,7 @@ def _redis_fence(facts: Facts, store: Store) -> Mapping[str, str]:
 
 def cluster_of(facts: Facts, service: Service) -> ClusterFacts | None:
     """What a dump has to bring along, None where the server could not be asked."""
-    value = facts.live_value(service.name, PROBE)
+    value = facts.live_value(service.name, CLUSTER_PROBE)
     return value if isinstance(value, ClusterFacts) else None
 
 
@@ -168,9 +167,11 @@ def refusal(facts: Facts, store: Store) -> Message | None:
         return None
     cluster = cluster_of(facts, service)
     if cluster is None:
-        live = facts.live.get((service.name, PROBE))
+        live = facts.live.get((service.name, CLUSTER_PROBE))
         return msg("{service} cannot be asked: {why}.", service=service.name,
                    why=(live.error if live and live.error else "it was not").rstrip("."))  # fmt: skip
+    from nftui.steps.pg_upgrade import why_not  # with all that a dump takes
+
     reasons = [str(reason) for reason in why_not(cluster)]
     return msg("{service} cannot be dumped: {why}.", service=service.name, why="; ".join(reasons)) if reasons else None
 

@@ -12,16 +12,13 @@ from nftui.model.message import Message
 from nftui.model.postgres import PostgresFacts
 from nftui.model.redis import RedisFacts
 from nftui.model.stack import Role
-from nftui.optimizations.images.knobs import PIN, STAY
+from nftui.optimizations.images.knobs import PIN, PROBES, STAY
 from nftui.optimizations.images.stores import Store, find_store, is_moved, target_of
 from nftui.optimizations.images.versions import Line, distribution, line_of, version_of, words
 
 if TYPE_CHECKING:
     from nftui.model.facts import Facts
     from nftui.model.stack import Container, Service
-
-PROBES = {Role.POSTGRES: "postgres", Role.REDIS: "redis", Role.QDRANT: "qdrant", Role.OLLAMA: "ollama"}
-"""Who tells a server's version: itself."""
 
 
 @dataclass(frozen=True, slots=True)

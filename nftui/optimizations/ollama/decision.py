@@ -10,8 +10,8 @@ from nftui.model.dataclass import dataclass
 from nftui.model.errors import RefusedError
 from nftui.model.message import Message, msg
 from nftui.model.units import MIB, format_size, parse_size
-from nftui.optimizations.ollama.knobs import PARTS, VARIABLES
-from nftui.optimizations.ollama.server import ID, Server, number
+from nftui.optimizations.ollama.knobs import ID, PARTS, VARIABLES
+from nftui.optimizations.ollama.server import Server, number
 from nftui.steps.ollama_config import keep_alive_s
 
 if TYPE_CHECKING:

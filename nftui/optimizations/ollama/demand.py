@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 from nftui.model.advice import Demand
 from nftui.model.units import GIB, MIB
 from nftui.optimizations.ollama.advise import Adviser
+from nftui.optimizations.ollama.knobs import ID
 from nftui.optimizations.ollama.placement import SHARE
-from nftui.optimizations.ollama.server import ASIDE, ID, build_server
+from nftui.optimizations.ollama.server import ASIDE, build_server
 
 if TYPE_CHECKING:
     from nftui.model.choices import Choices

@@ -13,8 +13,8 @@ from nftui.model.stack import Role
 from nftui.optimizations.ollama.decision import given, is_written
 from nftui.optimizations.ollama.eviction import keeping
 from nftui.optimizations.ollama.keeper import keeper, keeper_name
-from nftui.optimizations.ollama.knobs import VARIABLES
-from nftui.optimizations.ollama.server import ID, Server, build_server
+from nftui.optimizations.ollama.knobs import ID, VARIABLES
+from nftui.optimizations.ollama.server import Server, build_server
 from nftui.optimizations.ollama.wishes import NONE, parse_wishes
 from nftui.steps.comparators import IN_MEMORY
 

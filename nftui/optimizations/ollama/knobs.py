@@ -6,6 +6,7 @@ from nftui.model.knobs import Kind, Knob
 from nftui.model.message import msg
 from nftui.model.units import GIB, MIB
 
+ID = "ollama"
 ENVCONFIG = "ollama envconfig/config.go (AI reference 1.1)"
 SCHEDULER = "ollama server/sched.go (AI reference 1.3)"
 ESTIMATE = "AI reference 1.4"

@@ -1,4 +1,7 @@
-"""The `ollama` optimization: which models stay in memory, what makes them fit, loading them ahead. Pure."""
+"""The `ollama` optimization: which models stay in memory, what makes them fit, loading them ahead. Pure.
+
+What plans is imported where it is asked for: `check` needs none of it, nor does a stack without such a server.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +10,7 @@ from typing import TYPE_CHECKING
 from nftui.model.advice import Advice, Applicability, Assertion, Demand, Effort, Fragment, Risk
 from nftui.model.message import msg
 from nftui.optimizations._servers import part_advice, parts_on, tunable
-from nftui.optimizations.ollama.applies import applicability
-from nftui.optimizations.ollama.demand import demand_of
-from nftui.optimizations.ollama.fragment import assertions, build_fragment, live_steps
-from nftui.optimizations.ollama.knobs import BY_NAME, KNOBS, PART_DAYS
-from nftui.optimizations.ollama.report import server_advice
-from nftui.optimizations.ollama.server import ID, build_server
+from nftui.optimizations.ollama.knobs import BY_NAME, ID, KNOBS, PART_DAYS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -38,6 +36,8 @@ class Ollama:
 
     def applies(self, facts: Facts) -> Applicability:
         """Active servers that can be recreated safely."""
+        from nftui.optimizations.ollama.applies import applicability
+
         return applicability(facts)
 
     def findings(self, facts: Facts) -> Iterable[Finding]:
@@ -46,11 +46,16 @@ class Ollama:
 
     def demand(self, facts: Facts, choices: Choices) -> tuple[Demand, ...]:
         """Memory per server that can be tuned."""
-        return tuple(demand_of(facts, choices, service) for service in tunable(facts, applicability(facts)))
+        from nftui.optimizations.ollama.demand import demand_of
+
+        return tuple(demand_of(facts, choices, service) for service in tunable(facts, self.applies(facts)))
 
     def advise(self, facts: Facts, choices: Choices, grants: Grants) -> tuple[Advice, ...]:
         """Part switches, then one line per knob and server. Raises UsageError."""
-        servers = [build_server(facts, service, grants) for service in tunable(facts, applicability(facts))]
+        from nftui.optimizations.ollama.report import server_advice
+        from nftui.optimizations.ollama.server import build_server
+
+        servers = [build_server(facts, service, grants) for service in tunable(facts, self.applies(facts))]
         lines = [line for server in servers for line in server_advice(server, choices)]
         return (*part_advice(ID, PART_DAYS, BY_NAME, choices), *lines) if lines else ()
 
@@ -62,12 +67,18 @@ class Ollama:
 
     def fragment(self, facts: Facts, advice: tuple[Advice, ...]) -> Fragment:
         """Each server's variables, a healthcheck that works, and the models that are loaded ahead."""
+        from nftui.optimizations.ollama.fragment import build_fragment
+
         return build_fragment(facts, advice)
 
     def steps(self, facts: Facts, fragment: Fragment) -> tuple[StepSpec, ...]:
         """Read-backs, and loading the models."""
+        from nftui.optimizations.ollama.fragment import live_steps
+
         return live_steps(facts, fragment)
 
     def checks(self, facts: Facts, fragment: Fragment) -> tuple[Assertion, ...]:
         """What shall hold from then on."""
+        from nftui.optimizations.ollama.fragment import assertions
+
         return assertions(fragment)

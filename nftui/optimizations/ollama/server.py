@@ -11,7 +11,7 @@ from nftui.model.dataclass import dataclass
 from nftui.model.host import Medium
 from nftui.model.units import MIB, parse_size
 from nftui.optimizations.ollama.estimate import PROMPT_CACHE_DEFAULT, Estimator, Setting, measure
-from nftui.optimizations.ollama.knobs import VARIABLES
+from nftui.optimizations.ollama.knobs import ID, VARIABLES
 from nftui.optimizations.ollama.placement import SHARE, Gpus
 from nftui.optimizations.ollama.versions import (
     Version,
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from nftui.model.facts import Facts
     from nftui.model.stack import MountSpec, Service
 
-ID = "ollama"
 ASIDE = 512 * MIB
 """Kept for the server itself, beside its models (AI reference 1.4)."""
 

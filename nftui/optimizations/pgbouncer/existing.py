@@ -18,13 +18,12 @@ from nftui.model.errors import UsageError
 from nftui.model.message import Message, msg
 from nftui.model.mounted import FileSet, MountedFile
 from nftui.model.plan import StepSpec
-from nftui.model.pooling import PoolerFacts, ServerFacts
+from nftui.model.pooling import POOLER_PROBE, ROLES_PROBE, PoolerFacts, ServerFacts
 from nftui.model.stack import Role
 from nftui.optimizations.pgbouncer.files import INI, PLACE
 from nftui.optimizations.pgbouncer.knobs import BY_NAME, ID, ROUTE
 from nftui.optimizations.pgbouncer.service import PREPARED_SINCE
 from nftui.optimizations.pgbouncer.setup import PREPARED, RETRY_S
-from nftui.optimizations.pgbouncer.site import PROBE
 from nftui.optimizations.pgbouncer.sizes import CLIENTS, HEADROOM, Budget, size_pools
 
 if TYPE_CHECKING:
@@ -34,7 +33,6 @@ if TYPE_CHECKING:
     from nftui.model.facts import Facts
     from nftui.model.stack import Service
 
-POOLER_PROBE = "pgbouncer"
 _LEFT = ("query_wait_timeout", "reserve_pool_timeout", "pool_mode")
 """What apps notice: changed only where the operator says so."""
 
@@ -91,7 +89,7 @@ def _room(facts: Facts, known: PoolerFacts) -> Budget | None:
     names = Names(facts.stack)
     hosts = {row.get("host", "") for name, row in known.databases.items() if name != "pgbouncer"}
     servers = {s.name for s in facts.stack.with_role(Role.POSTGRES) for h in hosts if h and _is(names, s, h)}
-    value = facts.live_value(min(servers), PROBE) if len(servers) == 1 else None
+    value = facts.live_value(min(servers), ROLES_PROBE) if len(servers) == 1 else None
     if not isinstance(value, ServerFacts):
         return None
     return Budget(value.max_connections, value.reserved + HEADROOM, max(1, len(known.pools)))

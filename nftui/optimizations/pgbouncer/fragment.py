@@ -10,12 +10,13 @@ from nftui.model.advice import Assertion, Fragment
 from nftui.model.choices import Choices
 from nftui.model.message import msg
 from nftui.model.plan import StepSpec
+from nftui.model.pooling import ROLES_PROBE
 from nftui.optimizations._servers import variables
 from nftui.optimizations.pgbouncer.files import USER, Entry, file_set
 from nftui.optimizations.pgbouncer.knobs import ID
 from nftui.optimizations.pgbouncer.service import definition
 from nftui.optimizations.pgbouncer.setup import Setup, set_up
-from nftui.optimizations.pgbouncer.site import NAME, PROBE, Site, find_site
+from nftui.optimizations.pgbouncer.site import NAME, Site, find_site
 from nftui.optimizations.pgbouncer.verdicts import PORT, networks
 
 if TYPE_CHECKING:
@@ -130,6 +131,6 @@ def assertions(setup: Setup) -> tuple[Assertion, ...]:
     found = []
     for name in sorted({user for user, _ in setup.pools}):
         verifier = hashlib.sha256(setup.site.facts.roles[name].verifier.encode()).hexdigest()
-        params = {"service": server, "name": name, "probe": PROBE}
+        params = {"service": server, "name": name, "probe": ROLES_PROBE}
         found.append(Assertion("postgres-role", f"{server}.role.{name}", verifier, params, "high"))
     return tuple(found)

@@ -1,26 +1,22 @@
-"""The `pgbouncer` optimization: a pooler of nftui's own, and the apps that tolerate it routed to it. Pure."""
+"""The `pgbouncer` optimization: a pooler of nftui's own, and the apps that tolerate it routed to it. Pure.
+
+What plans is imported where it is asked for: `check` needs none of it.
+"""
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from nftui.model.advice import Advice, Applicability, Assertion, Demand, Effort, Fragment, Risk
-from nftui.model.choices import Choices, Selection
-from nftui.model.errors import UsageError
-from nftui.model.message import Message, msg
-from nftui.optimizations.pgbouncer import existing as tuned
-from nftui.optimizations.pgbouncer.advise import lines_of
-from nftui.optimizations.pgbouncer.existing import POOLER_PROBE, Existing, find_existing
-from nftui.optimizations.pgbouncer.fragment import assertions, build_fragment, in_fragment, read_back
-from nftui.optimizations.pgbouncer.knobs import DAYS, DIRECT, ID, KNOBS, ROUTE
-from nftui.optimizations.pgbouncer.setup import Setup, set_up
-from nftui.optimizations.pgbouncer.site import NAME, PROBE, Site, find_site
+from nftui.model.message import msg
+from nftui.model.pooling import POOLER_PROBE, ROLES_PROBE
+from nftui.optimizations.pgbouncer.knobs import ID, KNOBS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from nftui.engine.protocols import Grants
+    from nftui.model.choices import Choices
     from nftui.model.facts import Facts
     from nftui.model.findings import Finding
     from nftui.model.knobs import Knob
@@ -35,16 +31,14 @@ class Pgbouncer:
     title = msg("Connection pooling")
     summary = msg("A PgBouncer before PostgreSQL: many clients share few server connections.")
     risk: Risk = Risk.MEDIUM
-    needs: tuple[str, ...] = (PROBE, POOLER_PROBE)
+    needs: tuple[str, ...] = (ROLES_PROBE, POOLER_PROBE)
     knobs: tuple[Knob, ...] = KNOBS
 
     def applies(self, facts: Facts) -> Applicability:
         """Where a server can be asked, and some app may go through a pooler."""
-        existing = find_existing(facts)
-        if isinstance(existing, Existing):
-            return tuned.applicability(facts, existing)
-        site = existing or find_site(facts)
-        return Applicability(False, site) if isinstance(site, Message) else _applicability(site)
+        from nftui.optimizations.pgbouncer.planning import applies
+
+        return applies(facts)
 
     def findings(self, facts: Facts) -> Iterable[Finding]:
         """None: what is wrong with pooling is found by checks that need no server."""
@@ -52,75 +46,36 @@ class Pgbouncer:
 
     def demand(self, facts: Facts, choices: Choices) -> tuple[Demand, ...]:
         """What its own service is limited to; a pooler of the operator's keeps what it has."""
-        wanted = choices.selection(ID) is Selection.ON
-        site = find_site(facts) if wanted and not isinstance(find_existing(facts), Existing) else None
-        setup = _tried(replace(site, has_image=facts.has_image), choices) if isinstance(site, Site) else None
-        if setup is None or not setup.routed:
-            return ()
-        return (Demand(ID, NAME, setup.memory, setup.memory, setup.memory),)
+        from nftui.optimizations.pgbouncer.planning import demand
+
+        return demand(facts, choices)
 
     def advise(self, facts: Facts, choices: Choices, grants: Grants) -> tuple[Advice, ...]:
         """The pooler's values, then each app's route. Raises UsageError for what is refused."""
-        existing = find_existing(facts)
-        if isinstance(existing, Existing):
-            return tuned.advise(facts, existing, choices)
-        site = find_site(facts)
-        if isinstance(site, Message):
-            return ()
-        return lines_of(set_up(replace(site, has_image=facts.has_image), choices), choices)
+        from nftui.optimizations.pgbouncer.planning import advise
+
+        return advise(facts, choices)
 
     def effort(self, facts: Facts, advice: tuple[Advice, ...]) -> Effort:
         """Two days, if anything is routed; a pooler that is there costs the part of its sizes."""
-        if isinstance(find_existing(facts), Existing):
-            return Effort(DAYS["sizes"], DAYS["sizes"])
-        routed = any(line.knob.startswith(ROUTE) and line.value != DIRECT for line in advice)
-        days = round(sum(DAYS.values()), 2) if routed else 0.0
-        return Effort(days, days)
+        from nftui.optimizations.pgbouncer.planning import effort
+
+        return effort(facts, advice)
 
     def fragment(self, facts: Facts, advice: tuple[Advice, ...]) -> Fragment:
         """The service, its files, the apps' variables."""
-        existing = find_existing(facts)
-        if isinstance(existing, Existing):
-            return tuned.fragment(facts, existing, advice)
-        return build_fragment(facts, advice)
+        from nftui.optimizations.pgbouncer.planning import fragment
+
+        return fragment(facts, advice)
 
     def steps(self, facts: Facts, fragment: Fragment) -> tuple[StepSpec, ...]:
         """Read-backs."""
-        existing = find_existing(facts)
-        if isinstance(existing, Existing):
-            return tuned.steps(existing, fragment.values.get(existing.pooler.name, {}))
-        setup = in_fragment(facts, fragment)
-        return read_back(setup) if setup is not None else ()
+        from nftui.optimizations.pgbouncer.planning import steps
+
+        return steps(facts, fragment)
 
     def checks(self, facts: Facts, fragment: Fragment) -> tuple[Assertion, ...]:
         """What shall hold from then on."""
-        existing = find_existing(facts)
-        if isinstance(existing, Existing):
-            return tuned.assertions(existing)
-        setup = in_fragment(facts, fragment)
-        return assertions(setup) if setup is not None else ()
+        from nftui.optimizations.pgbouncer.planning import checks
 
-
-def _tried(site: Site, choices: Choices) -> Setup | None:
-    """None for choices that are refused: the advice says why."""
-    try:
-        return set_up(site, choices)
-    except UsageError:
-        return None
-
-
-def _applicability(site: Site) -> Applicability:
-    try:
-        setup = set_up(site, Choices())
-    except UsageError as error:
-        return Applicability(False, error.message)
-    refused = {v.service: v.why for v in setup.verdicts if not v.possible}
-    able = tuple(v.service for v in setup.verdicts if v.possible)
-    if not able:
-        first = min(refused)
-        reason = msg("{service} cannot be pooled: {why}", service=first, why=str(refused[first]))
-        return Applicability(False, reason, (), refused)
-    return Applicability(
-        True, msg("{server} can have a pooler, for: {names}.", server=site.server.name, names=", ".join(able)), able,
-        refused,
-    )  # fmt: skip
+        return checks(facts, fragment)

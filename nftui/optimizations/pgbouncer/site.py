@@ -10,7 +10,7 @@ from nftui.catalog.logins import ClientLogin, login_keys, login_of
 from nftui.catalog.names import Names
 from nftui.model.dataclass import dataclass
 from nftui.model.message import Message, msg
-from nftui.model.pooling import ServerFacts
+from nftui.model.pooling import ROLES_PROBE, ServerFacts
 from nftui.model.stack import Role
 
 if TYPE_CHECKING:
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from nftui.model.facts import Facts
     from nftui.model.stack import Service, Stack
 
-PROBE = "postgres-roles"
 NAME = "pgbouncer"
 """The service that nftui brings."""
 
@@ -80,9 +79,9 @@ def _site(facts: Facts, server: Service, links: list[Link]) -> Site | Message:
     mine = tuple(link for link in links if link.connection.server.name == server.name)
     if not mine:
         return msg("No service of this stack is known to connect to {service}.", service=server.name)
-    known = facts.live_value(server.name, PROBE)
+    known = facts.live_value(server.name, ROLES_PROBE)
     if not isinstance(known, ServerFacts):
-        live = facts.live.get((server.name, PROBE))
+        live = facts.live.get((server.name, ROLES_PROBE))
         why = (live.error or "").rstrip(".") if live else "it was not asked"
         return msg("The roles of {service} cannot be read: {why}.", service=server.name, why=why or "it does not run")
     if known.roles_error:

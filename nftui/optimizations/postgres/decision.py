@@ -10,8 +10,7 @@ from nftui.model.dataclass import dataclass
 from nftui.model.errors import RefusedError
 from nftui.model.message import Message, msg
 from nftui.optimizations.postgres.gucs import GUCS, show
-from nftui.optimizations.postgres.knobs import PARTS
-from nftui.optimizations.postgres.server import ID
+from nftui.optimizations.postgres.knobs import ID, PARTS
 
 if TYPE_CHECKING:
     from nftui.model.choices import Choices

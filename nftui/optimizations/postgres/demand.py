@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from nftui.model.advice import Demand
 from nftui.model.units import GIB, MIB, parse_size
 from nftui.optimizations.postgres.data import live_facts
+from nftui.optimizations.postgres.knobs import ID
 from nftui.optimizations.postgres.proof import BUFFERS_MAX
-from nftui.optimizations.postgres.server import ID
 
 if TYPE_CHECKING:
     from nftui.model.choices import Choices

@@ -13,7 +13,8 @@ from nftui.model.units import compose_size, parse_size
 from nftui.optimizations._servers import lines_by_service
 from nftui.optimizations.postgres.command import merge
 from nftui.optimizations.postgres.gucs import GUCS, stock
-from nftui.optimizations.postgres.server import ID, Server, build_server
+from nftui.optimizations.postgres.knobs import ID
+from nftui.optimizations.postgres.server import Server, build_server
 from nftui.steps.comparators import altered
 from nftui.steps.settings import OF_ROLE_OR_DATABASE
 

@@ -8,7 +8,7 @@ from nftui.model.message import msg
 from nftui.model.units import GIB, MIB
 from nftui.optimizations.postgres.decision import Decision, Origin, refusal
 from nftui.optimizations.postgres.gucs import IO_METHOD_SINCE, number
-from nftui.optimizations.postgres.server import ID
+from nftui.optimizations.postgres.knobs import ID
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

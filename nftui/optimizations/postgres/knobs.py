@@ -6,6 +6,7 @@ from nftui.model.knobs import Kind, Knob
 from nftui.model.message import msg
 from nftui.model.units import KIB, MIB
 
+ID = "postgres"
 REFERENCE = "databases reference 1.2"
 MEASURED = "measurements 1.3"
 WORKLOADS = ("web", "oltp", "dw", "mixed", "desktop")

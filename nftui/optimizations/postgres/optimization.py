@@ -1,4 +1,7 @@
-"""The `postgres` optimization: settings through the service's command, /dev/shm and the stop timeout. Pure."""
+"""The `postgres` optimization: settings through the service's command, /dev/shm and the stop timeout. Pure.
+
+What plans is imported where it is asked for: `check` needs none of it, nor does a stack without such a server.
+"""
 
 from __future__ import annotations
 
@@ -7,14 +10,9 @@ from typing import TYPE_CHECKING
 from nftui.model.advice import Advice, Applicability, Assertion, Demand, Effort, Fragment, Risk
 from nftui.model.message import msg
 from nftui.optimizations._servers import part_advice, parts_on, tunable
-from nftui.optimizations.postgres.applies import applicability
-from nftui.optimizations.postgres.demand import demand_of
 from nftui.optimizations.postgres.findings import find
-from nftui.optimizations.postgres.fragment import assertions, build_fragment, read_back_steps
-from nftui.optimizations.postgres.guards import refuse_for_version
-from nftui.optimizations.postgres.knobs import BY_NAME, KNOBS, PART_DAYS
-from nftui.optimizations.postgres.report import server_advice
-from nftui.optimizations.postgres.server import ID, build_server, named_servers
+from nftui.optimizations.postgres.knobs import BY_NAME, ID, KNOBS, PART_DAYS
+from nftui.optimizations.postgres.server import build_server, named_servers
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -40,6 +38,8 @@ class Postgres:
 
     def applies(self, facts: Facts) -> Applicability:
         """Active servers that can be recreated safely."""
+        from nftui.optimizations.postgres.applies import applicability
+
         return applicability(facts)
 
     def findings(self, facts: Facts) -> Iterable[Finding]:
@@ -48,14 +48,18 @@ class Postgres:
 
     def demand(self, facts: Facts, choices: Choices) -> tuple[Demand, ...]:
         """Memory per server that can be tuned."""
-        return tuple(demand_of(facts, choices, service) for service in tunable(facts, applicability(facts)))
+        from nftui.optimizations.postgres.demand import demand_of
+
+        return tuple(demand_of(facts, choices, service) for service in tunable(facts, self.applies(facts)))
 
     def advise(self, facts: Facts, choices: Choices, grants: Grants) -> tuple[Advice, ...]:
         """Part switches, then one line per knob and server. Raises UsageError."""
+        from nftui.optimizations.postgres.guards import refuse_for_version
+        from nftui.optimizations.postgres.report import server_advice
+
         named = named_servers(facts)
-        servers = [
-            build_server(facts, service, choices, grants, named) for service in tunable(facts, applicability(facts))
-        ]
+        able = tunable(facts, self.applies(facts))
+        servers = [build_server(facts, service, choices, grants, named) for service in able]
         refuse_for_version(servers, choices)
         lines = [line for server in servers for line in server_advice(server, choices)]
         return (*part_advice(ID, PART_DAYS, BY_NAME, choices), *lines) if lines else ()
@@ -68,12 +72,18 @@ class Postgres:
 
     def fragment(self, facts: Facts, advice: tuple[Advice, ...]) -> Fragment:
         """Each server's command, rebuilt whole, with shm_size and stop_grace_period."""
+        from nftui.optimizations.postgres.fragment import build_fragment
+
         return build_fragment(facts, advice)
 
     def steps(self, facts: Facts, fragment: Fragment) -> tuple[StepSpec, ...]:
         """Read-backs."""
+        from nftui.optimizations.postgres.fragment import read_back_steps
+
         return read_back_steps(facts, fragment)
 
     def checks(self, facts: Facts, fragment: Fragment) -> tuple[Assertion, ...]:
         """What shall hold from then on."""
+        from nftui.optimizations.postgres.fragment import assertions
+
         return assertions(facts, fragment)

@@ -14,6 +14,7 @@ from nftui.model.units import MIB, format_size
 from nftui.optimizations.postgres.command import declared_flags
 from nftui.optimizations.postgres.data import disk_of, live_facts, major_version
 from nftui.optimizations.postgres.gucs import GUCS, NEWEST, hash_multiplier_stock, show, stock
+from nftui.optimizations.postgres.knobs import ID
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from nftui.model.postgres import PostgresFacts, Setting
     from nftui.model.stack import Service
 
-ID = "postgres"
 DOCKER_SHM = 64 * MIB
 """Shared memory of a container that asks for nothing."""
 DOCKER_GRACE_S = 10

@@ -11,8 +11,7 @@ from nftui.model.errors import UsageError
 from nftui.model.message import Message, msg
 from nftui.model.units import human_size
 from nftui.optimizations.qdrant import rules
-from nftui.optimizations.qdrant.knobs import BY_NAME, ENV, INDEX, PART_OF, QUANTIZING, RULES, SETTINGS, STOCK, TUNED
-from nftui.optimizations.qdrant.server import ID
+from nftui.optimizations.qdrant.knobs import BY_NAME, ENV, ID, INDEX, PART_OF, QUANTIZING, RULES, SETTINGS, STOCK, TUNED
 
 if TYPE_CHECKING:
     from nftui.model.ai import Collection

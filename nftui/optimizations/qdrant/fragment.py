@@ -9,8 +9,8 @@ from nftui.model.ai import QdrantFacts
 from nftui.model.message import msg
 from nftui.model.plan import StepSpec, Undo
 from nftui.optimizations.qdrant import rules
-from nftui.optimizations.qdrant.knobs import ENV, STOCK, TUNED
-from nftui.optimizations.qdrant.server import ID, build_server
+from nftui.optimizations.qdrant.knobs import ENV, ID, STOCK, TUNED
+from nftui.optimizations.qdrant.server import build_server
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

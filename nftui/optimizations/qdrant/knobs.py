@@ -5,6 +5,7 @@ from __future__ import annotations
 from nftui.model.knobs import Kind, Knob
 from nftui.model.message import msg
 
+ID = "qdrant"
 RULES = "AI reference 2.3"
 QUANTIZING = "AI reference 2.4"
 SETTINGS = "qdrant src/settings.rs (AI reference 2.1)"

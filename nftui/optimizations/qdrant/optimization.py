@@ -1,4 +1,7 @@
-"""The `qdrant` optimization: index, quantization and defaults of each server. Pure."""
+"""The `qdrant` optimization: index, quantization and defaults of each server. Pure.
+
+What plans is imported where it is asked for: `check` needs none of it, nor does a stack without such a server.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +9,8 @@ from typing import TYPE_CHECKING
 
 from nftui.model.advice import Advice, Applicability, Assertion, Demand, Effort, Fragment, Risk
 from nftui.model.message import msg
-from nftui.model.units import GIB
 from nftui.optimizations._servers import part_advice, parts_on, tunable
-from nftui.optimizations.qdrant import rules
-from nftui.optimizations.qdrant.advise import server_advice
-from nftui.optimizations.qdrant.fragment import assertions, build_fragment, live_steps
-from nftui.optimizations.qdrant.knobs import BY_NAME, KNOBS, PART_DAYS
-from nftui.optimizations.qdrant.server import ID, Server, applicability, build_server
+from nftui.optimizations.qdrant.knobs import BY_NAME, ID, KNOBS, PART_DAYS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -38,6 +36,8 @@ class Qdrant:
 
     def applies(self, facts: Facts) -> Applicability:
         """Active servers on a volume of their own, outside of clusters."""
+        from nftui.optimizations.qdrant.server import applicability
+
         return applicability(facts)
 
     def findings(self, facts: Facts) -> Iterable[Finding]:
@@ -46,11 +46,17 @@ class Qdrant:
 
     def demand(self, facts: Facts, choices: Choices) -> tuple[Demand, ...]:
         """Its limit; without one, what its collections take with room for the optimizer, 1 GiB where unknown."""
-        return tuple(_demand(facts, server) for server in _servers(facts, {}))
+        from nftui.optimizations.qdrant.demand import demand_of
+
+        return tuple(demand_of(facts, service) for service in tunable(facts, self.applies(facts)))
 
     def advise(self, facts: Facts, choices: Choices, grants: Grants) -> tuple[Advice, ...]:
         """Part switches, then the lines of each server. Raises UsageError."""
-        lines = [line for server in _servers(facts, grants) for line in server_advice(server, choices)]
+        from nftui.optimizations.qdrant.advise import server_advice
+        from nftui.optimizations.qdrant.server import build_server
+
+        servers = [build_server(facts, service, grants) for service in tunable(facts, self.applies(facts))]
+        lines = [line for server in servers for line in server_advice(server, choices)]
         return (*part_advice(ID, PART_DAYS, BY_NAME, choices), *lines) if lines else ()
 
     def effort(self, facts: Facts, advice: tuple[Advice, ...]) -> Effort:
@@ -61,27 +67,18 @@ class Qdrant:
 
     def fragment(self, facts: Facts, advice: tuple[Advice, ...]) -> Fragment:
         """Environment, and the values of each collection."""
+        from nftui.optimizations.qdrant.fragment import build_fragment
+
         return build_fragment(facts, advice)
 
     def steps(self, facts: Facts, fragment: Fragment) -> tuple[StepSpec, ...]:
         """Read-back, snapshots, updates."""
+        from nftui.optimizations.qdrant.fragment import live_steps
+
         return live_steps(facts, fragment)
 
     def checks(self, facts: Facts, fragment: Fragment) -> tuple[Assertion, ...]:
         """What shall hold from then on."""
+        from nftui.optimizations.qdrant.fragment import assertions
+
         return assertions(fragment)
-
-
-def _servers(facts: Facts, grants: Grants) -> list[Server]:
-    return [build_server(facts, service, grants) for service in tunable(facts, applicability(facts))]
-
-
-def _demand(facts: Facts, server: Server) -> Demand:
-    limit = server.service.memory_limit_bytes
-    used = facts.usage.get(server.name, 0)
-    if limit:
-        return Demand(ID, server.name, min(used, limit), limit, limit)
-    collections = server.live.collections if server.live else ()
-    needed = sum(rules.memory_bytes(c.points or 0, c.index) for c in collections)
-    wanted = max(GIB, used, int(needed * rules.HEADROOM))
-    return Demand(ID, server.name, used, wanted, wanted)

@@ -14,13 +14,13 @@ from nftui.model.host import Medium
 from nftui.model.message import Message, msg
 from nftui.model.stack import Role
 from nftui.optimizations._servers import split
+from nftui.optimizations.qdrant.knobs import ID
 
 if TYPE_CHECKING:
     from nftui.engine.protocols import Grants
     from nftui.model.facts import Facts
     from nftui.model.stack import Service
 
-ID = "qdrant"
 _CLUSTER = "QDRANT__CLUSTER__ENABLED"
 _STORAGE = "QDRANT__STORAGE__STORAGE_PATH"
 _ON = ("true", "1", "on", "yes")

@@ -8,13 +8,12 @@ from nftui.clients.rediscluster import WHOLE
 from nftui.model.advice import Assertion, Fragment
 from nftui.model.message import msg
 from nftui.model.plan import DataSwitch, Handover, Resume, StepSpec, Undo
-from nftui.model.redis import RedisFacts
+from nftui.model.redis import CLOSE, CLOSED, RedisFacts
 from nftui.model.units import parse_size
 from nftui.optimizations.redis.cluster import Layout, layout, node_definitions, user_parts
 from nftui.optimizations.redis.command import merge
 from nftui.optimizations.redis.knobs import CLUSTER, GRACE, ID, NAMES, NODE_MEMORY, SUBNET
 from nftui.optimizations.redis.server import build_server
-from nftui.steps.redis_handover import CLOSE, CLOSED
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

@@ -1,22 +1,16 @@
-"""The `redis` optimization: persistence, memory and eviction of each server. Pure."""
+"""The `redis` optimization: persistence, memory and eviction of each server. Pure.
+
+What plans is imported where it is asked for: `check` needs none of it, nor does a stack without such a server.
+"""
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from nftui.model.advice import Advice, Applicability, Assertion, Demand, Effort, Fragment, Risk
 from nftui.model.message import msg
-from nftui.model.units import MIB
 from nftui.optimizations._servers import part_advice, parts_on, tunable
-from nftui.optimizations.redis import handover
-from nftui.optimizations.redis.advise import SHARE, server_advice
-from nftui.optimizations.redis.applies import applicability
-from nftui.optimizations.redis.cluster import MASTERS, node_needs
-from nftui.optimizations.redis.fragment import assertions, build_fragment, live_steps
-from nftui.optimizations.redis.knobs import BY_NAME, CLUSTER, ID, KNOBS, MODE_DAYS, PART_DAYS, REPLICA, SINGLE
-from nftui.optimizations.redis.replica import replica_name
-from nftui.optimizations.redis.server import build_server, node_names
+from nftui.optimizations.redis.knobs import BY_NAME, ID, KNOBS, MODE_DAYS, PART_DAYS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -27,11 +21,6 @@ if TYPE_CHECKING:
     from nftui.model.findings import Finding
     from nftui.model.knobs import Knob
     from nftui.model.plan import DataSwitch, StepSpec
-    from nftui.optimizations.redis.server import Server
-
-_WANTED = 512 * MIB
-_NODE_STEP = 16 * MIB
-"""What a server uses moves from minute to minute, and what its nodes may use must not."""
 
 
 class Redis:
@@ -47,6 +36,8 @@ class Redis:
 
     def applies(self, facts: Facts) -> Applicability:
         """Active servers that can be recreated safely."""
+        from nftui.optimizations.redis.applies import applicability
+
         return applicability(facts)
 
     def findings(self, facts: Facts) -> Iterable[Finding]:
@@ -54,24 +45,19 @@ class Redis:
         return ()
 
     def demand(self, facts: Facts, choices: Choices) -> tuple[Demand, ...]:
-        """Its limit; without one, what its keys take with room for the fork of a save."""
-        found = [(_demand(facts, server), server) for server in _servers(facts, {})]
-        beside = [
-            replace(demand, service=replica_name(server.name))
-            for demand, server in found
-            if choices.value(ID, server.name, "mode") == REPLICA
-        ]
-        nodes = [
-            _node_demand(demand, name, server)
-            for demand, server in found
-            if (choices.value(ID, server.name, "mode") or (CLUSTER if server.closed else SINGLE)) == CLUSTER
-            for name in node_names(server.name)
-        ]
-        return (*(demand for demand, _ in found), *beside, *nodes)
+        """What each server needs, and what would stand beside it or in its place."""
+        from nftui.optimizations.redis.demand import demands_of
+
+        able = tunable(facts, self.applies(facts))
+        return tuple(demand for service in able for demand in demands_of(facts, choices, service))
 
     def advise(self, facts: Facts, choices: Choices, grants: Grants) -> tuple[Advice, ...]:
         """Part switches, then the lines of each server. Raises UsageError."""
-        lines = [line for server in _servers(facts, grants) for line in server_advice(server, choices)]
+        from nftui.optimizations.redis.advise import server_advice
+        from nftui.optimizations.redis.server import build_server
+
+        servers = [build_server(facts, service, grants) for service in tunable(facts, self.applies(facts))]
+        lines = [line for server in servers for line in server_advice(server, choices)]
         return (*part_advice(ID, PART_DAYS, BY_NAME, choices), *lines) if lines else ()
 
     def effort(self, facts: Facts, advice: tuple[Advice, ...]) -> Effort:
@@ -83,40 +69,30 @@ class Redis:
 
     def fragment(self, facts: Facts, advice: tuple[Advice, ...]) -> Fragment:
         """Each server's command, rebuilt whole, with its stop timeout."""
+        from nftui.optimizations.redis.fragment import build_fragment
+
         return build_fragment(facts, advice)
 
     def steps(self, facts: Facts, fragment: Fragment) -> tuple[StepSpec, ...]:
         """The log before the restart, the read-back after it."""
+        from nftui.optimizations.redis.fragment import live_steps
+
         return live_steps(facts, fragment)
 
     def prepare(self, facts: Facts, fragment: Fragment) -> tuple[StepSpec, ...]:
         """Where the nodes of a cluster keep their keys, and where they find each other."""
-        return tuple(handover.prepare(facts, fragment))
+        from nftui.optimizations.redis.handover import prepare
+
+        return tuple(prepare(facts, fragment))
 
     def switches(self, facts: Facts, fragment: Fragment) -> tuple[DataSwitch, ...]:
         """The keys that go to a cluster."""
-        return tuple(handover.switches(facts, fragment))
+        from nftui.optimizations.redis.handover import switches
+
+        return tuple(switches(facts, fragment))
 
     def checks(self, facts: Facts, fragment: Fragment) -> tuple[Assertion, ...]:
         """What shall hold from then on."""
+        from nftui.optimizations.redis.fragment import assertions
+
         return assertions(facts, fragment)
-
-
-def _servers(facts: Facts, grants: Grants) -> list[Server]:
-    return [build_server(facts, service, grants) for service in tunable(facts, applicability(facts))]
-
-
-def _node_demand(demand: Demand, name: str, server: Server) -> Demand:
-    """A third of what the server may use; never less than its third of the keys needs."""
-    floor = node_needs(server.used)
-    wanted = -(-max(floor, demand.wanted // MASTERS) // _NODE_STEP) * _NODE_STEP
-    return Demand(ID, name, floor, wanted, wanted)
-
-
-def _demand(facts: Facts, server: Server) -> Demand:
-    limit = server.service.memory_limit_bytes
-    used = max(facts.usage.get(server.name, 0), server.used)
-    if limit:
-        return Demand(ID, server.name, min(used, limit), limit, limit)
-    wanted = max(_WANTED, int(used / SHARE))
-    return Demand(ID, server.name, used, wanted, wanted)

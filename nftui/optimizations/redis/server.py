@@ -10,12 +10,11 @@ from nftui.catalog import data_paths
 from nftui.catalog.apps import Purpose
 from nftui.catalog.connections import connections
 from nftui.model.dataclass import dataclass
-from nftui.model.redis import RedisFacts
+from nftui.model.redis import CLOSE, CLOSED, RedisFacts
 from nftui.model.stack import Role
 from nftui.model.units import format_size, parse_size
 from nftui.optimizations.redis.command import declared_flags, running_flags
 from nftui.optimizations.redis.knobs import ID, NAMES, STOCK
-from nftui.steps.redis_handover import CLOSE, CLOSED
 
 if TYPE_CHECKING:
     from nftui.catalog.connections import Connection

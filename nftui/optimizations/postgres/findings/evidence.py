@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from nftui.engine.evidence import at_option
 from nftui.model.findings import Evidence, Finding, Level
 from nftui.optimizations.postgres.gucs import number, stock
-from nftui.optimizations.postgres.server import ID
+from nftui.optimizations.postgres.knobs import ID
 
 if TYPE_CHECKING:
     from nftui.model.message import Message

@@ -1,0 +1,28 @@
+"""Memory that a server with its collections needs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from nftui.model.advice import Demand
+from nftui.model.units import GIB
+from nftui.optimizations.qdrant import rules
+from nftui.optimizations.qdrant.knobs import ID
+from nftui.optimizations.qdrant.server import build_server
+
+if TYPE_CHECKING:
+    from nftui.model.facts import Facts
+    from nftui.model.stack import Service
+
+
+def demand_of(facts: Facts, service: Service) -> Demand:
+    """Its limit; without one, what its collections take with room for the optimizer, 1 GiB where unknown."""
+    limit = service.memory_limit_bytes
+    used = facts.usage.get(service.name, 0)
+    if limit:
+        return Demand(ID, service.name, min(used, limit), limit, limit)
+    server = build_server(facts, service, {})
+    collections = server.live.collections if server.live else ()
+    needed = sum(rules.memory_bytes(c.points or 0, c.index) for c in collections)
+    wanted = max(GIB, used, int(needed * rules.HEADROOM))
+    return Demand(ID, service.name, used, wanted, wanted)
