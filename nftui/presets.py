@@ -19,13 +19,14 @@ from nftui.model.dataclass import dataclass
 from nftui.model.errors import UsageError
 from nftui.model.knobs import AUTO, Knob
 from nftui.model.message import Message, msg
+from nftui.model.patterns import regex
 
 if TYPE_CHECKING:
     from nftui.engine.protocols import Optimization, Registry
 
 PRESET_SCHEMA = "nftui/preset/1"
 _SUFFIXES = (".yaml", ".yml")
-_PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_./%+-]*")
+_PLAIN = regex(r"[A-Za-z0-9][A-Za-z0-9_./%+-]*")
 """Scalars that any YAML reader takes as the text they are; all others are quoted."""
 
 

@@ -9,18 +9,19 @@ from __future__ import annotations
 import re
 
 from nftui.model.dataclass import dataclass
+from nftui.model.patterns import regex
 
 POSTGRES_SCHEMES = ("postgres", "postgresql", "pgsql", "pg", "ecto", "jdbc:postgresql")
 REDIS_SCHEMES = ("redis", "rediss", "valkey", "valkeys", "keydb")
 DEFAULT_PORTS = {"postgres": "5432", "redis": "6379"}
 
-_EXPRESSION = re.compile(r"\$\$|\$\{(?:[^{}]|\{[^{}]*\})*\}|\$\w+")
-_URL = re.compile(
+_EXPRESSION = regex(r"\$\$|\$\{(?:[^{}]|\{[^{}]*\})*\}|\$\w+")
+_URL = regex(
     r"(?P<head>(?P<scheme>[A-Za-z][\w+.:-]*?)://(?:[^/?#\s]*@)?)"
     r"(?P<host>\[[0-9A-Fa-f:.]+\]|[^/?#:@\s,\[\]]+)(?::(?P<port>[^/?#@\s,]*))?(?P<tail>[/?#].*|$)",
     re.DOTALL,
 )
-_PAIR = re.compile(r"(?i)(?<![\w-])(host|server|addr|data source|port)(\s*=\s*)('[^']*'|[^\s;,']+)")
+_PAIR = regex(r"(?i)(?<![\w-])(host|server|addr|data source|port)(\s*=\s*)('[^']*'|[^\s;,']+)")
 
 
 @dataclass(frozen=True, slots=True)

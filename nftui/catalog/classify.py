@@ -11,13 +11,14 @@ from nftui.catalog.programs import SHELLS, argv_of, base_name, script_programs, 
 from nftui.catalog.references import Reference, leading_version, parse_reference
 from nftui.catalog.schema import Family
 from nftui.model.dataclass import dataclass
+from nftui.model.patterns import regex
 from nftui.model.stack import Role
 
 _SERVER_ROLES = frozenset(Role) - {Role.APP, Role.CLIENT, Role.EXPORTER, Role.UNKNOWN}
-_ONE_SHOT = re.compile(
+_ONE_SHOT = regex(
     r"backup|dump|restore|migrat|seed|pull|preload|setup|import|export|wait|cron|provision|clean|init|create|warm"
 )
-_STARTER = re.compile(r"entrypoint|start|run-?server|\brun\b")
+_STARTER = regex(r"entrypoint|start|run-?server|\brun\b")
 _VALUE_KEYS = (
     *("ports", "expose", "environment", "command", "entrypoint", "volumes", "depends_on", "healthcheck", "labels"),
     *("links", "env_file", "working_dir", "secrets", "configs", "deploy", "restart", "extends"),

@@ -5,7 +5,6 @@ Known applications are read by their catalog entry; of the others, URLs and the 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 
@@ -15,16 +14,17 @@ from nftui.catalog.loader import catalog
 from nftui.catalog.names import Names
 from nftui.catalog.programs import argv_of, started
 from nftui.model.dataclass import dataclass
+from nftui.model.patterns import regex
 from nftui.model.stack import Role, Service, Stack
 
 REDIS_LIKE = (Role.REDIS, Role.KEYDB, Role.DRAGONFLY)
 POSTGRES_LIKE = (Role.POSTGRES, Role.PGBOUNCER, Role.POOLER)
 
-_HOST_KEY = re.compile(r"(?:^|_)(?:HOST|HOSTNAME|SERVER|ADDR|ADDRESS|ENDPOINT|SEEDS)$|DB_?HOST$|DB_?HOSTNAME$|^PGHOST$")
+_HOST_KEY = regex(r"(?:^|_)(?:HOST|HOSTNAME|SERVER|ADDR|ADDRESS|ENDPOINT|SEEDS)$|DB_?HOST$|DB_?HOSTNAME$|^PGHOST$")
 _PORT_ENDS = ("HOST", "HOSTNAME", "SERVER", "ADDR", "ADDRESS", "ENDPOINT")
-_QUEUE_KEY = re.compile(r"BROKER|QUEUE|BULL|SIDEKIQ|RESQUE|CELERY(?!.*RESULT)|JOBS?_|WORKER|(?:^|_)RQ_")
-_CACHE_KEY = re.compile(r"CACHE")
-_SESSION_KEY = re.compile(r"SESSION")
+_QUEUE_KEY = regex(r"BROKER|QUEUE|BULL|SIDEKIQ|RESQUE|CELERY(?!.*RESULT)|JOBS?_|WORKER|(?:^|_)RQ_")
+_CACHE_KEY = regex(r"CACHE")
+_SESSION_KEY = regex(r"SESSION")
 _DRIVERS = (
     (("QUEUE_CONNECTION", "QUEUE_DRIVER"), Purpose.QUEUE),
     (("SESSION_DRIVER", "SESSION_STORE"), Purpose.SESSION),

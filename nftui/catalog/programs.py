@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
+from nftui.model.patterns import regex
+
 SHELLS = {"sh", "bash", "ash", "dash", "zsh", "busybox"}
 """Programs that run what they are given."""
 # Programs that start another one given in their arguments.
@@ -16,8 +18,8 @@ _WRAPPERS = _ENTRYPOINTS | {
 }
 _TAKES_ARGUMENT = {"gosu", "su-exec", "timeout", "s6-setuidgid", "chroot", "taskset"}
 _ENDS = {"done", "fi", "esac", "}", ")", "case", "in", "for", "select", "function", ";;"}
-_ASSIGNMENT = re.compile(r"[A-Za-z_]\w*\+?=")
-_SPLIT_QUOTED = re.compile(r"'[^']*'|\"(?:[^\"\\]|\\.)*\"|\\.|[^\s'\"\\]+|\s+", re.DOTALL)
+_ASSIGNMENT = regex(r"[A-Za-z_]\w*\+?=")
+_SPLIT_QUOTED = regex(r"'[^']*'|\"(?:[^\"\\]|\\.)*\"|\\.|[^\s'\"\\]+|\s+", re.DOTALL)
 MAX_SCRIPT = 64 * 1024
 
 

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import re
 
-_MOVING = re.compile(
+from nftui.model.patterns import regex
+
+_MOVING = regex(
     r"latest|stable|main|master|edge|nightly|dev|develop|development|beta|alpha|rolling|next|lts|current|release|canary|"
     r"unstable|testing|prod|production|snapshot|head|trunk|preview|experimental|mainline|community|rocm|cuda|gpu|cpu|"
     r"ollama|all|aio|management|fpm|apache|oss|ee|ce|full"
 )
 """Words of a tag that name no version."""
-_VARIANT = re.compile(
+_VARIANT = regex(
     r"(alpine|slim|ubi|ubuntu|debian|bookworm|bullseye|buster|trixie|jammy|noble|focal|scratch|distroless|linux|amd64|"
     r"arm64|arm64v8|armv7|x86|windows|cuda|rocm|py|python|jdk|jre|php|node)[\d.]*"
 )
-_HASH = re.compile(r"(sha-?)?[0-9a-f]{7,64}")
+_HASH = regex(r"(sha-?)?[0-9a-f]{7,64}")
 
 
 def is_floating(tag: str | None) -> bool:

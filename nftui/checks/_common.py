@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from nftui.catalog import repositories_of
 from nftui.catalog.programs import argv_of, started
 from nftui.catalog.references import parse_reference
+from nftui.model.patterns import regex
 from nftui.model.stack import Role
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ STORES = frozenset({
 """Roles that hold data, or lead straight to it."""
 KEEPERS = frozenset({Role.POSTGRES, Role.REDIS, Role.KEYDB, Role.QDRANT, Role.OLLAMA, Role.MYSQL, Role.CLICKHOUSE})
 """Roles whose data lies on disk and is read all the time."""
-_TASK = re.compile(
+_TASK = regex(
     r"(?<![a-z])(init|migrat\w*|setup|seed\w*|bootstrap|install|create[-_]?\w*|provision\w*|import|export|pull|preload|"
     r"wait|backup|restore|dump|test|tests|e2e|upgrade|fix[-_]perm\w*|chown|permissions|prepare|one[-_]?shot|job)(?![a-z])"
 )
@@ -34,14 +34,14 @@ _ENDING = frozenset(
     "echo printf true mkdir cp mv rm ls ln cat touch chown chmod tar curl mc".split()  # noqa: SIM905
 )
 """Programs that do one thing."""
-_LOOPS = re.compile(r"\b(?:while|until|for \(\(;;|watch|sleep (?:inf|\d{4,})|tail -[fF]|crond?)\b|--watch|mirror -w")
+_LOOPS = regex(r"\b(?:while|until|for \(\(;;|watch|sleep (?:inf|\d{4,})|tail -[fF]|crond?)\b|--watch|mirror -w")
 
-_STAYS = re.compile(
+_STAYS = regex(
     r"(?<![a-z])(worker|server|scheduler|consumer|daemon)(?![a-z])"
     r"(?!.*(?:init|setup|migrate|migration|migrator|seed|install|wait|backup|create\w*|job|permissions?)$)"
 )
 _SERVES = frozenset({"server", "serve", "worker", "runserver", "start-worker", "daemon"})
-_TEMPLATE = re.compile(r"(?:^|[-_])(?:base|common|template|defaults?|shared)$")
+_TEMPLATE = regex(r"(?:^|[-_])(?:base|common|template|defaults?|shared)$")
 
 
 def mapping(value: object) -> Mapping[str, object]:

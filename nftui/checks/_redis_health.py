@@ -10,12 +10,13 @@ from nftui.checks._redis_server import Server
 from nftui.engine.evidence import at
 from nftui.model.findings import Finding, Level
 from nftui.model.message import msg
+from nftui.model.patterns import regex
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_CALL = re.compile(r"(?:redis|valkey|keydb)-cli\b[^|&;\n]*")
-_JUDGED = re.compile(r"\|\s*(?:e?grep|tr|awk|wc|xargs|sed)\b|\bgrep\b|PONG|\[\s|\btest\s|\$\(|`")
+_CALL = regex(r"(?:redis|valkey|keydb)-cli\b[^|&;\n]*")
+_JUDGED = regex(r"\|\s*(?:e?grep|tr|awk|wc|xargs|sed)\b|\bgrep\b|PONG|\[\s|\btest\s|\$\(|`")
 _WRITES = {
     *("set", "setex", "psetex", "setnx", "mset", "incr", "incrby", "decr", "append", "lpush", "rpush", "sadd", "zadd"),
     *("hset", "hmset", "del", "unlink", "getset", "getdel", "xadd", "publish", "flushall", "flushdb", "expire"),

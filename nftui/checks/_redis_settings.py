@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import field
 from typing import TYPE_CHECKING
@@ -17,6 +16,7 @@ from nftui.engine.evidence import at, at_option
 from nftui.engine.mounted import mounted
 from nftui.model.dataclass import dataclass
 from nftui.model.findings import Evidence
+from nftui.model.patterns import regex
 from nftui.model.stack import Role
 
 if TYPE_CHECKING:
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 SERVERS = ("redis-server", "valkey-server", "keydb-server", "redis-stack-server", "dragonfly")
 _CONFIGURED = ("redis-official", "valkey-official", "redis-stack", "keydb", "dragonfly", "bitnami-redis",
                "bitnami-valkey")  # fmt: skip
-_OPTION = re.compile(r"--[A-Za-z][\w-]*")
-_BLANK_NUMBER = re.compile(r"-\d")
+_OPTION = regex(r"--[A-Za-z][\w-]*")
+_BLANK_NUMBER = regex(r"-\d")
 
 
 @dataclass(frozen=True, slots=True)

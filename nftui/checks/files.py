@@ -11,6 +11,7 @@ from nftui.checks._common import COMPOSE, mapping, sequence
 from nftui.engine.evidence import at, at_variable
 from nftui.model.findings import Evidence, Finding, Level
 from nftui.model.message import msg
+from nftui.model.patterns import regex
 from nftui.model.stack import Role
 from nftui.model.units import parse_size
 from nftui.system.redaction import is_secret_name
@@ -23,11 +24,11 @@ if TYPE_CHECKING:
 
 _OWN_ID = frozenset({Role.POSTGRES, Role.QDRANT, Role.OLLAMA})
 """Roles whose inert variables have an id of their own."""
-_TOOLS = re.compile(r"(COMPOSE|DOCKER|BUILDKIT|BUILDX|NFTUI)_|(UID|GID|USER|HOME|PATH|PWD|TZ|SHELL)$")
+_TOOLS = regex(r"(COMPOSE|DOCKER|BUILDKIT|BUILDX|NFTUI)_|(UID|GID|USER|HOME|PATH|PWD|TZ|SHELL)$")
 """Names that Compose, the engine's client or the shell read by themselves."""
-_BARE = re.compile(r"(?<!\$)(?:\$\$)*\$(?:\{(\w+)\}|([A-Za-z_]\w*))")
+_BARE = regex(r"(?<!\$)(?:\$\$)*\$(?:\{(\w+)\}|([A-Za-z_]\w*))")
 _SHELL_OWN = frozenset({"HOSTNAME", "RANDOM", "SECONDS", "PPID", "LINENO", "OLDPWD", "IFS", "REPLY", "PGDATA"})
-_HASH = re.compile(r"(?<!\$)\$(?:apr1|2[abxy]|[156y]|argon2\w+)\$")
+_HASH = regex(r"(?<!\$)\$(?:apr1|2[abxy]|[156y]|argon2\w+)\$")
 """The head of a password's hash, as htpasswd and mkpasswd write it."""
 _TMP = "/tmp"  # noqa: S108
 SMALL_TMP = 128 * 1024 * 1024

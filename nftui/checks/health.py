@@ -11,6 +11,7 @@ from nftui.checks._common import COMPOSE, dependents, has_healthcheck, health_te
 from nftui.engine.evidence import at
 from nftui.model.findings import Evidence, Finding, Level
 from nftui.model.message import msg
+from nftui.model.patterns import regex
 from nftui.model.stack import Role
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ _READY_LATE = frozenset({Role.POSTGRES, Role.MYSQL, Role.CLICKHOUSE, Role.REDIS,
 _FETCHERS = ("curl", "wget", "nc", "python", "python3", "node", "bash")
 _GIVES_UP = {"exit", "false", "kill", "return", "sleep"}
 """Programs after a `||` that ask nothing, and do not say that all is well."""
-_PATH = re.compile(
+_PATH = regex(
     r"(?:https?://[\w.\[\]:-]+?|(?<![\w./])(?:localhost|127\.0\.0\.1):\d+)(/[\w./-]*)?(?=[\s\"'?|;&)]|$)"
     r"|\bGET (/[\w./-]*) HTTP"
 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 from nftui.catalog import deprecation, end_of_support
@@ -12,6 +11,7 @@ from nftui.checks._common import is_store
 from nftui.engine.evidence import at
 from nftui.model.findings import Evidence, Finding, Level
 from nftui.model.message import msg
+from nftui.model.patterns import regex
 from nftui.model.stack import Role
 from nftui.system.clock import SystemClock
 
@@ -26,7 +26,7 @@ _OWN = (Role.POSTGRES, Role.CLIENT)
 """PostgreSQL has an id of its own; a client of an old image reads no data and opens no port."""
 _UNTIL_17 = "/var/lib/postgresql/data"
 _CODENAMES = ("debian", "ubuntu", "buildpack-deps")
-_RELEASE = re.compile(r"(?!stable|testing|unstable|oldstable|rolling|devel|latest)[a-z]{4,}(?:-(?:slim|curl|scm))?$")
+_RELEASE = regex(r"(?!stable|testing|unstable|oldstable|rolling|devel|latest)[a-z]{4,}(?:-(?:slim|curl|scm))?$")
 """A release by its name is a line of versions, as 12 and 24.04 are."""
 _LAST_DAYS = 365
 """A store that has less support left needs its upgrade planned, as PostgreSQL does."""

@@ -11,6 +11,7 @@ from nftui.engine.budget import total_bytes
 from nftui.engine.evidence import at
 from nftui.model.findings import Evidence, Finding, Level
 from nftui.model.message import msg
+from nftui.model.patterns import regex
 from nftui.model.stack import Role
 from nftui.model.units import MIB, human_size, parse_size
 
@@ -22,9 +23,9 @@ if TYPE_CHECKING:
 
 _HUNGRY = frozenset({Role.POSTGRES, Role.MYSQL, Role.CLICKHOUSE, Role.QDRANT, Role.OLLAMA, Role.REDIS, Role.KEYDB})
 _NEAR_FULL = 0.95
-_JAVA = re.compile(r"-Xmx(\d+[kKmMgG])")
-_NODE = re.compile(r"--max[-_]old[-_]space[-_]size[= ](\d+)")
-_BUFFER_POOL = re.compile(r"innodb[-_]buffer[-_]pool[-_]size[= ](\d+[kKmMgG]?)")
+_JAVA = regex(r"-Xmx(\d+[kKmMgG])")
+_NODE = regex(r"--max[-_]old[-_]space[-_]size[= ](\d+)")
+_BUFFER_POOL = regex(r"innodb[-_]buffer[-_]pool[-_]size[= ](\d+[kKmMgG]?)")
 
 
 def limits_missing(facts: Facts) -> Iterable[Finding]:

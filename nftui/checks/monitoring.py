@@ -15,6 +15,7 @@ from nftui.engine.mounted import mounted
 from nftui.model.dataclass import dataclass
 from nftui.model.findings import Evidence, Finding, Level
 from nftui.model.message import msg
+from nftui.model.patterns import regex
 from nftui.model.stack import Role
 
 if TYPE_CHECKING:
@@ -32,10 +33,10 @@ _DATA_PORTS = {
 """Ports that speak the server's own protocol, or have no metrics (Ollama). Dragonfly and Qdrant serve them."""
 
 _EXPORTERS = {
-    "PostgreSQL": (POSTGRES_LIKE[:1], re.compile(r"postgres|pg[-_]?exporter|pgwatch|pganalyze")),
-    "Redis": (REDIS_LIKE[:2], re.compile(r"redis|valkey|keydb")),
+    "PostgreSQL": (POSTGRES_LIKE[:1], regex(r"postgres|pg[-_]?exporter|pgwatch|pganalyze")),
+    "Redis": (REDIS_LIKE[:2], regex(r"redis|valkey|keydb")),
 }
-_AGENTS = re.compile(
+_AGENTS = regex(
     r"netdata|datadog|telegraf|zabbix|otel|opentelemetry|grafana/(agent|alloy)|victoriametrics|vmagent|newrelic|"
     r"signoz|uptrace|beszel|checkmk|nagios|dynatrace|elastic-agent|metricbeat|pgwatch|pganalyze|prometheus"
 )

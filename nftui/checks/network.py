@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -11,6 +10,7 @@ from nftui.checks._common import COMPOSE, is_everywhere, is_store, mapping, sequ
 from nftui.engine.evidence import at, at_option
 from nftui.model.findings import Evidence, Finding, Level
 from nftui.model.message import msg
+from nftui.model.patterns import regex
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from nftui.model.stack import Port, Service
 
 _BINDING = "com.docker.network.bridge.host_binding_ipv4"
-_LOCAL = re.compile(r"127\.0\.0\.1|localhost|::1")
+_LOCAL = regex(r"127\.0\.0\.1|localhost|::1")
 MAX_RANGE = 2000
 """Ports of one range that are compared one by one."""
 

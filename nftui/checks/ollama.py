@@ -14,6 +14,7 @@ from nftui.engine.given import lacks_env_file
 from nftui.model.ai import OllamaFacts
 from nftui.model.findings import Evidence, Finding, Level
 from nftui.model.message import Message, msg
+from nftui.model.patterns import regex
 from nftui.model.stack import Role
 from nftui.model.units import human_size, parse_duration
 
@@ -27,14 +28,14 @@ _KEEP = "OLLAMA_KEEP_ALIVE"
 _DEFAULT_KEEP_S = 300.0
 _CLIENT_SIDE = ("OLLAMA_API_KEY",)
 _MODEL = r"([\w./-]+:(?:[\w.]+-)?((?:\d+x)?\d+(?:\.\d+)?)b(?![a-z])[\w.-]*)"
-_SIZED = re.compile(rf"\bollama\s+(?:pull|run)\s+(?:--?\S+\s+)*['\"]?{_MODEL}")
-_ALONE = re.compile(rf"^(?:\S*/?ollama\s+)?(?:pull|run)\s+(?:--?\S+\s+)*['\"]?{_MODEL}")
+_SIZED = regex(rf"\bollama\s+(?:pull|run)\s+(?:--?\S+\s+)*['\"]?{_MODEL}")
+_ALONE = regex(rf"^(?:\S*/?ollama\s+)?(?:pull|run)\s+(?:--?\S+\s+)*['\"]?{_MODEL}")
 """The arguments of the image's own entrypoint."""
-_ASKED = re.compile(rf"[\"'](?:name|model)\\?[\"']\s*:\s*\\?[\"']{_MODEL}")
+_ASKED = regex(rf"[\"'](?:name|model)\\?[\"']\s*:\s*\\?[\"']{_MODEL}")
 """The same asked for over HTTP."""
 _BYTES_PER_PARAMETER = (
-    (re.compile(r"-(?:fp|f|bf)16\b"), 2.0), (re.compile(r"-q8_"), 1.06), (re.compile(r"-q6_"), 0.8),
-    (re.compile(r"-q5_"), 0.66), (re.compile(r"-q[23]_|-iq"), 0.3),
+    (regex(r"-(?:fp|f|bf)16\b"), 2.0), (regex(r"-q8_"), 1.06), (regex(r"-q6_"), 0.8),
+    (regex(r"-q5_"), 0.66), (regex(r"-q[23]_|-iq"), 0.3),
 )  # fmt: skip
 _USUAL_BYTES = 0.5
 """Four bits, which a name without a quantization means; real files are larger."""

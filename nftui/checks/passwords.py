@@ -9,6 +9,7 @@ from nftui.checks._common import STORES, is_everywhere, is_store, mapping
 from nftui.engine.evidence import at, at_option
 from nftui.model.findings import Evidence, Finding, Level
 from nftui.model.message import msg
+from nftui.model.patterns import regex
 from nftui.model.stack import Role
 from nftui.system.redaction import MASK, is_secret_name
 
@@ -20,23 +21,23 @@ if TYPE_CHECKING:
 
 _HIDDEN = "\0"
 """Stands for a value that the file does not show."""
-_VARIABLE = re.compile(r"\$\$|\$\{(\w+)(?:(:?[-?+])((?:[^{}]|\{[^{}]*\})*))?\}|\$(\w+)")
-_URL = re.compile(r"\b[a-z][a-z0-9+.-]*://[^\s:/@\"'<>]*:((?:(?!://)[^\s\"'<>@/])+)@", re.IGNORECASE)
-_USER_URL = re.compile(_URL.pattern.replace(r"[^\s:/@\"'<>]*:", r"([^\s:/@\"'<>]*):", 1), re.IGNORECASE)
+_VARIABLE = regex(r"\$\$|\$\{(\w+)(?:(:?[-?+])((?:[^{}]|\{[^{}]*\})*))?\}|\$(\w+)")
+_URL = regex(r"\b[a-z][a-z0-9+.-]*://[^\s:/@\"'<>]*:((?:(?!://)[^\s\"'<>@/])+)@", re.IGNORECASE)
+_USER_URL = regex(_URL.pattern.replace(r"[^\s:/@\"'<>]*:", r"([^\s:/@\"'<>]*):", 1), re.IGNORECASE)
 """The same, with the user."""
-_FLAG = re.compile(
+_FLAG = regex(
     r"--(?!no-|validate-|check-|skip-|generate-|reset-)(?:requirepass|masterauth|(?:\w+-)*pass(?:word)?)[ =]+(?!-)(\S+)"
 )
-_ASSIGNED = re.compile(r"\w*pass(?:word|wd)\w*['\"]?\]?\s*[=:]>?\s*['\"]([^'\"\n]+)['\"]", re.IGNORECASE)
-_PASSWORD = re.compile(r"pass(word|wd|phrase)?(?![a-z])|(?<![a-z])pwd(?![a-z])|requirepass", re.IGNORECASE)
-_NO_PASSWORD = re.compile(
+_ASSIGNED = regex(r"\w*pass(?:word|wd)\w*['\"]?\]?\s*[=:]>?\s*['\"]([^'\"\n]+)['\"]", re.IGNORECASE)
+_PASSWORD = regex(r"pass(word|wd|phrase)?(?![a-z])|(?<![a-z])pwd(?![a-z])|requirepass", re.IGNORECASE)
+_NO_PASSWORD = regex(
     r"(^|_)(allow|enable|enabled|disable|disabled|random|min|max|reset|require|required|policy|forgot|hash|hashing|hashers?|expiry|"
     r"strength|login|auth_method|age|ttl|attempts|rounds|iterations|scheme|algo|algorithm|encoder|method|mode|"
     r"type|length|history|complexity|field|prompt|protect|hint|realm)(_|$)",
     re.IGNORECASE,
 )
-_SWITCH = re.compile(r"(true|false|yes|no|on|off|none|null|0|1|md5|scram-sha-256|trust|auto)?", re.IGNORECASE)
-_ELSEWHERE = re.compile(r"^(/|\./|file:|__|vault:|op://|aws-sm:|\{\{|<|\$\()")
+_SWITCH = regex(r"(true|false|yes|no|on|off|none|null|0|1|md5|scram-sha-256|trust|auto)?", re.IGNORECASE)
+_ELSEWHERE = regex(r"^(/|\./|file:|__|vault:|op://|aws-sm:|\{\{|<|\$\()")
 _TELLING = 6
 """Characters from which on an equal value is no chance."""
 _OWN_PREFIXES = {
@@ -51,7 +52,7 @@ _OWN_PREFIXES = {
     Role.QDRANT: ("QDRANT",),
 }
 """What a store can have a use for of a shared env_file."""
-_OF_A_SERVER = re.compile(
+_OF_A_SERVER = regex(
     r"(^|_)(DB|DATABASE|POSTGRES(QL)?|PG|PSQL|MYSQL|MARIADB|REDIS|VALKEY|MONGO(DB)?|CLICKHOUSE|SQL|JDBC|DATASOURCES?|"
     r"RABBITMQ|AMQP|ELASTIC(SEARCH)?|S3)(_|$)|_DB_?PASS",
     re.IGNORECASE,
@@ -69,7 +70,7 @@ _KNOWN = frozenset(
      "sk-1234", "j5brhraxflqsif0k", "h733kdjndks81", "t4ph722qj5qheq1qfu36")
 )  # fmt: skip
 """Values that stand in documentation and example files everywhere."""
-_EXAMPLE = re.compile(
+_EXAMPLE = regex(
     r"change[-_ ]?(me|this|it|in|password)|^change[-_ ]?\w*(pass|key|token|secret)|insecure|"
     r"should[-_ ]be[-_ ](updated|changed)|replace[-_ ]?(me|this|with)|^your[-_ ]|yourpassword|yoursecret|"
     r"super[-_]?secret|^insert[-_ ]|placeholder|^(.)\2{5,}$|example[-_]?(password|secret)|^my[-_]?(secret|password)|"
@@ -77,23 +78,21 @@ _EXAMPLE = re.compile(
     re.IGNORECASE,
 )
 
-_OWN_KEY = re.compile(
+_OWN_KEY = regex(
     r"(^|_)(SECRET(_KEY)?(_BASE)?|(JWT|AUTH|TOKEN|COOKIE|SESSION|SIGNING|ENCRYPTION|CRYPTO|MASTER|APP|ADMIN)_(SECRET|KEY)|"
     r"(INNER|INTERNAL|ADMIN|MASTER|SERVER)_API_KEY|ALLOWED_(API_)?KEYS)$|^API_KEY$",
     re.IGNORECASE,
 )
 """Names of keys that let in, or sign: one that is an interpolation's default is the same wherever nobody set it."""
-_USER_AND = re.compile(r"(^|_)AUTH$", re.IGNORECASE)
+_USER_AND = regex(r"(^|_)AUTH$", re.IGNORECASE)
 """Names of `user/password` in one (neo4j's NEO4J_AUTH)."""
 _PARTNERS = ("USER", "USERNAME", "USER_NAME", "NAME", "DB", "DATABASE")
 
-_USER = re.compile(r"(USER|USER_?NAME|LOGIN|EMAIL)$", re.IGNORECASE)
-_MAIL = re.compile(r"(^|_)(SMTP|E?MAIL|MAILER)_(.*_)?(PASS|PASSWORD|PASSWD)$|SMTP.*PASS(WORD)?$", re.IGNORECASE)
+_USER = regex(r"(USER|USER_?NAME|LOGIN|EMAIL)$", re.IGNORECASE)
+_MAIL = regex(r"(^|_)(SMTP|E?MAIL|MAILER)_(.*_)?(PASS|PASSWORD|PASSWD)$|SMTP.*PASS(WORD)?$", re.IGNORECASE)
 """The login to somebody's mail server: an example in its place lets nobody in."""
-_KEY_ELSEWHERE = re.compile(
-    r"(API_?KEY|API_?TOKEN|BOT_TOKEN|CLIENT_SECRET|ACCESS_KEY|LICEN[CS]E_KEY)(_ID)?$", re.IGNORECASE
-)
-_NOT_FILLED_IN = re.compile(r"^(your|insert|put|enter|add)[-_ ]|[-_ ]here$|^x{5,}$", re.IGNORECASE)
+_KEY_ELSEWHERE = regex(r"(API_?KEY|API_?TOKEN|BOT_TOKEN|CLIENT_SECRET|ACCESS_KEY|LICEN[CS]E_KEY)(_ID)?$", re.IGNORECASE)
+_NOT_FILLED_IN = regex(r"^(your|insert|put|enter|add)[-_ ]|[-_ ]here$|^x{5,}$", re.IGNORECASE)
 
 
 def default_password(facts: Facts) -> Iterable[Finding]:

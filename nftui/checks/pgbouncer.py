@@ -12,6 +12,7 @@ from nftui.engine.evidence import at
 from nftui.engine.mounted import mounted
 from nftui.model.findings import Evidence, Finding, Level
 from nftui.model.message import msg
+from nftui.model.patterns import regex
 from nftui.model.stack import Role
 
 if TYPE_CHECKING:
@@ -25,16 +26,16 @@ SEVERAL = 3
 """Services with connections of their own from which a pooler pays; two small pools are no matter."""
 _SAFE = (1, 25, 2)
 _PREPARED = (1, 21)
-_NO_CLIENT = re.compile(
+_NO_CLIENT = regex(
     r"nginx|proxy|caddy|traefik|frontend|minio|backup|dump|migrat|(?:^|[-_/])(?:init|setup|seed|wait|cron|beat|flower)"
     r"|housekeep|bucket|(?:^|[-_])mq$|rabbit"
 )
 """Services that are often handed the whole environment of an application and open no connection of their own."""
 _DIRECTORY = "/etc/pgbouncer"
-_ENTRY = re.compile(r'(?m)^\s*"(?P<user>(?:[^"]|"")*)"\s+"(?P<secret>(?:[^"]|"")*)"')
-_HASHED = re.compile(r"md5[0-9a-f]{32}|SCRAM-SHA-256\$.*")
-_AUTH_FILE = re.compile(r"(?m)^\s*auth_file\s*=\s*(/\S+)")
-_INI_PASSWORD = re.compile(r"(?m)^[^;#\n]*\bpassword\s*=\s*(?!\s|$)(\S+)")
+_ENTRY = regex(r'(?m)^\s*"(?P<user>(?:[^"]|"")*)"\s+"(?P<secret>(?:[^"]|"")*)"')
+_HASHED = regex(r"md5[0-9a-f]{32}|SCRAM-SHA-256\$.*")
+_AUTH_FILE = regex(r"(?m)^\s*auth_file\s*=\s*(/\S+)")
+_INI_PASSWORD = regex(r"(?m)^[^;#\n]*\bpassword\s*=\s*(?!\s|$)(\S+)")
 
 
 def missing(facts: Facts) -> Iterable[Finding]:

@@ -14,6 +14,7 @@ from nftui.engine.evidence import at, at_option
 from nftui.engine.given import example_gives, may_be_given, variables
 from nftui.model.findings import Evidence, Finding, Level
 from nftui.model.message import msg
+from nftui.model.patterns import regex
 from nftui.model.redis import RedisFacts
 from nftui.model.units import human_size
 
@@ -203,7 +204,7 @@ def _errors_hidden(server: Server) -> Finding | None:
     )  # fmt: skip
 
 
-_NEEDS_VALUE = re.compile(r"requirepass|masterauth|maxmemory(-policy)?|appendonly|port|bind|dir|dbfilename|databases")
+_NEEDS_VALUE = regex(r"requirepass|masterauth|maxmemory(-policy)?|appendonly|port|bind|dir|dbfilename|databases")
 
 
 def _argument_missing(server: Server) -> Finding | None:

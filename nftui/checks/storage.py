@@ -12,6 +12,7 @@ from nftui.engine.evidence import at
 from nftui.model.findings import Evidence, Finding, Level
 from nftui.model.host import Medium
 from nftui.model.message import msg
+from nftui.model.patterns import regex
 from nftui.model.stack import Role
 from nftui.model.units import GIB, human_size
 
@@ -26,26 +27,24 @@ _VOLATILE = ("/dev/shm", "/run", "/var/run", "/tmp")  # noqa: S108
 """Directories of the host that do not survive a reboot."""
 _ROOM = 20 * GIB
 """Bytes free on the faster disk before it is worth a word."""
-_BACKUP = re.compile(
+_BACKUP = regex(
     r"backup|pg_?dump|pg_basebackup|mysqldump|mariadb-dump|mariabackup|xtrabackup|mongodump|restic|borg|duplicati|kopia|"
     r"duplicacy|wal-?g|pgbackrest|barman|velero|rsnapshot|\brsync\b|\bautorestic\b",
     re.IGNORECASE,
 )
 _TOOLS_OF = {
-    Role.POSTGRES: re.compile(
-        r"\bpg_?dump|pg_basebackup|wal-?g|pgbackrest|barman|(?:postgres|pg)\w*-backup", re.IGNORECASE
-    ),
-    Role.MYSQL: re.compile(
+    Role.POSTGRES: regex(r"\bpg_?dump|pg_basebackup|wal-?g|pgbackrest|barman|(?:postgres|pg)\w*-backup", re.IGNORECASE),
+    Role.MYSQL: regex(
         r"mysqldump|mariadb-dump|mariabackup|xtrabackup|(?:mysql|mariadb)\w*-(?:\w+-)?backup", re.IGNORECASE
     ),
 }
-_OF_OTHERS = re.compile(r"(?:redis|valkey|mongo|qdrant|elastic|influx|etcd|neo4j)\w*-backup|mongodump", re.IGNORECASE)
+_OF_OTHERS = regex(r"(?:redis|valkey|mongo|qdrant|elastic|influx|etcd|neo4j)\w*-backup|mongodump", re.IGNORECASE)
 """Backup programs of stores of other kinds."""
-_REMOTE = re.compile(
+_REMOTE = regex(
     r"S3_|AWS_|RCLONE|RESTIC_REPOSITORY|B2_|AZURE|GCS_|GOOGLE_|WEBDAV|SSH_|SFTP|DROPBOX|BORG_REPO|NEXTCLOUD|MINIO",
     re.IGNORECASE,
 )
-_TARGET = re.compile(r"backup|dump|archive|borg|restic|snapshots?$", re.IGNORECASE)
+_TARGET = regex(r"backup|dump|archive|borg|restic|snapshots?$", re.IGNORECASE)
 
 
 def _data(service: Service) -> Iterator[tuple[int, MountSpec]]:

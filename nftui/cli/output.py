@@ -5,12 +5,13 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-import re
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
 from pathlib import Path
 from typing import TextIO, cast
+
+from nftui.model.patterns import regex
 
 Redact = Callable[[object], object]
 Line = str | tuple[str, str]
@@ -18,7 +19,7 @@ Line = str | tuple[str, str]
 
 _STYLES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
 _CONTROL = {c: "?" for c in [*range(32), *range(127, 160)] if chr(c) not in "\n\t"}
-_CREDENTIALS = re.compile(r"(?<=://)[^/\s@'\"]*:[^/\s'\"]*@")
+_CREDENTIALS = regex(r"(?<=://)[^/\s@'\"]*:[^/\s'\"]*@")
 MASK = "••••••"
 
 

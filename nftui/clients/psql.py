@@ -27,6 +27,7 @@ from nftui.clients.sql import (
     only,
 )
 from nftui.model.errors import NftuiError
+from nftui.model.patterns import regex
 from nftui.system.exec import Exec
 
 VIA = "exec psql"
@@ -40,7 +41,7 @@ _PSQL = (
     "-X", "-q", "-A", "-t", "-w", "-v", "ON_ERROR_STOP=0", "-F", _FIELD, "-R", _RECORD, "-P", f"null={_NULL}",
     "-P", "pager=off", "-f", "-",
 )  # fmt: skip
-_EXEC_FAILED = re.compile(r"unable to find user|no matching entries in passwd|executable file not found|not found")
+_EXEC_FAILED = regex(r"unable to find user|no matching entries in passwd|executable file not found|not found")
 _MARGIN_S = 10.0
 
 

@@ -12,6 +12,7 @@ from typing import NamedTuple, Protocol
 
 from nftui.model.errors import NftuiError
 from nftui.model.message import Message, msg
+from nftui.model.patterns import regex
 
 Row = tuple[str | None, ...]
 Param = str | int | float | bool | None
@@ -123,15 +124,15 @@ def bind(sql: str, params: Sequence[Param]) -> str:
 
 
 _SIGNS: tuple[tuple[Failure, re.Pattern[str]], ...] = (
-    (Failure.STARTING, re.compile(r"starting up|not yet accepting connections|consistent recovery state", re.I)),
-    (Failure.STOPPING, re.compile(r"is shutting down", re.I)),
-    (Failure.FULL, re.compile(r"too many (clients|connections)|remaining connection slots", re.I)),
-    (Failure.PASSWORD, re.compile(r"password authentication failed|no password supplied|SASL authentication", re.I)),
-    (Failure.NO_ROLE, re.compile(r'role ".*" does not exist|Peer authentication failed', re.I)),
-    (Failure.NO_DATABASE, re.compile(r'database ".*" does not exist', re.I)),
-    (Failure.NOT_ALLOWED, re.compile(r"pg_hba\.conf|is not permitted to log in", re.I)),
-    (Failure.TIMEOUT, re.compile(r"timeout|timed out", re.I)),
-    (Failure.REFUSED, re.compile(r"refused|unreachable|No such file or directory|no route", re.I)),
+    (Failure.STARTING, regex(r"starting up|not yet accepting connections|consistent recovery state", re.I)),
+    (Failure.STOPPING, regex(r"is shutting down", re.I)),
+    (Failure.FULL, regex(r"too many (clients|connections)|remaining connection slots", re.I)),
+    (Failure.PASSWORD, regex(r"password authentication failed|no password supplied|SASL authentication", re.I)),
+    (Failure.NO_ROLE, regex(r'role ".*" does not exist|Peer authentication failed', re.I)),
+    (Failure.NO_DATABASE, regex(r'database ".*" does not exist', re.I)),
+    (Failure.NOT_ALLOWED, regex(r"pg_hba\.conf|is not permitted to log in", re.I)),
+    (Failure.TIMEOUT, regex(r"timeout|timed out", re.I)),
+    (Failure.REFUSED, regex(r"refused|unreachable|No such file or directory|no route", re.I)),
 )  # fmt: skip
 
 

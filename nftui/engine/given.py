@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nftui.engine.mounted import read
+from nftui.model.patterns import regex
 
 if TYPE_CHECKING:
     from nftui.model.stack import Service, Stack
 
-_VARIABLE = re.compile(r"\$\{(\w+)|\$(\w+)")
-_REQUIRED = re.compile(r"\$\{\w+:?\?")
+_VARIABLE = regex(r"\$\{(\w+)|\$(\w+)")
+_REQUIRED = regex(r"\$\{\w+:?\?")
 """`${VAR:?message}`: without a value Compose refuses the project, so nothing ever runs with an empty one."""
 _EXAMPLES = (
     ".env.example", ".env.sample", ".env.template", ".env.dist", ".env.tmpl", "env.example", "env.sample",

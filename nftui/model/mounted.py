@@ -8,20 +8,20 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import field
 from pathlib import Path, PurePosixPath
 from typing import cast
 
 from nftui.model.dataclass import dataclass
+from nftui.model.patterns import regex
 
 FOLDER = "nftui"
 """Beside the operator's Compose file."""
 IGNORE = ".gitignore"
 IGNORED = b"*\n"
 """What stands in it: nothing of the folder belongs into a repository or a build context."""
-_DIRECTORY = re.compile("[0-9a-f]{16}")
+_DIRECTORY = regex("[0-9a-f]{16}")
 _PUBLIC, _SECRET = 0o644, 0o640
 
 

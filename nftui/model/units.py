@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from nftui.model.patterns import regex
+
 KIB, MIB, GIB, TIB = 1024, 1024**2, 1024**3, 1024**4
 
 _FACTORS = {
@@ -13,7 +15,7 @@ _FACTORS = {
     "g": GIB, "gb": GIB, "gib": GIB,
     "t": TIB, "tb": TIB, "tib": TIB,
 }  # fmt: skip
-_SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*")
+_SIZE = regex(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*")
 
 
 def parse_size(text: str) -> int | None:
@@ -57,7 +59,7 @@ def compose_size(number: int) -> str:
     return f"{number}b"
 
 
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)(us|ms|s|m|h)")
+_DURATION = regex(r"(\d+(?:\.\d+)?)(us|ms|s|m|h)")
 _SECONDS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nftui.model.facts import Beside
+from nftui.model.patterns import regex
 
 if TYPE_CHECKING:
     from nftui.model.stack import Engine, Stack
@@ -38,7 +39,7 @@ _OF_THE_SYSTEM = (
 )
 """Jobs of the distribution, which copy package lists and the like."""
 _PROGRAMS = ("/usr/bin/", "/bin/", "/usr/sbin/", "/sbin/")
-_SCRIPT = re.compile(
+_SCRIPT = regex(
     r"(?i).*\.(sh|bash|zsh|py|js|mjs|cjs|ts|rb|pl|php|go|mk|ya?ml|toml|conf|cfg|ini|tmpl|tpl|template|j2|service|timer|"
     r"json|sql|ps1|bat|cnf|properties|xml|lua)|(make|docker|just|task|jenkins|proc)file.*|caddyfile|justfile|[^.]+"
 )

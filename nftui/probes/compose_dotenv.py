@@ -11,6 +11,7 @@ from dataclasses import field
 from pathlib import Path
 
 from nftui.model.dataclass import dataclass
+from nftui.model.patterns import regex
 from nftui.model.stack import Place
 from nftui.probes.compose_nodes import At
 from nftui.probes.compose_template import Interpolator, Invalid, Ledger
@@ -20,15 +21,15 @@ MAX_BYTES = 4 * 1024 * 1024
 
 # Go's isSpace: blanks that do not end a line.
 _BLANK = " \t\v\f\r\x85\xa0"
-_SKIP = re.compile(r"(?:\s|#[^\n]*)*")
-_EXPORT = re.compile(r"export\s+")
-_KEY = re.compile(r"[^=:\n]*")
-_BAD_KEY = re.compile(rf"[^\w.\-\[\]{_BLANK}]")
+_SKIP = regex(r"(?:\s|#[^\n]*)*")
+_EXPORT = regex(r"export\s+")
+_KEY = regex(r"[^=:\n]*")
+_BAD_KEY = regex(rf"[^\w.\-\[\]{_BLANK}]")
 _QUOTED = {
-    '"': re.compile(r'"([^"\\]*(?:\\.[^"\\]*)*)"', re.DOTALL),
-    "'": re.compile(r"'([^'\\]*(?:\\.[^'\\]*)*)'", re.DOTALL),
+    '"': regex(r'"([^"\\]*(?:\\.[^"\\]*)*)"', re.DOTALL),
+    "'": regex(r"'([^'\\]*(?:\\.[^'\\]*)*)'", re.DOTALL),
 }
-_ESCAPE = re.compile(r'\\(?:[abcfnrtv$"\\]|0\d{0,3})')
+_ESCAPE = regex(r'\\(?:[abcfnrtv$"\\]|0\d{0,3})')
 _ESCAPES = {
     "a": "\a",
     "b": "\b",

@@ -9,6 +9,7 @@ from importlib import import_module
 
 from nftui.model.dataclass import dataclass
 from nftui.model.host import Disk
+from nftui.model.patterns import regex
 from nftui.probes.media import Traits, Verdict, classify
 from nftui.probes.tree import Tree, base, parent
 
@@ -18,20 +19,20 @@ _PROPERTIES = ("ID_BUS", "ID_MODEL_ENC", "ID_ATA_ROTATION_RATE_RPM")
 _SECTOR = 512
 """Bytes; the unit of /sys/block/*/size whatever the disk's own sector is."""
 
-_NO_DISK = re.compile(r"(loop|ram|zram|dm-|md|sr|fd|bcache|mtdblock)\d|mmcblk\d+(boot|rpmb)")
+_NO_DISK = regex(r"(loop|ram|zram|dm-|md|sr|fd|bcache|mtdblock)\d|mmcblk\d+(boot|rpmb)")
 
 _BUSES = (
     # The order matters: a USB bridge also has a SCSI host, virtio-scsi too.
-    (re.compile(r"/usb\d"), "usb"),
-    (re.compile(r"/virtio\d+/"), "virtio"),
-    (re.compile(r"/vbd-\d"), "xen"),
-    (re.compile(r"/(VMBUS:|vmbus)", re.I), "vmbus"),
-    (re.compile(r"/session\d"), "iscsi"),
-    (re.compile(r"/rport-"), "fc"),
-    (re.compile(r"/mmc_host/"), "mmc"),
-    (re.compile(r"/ndbus\d"), "nvdimm"),
-    (re.compile(r"/end_device-"), "sas"),
-    (re.compile(r"/ata\d+/"), "sata"),
+    (regex(r"/usb\d"), "usb"),
+    (regex(r"/virtio\d+/"), "virtio"),
+    (regex(r"/vbd-\d"), "xen"),
+    (regex(r"/(VMBUS:|vmbus)", re.I), "vmbus"),
+    (regex(r"/session\d"), "iscsi"),
+    (regex(r"/rport-"), "fc"),
+    (regex(r"/mmc_host/"), "mmc"),
+    (regex(r"/ndbus\d"), "nvdimm"),
+    (regex(r"/end_device-"), "sas"),
+    (regex(r"/ata\d+/"), "sata"),
 )
 
 

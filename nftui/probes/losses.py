@@ -6,10 +6,10 @@ handed on by Compose [X, 2.26], but has no name by which anyone would find it af
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterable
 
 from nftui.model.message import Message, msg
+from nftui.model.patterns import regex
 from nftui.model.stack import Container, Service
 from nftui.probes.layer import holds_nothing
 from nftui.system.docker import EngineError, EnginePort
@@ -20,7 +20,7 @@ SHOWN = 5
 """Paths that are named; of more only the number is told."""
 PASSING = ("/tmp", "/run", "/var/run", "/var/tmp", "/var/lock", "/dev", "/proc", "/sys", "/var/cache")  # noqa: S108
 """What lies there is made anew by every start (FHS 3.0, 3.15, 3.18, 5.5, 5.15)."""
-_PASSING_NAMES = re.compile(
+_PASSING_NAMES = regex(
     r"/(__pycache__|\.cache|\.npm|\.[a-z_]*_history|\.lesshst)(/|$)|\.pyc$|\.pid$|/sbin/docker-init$"
 )
 """Caches and histories; and the place that the engine makes in a container with `init: true` [X]."""

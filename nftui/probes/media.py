@@ -11,6 +11,7 @@ import re
 from nftui.model.dataclass import dataclass
 from nftui.model.host import Medium
 from nftui.model.message import N_
+from nftui.model.patterns import regex
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +57,12 @@ _CLOUD: tuple[tuple[str, Verdict], ...] = (
 )
 _AZURE_TEMPORARY = Verdict(Medium.VIRTUAL, True, N_("Azure temporary disk: lost when the machine moves"))
 
-_HYPERVISOR = re.compile(
+_HYPERVISOR = regex(
     r"QEMU|VMware|VBOX|Msft|\bVirtual\b|PersistentDisk|ORACLE\s+BlockVolume|DO Volume|\bXen\b|VDISK|Parallels", re.I
 )
-_RAID_VOLUME = re.compile(r"PERC|LOGICAL VOLUME|MegaRAID|\bMR9\d|\bRAID\b|ServeRAID|Smart Array|LogicalDrv", re.I)
-_VIRTUAL_NAME = re.compile(r"(vd|xvd)[a-z]+$")
-_NETWORK_NAME = re.compile(r"(nbd|rbd|drbd)\d+$")
+_RAID_VOLUME = regex(r"PERC|LOGICAL VOLUME|MegaRAID|\bMR9\d|\bRAID\b|ServeRAID|Smart Array|LogicalDrv", re.I)
+_VIRTUAL_NAME = regex(r"(vd|xvd)[a-z]+$")
+_NETWORK_NAME = regex(r"(nbd|rbd|drbd)\d+$")
 
 _VIRTUAL_TRANSPORTS = {
     "virtio": N_("virtio device: rotational is what the hypervisor chose"),

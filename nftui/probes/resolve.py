@@ -6,7 +6,6 @@ they are taken from the plain files: looking for the rest of the profiles by Com
 
 from __future__ import annotations
 
-import re
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import field
@@ -15,6 +14,7 @@ from typing import Any, Generic, TypeVar
 from nftui.model.dataclass import dataclass
 from nftui.model.errors import NftuiError
 from nftui.model.message import Message, msg
+from nftui.model.patterns import regex
 from nftui.model.stack import Problem
 from nftui.system.compose import ComposeError, ComposePort
 
@@ -26,7 +26,7 @@ _AT_ONCE = 4
 """Calls that go on at the same time: each waits for the engine, which has other work too."""
 _MAX_TRIES = 6
 """Choices of profiles that are tried where the chosen ones do not resolve; each costs one `config`."""
-_SERVICE = re.compile(r"service \"(?P<a>[^\"]+)\"|services\.(?P<b>[\w-]+)")
+_SERVICE = regex(r"service \"(?P<a>[^\"]+)\"|services\.(?P<b>[\w-]+)")
 
 
 class Background(Generic[T]):

@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 import re
 
+from nftui.model.patterns import regex
+
 _MEMORY = {"B": 1.0, "kB": 1024.0, "MB": 1024.0**2, "GB": 1024.0**3, "TB": 1024.0**4}
 _TIME = {"us": 1e-3, "ms": 1.0, "s": 1e3, "min": 6e4, "h": 3.6e6, "d": 8.64e7}
-_NUMBER = re.compile(r"\s*([+-]?(?:0[xX][0-9a-fA-F]+|\d+(?:\.\d*)?(?:[eE][+-]?\d+)?|\.\d+))\s*([A-Za-z]*)\s*")
-_UNIT = re.compile(r"(\d*)([A-Za-z]+)")
+_NUMBER = regex(r"\s*([+-]?(?:0[xX][0-9a-fA-F]+|\d+(?:\.\d*)?(?:[eE][+-]?\d+)?|\.\d+))\s*([A-Za-z]*)\s*")
+_UNIT = regex(r"(\d*)([A-Za-z]+)")
 
 # Spellings of enum values that the server accepts but prints otherwise. Source: guc_tables.c, xlog.c.
 _BOOLEAN_ENUM = {"true": "on", "yes": "on", "1": "on", "false": "off", "no": "off", "0": "off"}

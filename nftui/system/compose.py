@@ -23,6 +23,7 @@ from typing import Any, Protocol, cast
 from nftui.model.dataclass import dataclass
 from nftui.model.errors import UsageError
 from nftui.model.message import Message, msg
+from nftui.model.patterns import regex
 from nftui.model.stack import Invocation, Problem
 from nftui.system.endpoint import Endpoint
 from nftui.system.processes import CommandError, CommandMissing, Commands, Completed
@@ -35,11 +36,11 @@ MINIMUM = (2, 18, 0)
 READ_TIMEOUT_S = 60.0
 """Seconds for `config`: it may read env files and includes over a slow disk, never the network."""
 _DROPPED = ("COMPOSE_FILE", "COMPOSE_PATH_SEPARATOR", "COMPOSE_PROJECT_NAME", "COMPOSE_ENV_FILES", "DOCKER_CONTEXT")
-_DRY_RUN = re.compile(r"DRY-RUN MODE\s+-\s+Container\s+(?P<name>\S+)\s+(?P<word>[A-Z]\w+)")
+_DRY_RUN = regex(r"DRY-RUN MODE\s+-\s+Container\s+(?P<name>\S+)\s+(?P<word>[A-Z]\w+)")
 _WORDS = {"Recreate": "recreate", "Recreated": "recreate", "Creating": "create", "Removing": "remove",
           "Stopping": "stop", "Running": "running", "Starting": "start", "Created": "start"}  # fmt: skip
 _RANK = ("running", "start", "stop", "remove", "create", "recreate")
-_TEMPORARY = re.compile(r"^[0-9a-f]{12}_")
+_TEMPORARY = regex(r"^[0-9a-f]{12}_")
 """Prefix of the old container's name while its successor is made."""
 
 

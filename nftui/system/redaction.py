@@ -13,6 +13,8 @@ import re
 from collections.abc import Iterable, Mapping
 from urllib.parse import quote
 
+from nftui.model.patterns import regex
+
 MASK = "••••••"
 
 _STRONG = (
@@ -39,39 +41,39 @@ _HARMLESS_ENDS = (
     "role", "roles", "provider", "image", "tag", "version", "repository",
 )  # fmt: skip
 """Last words that turn a name away from the secret itself; URLs are hidden by their shape."""
-_HARMLESS_VALUE = re.compile(r"-?\d+(\.\d+)?[a-z%]{0,3}|true|false|yes|no|on|off|none|null|enabled|disabled|", re.I)
-_VARIABLE_NAME = re.compile(r"[A-Z][A-Z0-9]*(_+[A-Z0-9]+)+")
+_HARMLESS_VALUE = regex(r"-?\d+(\.\d+)?[a-z%]{0,3}|true|false|yes|no|on|off|none|null|enabled|disabled|", re.I)
+_VARIABLE_NAME = regex(r"[A-Z][A-Z0-9]*(_+[A-Z0-9]+)+")
 """A service called `auth` is followed by names of its variables, not by its secrets: `auth: GOTRUE_DB_URL`."""
-_REFERENCE = re.compile(r"\$(\w+|\{\w+(:?[?+][^}$]*)?\})")
+_REFERENCE = regex(r"\$(\w+|\{\w+(:?[?+][^}$]*)?\})")
 """`$VAR`, `${VAR}`, `${VAR:?message}`: names a value, holds none."""
-_DEFAULTED = re.compile(r"(\$\{\w+:?-)([^{}]*)(\})")
+_DEFAULTED = regex(r"(\$\{\w+:?-)([^{}]*)(\})")
 """`${VAR:-default}`: the default is a value."""
 
-_SPLIT = re.compile(r"[^A-Za-z0-9]+|(?<=[a-z0-9])(?=[A-Z])")
+_SPLIT = regex(r"[^A-Za-z0-9]+|(?<=[a-z0-9])(?=[A-Z])")
 
-_URL = re.compile(
+_URL = regex(
     # Both cases spelled out: with re.I the classes alone take 10 ms to compile.
     r"(?P<head>\b[A-Za-z][A-Za-z0-9+.-]*://[^\s:/@\"'<>]*:)(?!\d{1,5}(?:[/?#\s\"',]|$))(?P<pass>(?:(?!://)[^\s\"'<>])*)@"
 )
 _SHAPES = (
-    re.compile(
+    regex(
         r"(?P<head>\b(?i:(?:proxy-)?authorization)[\"']?\s*[:=]\s*[\"']?(?i:bearer|basic|token)?\s*)(?P<pass>[^\s\"',;]+)"
     ),
-    re.compile(r"(?P<head>\b(?i:bearer)\s+)(?P<pass>[A-Za-z0-9._~+/=-]{8,})"),
-    re.compile(r"(?P<head>\bSCRAM-SHA-256\$)(?P<pass>[^\s\"']+)"),
-    re.compile(r"(?P<head>\bmd5)(?P<pass>[0-9a-f]{32})\b"),
-    re.compile(r"(?P<head>-----BEGIN [A-Z ]*PRIVATE KEY-----)(?P<pass>.*?)(?=-----END|\Z)", re.S),
-    re.compile(r"(?P<head>\bredis-cli\b[^\n|;&]*?\s(?:-a|--pass)[ =]+)(?P<pass>\"[^\"]*\"|'[^']*'|\S+)"),
-    re.compile(r"(?P<head>\b(?:mysql|mysqldump|mysqladmin|mariadb)\b[^\n|;&]*?\s-p)(?P<pass>[^\s\"']+)"),
-    re.compile(r"(?P<head>\bcurl\b[^\n|;&]*?\s(?:-u|--user)[ =]+[^\s:]*:)(?P<pass>[^\s\"']+)"),
-    re.compile(r"(?P<head>\b(?i:(?:password|passwd)\s+(?:is\s+)?)[\"'])(?P<pass>[^\"'\n]+)"),
+    regex(r"(?P<head>\b(?i:bearer)\s+)(?P<pass>[A-Za-z0-9._~+/=-]{8,})"),
+    regex(r"(?P<head>\bSCRAM-SHA-256\$)(?P<pass>[^\s\"']+)"),
+    regex(r"(?P<head>\bmd5)(?P<pass>[0-9a-f]{32})\b"),
+    regex(r"(?P<head>-----BEGIN [A-Z ]*PRIVATE KEY-----)(?P<pass>.*?)(?=-----END|\Z)", re.S),
+    regex(r"(?P<head>\bredis-cli\b[^\n|;&]*?\s(?:-a|--pass)[ =]+)(?P<pass>\"[^\"]*\"|'[^']*'|\S+)"),
+    regex(r"(?P<head>\b(?:mysql|mysqldump|mysqladmin|mariadb)\b[^\n|;&]*?\s-p)(?P<pass>[^\s\"']+)"),
+    regex(r"(?P<head>\bcurl\b[^\n|;&]*?\s(?:-u|--user)[ =]+[^\s:]*:)(?P<pass>[^\s\"']+)"),
+    regex(r"(?P<head>\b(?i:(?:password|passwd)\s+(?:is\s+)?)[\"'])(?P<pass>[^\"'\n]+)"),
 )  # fmt: skip
 _QUOTED = r"\"(?:[^\"\\]|\\.)*\"|'[^']*'"
-_ASSIGNED = re.compile(
+_ASSIGNED = regex(
     r"(?P<head>(?<![\w$}])(?P<name>[A-Za-z_][\w.-]*)(?P<quote>[\"']?)(?P<sep>\s*=\s*|:[ \t]+|:(?=[\"']))[\"']?)"
     rf"(?P<pass>(?<=[\"'])[^\"'\n]*|{_QUOTED}|\$\{{[^}}\n]*\}}|[^\s\"']+)"
 )
-_FLAG = re.compile(rf"(?P<head>(?<!\S)--?(?P<name>[A-Za-z][\w-]*)[ \t]+)(?P<pass>{_QUOTED}|[^\s\"'-][^\s\"']*)")
+_FLAG = regex(rf"(?P<head>(?<!\S)--?(?P<name>[A-Za-z][\w-]*)[ \t]+)(?P<pass>{_QUOTED}|[^\s\"'-][^\s\"']*)")
 _VALUE_KEYS = frozenset({"value", "current", "recommended", "expected", "actual", "before", "after", "live", "default"})
 _COMMON = frozenset(
     ("postgres", "postgresql", "redis", "valkey", "qdrant", "ollama", "grafana", "prometheus", "pgbouncer", "mysql",

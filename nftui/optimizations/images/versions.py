@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from nftui.catalog import end_of_support, next_step, repositories_of
 from nftui.catalog.references import parse_reference, version_key
+from nftui.model.patterns import regex
 from nftui.model.stack import Role
 
 if TYPE_CHECKING:
@@ -17,13 +18,13 @@ if TYPE_CHECKING:
 Line = tuple[int, ...]
 """Versions between which data stays readable: (15,) of PostgreSQL, (1, 12) of Qdrant."""
 
-_IN_TAG = re.compile(r"(?:^|(?<=pg))v?(\d+(?:\.\d+)*)")
+_IN_TAG = regex(r"(?:^|(?<=pg))v?(\d+(?:\.\d+)*)")
 _PARTS = {Role.POSTGRES: 1, Role.REDIS: 1, Role.GRAFANA: 1, Role.QDRANT: 2}
 _ENVIRONMENT = ("PG_MAJOR", "REDIS_VERSION")
 """Variables of official images that tell their version."""
-_RELEASES = re.compile(r"-(bullseye|buster|stretch|jessie)\b")
+_RELEASES = regex(r"-(bullseye|buster|stretch|jessie)\b")
 """Debian releases that newer versions are not built on."""
-_DISTRIBUTION = re.compile(r"alpine|bookworm|bullseye|buster|stretch|trixie|jammy|noble|ubi\d*")
+_DISTRIBUTION = regex(r"alpine|bookworm|bullseye|buster|stretch|trixie|jammy|noble|ubi\d*")
 
 
 def version_of(facts: Facts, reference: str) -> str | None:

@@ -14,6 +14,7 @@ from nftui.catalog.references import parse_reference
 from nftui.model.dataclass import dataclass
 from nftui.model.errors import UsageError
 from nftui.model.message import Message, msg
+from nftui.model.patterns import regex
 from nftui.model.stack import Role
 from nftui.optimizations._servers import variables
 from nftui.optimizations.pgbouncer.knobs import DIRECT, ID, POOLED, ROUTE, SESSION, STATEMENT, TRANSACTION
@@ -28,8 +29,8 @@ PORT = 5432
 """Where the pooler listens: the server's usual port, so that an app which names none, or cannot, finds it."""
 USUAL_POOL, SPARE = 25, 1.3
 """In session mode a pool must have room for the most clients that there will be, not only for those of now."""
-_JOB = re.compile(r"backup|dump|migrat|restore|(?:^|[-_/])(?:init|setup|seed|wait|cron|beat)(?:$|[-_/])|exporter")
-_TIMEOUTS = re.compile(r"(?:\s*(?:-c\s*|--)(?:statement|lock|idle_in_transaction_session)_timeout=\S+)*")
+_JOB = regex(r"backup|dump|migrat|restore|(?:^|[-_/])(?:init|setup|seed|wait|cron|beat)(?:$|[-_/])|exporter")
+_TIMEOUTS = regex(r"(?:\s*(?:-c\s*|--)(?:statement|lock|idle_in_transaction_session)_timeout=\S+)*")
 _SENDS_TIMEOUTS = ("n8n",)
 """Apps that ask for a statement_timeout when they connect (databases reference 2.3)."""
 

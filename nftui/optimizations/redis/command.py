@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 from nftui.catalog.lookup import families_of
 from nftui.catalog.references import parse_reference
+from nftui.model.patterns import regex
 from nftui.optimizations._command import command
 from nftui.optimizations._command.flags import Flag, Syntax, last_values
 from nftui.optimizations.redis.knobs import SETTINGS
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from nftui.model.stack import Service
 
-_OPTION = re.compile(r"--[A-Za-z]")
+_OPTION = regex(r"--[A-Za-z]")
 _PROGRAMS = {"redis-official": "redis-server", "valkey-official": "valkey-server", "keydb": "keydb-server"}
 """Families whose CMD is their program alone."""
 

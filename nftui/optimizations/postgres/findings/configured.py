@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 from nftui.catalog.programs import split_words
 from nftui.engine.evidence import at
 from nftui.engine.mounted import mounted
 from nftui.model.findings import Evidence
+from nftui.model.patterns import regex
 from nftui.optimizations.postgres.data import data_directory
 from nftui.optimizations.postgres.flags import read_flags
 from nftui.optimizations.postgres.gucs import GUCS, show
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from nftui.model.facts import Facts
     from nftui.model.stack import Service
 
-_LINE = re.compile(r"^\s*([A-Za-z_][\w.]*)\s*(?:=|\s)\s*(?:'((?:[^']|'')*)'|([^\s#'][^\s#]*))")
+_LINE = regex(r"^\s*([A-Za-z_][\w.]*)\s*(?:=|\s)\s*(?:'((?:[^']|'')*)'|([^\s#'][^\s#]*))")
 _INCLUDE = ("include", "include_dir", "include_if_exists")
 
 

@@ -10,6 +10,7 @@ from nftui.engine.evidence import at
 from nftui.engine.mounted import Mounted, files_in, mounted
 from nftui.model.findings import Finding, Level
 from nftui.model.message import msg
+from nftui.model.patterns import regex
 from nftui.optimizations.postgres.data import INIT_SCRIPTS, covers, data_directory
 from nftui.optimizations.postgres.findings.evidence import finding
 from nftui.optimizations.postgres.findings.names import SETTING_NAMES
@@ -27,7 +28,7 @@ _READ = {
 }  # fmt: skip
 """What docker-library's entrypoint reads, beside the _FILE forms (databases reference 1.5)."""
 
-_PREFIX = re.compile(r"(?:POSTGRES|POSTGRESQL|PG|PSQL)_")
+_PREFIX = regex(r"(?:POSTGRES|POSTGRESQL|PG|PSQL)_")
 
 
 def setting_of(name: str) -> str | None:
@@ -116,9 +117,7 @@ def _texts(service: Service) -> str:
     return json.dumps([*used, service.command, service.entrypoint], default=str)
 
 
-_CONFIGURATION = re.compile(
-    r"(?:^/etc/postgresql(?:/|$)|^/etc/postgresql\.conf$|/postgresql\.conf$|^/config/.*\.conf$)"
-)
+_CONFIGURATION = regex(r"(?:^/etc/postgresql(?:/|$)|^/etc/postgresql\.conf$|/postgresql\.conf$|^/config/.*\.conf$)")
 
 
 _ACCESS = "pg_hba.conf"

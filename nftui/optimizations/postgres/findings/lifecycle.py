@@ -10,6 +10,7 @@ from nftui.engine.evidence import at
 from nftui.engine.mounted import files_in
 from nftui.model.findings import Finding, Level
 from nftui.model.message import msg
+from nftui.model.patterns import regex
 from nftui.model.units import GIB
 from nftui.optimizations.postgres.advise import GRACE_S
 from nftui.optimizations.postgres.data import INIT_SCRIPTS
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from nftui.optimizations.postgres.server import Server
 
 _KILLED = 137
-_NOTHING_ASKED = re.compile(r"\s*select\s+1\s*;?\s*", re.IGNORECASE)
+_NOTHING_ASKED = regex(r"\s*select\s+1\s*;?\s*", re.IGNORECASE)
 """A statement that any database answers, also one that is not filled yet."""
 
 

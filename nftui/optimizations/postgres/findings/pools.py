@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 from nftui.catalog.connections import Connection
@@ -10,6 +9,7 @@ from nftui.engine.evidence import at
 from nftui.engine.mounted import mounted
 from nftui.model.findings import Evidence, Finding, Level
 from nftui.model.message import msg
+from nftui.model.patterns import regex
 from nftui.model.stack import Role
 from nftui.optimizations.postgres.findings.evidence import amount, finding, setting_evidence
 
@@ -32,11 +32,11 @@ _SIZES = {
 }
 """Variables that are a pool's size per process, and its overflow, where the catalog does not know the image."""
 
-_LIMIT = re.compile(r"[?&](?:connection_limit|pool_size|max_pool_size|pool_max_conns|pool_max|pool)=(\d+)")
+_LIMIT = regex(r"[?&](?:connection_limit|pool_size|max_pool_size|pool_max_conns|pool_max|pool)=(\d+)")
 _POOLERS = ("DEFAULT_POOL_SIZE", "PGBOUNCER_DEFAULT_POOL_SIZE")
 """A pooler's connections for each database and user (edoburu, Bitnami)."""
-_INI = re.compile(r"(?m)^\s*default_pool_size\s*=\s*(\d+)")
-_CAPPED = re.compile(r"(?m)^\s*max_(?:db|user)_connections\s*=\s*[1-9]|\bpool_size\s*=")
+_INI = regex(r"(?m)^\s*default_pool_size\s*=\s*(\d+)")
+_CAPPED = regex(r"(?m)^\s*max_(?:db|user)_connections\s*=\s*[1-9]|\bpool_size\s*=")
 _RESERVED = 3
 """superuser_reserved_connections: apps cannot have them."""
 

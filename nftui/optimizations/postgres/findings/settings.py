@@ -9,6 +9,7 @@ from nftui.engine.evidence import at, at_option
 from nftui.engine.mounted import files_in
 from nftui.model.findings import Evidence, Finding, Level
 from nftui.model.message import msg
+from nftui.model.patterns import regex
 from nftui.model.units import MIB, format_size, human_size
 from nftui.optimizations.postgres.data import INIT_SCRIPTS, data_directory, in_memory, major_version
 from nftui.optimizations.postgres.findings.evidence import amount, fact, finding, in_force, setting_evidence
@@ -129,7 +130,7 @@ def shm_too_small(facts: Facts, server: Server) -> Finding | None:
     )  # fmt: skip
 
 
-_TUNES = re.compile(r"ALTER\s+SYSTEM\s+SET|postgresql\.(?:auto\.)?conf", re.IGNORECASE)
+_TUNES = regex(r"ALTER\s+SYSTEM\s+SET|postgresql\.(?:auto\.)?conf", re.IGNORECASE)
 _CONFIGURATION = (".conf", "/conf.d", "/postgresql/conf")
 _OFF = ("off", "false", "no", "0")
 _DURABILITY = ("fsync", "full_page_writes", "synchronous_commit")
