@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import AnyStr, cast
+from typing import AnyStr, Generic, cast
 
 
 def regex(text: AnyStr, flags: int = 0) -> re.Pattern[AnyStr]:
@@ -14,9 +14,9 @@ def regex(text: AnyStr, flags: int = 0) -> re.Pattern[AnyStr]:
     return cast("re.Pattern[AnyStr]", _Regex(text, flags))
 
 
-class _Regex:
-    def __init__(self, text: str | bytes, flags: int) -> None:
-        self._given = text, flags
+class _Regex(Generic[AnyStr]):
+    def __init__(self, text: AnyStr, flags: int) -> None:
+        self._given: tuple[AnyStr, int] = (text, flags)
 
     def __getattr__(self, name: str) -> object:
         """Not there yet: the pattern's own, kept so that the next use does not come here."""

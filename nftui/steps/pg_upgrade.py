@@ -122,7 +122,7 @@ class PgTryKind(Reading):
 
     def verify(self, step: StepSpec, before: Data, ctx: Context) -> Data:
         """Raises StepFailed: an extension, locale or setting that is not there, text that would be sorted otherwise."""
-        live = ctx.probe(str(step.service), PROBE)
+        live = ctx.probe(str(step.service), CLUSTER_PROBE)
         if not isinstance(live.value, ClusterFacts):
             raise StepFailed(msg("{service} cannot be asked: {why}.", service=str(step.service), why=live.error or "?"))
         has = _try_image(step, live.value, ctx)
