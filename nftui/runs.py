@@ -21,6 +21,7 @@ from nftui.engine.records import data_places, losses, must_be_whole, taken_back
 from nftui.engine.requests import new_request
 from nftui.engine.runner import BackItem
 from nftui.engine.state import ProjectState, must_be_writable, owner_text, write_json
+from nftui.model.advice import TOLD
 from nftui.model.errors import CutOffError, DriftError, LockedError, UsageError
 from nftui.model.message import Message, msg
 from nftui.model.plan import Plan
@@ -328,10 +329,11 @@ class Runs:
         current, in_force = self.current(), self.state.in_force()
         if current is not None:
             return self._unfinished(current, in_force.generation)
-        drifted, unknown = self.session.gatherer.drift(in_force)
+        found, unknown = self.session.gatherer.drift(in_force)
+        drifted, told = (tuple(d for d in found if (d.level == TOLD) is kind) for kind in (False, True))
         hint = "Take everything back with 'nftui rollback', or repair what is named." if drifted else ""
         return ProjectStatus(
-            "idle", in_force.run, in_force.generation, drifted, unknown, hint=hint, data=self._data(None)
+            "idle", in_force.run, in_force.generation, drifted, unknown, hint=hint, told=told, data=self._data(None)
         )
 
     @property

@@ -40,17 +40,22 @@ class Pooling(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class ClusterKeys:
-    """How an application is told of a Redis Cluster."""
+class NodeKeys:
+    """How an application is told of a Redis Cluster, or of Sentinels."""
 
     nodes: str
-    """The variable that lists the nodes."""
+    """The variable that lists the nodes, or the Sentinels."""
     json: bool = False
-    """Whether as JSON, a list of {"host", "port"}; else as host:port with commas between."""
+    """Whether as JSON: nodes as a list of {"host", "port"}, Sentinels of [host, port]; else host:port with commas."""
     password: str | None = None
-    """A variable of its own for the password; None where the ordinary one holds it."""
+    """A variable of its own for the password. None: of a cluster the ordinary one holds it; to Sentinels none is
+    said."""
     fixed: Mapping[str, str] = field(default_factory=dict)
     """Variables that must have a value beside."""
+    master: str | None = None
+    """Of Sentinels: the variable that says which master."""
+    over_url: bool = False
+    """Of Sentinels: whether they count also where a URL is set."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +79,9 @@ class Use:
     purposes: tuple[Purpose, ...] = ()
     pooling: Pooling | None = None
     cluster: bool | None = None
-    cluster_keys: ClusterKeys | None = None
+    cluster_keys: NodeKeys | None = None
     sentinel: bool | None = None
+    sentinel_keys: NodeKeys | None = None
     pool_size: str | None = None
     pool_overflow: str | None = None
 
@@ -106,7 +112,7 @@ def app_of(image: str | None, apps: tuple[App, ...]) -> App | None:
 
 _USE_KEYS = (
     "server", "source", "checked", "url", "keys", "default_host", "when", "text", "host_pattern", "purposes",
-    "pooling", "cluster", "cluster_keys", "sentinel", "pool_size", "pool_overflow",
+    "pooling", "cluster", "cluster_keys", "sentinel", "sentinel_keys", "pool_size", "pool_overflow",
 )  # fmt: skip
 _PARTS = ("host", "port", "database", "user", "password")
 
@@ -138,19 +144,24 @@ def _use(entry: Reader) -> Use:
         purposes=tuple(_member(entry, "purposes", Purpose, p) for p in entry.texts("purposes")),
         pooling=_member(entry, "pooling", Pooling, entry.text("pooling", "")) if "pooling" in entry.value else None,
         cluster=entry.choice("cluster"),
-        cluster_keys=_cluster_keys(entry.part("cluster_keys")) if "cluster_keys" in entry.value else None,
+        cluster_keys=_node_keys(entry, "cluster_keys"),
         sentinel=entry.choice("sentinel"),
+        sentinel_keys=_node_keys(entry, "sentinel_keys", "master", "over_url"),
         pool_size=entry.text("pool_size", "") or None,
         pool_overflow=entry.text("pool_overflow", "") or None,
     )
 
 
-def _cluster_keys(entry: Reader) -> ClusterKeys:
-    entry.only("nodes", "json", "password", "fixed")
+def _node_keys(use: Reader, name: str, *more: str) -> NodeKeys | None:
+    if name not in use.value:
+        return None
+    entry = use.part(name)
+    entry.only("nodes", "json", "password", "fixed", *more)
     fixed = entry.part("fixed")
-    return ClusterKeys(
+    return NodeKeys(
         entry.text("nodes"), entry.choice("json") is True, entry.text("password", "") or None,
         {str(name): fixed.text(str(name)) for name in fixed.value},
+        entry.text("master") if "master" in more else None, entry.choice("over_url") is True,
     )  # fmt: skip
 
 

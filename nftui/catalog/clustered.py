@@ -1,4 +1,4 @@
-"""A client's variables, pointed to the nodes of a Redis Cluster."""
+"""A client's variables, pointed to the nodes of a Redis Cluster, or to Sentinels."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 from nftui.catalog.connections import Connection, Rewrite
 
 if TYPE_CHECKING:
-    from nftui.catalog.apps import ClusterKeys
+    from nftui.catalog.apps import NodeKeys
 
 _LISTED = re.compile(r"CLUSTER", re.IGNORECASE)
+_OTHER_DATABASE = re.compile(r"/0*[1-9]\d*/?(?:\?|$)|[?&]db=0*[1-9]")
 
 
 def to_cluster(connection: Connection, source: Mapping[str, str], nodes: Sequence[tuple[str, int]]) -> Rewrite:
@@ -27,12 +28,42 @@ def to_cluster(connection: Connection, source: Mapping[str, str], nodes: Sequenc
     return Rewrite({own: _list(nodes)}) if own else Rewrite({}, connection.key)
 
 
+def to_sentinel(
+    connection: Connection,
+    source: Mapping[str, str],
+    sentinels: Sequence[tuple[str, int]],
+    master: str,
+    *,
+    locked: bool,
+) -> Rewrite:
+    """The same for Sentinels, which ask for the server's own password where it is `locked`."""
+    keys = connection.use.sentinel_keys if connection.use else None
+    if keys is None or keys.master is None or _by_url_alone(connection, keys):
+        return Rewrite({}, connection.key)
+    listed = json.dumps([list(pair) for pair in sentinels]) if keys.json else _list(sentinels)
+    values = {keys.nodes: listed, keys.master: master, **keys.fixed}
+    if locked:
+        ordinary = connection.use.keys.get("password", "") if connection.use else ""
+        if not keys.password or ordinary not in source:
+            return Rewrite({}, keys.password or connection.key)
+        values[keys.password] = source[ordinary]
+    return Rewrite(values)
+
+
+def _by_url_alone(connection: Connection, keys: NodeKeys) -> bool:
+    """A URL that counts more than Sentinels, or that names another database than they would."""
+    if connection.use is None or connection.key not in connection.use.urls:
+        return False
+    url = connection.client.environment.get(connection.key) or ""
+    return not keys.over_url or _OTHER_DATABASE.search(url) is not None
+
+
 def _list(nodes: Sequence[tuple[str, int]]) -> str:
     return ",".join(f"{host}:{port}" for host, port in nodes)
 
 
 def _known(
-    connection: Connection, keys: ClusterKeys, source: Mapping[str, str], nodes: Sequence[tuple[str, int]]
+    connection: Connection, keys: NodeKeys, source: Mapping[str, str], nodes: Sequence[tuple[str, int]]
 ) -> Rewrite:
     listed = json.dumps([{"host": host, "port": str(port)} for host, port in nodes]) if keys.json else _list(nodes)
     values = {keys.nodes: listed, **keys.fixed}

@@ -193,6 +193,7 @@ def status(found: ProjectStatus) -> Json:
         "state": found.state, "run": found.run, "generation": found.generation,
         "drift": [_drift(d) for d in found.drift],
         "repairs": [{"target": d.target, "command": d.repair} for d in found.drift if d.repair],
+        "told": [_drift(d) for d in found.told],
         "unknown": [_drift(d) for d in found.unknown],
         "owner": found.owner, "hint": found.hint, "confirm_left_seconds": found.confirm_left_s,
         "data": [{"dataset": a.dataset, "whole": a.whole, "other": a.other} for a in found.data],

@@ -249,6 +249,10 @@ def status(found: ProjectStatus) -> Iterator[Line]:
         else _("Nothing of nftui is in force.")
     )
     yield from (line for d in found.drift for line in _drift(d))
+    for change in found.told:
+        yield _("{target} is {actual} now; it was {expected} when it was applied. Nothing is broken by that.").format(
+            target=change.target, actual=change.actual, expected=change.expected
+        )
     yield from ((_("cannot be read now: {target}").format(target=d.target), "dim") for d in found.unknown)
     for item in found.data:
         yield _("{dataset} lies in {whole}; {other} is not the whole one.").format(

@@ -116,6 +116,10 @@ class Effort:
         return Effort(self.low + other.low, self.high + other.high)
 
 
+TOLD = "info"
+"""Level of what may change by itself: `status` tells it, and nothing is broken by it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Assertion:
     """Something a committed run left in force: evaluated by `status` only (engine.md 9)."""

@@ -7,9 +7,22 @@ from dataclasses import field
 
 from nftui.model.dataclass import dataclass
 
+SENTINEL_PROBE = "redis-sentinel"
+"""Reads `SentinelFacts`."""
+
 CLOSE = "min-replicas-to-write"
 CLOSED = "1000"
 """More replicas than any server has: it takes no writes."""
+
+
+@dataclass(frozen=True, slots=True)
+class SentinelFacts:
+    """What one Sentinel says."""
+
+    master: str
+    """The host that it names as the master, "" for none."""
+    whole: str
+    """"whole", or what it sees amiss."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -105,6 +105,8 @@ class ProjectStatus:
     owner: str = ""
     hint: str = ""
     confirm_left_s: float | None = None
+    told: tuple[Drift, ...] = ()
+    """What changed by itself since, as it may: no drift."""
     data: tuple[Authority, ...] = ()
     """Of each data set that nftui moved: where it is."""
 

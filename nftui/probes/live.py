@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 from nftui.model.facts import Live
 from nftui.model.pooling import POOLER_PROBE, ROLES_PROBE
 from nftui.model.postgres import CLUSTER_PROBE
+from nftui.model.redis import SENTINEL_PROBE
 from nftui.model.stack import Role, Service, Stack
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ PROBES: Mapping[str, Probe] = {
     ROLES_PROBE: Probe((Role.POSTGRES,), _of("pooling", "probe_roles")),
     POOLER_PROBE: Probe((Role.PGBOUNCER,), _of("pooling", "probe_pgbouncer")),
     "redis": Probe((Role.REDIS, Role.KEYDB), _of("redis", "probe_redis")),
+    SENTINEL_PROBE: Probe((), _of("redis", "probe_sentinel")),
     "qdrant": Probe((Role.QDRANT,), _of("qdrant", "probe_qdrant")),
     "ollama": Probe((Role.OLLAMA,), _of("ollama", "probe_ollama")),
 }

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from dataclasses import replace
 
 from nftui.catalog.programs import split_words
 from nftui.clients.pglogin import file_content
 from nftui.clients.redis import RedisClient, connect
 from nftui.clients.rediscluster import WHOLE, node_problem
+from nftui.clients.redissentinel import master_of, problem, watched
 from nftui.model.errors import NftuiError
 from nftui.model.facts import Live
-from nftui.model.redis import RedisFacts
+from nftui.model.redis import SENTINEL_PROBE, RedisFacts, SentinelFacts
 from nftui.model.stack import Container, Service
 from nftui.system.exec import Exec
 
@@ -48,6 +50,17 @@ def probe_redis(service: Service, exec_port: Exec | None, environ: Mapping[str, 
         return Live(PROBE, service.name, None, f"{client.via}: {error or type(error).__name__}", client.via)
     finally:
         client.close()
+
+
+def probe_sentinel(service: Service, exec_port: Exec | None, environ: Mapping[str, str] | None = None) -> Live:
+    """Read SentinelFacts from a Sentinel. Never raises for one that will not answer."""
+    try:
+        with closing(connect(service, exec_port, environ)) as client:
+            name = watched(client)
+            facts = SentinelFacts(master_of(client, name), problem(client, name) or WHOLE)
+            return Live(SENTINEL_PROBE, service.name, facts, via=client.via)
+    except (OSError, NftuiError) as error:
+        return Live(SENTINEL_PROBE, service.name, None, str(error) or type(error).__name__)
 
 
 def read_facts(client: RedisClient) -> RedisFacts:

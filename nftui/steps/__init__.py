@@ -35,6 +35,7 @@ def load_kinds() -> Kinds:
     from nftui.steps.redis_nodes import RedisClusterKind, RedisShardsKind
     from nftui.steps.redis_replica import RedisReplicaKind
     from nftui.steps.redis_save import RedisCountKind, RedisSaveKind
+    from nftui.steps.redis_sentinel import RedisSentinelKind
     from nftui.steps.rehearse import RedisRehearsalKind
     from nftui.steps.settings import PostgresSettingsKind
 
@@ -43,7 +44,7 @@ def load_kinds() -> Kinds:
         PostgresSettingsKind(), PoolsKind(), RouteKind(), OllamaSettingsKind(), OllamaPreloadKind(),
         QdrantSnapshotKind(), QdrantCollectionKind(), QdrantDefaultsKind(), RedisLogKind(), RedisSettingsKind(),
         RedisReplicaKind(), OwnPlacesKind(), RedisClusterKind(), RedisShardsKind(), RedisCloseKind(), RedisImportKind(),
-        RedisCarryKind(),
+        RedisCarryKind(), RedisSentinelKind(),
         ImageKind(), ImageCheckKind(), PgCheckKind(), PgDumpKind(), PgRestoreKind(), PgTryKind(),
         RedisSaveKind(), RedisCountKind(), RedisRehearsalKind(),
         DataCheckKind(), HoldKind(), CopyKind(), LiftKind(), FenceKind(), ReleaseKind(),

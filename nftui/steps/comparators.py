@@ -16,7 +16,7 @@ from nftui.model.ai import OllamaFacts, QdrantFacts
 from nftui.model.facts import Live
 from nftui.model.pooling import PoolerFacts, ServerFacts
 from nftui.model.postgres import PostgresFacts, RoleSetting
-from nftui.model.redis import RedisFacts
+from nftui.model.redis import RedisFacts, SentinelFacts
 from nftui.steps.redis import same
 from nftui.steps.settings import OF_ROLE_OR_DATABASE, compare_facts
 
@@ -210,6 +210,18 @@ def _same_node(assertion: Assertion, live: ReadLive) -> bool:
     return _node(assertion, live) == assertion.expected
 
 
+def _sentinel(assertion: Assertion, live: ReadLive) -> str | None:
+    """What it sees, or whom it names as the master."""
+    facts = live(service_of(assertion), "redis-sentinel").value
+    if not isinstance(facts, SentinelFacts):
+        return None
+    return facts.master if name_of(assertion) == "master" else facts.whole
+
+
+def _same_sentinel(assertion: Assertion, live: ReadLive) -> bool:
+    return _sentinel(assertion, live) == assertion.expected
+
+
 COMPARATORS: Mapping[str, Comparator] = {
     "postgres-setting": Comparator(_setting, _same_setting, _reset),
     "postgres-altered": Comparator(_altered, _same_altered, _alter_back),
@@ -220,5 +232,7 @@ COMPARATORS: Mapping[str, Comparator] = {
     "redis-setting": Comparator(_redis, _same_redis),
     "redis-link": Comparator(_link, _same_link),
     "redis-node": Comparator(_node, _same_node),
+    "redis-sentinel": Comparator(_sentinel, _same_sentinel),
+    "redis-master": Comparator(_sentinel, _same_sentinel),
     "qdrant-collection": Comparator(_collection_value, _same_value),
 }

@@ -1,4 +1,4 @@
-"""A Redis whose keys go to a cluster: it takes no writes any more, all it has is there and proven; and back again.
+"""A Redis whose keys go to other servers: it takes no writes any more, all it has is there and proven; and back again.
 
 Closed by `min-replicas-to-write`: it serves reads and its own healthcheck, and refuses each write with NOREPLICAS. It
 is part of its command by then, so that a restart does not open it.
@@ -7,7 +7,8 @@ is part of its command by then, so that a restart does not open it.
 from __future__ import annotations
 
 import re
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 
 from nftui.model.errors import NftuiError
 from nftui.model.message import msg
@@ -18,9 +19,10 @@ from nftui.steps.calls import Data, StoreCalls
 from nftui.steps.kind import Context, Found, StepFailed
 from nftui.steps.own_places import EMPTIED, volumes_of
 from nftui.steps.reading import Reading
-from nftui.steps.redis_keys import carry, copy, must_equal, of_cluster, of_server
+from nftui.steps.redis_keys import Keys, carry, copy, must_equal, of_cluster, of_server
 from nftui.steps.redis_nodes import nodes_of
 from nftui.steps.redis_save import RedisSaveKind
+from nftui.steps.redis_sentinel import present_master
 
 _OPEN = "0"
 _KEY = "nftui:closed-check"
@@ -47,8 +49,8 @@ class RedisCloseKind:
     def read(self, step: StepSpec, ctx: Context) -> Data:
         """How it is now; StepFailed where it holds what a cluster does not take."""
         with closing(ctx.store(step.target)) as client:
-            others = re.findall(r"^(db[1-9]\d*):", str(client.ask("INFO", "keyspace") or ""), re.M)
-            if others:
+            others = [f"db{number}" for number in _numbers(client) if number]
+            if others and not step.params.get("databases"):
                 raise StepFailed(
                     msg("{service} holds keys in {databases} by now; a cluster has only database 0.",
                         service=step.target, databases=", ".join(others))
@@ -80,10 +82,36 @@ class RedisCloseKind:
             _set(client, step.target, str(before["value"]) or _OPEN)
 
 
-class RedisImportKind(Reading):
-    """All keys of the target copied to the nodes, and proven there by type, time to live and value.
+def _numbers(client: StoreCalls) -> list[int]:
+    """The databases that hold keys."""
+    return [int(n) for n in re.findall(r"^db(\d+):", str(client.ask("INFO", "keyspace") or ""), re.M)]
 
-    The server keeps every key. What is in the nodes goes with them, unless something was written to it since.
+
+def _databases(step: StepSpec, ctx: Context) -> list[int]:
+    """Those that either side holds keys in; a cluster has one."""
+    found = {0}
+    for name in (step.target, present_master(step, ctx)) if "watch" in step.params else ():
+        with closing(ctx.store(name)) as client:
+            found.update(_numbers(client))
+    return sorted(found)
+
+
+@contextmanager
+def _sides(step: StepSpec, ctx: Context, database: int) -> Iterator[tuple[Keys, Keys]]:
+    """The keys of the server, and of those that took them: a cluster, or the master that Sentinel names."""
+    there = (
+        of_server(present_master(step, ctx), ctx, database)
+        if "watch" in step.params
+        else of_cluster(nodes_of(step), ctx)
+    )
+    with of_server(step.target, ctx, database) as server, there as others:
+        yield server, others
+
+
+class RedisImportKind(Reading):
+    """All keys of the target copied to the other servers, and proven there by type, time to live and value.
+
+    The server keeps every key. What is in the others goes with them, unless something was written to it since.
     """
 
     name = "redis-import"
@@ -91,19 +119,23 @@ class RedisImportKind(Reading):
 
     def do(self, step: StepSpec, before: Data, ctx: Context) -> None:
         """Over what a cut-off import left."""
-        with of_server(step.target, ctx) as source, of_cluster(nodes_of(step), ctx) as target:
-            copy(source, target, ctx)
+        for number in _databases(step, ctx):
+            with _sides(step, ctx, number) as (source, target):
+                copy(source, target, ctx)
 
     def verify(self, step: StepSpec, before: Data, ctx: Context) -> Data:
         """Raises StepFailed where a key is missing, too many or different."""
-        with of_server(step.target, ctx) as source, of_cluster(nodes_of(step), ctx) as target:
-            return must_equal(source, target, ctx).as_data()
+        proven: dict[str, object] = {}
+        for number in _databases(step, ctx):
+            with _sides(step, ctx, number) as (source, target):
+                proven[str(number)] = must_equal(source, target, ctx).as_data()
+        return {"databases": proven}
 
 
 class RedisCarryKind:
-    """From here on the nodes have the one whole copy. Undo: what was written to them is carried back, and proven.
+    """From here on the others have the one whole copy. Undo: what was written to them is carried back, and proven.
 
-    Its intent stands in the journal before the files name the nodes, and it is taken back before they cease to.
+    Its intent stands in the journal before the files name them, and it is taken back before they cease to.
     """
 
     name = "redis-carry"
@@ -145,6 +177,9 @@ class RedisCarryKind:
             ctx.artefacts.made(name, None, EMPTIED)
 
     def _carry(self, step: StepSpec, ctx: Context) -> int:
-        with of_cluster(nodes_of(step), ctx) as source, of_server(step.target, ctx) as target:
-            found = carry(source, target, ctx)
-            return len(found.changed) + len(found.extra)
+        count = 0
+        for number in _databases(step, ctx):
+            with _sides(step, ctx, number) as (server, others):
+                found = carry(others, server, ctx)
+            count += len(found.changed) + len(found.extra)
+        return count

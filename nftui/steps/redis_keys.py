@@ -85,9 +85,11 @@ def _taken(name: str, answer: Any) -> Any:
 
 
 @contextmanager
-def of_server(service: str, ctx: Context) -> Iterator[Keys]:
-    """The keys of one server."""
+def of_server(service: str, ctx: Context, database: int = 0) -> Iterator[Keys]:
+    """The keys of one server, of one of its databases."""
     with closing(ctx.keys(service)) as session:
+        if database:
+            _taken(service, session.many([(b"SELECT", b"%d" % database)])[0])
         yield Keys(service, [session], lambda key: 0)
 
 

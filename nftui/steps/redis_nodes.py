@@ -113,17 +113,18 @@ def why_not_whole(fleet: Fleet) -> str | None:
 
 def wait_whole(step: StepSpec, fleet: Fleet) -> None:
     """Until every node sees the same whole cluster. StepFailed where that makes no progress."""
-    _wait(step, lambda: why_not_whole(fleet), fleet.ctx)
+    wait(step, lambda: why_not_whole(fleet), fleet.ctx)
 
 
-def _wait(step: StepSpec, why_not: Callable[[], str | None], ctx: Context) -> None:
+def wait(step: StepSpec, why_not: Callable[[], str | None], ctx: Context) -> None:
+    """Until nothing is amiss. StepFailed where what is amiss stays the same for too long."""
     last, deadline = "", ctx.now() + step.stall_s
     while (why := why_not()) is not None:
         if why != last:
             last, deadline = why, ctx.now() + step.stall_s
         if ctx.now() >= deadline:
-            raise StepFailed(msg("The cluster does not come together: {why}.", why=why))
-        ctx.progress(f"waiting for the cluster: {why}", None)
+            raise StepFailed(msg("The servers do not come together: {why}.", why=why))
+        ctx.progress(f"waiting for the servers: {why}", None)
         ctx.sleep(POLL_S)
 
 
@@ -132,7 +133,7 @@ def probe_shards(step: StepSpec, fleet: Fleet) -> list[str]:
     found = owners(fleet)
     for service, slots in sorted(found.items()):
         key = next(k for k in _keys(step.id) if any(a <= slot_of(k.encode()) <= b for a, b in slots))
-        _probe(fleet.client(service), service, key, fleet.ctx)
+        probe_write(fleet.client(service), service, key, fleet.ctx)
     return sorted(found)
 
 
@@ -143,7 +144,8 @@ def _keys(word: str) -> Iterator[str]:
         number += 1
 
 
-def _probe(client: StoreCalls, service: str, key: str, ctx: Context) -> None:
+def probe_write(client: StoreCalls, service: str, key: str, ctx: Context) -> None:
+    """A key written, acknowledged by a replica, read, and taken away. StepFailed where it is not so."""
     try:
         if client.ask("SET", key, ctx.run, "EX", _LIFE_S) != "OK":
             raise StepFailed(msg("{service} took no write: {why}", service=service, why=client.error))
@@ -180,14 +182,14 @@ class RedisClusterKind:
     def do(self, step: StepSpec, before: Data, ctx: Context) -> None:
         """Meet, give slots, follow: each only where it is not so yet."""
         with closing(Fleet(nodes_of(step), ctx)) as fleet:
-            _start(fleet)
-            _wait(step, lambda: _silent(fleet), ctx)
+            start(fleet)
+            wait(step, lambda: _silent(fleet), ctx)
             ids = {n.service: fleet.ask(n, "CLUSTER", "MYID") for n in fleet.nodes}
             for number, node in enumerate(fleet.nodes, start=1):
                 _set_epoch(fleet, node, number)
             for node in fleet.nodes[1:]:
                 _meet(fleet, node, ids)
-            _wait(step, lambda: _strangers(fleet), ctx)
+            wait(step, lambda: _strangers(fleet), ctx)
             for node in fleet.nodes:
                 _take_slots(fleet, node)
                 _follow(fleet, node, ids)
@@ -197,7 +199,7 @@ class RedisClusterKind:
         with closing(Fleet(nodes_of(step), ctx)) as fleet:
             wait_whole(step, fleet)
             probe_shards(step, fleet)
-            _restart(fleet)
+            restart(fleet)
             wait_whole(step, fleet)
             return {"masters": probe_shards(step, fleet)}
 
@@ -213,8 +215,8 @@ def _knows(fleet: Fleet, node: Node) -> int:
         return 0
 
 
-def _start(fleet: Fleet) -> None:
-    """A life that ended while all were down left them so."""
+def start(fleet: Fleet) -> None:
+    """Those that do not run. A life that ended while all were down left them so."""
     for node in fleet.nodes:
         for container in containers_of(node.service, fleet.ctx):
             if not container.running:
@@ -256,14 +258,14 @@ def _follow(fleet: Fleet, node: Node, ids: Mapping[str, str]) -> None:
         fleet.ask(node, "CLUSTER", "REPLICATE", ids[node.follows])
 
 
-def _restart(fleet: Fleet) -> None:
+def restart(fleet: Fleet) -> None:
     """All down before the first is up. A master waits for its replicas when it is stopped: those go first."""
     found = [c for node in reversed(fleet.nodes) for c in containers_of(node.service, fleet.ctx)]
     for container in found:
         fleet.ctx.progress(f"stopping {container.service}", None)
         fleet.drop(container.service)
         fleet.ctx.engine.stop(container.id, _GRACE_S)
-    _start(fleet)
+    start(fleet)
 
 
 class RedisShardsKind(Reading):

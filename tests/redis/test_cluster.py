@@ -19,7 +19,7 @@ from nftui.model.stack import Container
 from nftui.model.units import MIB
 from nftui.optimizations.redis import OPTIMIZATION
 from nftui.optimizations.redis.knobs import ID
-from nftui.optimizations.redis.server import node_names
+from nftui.optimizations.redis.server import key_services
 from nftui.probes.ranges import parse_routes
 from tests.optimizations.test_contract import standing
 from tests.redis import test_advice
@@ -42,7 +42,7 @@ OWN = """
   shop: {image: "acme/shop", environment: {REDIS_HOST: cache, REDIS_CLUSTER_NODES: "cache:6379"}}
 """
 COMMAND = "redis-server --requirepass ${SECRET:-fake}"
-NODES = node_names("cache")
+NODES = key_services("cache")
 LISTED = ",".join(f"{name}:6379" for name in NODES)
 
 

@@ -10,7 +10,7 @@ from nftui.model.dataclass import dataclass
 from nftui.model.errors import RefusedError
 from nftui.model.message import Message, msg
 from nftui.model.units import MIB, format_size, human_size, parse_size
-from nftui.optimizations.redis.cluster import as_node, choose_range, node_needs, obstacles
+from nftui.optimizations.redis.beside import as_node, choose_range, node_needs
 from nftui.optimizations.redis.gate import Verdict, judge
 from nftui.optimizations.redis.knobs import (
     ADDRESSES,
@@ -26,9 +26,12 @@ from nftui.optimizations.redis.knobs import (
     NOEVICTION,
     PART_OF,
     REPLICA,
+    SENTINEL,
+    SHARES,
     SINGLE,
     SUBNET,
 )  # fmt: skip
+from nftui.optimizations.redis.moving import moving_obstacles
 from nftui.optimizations.redis.replica import obstacle, replica_name
 
 if TYPE_CHECKING:
@@ -43,6 +46,16 @@ _MOST = 0.85
 """Of the memory: above that the fork of a save ends in a kill, and the operator's own bound gives way."""
 GRACE_S = 30
 _PERSISTED = "yes"
+_FAILOVER = {
+    CLUSTER: msg(
+        "Six nodes on one machine are process failover, not high availability: where one process ends, a replica "
+        "takes over within 10 s; where the machine ends, all of them do."
+    ),
+    SENTINEL: msg(
+        "Two servers and three Sentinels on one machine are process failover, not high availability: where the process "
+        "of the master ends, the other server takes over within 10 s; where the machine ends, both do."
+    ),
+}
 
 
 @dataclass(slots=True)
@@ -62,16 +75,16 @@ class Line:
 def server_advice(server: Server, choices: Choices) -> tuple[Advice, ...]:
     """Every knob of that server. Raises UsageError for a value that must not be."""
     mode = _mode(server, choices)
-    clustered = mode.value == CLUSTER
+    moved = mode.value if mode.value in SHARES else None
     log = _decide(server, choices, _appendonly(server), _unsaved(server))
-    if clustered:
+    if moved:
         _must_log(server, choices, log)
     if server.live is None and log.value == _PERSISTED and server.baseline("appendonly") != _PERSISTED:
         raise refused(server, log, log.why)
-    node = _node_memory(server, choices, clustered)
-    memory = _memory(as_node(server, node.value) if clustered else server, choices, log.value == _PERSISTED)
+    node = _node_memory(server, choices, moved)
+    memory = _memory(as_node(server, moved, node.value) if moved else server, choices, log.value == _PERSISTED)
     fsync = _decide(server, choices, _fsync(server))
-    lines = [mode, _image(server, choices), _subnet(server, choices, clustered), node, log, fsync, memory,
+    lines = [mode, _image(server, choices), _subnet(server, choices, moved), node, log, fsync, memory,
              _policy(server, choices), _grace(server, choices)]  # fmt: skip
     return tuple(_advice(server, line) for line in lines)
 
@@ -110,21 +123,21 @@ def _decide(server: Server, choices: Choices, line: Line, unsafe: Message | None
 def _mode(server: Server, choices: Choices) -> Line:
     """One server is recommended in any case: nodes on one machine end with it (databases reference 3)."""
     verdict = judge(server)
-    present = CLUSTER if server.closed else SINGLE
+    present = server.moved or SINGLE
     value = choices.value(ID, server.name, "mode") or present
     line = Line("mode", present, _why_single(verdict), CLIENTS, present, value)
     line.notes += [msg("Against a cluster: {reason}.", reason=reason) for reason in verdict.cluster]
     line.notes += [msg("Against Sentinel: {reason}.", reason=reason) for reason in verdict.sentinel]
-    if server.closed and value != CLUSTER:
+    if value != present and server.moved:
         raise refused(
-            server, line, msg("its keys are with the nodes of the cluster; take that run back: nftui rollback")
+            server,
+            line,
+            msg("its keys are with servers of mode {mode}; take that run back: nftui rollback", mode=present),
         )
     if value == REPLICA:
         _check_replica(server, line)
-    elif value == CLUSTER:
-        _check_cluster(server, line, verdict, choices)
-    elif value != SINGLE:
-        raise refused(server, line, _why_not(verdict, str(line.value)))
+    elif value in SHARES:
+        _check_moving(server, line, getattr(verdict, value), choices)
     return line
 
 
@@ -138,48 +151,48 @@ def _check_replica(server: Server, line: Line) -> None:
     )  # fmt: skip
 
 
-def _check_cluster(server: Server, line: Line, verdict: Verdict, choices: Choices) -> None:
+def _check_moving(server: Server, line: Line, verdict: tuple[Message, ...], choices: Choices) -> None:
     """Raises UsageError with everything that stands in the way."""
-    against = verdict.cluster or tuple(obstacles(server, choices.value(ID, server.name, "image")))
+    against = verdict or tuple(moving_obstacles(server, str(line.value), choices.value(ID, server.name, "image")))
     if against:
         raise refused(server, line, msg("{reasons}", reasons="; ".join(str(o) for o in against)))
-    line.notes.append(
-        msg("Six nodes on one machine are process failover, not high availability: where one process ends, a replica "
-            "takes over within 10 s; where the machine ends, all of them do.")
-    )  # fmt: skip
+    line.notes.append(_FAILOVER[str(line.value)])
     line.notes.append(msg("{service} keeps its keys and takes no writes any more; a rollback carries back what was "
                           "written since.", service=server.name))  # fmt: skip
     if "requirepass" not in server.flags:
         line.notes.append(msg("It asks for no password, and neither will the nodes."))
+    elif line.value == SENTINEL:
+        line.notes.append(msg("Its password is asked for by the Sentinels too, and all five keep it in volumes of "
+                              "their own."))  # fmt: skip
 
 
 def _must_log(server: Server, choices: Choices, line: Line) -> None:
     """Nodes start anew: there is no log that could be missing, and none that is not worth its price."""
     if choices.value(ID, server.name, line.knob) not in (None, _PERSISTED):
-        raise refused(server, line, msg("the nodes of a cluster keep a log and snapshots"))
+        raise refused(server, line, msg("servers that take over from each other keep a log and snapshots"))
     line.value, line.kept = _PERSISTED, False
     line.notes = []
 
 
-def _subnet(server: Server, choices: Choices, clustered: bool) -> Line:
+def _subnet(server: Server, choices: Choices, moved: str | None) -> Line:
     line = Line(SUBNET, None, BY_NAME[SUBNET].why, ADDRESSES)
-    if clustered:
+    if moved:
         line.value = choices.value(ID, server.name, SUBNET)
-        found = choose_range(server, line.value)
+        found = choose_range(server, moved, line.value)
         if not isinstance(found, str):
             raise refused(server, line, found)
         line.value = line.recommended = found
     return line
 
 
-def _node_memory(server: Server, choices: Choices, clustered: bool) -> Line:
+def _node_memory(server: Server, choices: Choices, moved: str | None) -> Line:
     line = Line(NODE_MEMORY, None, BY_NAME[NODE_MEMORY].why, MEMORY)
-    if clustered and server.node_memory is not None:
-        line.recommended = format_size(server.node_memory // MIB * MIB)
+    if moved and moved in server.node_memory:
+        line.recommended = format_size(server.node_memory[moved] // MIB * MIB)
         line.value = choices.value(ID, server.name, NODE_MEMORY) or line.recommended
-        needed = node_needs(server.used)
+        needed = node_needs(server.used, moved)
         if (parse_size(line.value) or 0) < needed:
-            raise refused(server, line, msg("each node needs {needed} for its third", needed=human_size(needed)))
+            raise refused(server, line, msg("each node needs {needed} for its keys", needed=human_size(needed)))
     return line
 
 
@@ -194,13 +207,6 @@ def _why_single(verdict: Verdict) -> Message:
     if verdict.cluster:
         return msg("A cluster does not fit here: {reason}.", reason=verdict.cluster[0])
     return msg("A cluster would fit, but on one machine it protects from the end of a process only, and is no faster.")
-
-
-def _why_not(verdict: Verdict, mode: str) -> Message:
-    obstacles = {"cluster": verdict.cluster, "sentinel": verdict.sentinel}.get(mode, ())
-    if obstacles:
-        return msg("{reasons}", reasons="; ".join(str(o) for o in obstacles))
-    return msg("nothing stands in its way, but this nftui does not build it")
 
 
 def _appendonly(server: Server) -> Line:

@@ -68,6 +68,20 @@ def source_of(service: Service, name: str) -> str | None:
     return command.source_of(_SYNTAX, service, name)
 
 
+def program(service: Service) -> str | None:
+    """The server's program, where it is started by its name and options alone; None where more stands around them."""
+    if service.entrypoint:
+        return None
+    try:
+        found = command.read_command(_SYNTAX, service)
+    except command.CannotMerge:
+        return None
+    before = found.source[: found.index] or _stock(service) or _SYNTAX.programs[:1]
+    if found.place is not command.Place.ARGUMENTS or found.text is not None or len(before) > 1:
+        return None
+    return before[0]
+
+
 def merge(service: Service, settings: Mapping[str, str]) -> str | list[str]:
     """The whole `command` with those settings. Raises CannotMerge."""
     return command.merge(_SYNTAX, service, settings)

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 from nftui.model.advice import Demand
 from nftui.model.units import MIB
 from nftui.optimizations.redis.advise import SHARE
-from nftui.optimizations.redis.cluster import MASTERS, node_needs
-from nftui.optimizations.redis.knobs import CLUSTER, ID, REPLICA, SINGLE
+from nftui.optimizations.redis.beside import node_needs
+from nftui.optimizations.redis.knobs import ID, REPLICA, SHARES
 from nftui.optimizations.redis.replica import replica_name
-from nftui.optimizations.redis.server import build_server, node_names
+from nftui.optimizations.redis.sentinel import MEMORY
+from nftui.optimizations.redis.server import build_server, key_services, watch_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,22 +28,24 @@ _NODE_STEP = 16 * MIB
 
 
 def demands_of(facts: Facts, choices: Choices, service: Service) -> Iterator[Demand]:
-    """Its limit; without one, what its keys take with room for the fork of a save. Then a replica's, or the nodes'."""
+    """Its limit; without one, what its keys take with room for the fork of a save. Then what stands beside it."""
     server = build_server(facts, service, {})
     demand = _demand(facts, server)
     yield demand
     chosen = choices.value(ID, server.name, "mode")
     if chosen == REPLICA:
         yield replace(demand, service=replica_name(server.name))
-    if (chosen or (CLUSTER if server.closed else SINGLE)) == CLUSTER:
-        yield from (_node_demand(demand, name, server) for name in node_names(server.name))
+    yield from _moved_demands(demand, server, chosen or server.moved)
 
 
-def _node_demand(demand: Demand, name: str, server: Server) -> Demand:
-    """A third of what the server may use; never less than its third of the keys needs."""
-    floor = node_needs(server.used)
-    wanted = -(-max(floor, demand.wanted // MASTERS) // _NODE_STEP) * _NODE_STEP
-    return Demand(ID, name, floor, wanted, wanted)
+def _moved_demands(demand: Demand, server: Server, mode: str | None) -> Iterator[Demand]:
+    """Each its share of what the server may use, and never less than its share of the keys needs."""
+    if mode not in SHARES:
+        return
+    floor = node_needs(server.used, mode)
+    wanted = -(-max(floor, demand.wanted // SHARES[mode]) // _NODE_STEP) * _NODE_STEP
+    yield from (Demand(ID, name, floor, wanted, wanted) for name in key_services(server.name, mode))
+    yield from (Demand(ID, name, MEMORY, MEMORY, MEMORY) for name in watch_names(server.name, mode))
 
 
 def _demand(facts: Facts, server: Server) -> Demand:

@@ -13,7 +13,7 @@ from nftui.model.redis import RedisFacts
 from nftui.optimizations._servers import lines_by_service
 from nftui.optimizations.redis import handover
 from nftui.optimizations.redis.command import merge
-from nftui.optimizations.redis.knobs import CLUSTER, GRACE, ID, NAMES, REPLICA, SETTINGS, SINGLE
+from nftui.optimizations.redis.knobs import GRACE, ID, NAMES, REPLICA, SETTINGS, SHARES, SINGLE
 from nftui.optimizations.redis.replica import definition, replica_name
 from nftui.optimizations.redis.server import KEPT_LABEL, build_server
 
@@ -32,12 +32,12 @@ def build_fragment(facts: Facts, advice: Iterable[Advice]) -> Fragment:
     services: dict[str, dict[str, object]] = {}
     values: dict[str, dict[str, str]] = {}
     own: dict[str, tuple[str, ...]] = {}
-    clusters: list[Fragment] = []
+    moved: list[Fragment] = []
     for service, lines in lines_by_service(facts, advice):
         name = service.name
         server = build_server(facts, service, {})
-        if handover.is_clustered(lines):
-            clusters.append(handover.cluster_part(server, lines))
+        if handover.is_moved(lines):
+            moved.append(handover.moved_part(server, lines))
             continue
         written = {line.knob: str(line.value) for line in lines if _is_written(server, line)}
         if written:
@@ -48,7 +48,7 @@ def build_fragment(facts: Facts, advice: Iterable[Advice]) -> Fragment:
             services[replica_name(name)] = definition(server, written.get("image"), _settings(written))
             own[replica_name(name)] = (name,)
     single = Fragment(ID, {n: keys for n, keys in services.items() if keys}, values, own=own)
-    return reduce(_joined, clusters, single)
+    return reduce(_joined, moved, single)
 
 
 def _joined(one: Fragment, other: Fragment) -> Fragment:
@@ -95,8 +95,8 @@ def _settings(written: Mapping[str, str]) -> dict[str, str]:
 def settings_of(fragment: Fragment, service: str) -> dict[str, str]:
     """The server's own settings among what is written for that service, under its own names."""
     values = fragment.values.get(service, {})
-    if values.get("mode") == CLUSTER:
-        return {}  # They are its nodes'.
+    if values.get("mode") in SHARES:
+        return {}  # They are those of the servers that have its keys.
     return {NAMES[knob]: value for knob, value in sorted(values.items()) if knob in NAMES}
 
 

@@ -14,7 +14,10 @@ GRACE_SOURCE = "databases reference 3.5: a clean stop writes what is in memory"
 SINGLE = "single"
 REPLICA = "replica"
 CLUSTER = "cluster"
-MODES = (SINGLE, REPLICA, "sentinel", CLUSTER)
+SENTINEL = "sentinel"
+MODES = (SINGLE, REPLICA, SENTINEL, CLUSTER)
+SHARES = {SENTINEL: 1, CLUSTER: 3}
+"""Modes whose keys go to servers of nftui's own, each with a replica: among how many masters they are divided."""
 SUBNET, NODE_MEMORY = "subnet", "node_memory"
 ADDRESSES = "databases reference 3.2: nodes whose addresses were dealt anew lost a whole shard"
 NOEVICTION = "noeviction"
@@ -51,12 +54,14 @@ KNOBS: tuple[Knob, ...] = (
     ),
     Knob(
         SUBNET, Kind.TEXT, msg("address range of the nodes"),
-        msg("The nodes of a cluster find each other by fixed addresses, in a network of their own."), ADDRESSES,
+        msg("The nodes of a cluster, or Sentinels and their servers, find each other by fixed addresses, in a network "
+            "of their own."), ADDRESSES,
         unit="CIDR", main=False,
     ),
     Knob(
         NODE_MEMORY, Kind.SIZE, msg("memory of each node"),
-        msg("Each of three masters and three replicas holds a third of the keys, with room for the fork of a save."),
+        msg("Each of three masters and three replicas of a cluster holds a third of the keys, each of two servers with "
+            "Sentinel all of them; with room for the fork of a save."),
         MEMORY, unit="bytes", minimum=32 * MIB, maximum=TIB, main=False,
     ),
     Knob(
@@ -88,7 +93,7 @@ KNOBS: tuple[Knob, ...] = (
 BY_NAME = {knob.name: knob for knob in KNOBS}
 
 PART_DAYS = {"tune_persistence": 0.5, "tune_memory": 0.5}
-MODE_DAYS = {REPLICA: 1.0, CLUSTER: 2.0}
+MODE_DAYS = {REPLICA: 1.0, SENTINEL: 1.5, CLUSTER: 2.0}
 """Beside those of the parts."""
 PART_OF = {
     "appendonly": "tune_persistence", "appendfsync": "tune_persistence", GRACE: "tune_persistence",

@@ -80,13 +80,13 @@ class Redis:
         return live_steps(facts, fragment)
 
     def prepare(self, facts: Facts, fragment: Fragment) -> tuple[StepSpec, ...]:
-        """Where the nodes of a cluster keep their keys, and where they find each other."""
+        """Where servers of nftui's own keep their keys, and where they find each other."""
         from nftui.optimizations.redis.handover import prepare
 
         return tuple(prepare(facts, fragment))
 
     def switches(self, facts: Facts, fragment: Fragment) -> tuple[DataSwitch, ...]:
-        """The keys that go to a cluster."""
+        """The keys that go to those servers."""
         from nftui.optimizations.redis.handover import switches
 
         return tuple(switches(facts, fragment))

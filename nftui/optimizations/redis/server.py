@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import field
 from typing import TYPE_CHECKING
 
 from nftui.catalog import data_paths
@@ -14,7 +15,7 @@ from nftui.model.redis import CLOSE, CLOSED, RedisFacts
 from nftui.model.stack import Role
 from nftui.model.units import format_size, parse_size
 from nftui.optimizations.redis.command import declared_flags, running_flags
-from nftui.optimizations.redis.knobs import ID, NAMES, STOCK
+from nftui.optimizations.redis.knobs import CLUSTER, ID, NAMES, SENTINEL, SHARES, STOCK
 
 if TYPE_CHECKING:
     from nftui.catalog.connections import Connection
@@ -25,7 +26,10 @@ if TYPE_CHECKING:
 KEPT = (Purpose.QUEUE, Purpose.SESSION, Purpose.LOCK)
 """What must not be lost."""
 DOCKER_GRACE_S = 10
-NODES = 6
+_KEY_SERVICES = {CLUSTER: ("node", 6), SENTINEL: ("server", 2)}
+_SENTINELS = 3
+MODE_LABEL = "nftui.redis.mode"
+"""On the container of a closed server: the mode whose servers have its keys; without it a cluster."""
 KEPT_LABEL = "nftui.redis.kept"
 """On a container: settings that were set in the running server by hand, and that its command now holds."""
 _ROLES = (Role.REDIS, Role.KEYDB)
@@ -54,13 +58,15 @@ class Server:
     """See Facts.ranges."""
     place: int = 0
     """Which Redis of the stack it is, counted from 0: each takes a range of its own."""
-    node_memory: int | None = None
-    """Bytes for each node, where it becomes a cluster."""
+    node_memory: Mapping[str, int] = field(default_factory=dict)
+    """Mode to the bytes for each of the servers that take its keys then."""
 
     @property
-    def closed(self) -> bool:
-        """Whether nftui closed it: its keys are with the nodes of a cluster."""
-        return self.ran.get(CLOSE) == CLOSED and CLOSE not in self.flags
+    def moved(self) -> str | None:
+        """The mode whose servers have its keys, for nftui closed it; None where it serves."""
+        if self.ran.get(CLOSE) != CLOSED or CLOSE in self.flags or self.service.running is None:
+            return None
+        return self.service.running.labels.get(MODE_LABEL, CLUSTER)
 
     @property
     def name(self) -> str:
@@ -155,19 +161,25 @@ def build_server(facts: Facts, service: Service, grants: Grants) -> Server:
     live = facts.live_value(service.name, ID)
     users = tuple(c for c in connections(facts.stack) if c.server.name == service.name and c.client.active)
     known = {u.client.name for u in users}
-    nodes = [grants[name].bytes for name in node_names(service.name) if name in grants]
+    nodes = {mode: [grants[n].bytes for n in key_services(service.name, mode) if n in grants] for mode in SHARES}
     return Server(
         service, live if isinstance(live, RedisFacts) else None, users,
         grant.bytes if grant else service.memory_limit_bytes, declared_flags(service), running_flags(service),
         _kept(service), _strangers(facts, service, live, known) if isinstance(live, RedisFacts) else (),
         facts.stack.name, facts.ranges, [s.name for s in redis_servers(facts)].index(service.name),
-        min(nodes, default=None),
+        {mode: min(found) for mode, found in nodes.items() if found},
     )  # fmt: skip
 
 
-def node_names(service: str) -> tuple[str, ...]:
-    """Of a cluster in its place: three masters, then a replica of each."""
-    return tuple(f"{service}-node-{number}" for number in range(1, NODES + 1))
+def key_services(service: str, mode: str = CLUSTER) -> tuple[str, ...]:
+    """Those that have its keys in that mode: masters first, then a replica of each."""
+    word, count = _KEY_SERVICES[mode]
+    return tuple(f"{service}-{word}-{number}" for number in range(1, count + 1))
+
+
+def watch_names(service: str, mode: str) -> tuple[str, ...]:
+    """The Sentinels."""
+    return tuple(f"{service}-sentinel-{n}" for n in range(1, _SENTINELS + 1)) if mode == SENTINEL else ()
 
 
 def _kept(service: Service) -> frozenset[str]:
