@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,11 +29,17 @@ STEPS = {
 APPLY = ("apply", *CLUSTER, *YES[:-1], "0")
 
 
+Held = Callable[[Stack], set[str]]
+"""Keys that those servers hold, which took the place of one."""
+
+
 @dataclass(frozen=True)
 class Trial:
     """One crash and what is done about it."""
 
     point: Point
+    step: str
+    """What is cut off: a value of STEPS."""
     death: str
     then: tuple[str, ...]
 
@@ -41,73 +47,91 @@ class Trial:
         return f"{self.death} dies {self.point}, then {' '.join(self.then[:2])}"
 
 
-def kind_of(event: str) -> str:
-    """The kind whose journal line it is; "" for another event."""
+def step_of(event: str, steps: Mapping[str, str]) -> str:
+    """Whose journal line it is; "" for another event."""
     word = event.rpartition(" ")[2].rpartition("/")[2]
-    return STEPS.get(word, "") if event.startswith("journal ") else ""
+    return steps.get(word, "") if event.startswith("journal ") else ""
 
 
 @pytest.fixture
 def bed(engine: None, tmp_path: Path) -> Iterator[Bed]:
     with clustered_stack(tmp_path) as stack:
-        bed = Bed(stack, tmp_path / "state", tmp_path, first_env=(stack.directory / ".env").read_bytes(), patience=600)
-        bed.new_life()
-        # What a power failure takes from a Redis without a log is not nftui's to keep.
-        compose = stack.directory / "compose.yaml"
-        compose.write_text(compose.read_text().replace("--requirepass", "--appendonly yes --requirepass"))
-        stack.up()
-        fill_one_database(stack)
-        wait_until(lambda: len(acked(stack)) > 5, seconds=LONG_S, what="the app writes")
-        yield bed
+        yield begun(stack, tmp_path)
 
 
-def trials(events: list[tuple[str, int]]) -> list[Trial]:
-    """After each journal line of these steps; deaths and what is done then take turns."""
-    points = [Point(name, number, "after") for name, number in events if kind_of(name)]
+def begun(stack: Stack, parent: Path) -> Bed:
+    """The server and its app run, and the app was promised something."""
+    bed = Bed(stack, parent / "state", parent, first_env=(stack.directory / ".env").read_bytes(), patience=600)
+    bed.new_life()
+    # What a power failure takes from a Redis without a log is not nftui's to keep.
+    compose = stack.directory / "compose.yaml"
+    compose.write_text(compose.read_text().replace("--requirepass", "--appendonly yes --requirepass"))
+    stack.up()
+    fill_one_database(stack)
+    wait_until(lambda: len(acked(stack)) > 5, seconds=LONG_S, what="the app writes")
+    return bed
+
+
+def trials(
+    bed: Bed, files: object, apply: tuple[str, ...], steps: Mapping[str, str], own: Collection[str], held: Held
+) -> list[Trial]:
+    """After each journal line of these steps, as a whole run has them; deaths and what is done then take turns."""
+    events = bed.events(*apply)
+    assert {step_of(name, steps) for name, _ in events} - {""} == set(steps.values())
+    holds_everything(bed.stack, "apply", held)
+    go_back(bed, files, own)
+    found = [(Point(name, number, "after"), step_of(name, steps)) for name, number in events if step_of(name, steps)]
     ways = (ROLLBACK, RESUME, RECOVER)
-    return [Trial(p, ("worker", "power")[n % 2], ways[n % 3]) for n, p in enumerate(points)]
+    return [Trial(p, s, ("worker", "power")[n % 2], ways[n % 3]) for n, (p, s) in enumerate(found)]
 
 
 def test_a_cluster_that_was_cut_off_stands_or_is_gone_and_nothing_promised_is_lost(
     bed: Bed, chance: random.Random
 ) -> None:
     files = tree(bed.stack.directory)
-    events = bed.events(*APPLY)
-    assert {kind_of(name) for name, _ in events} - {""} == KINDS
-    go_back(bed, files)
-    found = trials(events)
-    picked = [chance.choice([t for t in found if kind_of(t.point.event) == kind]) for kind in sorted(KINDS)]
+    found = trials(bed, files, APPLY, STEPS, NODES, _held)
+    assert set(STEPS.values()) == KINDS
+    picked = [chance.choice([t for t in found if t.step == kind]) for kind in sorted(KINDS)]
     FIGURES.left_out["crash in apply of a cluster"] = len(found) - len(picked)
     for trial in picked:
-        bed.new_life()
-        assert bed.crash(trial.point, trial.death, *APPLY), f"{trial}: it did not come to that\n{bed.said}"
-        command = (*trial.then, "--without-backup") if trial.then == RESUME else trial.then
-        done = bed.nftui(*command, timeout=600)
-        stands = (bed.stack.directory / "compose.nftui.yaml").exists()
-        assert done.code in (0, 1), (str(trial), done.out, done.err)
-        holds_everything(bed.stack, str(trial), clustered=stands)
-        if stands:
-            go_back(bed, files)
-        is_gone(bed, files, str(trial))
+        try_one(bed, files, APPLY, trial, NODES, _held)
 
 
-def holds_everything(stack: Stack, trial: str, *, clustered: bool) -> None:
+def _held(stack: Stack) -> set[str]:
+    return set(cluster_keys(stack))
+
+
+def try_one(bed: Bed, files: object, apply: tuple[str, ...], trial: Trial, own: Collection[str], held: Held) -> None:
+    """It ends old or new, holds what was promised, and there is a way back."""
+    bed.new_life()
+    assert bed.crash(trial.point, trial.death, *apply), f"{trial}: it did not come to that\n{bed.said}"
+    command = (*trial.then, "--without-backup") if trial.then == RESUME else trial.then
+    done = bed.nftui(*command, timeout=600)
+    stands = (bed.stack.directory / "compose.nftui.yaml").exists()
+    assert done.code in (0, 1), (str(trial), done.out, done.err)
+    holds_everything(bed.stack, str(trial), held if stands else None)
+    if stands:
+        go_back(bed, files, own)
+    is_gone(bed, files, own, str(trial))
+
+
+def holds_everything(stack: Stack, trial: str, held: Held | None) -> None:
     """Every write that was acknowledged is where the app writes now, and it goes on to."""
     before = acked(stack)
     wait_until(lambda: len(acked(stack)) > len(before), seconds=LONG_S, what=f"{trial}: the app writes")
-    held = set(cluster_keys(stack)) if clustered else set(picture(stack))
-    assert before <= held, f"{trial}: {len(before - held)} writes are gone"
+    missing = before - (held(stack) if held else set(picture(stack)))
+    assert not missing, f"{trial}: {len(missing)} writes are gone"
 
 
-def go_back(bed: Bed, files: object) -> None:
+def go_back(bed: Bed, files: object, own: Collection[str]) -> None:
     """By the ordinary way."""
     done = bed.nftui(*ROLLBACK, timeout=600)
     assert done.code == 0, done.out + done.err
-    is_gone(bed, files, "rollback")
-    holds_everything(bed.stack, "rollback", clustered=False)
+    is_gone(bed, files, own, "rollback")
+    holds_everything(bed.stack, "rollback", None)
 
 
-def is_gone(bed: Bed, files: object, trial: str) -> None:
-    """Files to the byte, no node, no place of one."""
+def is_gone(bed: Bed, files: object, own: Collection[str], trial: str) -> None:
+    """Files to the byte, no server of nftui's own, no place of one."""
     assert tree(bed.stack.directory) == files, trial
-    assert not places(bed.stack) and not set(NODES) & set(bed.stack.services()), trial
+    assert not places(bed.stack) and not set(own) & set(bed.stack.services()), trial

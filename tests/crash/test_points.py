@@ -19,6 +19,7 @@ from tests.crash.test_cluster_points import KINDS as CLUSTER_KINDS
 from tests.crash.test_model_points import KINDS as MODEL_KINDS
 from tests.crash.test_own_points import KINDS as OWN_KINDS
 from tests.crash.test_pool_points import KINDS as POOL_KINDS
+from tests.crash.test_sentinel_points import KINDS as SENTINEL_KINDS
 from tests.e2e.command import Done
 
 pytestmark = [pytest.mark.engine, pytest.mark.slow, pytest.mark.timeout(5400)]
@@ -60,6 +61,7 @@ def test_no_step_kind_is_without_crash_points() -> None:
         SAVE_KINDS,
         TRY_KINDS,
         CLUSTER_KINDS,
+        SENTINEL_KINDS,
     )
 
 

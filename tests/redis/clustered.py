@@ -20,11 +20,11 @@ NODES = tuple(f"redis-node-{number}" for number in range(1, 7))
 
 
 @contextmanager
-def clustered_stack(parent: Path, compose: str | None = None) -> Iterator[Stack]:
-    """Nothing is started. Removed whole afterwards, with what nftui keeps for the operator."""
+def clustered_stack(parent: Path, compose: str | None = None, app: str = "nftui-test-{}/n8n") -> Iterator[Stack]:
+    """Nothing is started. Removed whole afterwards, with what nftui keeps for the operator. `app`: its image's name."""
     images.ensure("app:latest")
     stack = make_stack(parent, compose=compose or (HERE / "clustered.yaml").read_text())
-    image = f"nftui-test-{secrets.token_hex(3)}/n8n"
+    image = app.format(secrets.token_hex(3))
     docker("tag", images.reference("app:latest"), image)
     (stack.directory / "writer").mkdir()
     (stack.directory / "writer" / "writer.py").write_bytes((HERE / "writer.py").read_bytes())
@@ -40,10 +40,11 @@ def clustered_stack(parent: Path, compose: str | None = None) -> Iterator[Stack]
 
 
 def places(stack: Stack) -> list[str]:
-    """Volumes and networks of a cluster's nodes."""
-    found = [f"volume {v}" for v in docker("volume", "ls", "-q").split() if v.startswith(f"{stack.project}_redis-node")]
+    """Volumes and networks of the servers that took the keys."""
+    own = f"{stack.project}_redis-"
+    found = [f"volume {v}" for v in docker("volume", "ls", "-q").split() if v.startswith(own)]
     networks = docker("network", "ls", "--format", "{{.Name}}").split()
-    return found + [f"network {n}" for n in networks if n == f"{stack.project}_redis-nodes"]
+    return found + [f"network {n}" for n in networks if n.startswith(own)]
 
 
 def remove_places(stack: Stack) -> list[str]:
