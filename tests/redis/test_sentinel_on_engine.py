@@ -26,7 +26,7 @@ def stack(engine: None, tmp_path: Path) -> Iterator[Stack]:
         made.up()
         fill(made)
         with made.redis() as client:
-            client.execute_command("SELECT", "3")
+            client.select(3)
             client.set("elsewhere", "1", ex=90_000)
         yield made
 
@@ -41,7 +41,7 @@ def writes(stack: Stack, what: str) -> set[str]:
 def elsewhere(stack: Stack, service: str) -> str | None:
     """The key of the other database."""
     with stack.redis(service) as client:
-        client.execute_command("SELECT", "3")
+        client.select(3)
         return str(client.get("elsewhere")) if client.pttl("elsewhere") > 0 else None
 
 

@@ -31,9 +31,8 @@ def connect() -> Any:
 def watched() -> Any:
     """As the app of that name reads its variables."""
     module: Any = sentinel
-    found = [
-        (host, int(port)) for host, _, port in (n.partition(":") for n in os.environ["REDIS_SENTINEL_NODES"].split(","))
-    ]
+    listed = (node.partition(":") for node in os.environ["REDIS_SENTINEL_NODES"].split(","))
+    found = [(host, int(port)) for host, _, port in listed]
     timeouts = {"socket_timeout": 2, "socket_connect_timeout": 2}
     asked = {"password": os.environ.get("REDIS_SENTINEL_PASSWORD"), **timeouts}
     group = module.Sentinel(found, sentinel_kwargs=asked)
