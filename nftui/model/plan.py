@@ -66,6 +66,8 @@ class StepSpec:
     early: bool = False
     """True: it is done before the files say otherwise, so that no recreate of its service, whoever asks for it, loses
     anything."""
+    apart: bool = False
+    """True: done right after its service is recreated, before the next one is: the two must not be away at once."""
     opens: bool = False
     """From its intent on others may write to data that its stage switched: the commit point is crossed."""
     last_back: bool = False

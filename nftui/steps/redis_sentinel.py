@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from contextlib import closing
+from contextlib import closing, suppress
+from dataclasses import replace
 from typing import cast
 
 from nftui.clients.rediscluster import info
@@ -19,6 +20,8 @@ from nftui.steps.reading import Reading
 from nftui.steps.redis_nodes import Fleet, Node, probe_write, restart, start, wait
 
 KEY = "nftui:sentinel-check"
+_BACK_S = 40.0
+"""On the way back nothing may stand still for good: a server that ended long ago is not waited for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +124,15 @@ class RedisSentinelKind(Reading):
                     master = _moved(step, watch, fleet, master)
                     seen.add(master)
             return {"master": master}
+
+    def undo(self, step: StepSpec, before: Data, ctx: Context) -> None:
+        """Nothing was changed. What was recreated before it goes back next: not while the other server is behind."""
+        if not step.params.get("apart"):
+            return
+        watch = watch_of(step)
+        bounded = replace(step, stall_s=min(step.stall_s, _BACK_S))
+        with closing(watch.fleet(ctx)) as fleet, suppress(StepFailed):
+            wait(bounded, lambda: _amiss(watch, fleet), ctx)
 
 
 def _proven(step: StepSpec, watch: Watch, fleet: Fleet) -> str:

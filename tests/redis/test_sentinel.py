@@ -160,6 +160,7 @@ def test_they_are_tried_before_the_keys_go_there_and_once_more_after_the_apps(tm
     found = plan(running(facts(tmp_path), "web"))
     first, then = found.stages
     assert first.steps[-1].id == "redis-failover:cache" and first.steps[-1].params["trial"] is True
+    assert [s.target for s in first.steps if s.kind == "start"] == [*SERVERS, *SENTINELS]
     kinds = [s.kind for s in then.steps]
     assert kinds == ["hold", "redis-close", "redis-save", "redis-import", "redis-carry", "file", "recreate", "recreate",
                      "project-check", "redis-sentinel", "release"]  # fmt: skip
@@ -189,9 +190,15 @@ def test_a_closed_server_stays_under_sentinel_and_planning_again_is_empty(tmp_pa
     for other in ("single", "cluster"):
         with pytest.raises(UsageError, match="take that run back"):
             advice(closed, f"redis.mode={other}")
-    again = plan(running(closed, "web"), in_force=InForce(1, "run", first.choices, first.fragments))
+    in_force = InForce(1, "run", first.choices, first.fragments)
+    again = plan(running(closed, "web"), in_force=in_force)
     assert canonical([f.services for f in again.fragments]) == canonical([f.services for f in first.fragments])
     assert not [s.id for stage in again.stages if stage.commit_point for s in stage.steps]
+    standing_now = replace(standing(closed, in_force), own=dict.fromkeys((*SERVERS, *SENTINELS), True))
+    more = draft(running(closed, "web"), choices(MODE, "redis.maxmemory=100MB"), {ID: OPTIMIZATION}, standing_now)
+    ids = [s.id for s in more.steps if s.kind in ("recreate", "redis-sentinel")]
+    assert ids == ["recreate:cache-server-1", "redis-together:cache-server-1", "recreate:cache-server-2",
+                   "redis-together:cache-server-2"], "one has all of it before the other goes"  # fmt: skip
 
 
 # -- how they start ------------------------------------------------------------------------------------------------
@@ -337,8 +344,9 @@ class _Member(Sentinel):
 WATCH = {"master": "cache", "servers": list(SERVERS), "sentinels": list(SENTINELS)}
 
 
-def step(*, trial: bool) -> StepSpec:
-    return StepSpec("s", "redis-sentinel", "cache", {"watch": WATCH, "trial": trial}, msg("ask"), stall_s=3.0)
+def step(*, trial: bool, apart: bool = False) -> StepSpec:
+    params = {"watch": WATCH, "trial": trial, "apart": apart}
+    return StepSpec("s", "redis-sentinel", "cache", params, msg("ask"), stall_s=3.0)
 
 
 def verify(tmp_path: Path, group: Group, *, trial: bool = False) -> Any:
@@ -375,6 +383,17 @@ def test_what_is_amiss_fails_the_step(tmp_path: Path) -> None:
     stuck.stuck = True
     with pytest.raises(StepFailed, match="cache-server-1 is the master"):
         verify(tmp_path, stuck, trial=True)
+
+
+def test_on_the_way_back_a_server_that_is_behind_is_waited_for_and_not_for_ever(tmp_path: Path) -> None:
+    world = new_world(tmp_path)
+    group = Group()
+    RedisSentinelKind().undo(step(trial=False, apart=True), {}, world.context(store=group.store))
+    group.dead = (SERVERS[1], SENTINELS[0])
+    RedisSentinelKind().undo(step(trial=False), {}, world.context(store=group.store))
+    assert world.clock == 0 and not group.log
+    RedisSentinelKind().undo(step(trial=False, apart=True), {}, world.context(store=group.store))
+    assert 3 <= world.clock < 10
 
 
 def test_the_way_back_goes_by_what_most_sentinels_say(tmp_path: Path) -> None:

@@ -119,6 +119,12 @@ def _cluster_steps(where: Layout) -> Iterator[StepSpec]:
 def _sentinel_steps(where: Layout) -> Iterator[StepSpec]:
     """Failed over while nobody uses them yet: that is when it costs nothing."""
     params = step_params(where)
+    for name in where.names:
+        yield StepSpec(
+            f"{ID}-together:{name}", "redis-sentinel", where.service, {**params, "trial": False, "apart": True},
+            msg("wait until the Sentinels see {service} with the other server, and write to the master", service=name),
+            name, optimization=ID, stall_s=_STALL_S, apart=True,
+        )  # fmt: skip
     yield StepSpec(
         f"{ID}-failover:{where.service}", "redis-sentinel", where.service, {**params, "trial": True},
         msg("ask each Sentinel, write to the master, restart all five, let each server be the master once"),

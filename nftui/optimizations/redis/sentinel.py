@@ -113,6 +113,7 @@ def _sentinel(server: Server, where: Layout, name: str, first: str) -> dict[str,
         **{key: definition[key] for key in kept if key in definition},
         "command": _kept(server, KEEP_VIEW, _VIEW_FILE, seed, words),
         "volumes": [data_mount(server, where.volume(name))],
+        "depends_on": {other: {"condition": "service_started"} for other in where.names},
     }
 
 
