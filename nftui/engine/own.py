@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import field
 from typing import cast
 
@@ -132,6 +132,13 @@ def start_steps(found: OwnServices, wanted: Merged) -> list[StepSpec]:
         )
         for name in found.start
     ]
+
+
+def one_by_one(recreates: Iterable[StepSpec], late: Sequence[StepSpec]) -> Iterator[StepSpec]:
+    """Each with what must be done before the next."""
+    for step in recreates:
+        yield step
+        yield from (s for s in late if s.apart and s.service == step.service)
 
 
 def remove_steps(found: OwnServices) -> list[StepSpec]:

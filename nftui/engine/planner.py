@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import field, replace
 
 from nftui.engine import offers, own
@@ -252,7 +252,7 @@ def _settings_stage(facts: Facts, standing: Standing, parts: _Parts, at: _At) ->
         *check_step(facts, files, {*touched, *changed}, standing.pending, wanted),
         *own.start_steps(ours, wanted),
         *(s for s in late if s.service in ours.start),  # Proven before anything is routed to them.
-        *_one_by_one(_recreate_steps(facts, [*ours.recreate, *touched], standing), late),
+        *own.one_by_one(_recreate_steps(facts, [*ours.recreate, *touched], standing), late),
         *(s for s in late if s.service not in ours.start and not s.apart),
         *live,
         *own.remove_steps(ours),
@@ -380,12 +380,6 @@ def _grace_s(facts: Facts, name: str) -> int:
         return GRACE_S
     running = service.running.stop_grace_s if service.running else None
     return max(1, math.ceil(running or service.stop_grace_s or DOCKER_GRACE_S))
-
-
-def _one_by_one(recreates: Sequence[StepSpec], late: Sequence[StepSpec]) -> Iterator[StepSpec]:
-    for step in recreates:
-        yield step
-        yield from (s for s in late if s.apart and s.service == step.service)
 
 
 def _recreate_steps(facts: Facts, touched: list[str], standing: Standing) -> list[StepSpec]:
