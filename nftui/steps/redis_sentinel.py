@@ -95,7 +95,20 @@ def _amiss(watch: Watch, fleet: Fleet) -> str | None:
         if why:
             return f"{name}: {why}"
     named = {_named(watch, s, fleet) for s in watch.sentinels}
-    return _agreed(watch, fleet)[1] if len(named) == 1 else f"the Sentinels name {', '.join(sorted(named))}"
+    if len(named) > 1:
+        return f"the Sentinels name {', '.join(sorted(named))}"
+    master, why = _agreed(watch, fleet)
+    return why or _alone(master, fleet)
+
+
+def _alone(master: str, fleet: Fleet) -> str | None:
+    """By the master's own word: a Sentinel asks for that every 10 s only."""
+    try:
+        follower = info(fleet.client(master), "INFO", "replication").get("slave0", "")
+    except (OSError, NftuiError) as error:
+        fleet.drop(master)
+        return f"{master}: {error}"
+    return None if "state=online" in follower else f"no replica follows {master} yet"
 
 
 class RedisSentinelKind(Reading):

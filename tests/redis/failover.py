@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, field
+from functools import partial
 
 import redis
 
@@ -66,6 +68,21 @@ class Figures:
         )
 
 
+def takes_writes(open_session: Callable[[], redis.Redis], key: str) -> bool:
+    """Whether a server takes a write now."""
+    try:
+        with open_session() as client:
+            return bool(client.set(key, "1"))
+    except (redis.RedisError, OSError):
+        return False
+
+
+def missing(client: redis.Redis, keys: list[str]) -> int:
+    """Of `keys`, how many that server has not."""
+    chunks = (keys[n : n + 500] for n in range(0, len(keys), 500))
+    return len(keys) - sum(int(client.exists(*chunk)) for chunk in chunks)
+
+
 class Trial:
     """One cluster, of a stack that nftui made it for."""
 
@@ -109,8 +126,9 @@ class Trial:
         for writer in writers:
             writer.join(LONG_S)
             figures.acknowledged[writer.waits] += len(writer.acknowledged)
-            figures.lost[writer.waits] += self.missing(heir, writer.acknowledged)
         with self.session(heir) as client:
+            for writer in writers:
+                figures.lost[writer.waits] += missing(client, writer.acknowledged)
             client.delete(*(k for writer in writers for k in writer.acknowledged))
         docker("start", self.stack.container(name))
         wait_until(self.whole, seconds=LONG_S, what="all six are together again")
@@ -120,23 +138,10 @@ class Trial:
         end = time.monotonic() + LONG_S
         while time.monotonic() < end:
             for name in NODES:
-                if name != gone and self._takes(name, tag):
+                if name != gone and takes_writes(partial(self.session, name), f"{{{tag}}}:probe"):
                     return name
             time.sleep(0.1)
         raise AssertionError("no node takes writes for that shard any more")
-
-    def _takes(self, name: str, tag: str) -> bool:
-        try:
-            with self.session(name) as client:
-                return bool(client.set(f"{{{tag}}}:probe", "1"))
-        except (redis.RedisError, OSError):
-            return False
-
-    def missing(self, name: str, keys: list[str]) -> int:
-        """Of `keys`, how many that node has not."""
-        with self.session(name) as client:
-            chunks = (keys[n : n + 500] for n in range(0, len(keys), 500))
-            return len(keys) - sum(int(client.exists(*chunk)) for chunk in chunks)
 
     def whole(self) -> bool:
         """Every node answers and sees no other one amiss; each replica has its link."""

@@ -65,7 +65,7 @@ class Group:
     def __init__(self, master: str = SERVERS[0], dead: tuple[str, ...] = (), copies: int = 1) -> None:
         self.master, self.dead, self.copies = master, dead, copies
         self.keys, self.log = dict[str, str](), list[str]()
-        self.stuck = False
+        self.stuck, self.follower = False, "online"
 
     def store(self, service: str) -> Any:
         if service in self.dead:
@@ -103,7 +103,9 @@ class _Member(Sentinel):
         return getattr(self, f"_{words[0].lower()}")(*words[1:])
 
     def _info(self, section: str) -> str:
-        return f"role:{'master' if self.name == self.group.master else 'slave'}\r\n"
+        if self.name != self.group.master:
+            return "role:slave\r\n"
+        return f"role:master\r\nslave0:ip=x,port=6379,state={self.group.follower},offset=1,lag=0\r\n"
 
     def _set(self, key: str, value: str, *rest: str) -> str:
         assert self.name == self.group.master
@@ -159,6 +161,10 @@ def test_what_is_amiss_fails_the_step(tmp_path: Path) -> None:
         verify(tmp_path, Group(copies=0))
     with pytest.raises(StepFailed, match="cache-sentinel-2: no way in"):
         verify(tmp_path, Group(dead=(SENTINELS[1],)))
+    behind = Group()
+    behind.follower = "send_bulk"
+    with pytest.raises(StepFailed, match="no replica follows cache-server-1 yet"):
+        verify(tmp_path, behind)
     stuck = Group()
     stuck.stuck = True
     with pytest.raises(StepFailed, match="cache-server-1 is the master"):

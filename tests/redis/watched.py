@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
 
 import redis
@@ -12,7 +13,7 @@ import redis
 from nftui.clients.redissentinel import master_of, problem
 from nftui.clients.resp import RespClient
 from tests.redis.clustered import HERE, LONG_S, clustered_stack
-from tests.redis.failover import WRITING_S, Figures, Writer
+from tests.redis.failover import WRITING_S, Figures, Writer, missing, takes_writes
 from tests.redis.server import PASSWORD
 from tests.stack.running import Stack, docker, wait_until
 
@@ -41,7 +42,7 @@ class Watched:
     def session(self, name: str) -> redis.Redis:
         """To one server."""
         return redis.Redis(host=self.addresses[name], password=PASSWORD, decode_responses=True,
-                           socket_timeout=3, socket_connect_timeout=1)  # fmt: skip
+                           encoding_errors="surrogateescape", socket_timeout=3, socket_connect_timeout=1)  # fmt: skip
 
     def asked(self, name: str) -> tuple[str, str | None]:
         """The master that a Sentinel names, and what it sees amiss."""
@@ -71,26 +72,19 @@ class Watched:
         time.sleep(WRITING_S)
         docker("kill", self.stack.container(name))
         killed = time.monotonic()
-        wait_until(lambda: self._takes(heir), seconds=LONG_S, what="the other server takes writes")
+        wait_until(
+            lambda: takes_writes(partial(self.session, heir), "probe"),
+            seconds=LONG_S,
+            what="the other server takes writes",
+        )
         figures.seconds.append(time.monotonic() - killed)
         for writer in writers:
             writer.join(LONG_S)
             figures.acknowledged[writer.waits] += len(writer.acknowledged)
-            figures.lost[writer.waits] += self._missing(heir, writer.acknowledged)
+            with self.session(heir) as client:
+                figures.lost[writer.waits] += missing(client, writer.acknowledged)
         docker("start", self.stack.container(name))
         wait_until(self.whole, seconds=LONG_S, what="all five are together again")
-
-    def _takes(self, name: str) -> bool:
-        try:
-            with self.session(name) as client:
-                return bool(client.set("probe", "1"))
-        except (redis.RedisError, OSError):
-            return False
-
-    def _missing(self, name: str, keys: list[str]) -> int:
-        with self.session(name) as client:
-            chunks = (keys[n : n + 500] for n in range(0, len(keys), 500))
-            return len(keys) - sum(int(client.exists(*chunk)) for chunk in chunks)
 
 
 def kill_masters(stack: Stack, times: int) -> Figures:
