@@ -59,6 +59,11 @@ class Figures:
     seconds: list[float] = field(default_factory=list)
     """From the kill until a write to that shard succeeded."""
 
+    def must_lose_nothing(self, kills: int) -> None:
+        """After so many: of what a replica had acknowledged."""
+        assert len(self.seconds) == kills and self.acknowledged[True]
+        assert self.lost[True] == 0, self
+
     def __str__(self) -> str:
         times = "/".join(f"{s:.1f}" for s in sorted(self.seconds))
         return (
