@@ -18,7 +18,7 @@ from nftui.model.stack import Container
 from nftui.steps.comparators import COMPARATORS
 from nftui.steps.kind import StepFailed
 from nftui.steps.redis_sentinel import RedisSentinelKind, present_master
-from tests.engine.world import new_world
+from tests.engine.world import Killed, new_world
 from tests.redis.test_sentinel import SENTINELS, SERVERS
 
 MASTER = {"name": "cache", "ip": "cache-server-1", "flags": "master", "num-slaves": "1", "num-other-sentinels": "2"}
@@ -65,7 +65,13 @@ class Group:
     def __init__(self, master: str = SERVERS[0], dead: tuple[str, ...] = (), copies: int = 1) -> None:
         self.master, self.dead, self.copies = master, dead, copies
         self.keys, self.log = dict[str, str](), list[str]()
-        self.stuck, self.follower = False, "online"
+        self.stuck, self.follower, self.dies_at = False, "online", 0
+
+    def effect(self, line: str) -> None:
+        """Done, and perhaps the last thing that this life does."""
+        self.log.append(line)
+        if len(self.log) == self.dies_at:
+            raise Killed(line)
 
     def store(self, service: str) -> Any:
         if service in self.dead:
@@ -77,12 +83,12 @@ class Group:
                 for n in (*SERVERS, *SENTINELS)]  # fmt: skip
 
     def stop(self, container_id: str, grace_s: int) -> None:
-        self.log.append(f"stop {container_id}")
         self.dead = (*self.dead, container_id)
+        self.effect(f"stop {container_id}")
 
     def start(self, container_id: str) -> None:
-        self.log.append(f"start {container_id}")
         self.dead = tuple(n for n in self.dead if n != container_id)
+        self.effect(f"start {container_id}")
 
 
 class _Member(Sentinel):
@@ -94,9 +100,9 @@ class _Member(Sentinel):
         other = next(n for n in SERVERS if n != self.group.master)
         self.master, self.replica = {**MASTER, "ip": self.group.master}, {**REPLICA, "ip": other}
         if words[:2] == ("SENTINEL", "FAILOVER"):
-            self.group.log.append("failover")
             if not self.group.stuck:
                 self.group.master = other
+            self.group.effect("failover")
             return "OK"
         if words[0] == "SENTINEL":
             return super().ask(*words)
@@ -110,7 +116,7 @@ class _Member(Sentinel):
     def _set(self, key: str, value: str, *rest: str) -> str:
         assert self.name == self.group.master
         self.group.keys[key] = value
-        self.group.log.append(f"write {self.name}")
+        self.group.effect(f"write {self.name}")
         return "OK"
 
     def _wait(self, count: str, ms: str) -> int:
@@ -154,6 +160,19 @@ def test_the_trial_restarts_all_and_lets_each_be_the_master(tmp_path: Path) -> N
     ]  # fmt: skip
     moved = Group(SERVERS[1])
     assert verify(tmp_path, moved, trial=True) == {"master": SERVERS[0]}, "cut off in between, it begins elsewhere"
+
+
+def test_a_trial_that_was_cut_off_anywhere_is_done_again_whole(tmp_path: Path) -> None:
+    whole = Group()
+    verify(tmp_path, whole, trial=True)
+    for number in range(1, len(whole.log) + 1):
+        group = Group()
+        group.dies_at = number
+        with pytest.raises(Killed):
+            verify(tmp_path, group, trial=True)
+        group.dies_at = 0
+        assert verify(tmp_path, group, trial=True) == {"master": SERVERS[0]}, whole.log[number - 1]
+        assert not group.dead and not group.keys
 
 
 def test_what_is_amiss_fails_the_step(tmp_path: Path) -> None:
