@@ -7,6 +7,7 @@ from dataclasses import field
 
 from nftui.model.dataclass import dataclass
 from nftui.model.qdrant import IndexConfig
+from nftui.model.shards import Cluster, Replica
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,14 @@ class Collection:
     on_disk: bool = False
     index: IndexConfig = field(default_factory=IndexConfig)
     shards: int = 1
+    copies: int = 1
+    """Replicas that each shard shall have (replication_factor)."""
+    replicas: tuple[Replica, ...] = ()
+    """Where they are, in a cluster; () where it was not told."""
+    transfers: int = 0
+    """Shards that are on their way from one node to another."""
+    aliases: tuple[str, ...] = ()
+    """Other names by which apps reach it."""
     optimizer: str = "ok"
     """"ok", or the error that stopped it."""
     unmeasurable: str | None = None
@@ -49,8 +58,13 @@ class QdrantFacts:
     collections: tuple[Collection, ...] = ()
     open: bool = False
     """True where it answers without a key."""
-    peers: int = 0
-    """Nodes of the cluster that it belongs to, itself included; 0 where it is in no cluster mode."""
+    cluster: Cluster | None = None
+    """None where it is in no cluster mode, or its key may not ask for it."""
+
+    @property
+    def peers(self) -> int:
+        """Nodes of the cluster that it belongs to, itself included; 0 where it is in no cluster mode."""
+        return max(1, len(self.cluster.peers)) if self.cluster else 0
 
 
 @dataclass(frozen=True, slots=True)

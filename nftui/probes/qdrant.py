@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from nftui.clients.http import HttpClient, HttpUnreachable
 from nftui.clients.qdrant import collection_path, connect_qdrant
+from nftui.clients.qdrant_nodes import read_aliases, read_cluster, read_shards
 from nftui.model.ai import Collection, QdrantFacts
 from nftui.model.errors import NftuiError
 from nftui.model.facts import Live
@@ -35,30 +37,23 @@ def read_facts(client: HttpClient) -> QdrantFacts:
     names = [str(item["name"]) for item in listed][:_MAX_COLLECTIONS]
     told = client.json("/")
     version = told.get("version") if isinstance(told, dict) else None
-    collections = tuple(found for name in names if (found := _read(client, name)) is not None)
+    cluster, aliases = read_cluster(client), _named(client)
+    found = [c for name in names if (c := _read(client, name, aliases, spread=cluster is not None)) is not None]
     is_open = client.status("/collections", plain=True) == 200
-    return QdrantFacts(str(version) if version else None, collections, is_open, _peers(client))
+    return QdrantFacts(str(version) if version else None, tuple(found), is_open, cluster)
 
 
-def _read(client: HttpClient, name: str) -> Collection | None:
+def _read(client: HttpClient, name: str, aliases: Mapping[str, str], *, spread: bool) -> Collection | None:
     """None where it was deleted since it was listed. Raises HttpUnreachable."""
     try:
-        return _collection(name, client.json(collection_path(name)))
+        found = _collection(name, client.json(collection_path(name)))
+        replicas, transfers = read_shards(client, name) if spread else ((), 0)
     except HttpUnreachable as error:
         if error.status != 404:
             raise
         return None
-
-
-def _peers(client: HttpClient) -> int:
-    """From /cluster; a key that may not ask for it leaves it at none."""
-    try:
-        found = client.json("/cluster").get("result")
-    except HttpUnreachable:
-        return 0
-    if not isinstance(found, Mapping) or found.get("status") != "enabled":
-        return 0
-    return max(1, len(found.get("peers") or ()))
+    mine = tuple(sorted(alias for alias, target in aliases.items() if target == name))
+    return replace(found, aliases=mine, replicas=replicas, transfers=transfers)
 
 
 def _collection(name: str, answer: Any) -> Collection:
@@ -80,9 +75,18 @@ def _collection(name: str, answer: Any) -> Collection:
         on_disk=bool(vectors) and all(v.on_disk for v in vectors),
         index=index,
         shards=_number((config.get("params") or {}).get("shard_number")) or 1,
+        copies=_number((config.get("params") or {}).get("replication_factor")) or 1,
         optimizer=_optimizer(result.get("optimizer_status")),
         unmeasurable=unmeasurable(config),
     )
+
+
+def _named(client: HttpClient) -> Mapping[str, str]:
+    """Its aliases; none where a key may not ask for them."""
+    try:
+        return read_aliases(client)
+    except HttpUnreachable:
+        return {}
 
 
 def snapshots(service: Service) -> tuple[Message, ...]:

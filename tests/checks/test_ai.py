@@ -118,8 +118,8 @@ LARGE = Collection("docs", "green", 1_000_000, 1_000_000, 2, 1536, 16, 100, 10_0
 def test_large_collections_are_read_from_the_server(tmp_path: Path) -> None:
     facts = read(tmp_path, qdrant())
 
-    def ids(collection: Collection, **more: bool) -> set[str]:
-        return {id for _, id in check(live(facts, "qdrant", QdrantFacts("1.9.0", (collection,), **more)))}
+    def ids(collection: Collection, is_open: bool = False) -> set[str]:
+        return {id for _, id in check(live(facts, "qdrant", QdrantFacts("1.9.0", (collection,), is_open)))}
 
     assert "qdrant-defaults" in ids(LARGE)
     assert "qdrant-defaults" not in ids(replace(LARGE, quantized=True))
@@ -127,8 +127,8 @@ def test_large_collections_are_read_from_the_server(tmp_path: Path) -> None:
     assert "qdrant-unindexed" in ids(replace(LARGE, indexed_vectors=0))
     assert "qdrant-unindexed" not in ids(replace(LARGE, indexed_vectors=0, status="yellow"))
     assert "qdrant-unindexed" not in ids(replace(LARGE, indexed_vectors=0, points=1000))
-    assert "qdrant-no-api-key" in ids(LARGE, open=True)
-    assert "qdrant-no-api-key" not in ids(LARGE, open=False)
+    assert "qdrant-no-api-key" in ids(LARGE, is_open=True)
+    assert "qdrant-no-api-key" not in ids(LARGE, is_open=False)
 
 
 def test_a_server_without_models_is_not_cold(tmp_path: Path) -> None:

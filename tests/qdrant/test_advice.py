@@ -18,6 +18,7 @@ from nftui.model.errors import UsageError
 from nftui.model.facts import Facts, Live
 from nftui.model.host import Host, Medium, Mount
 from nftui.model.qdrant import read_config, same
+from nftui.model.shards import Cluster, Replica
 from nftui.model.stack import Container, MountSpec
 from nftui.model.units import GIB, MIB
 from nftui.optimizations.qdrant import OPTIMIZATION, rules
@@ -189,22 +190,59 @@ def test_what_must_not_be_touched_is_refused(tmp_path: Path, env: str, more: str
     assert not found.applicable and why in str(found.reason)
 
 
+def in_cluster(found: Facts, cluster: Cluster, **more: Any) -> Facts:
+    """The same server as a node of that cluster; `more` of its first collection."""
+    live = found.live[("vectors", ID)]
+    assert isinstance(live.value, QdrantFacts)
+    first, *others = live.value.collections
+    value = replace(live.value, cluster=cluster, collections=(replace(first, **more), *others))
+    return replace(found, live={("vectors", ID): replace(live, value=value)})
+
+
+THREE = Cluster(1, {1: "http://one:6335/", 2: "http://two:6335/", 3: "http://three:6335/"}, leader=2)
+
+
 def test_a_cluster_is_known_by_its_own_word_and_told_with_its_shards(tmp_path: Path) -> None:
     """Its configuration file can turn it on as well, where no variable tells."""
     alone = facts(tmp_path, collection(50_000))
     assert OPTIMIZATION.applies(alone).applicable
-    live = alone.live[("vectors", ID)]
-    assert isinstance(live.value, QdrantFacts)
-    value = replace(live.value, peers=3, collections=(replace(live.value.collections[0], shards=6),))
-    found = OPTIMIZATION.applies(replace(alone, live={("vectors", ID): replace(live, value=value)}))
-    assert not found.applicable and "a node of a cluster of 3 (docs: 6)" in str(found.reason)
-    assert "switch an alias" in str(found.reason)
+    replicas = tuple(Replica(shard, peer, "Active") for shard in range(2) for peer in (1 + shard, 3))
+    found = OPTIMIZATION.applies(in_cluster(alone, THREE, shards=2, copies=2, replicas=replicas))
+    assert not found.applicable
+    assert "a node of a cluster of 3 (one, three, two (leads)): a snapshot holds" in str(found.reason)
+    assert "Shards: docs: 2 x 2 (one: 0, three: 0 1, two: 1). For more shards" in str(found.reason)
     # Cluster mode of one node: all of its shards are its own, so a snapshot holds everything.
-    value = replace(live.value, peers=1)
-    single = replace(
-        facts(tmp_path, env="{QDRANT__CLUSTER__ENABLED: 'true'}"), live={("vectors", ID): replace(live, value=value)}
-    )
-    assert OPTIMIZATION.applies(single).applicable
+    single = facts(tmp_path, collection(50_000), env="{QDRANT__CLUSTER__ENABLED: 'true'}")
+    assert OPTIMIZATION.applies(in_cluster(single, Cluster(1, {1: "http://one:6335/"}, leader=1))).applicable
+
+
+@pytest.mark.parametrize(
+    ("cluster", "states", "said"),
+    [
+        (THREE, ("Active", "Dead"), ["docs is not whole: shard 0 on two is Dead."]),
+        (THREE, ("Active", "Partial"), ["docs is not whole: shard 0 on two is Partial."]),
+        (THREE, ("Dead", "Dead"), ["shard 0 on one is Dead, 0 on two is Dead", "no whole copy of shard 0"]),
+        (THREE, ("Active", "ActiveRead"), []),
+        (replace(THREE, leader=None), ("Active", "Active"), ["No node leads"]),
+        (replace(THREE, consensus="stopped"), ("Active", "Active"), ["consensus does not work: stopped"]),
+        (replace(THREE, failing=("http://two:6335/",)), ("Active", "Active"), ["sent to http://two:6335/"]),
+    ],
+)
+def test_what_keeps_a_cluster_from_being_whole_is_told(
+    tmp_path: Path, cluster: Cluster, states: tuple[str, ...], said: list[str]
+) -> None:
+    replicas = tuple(Replica(0, peer, state) for peer, state in enumerate(states, 1))
+    reason = str(OPTIMIZATION.applies(in_cluster(facts(tmp_path, collection(5)), cluster, replicas=replicas)).reason)
+    assert all(words in reason for words in said)
+    troubled = ("not whole", "No node", "does not work", "can be sent", "no whole copy")
+    assert any(words in reason for words in troubled) == bool(said)
+
+
+def test_one_node_says_what_sharding_would_need(tmp_path: Path) -> None:
+    found = facts(tmp_path, collection(500), replace(collection(500, name="new"), aliases=("all",)))
+    notes = [str(n) for n in advice(found)["m"].notes]
+    assert any("Several nodes need cluster mode" in n for n in notes)
+    assert "No alias leads to docs: apps that name a collection itself have to be told of a new one." in notes
 
 
 def test_the_mission_preset_says_why_it_is_wrong_for_a_collection(tmp_path: Path) -> None:

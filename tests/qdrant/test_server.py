@@ -27,6 +27,7 @@ from nftui.model.errors import NftuiError
 from nftui.model.message import msg
 from nftui.model.plan import StepSpec
 from nftui.model.qdrant import read_config
+from nftui.model.shards import Cluster, Replica
 from nftui.model.stack import Container, MountSpec, Role, Service
 from nftui.probes.health import quiet
 from nftui.probes.qdrant import probe_qdrant
@@ -214,20 +215,29 @@ def test_the_nodes_of_a_cluster_are_counted(server: Server, monkeypatch: pytest.
     """With the documents of the client's own models; a single node says that it is none."""
     live = probe_qdrant(service(server), None).value
     assert isinstance(live, QdrantFacts) and live.peers == 0
-    raft = models.RaftInfo(term=1, commit=2, pending_operations=0, is_voter=True)
+    server.fill("docs", vectors(20, 8))
+    raft = models.RaftInfo(term=1, commit=2, pending_operations=0, leader=2, is_voter=True)
     status = models.ClusterStatusOneOf1(
         status="enabled", peer_id=1, peers={"1": models.PeerInfo(uri="http://a:6335/"), "2": models.PeerInfo(
             uri="http://b:6335/")}, raft_info=raft, message_send_failures={},
         consensus_thread_status=models.ConsensusThreadStatusOneOf1(consensus_thread_status="stopped"),
     )  # fmt: skip
+    shards = models.CollectionClusterInfo(
+        peer_id=1, shard_count=2, shard_transfers=[],
+        local_shards=[models.LocalShardInfo(shard_id=1, points_count=20, state=models.ReplicaState.PARTIAL)],
+        remote_shards=[models.RemoteShardInfo(shard_id=0, peer_id=2, state=models.ReplicaState.ACTIVE)],
+    )  # fmt: skip
+    told = {"/cluster": status, "/collections/docs/cluster": shards}
     asked = HttpClient.json
 
     def json_of(self: HttpClient, path: str) -> Any:
-        return {"result": status.model_dump(mode="json")} if path == "/cluster" else asked(self, path)
+        return {"result": told[path].model_dump(mode="json")} if path in told else asked(self, path)
 
     monkeypatch.setattr(HttpClient, "json", json_of)
     live = probe_qdrant(service(server), None).value
     assert isinstance(live, QdrantFacts) and live.peers == 2
+    assert live.cluster == Cluster(1, {1: "http://a:6335/", 2: "http://b:6335/"}, 2, "stopped")
+    assert live.collections[0].replicas == (Replica(0, 2, "Active"), Replica(1, 1, "Partial"))
 
 
 @pytest.mark.parametrize(("count", "said"), [(0, 0), (1, 1)])

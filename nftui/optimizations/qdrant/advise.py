@@ -119,16 +119,22 @@ def _threads(server: Server, choices: Choices) -> list[Line]:
 
 
 def _sharding(server: Server) -> list[Message]:
-    """What sharding would take: the number of shards is fixed when a collection is created."""
-    if not server.live or not server.live.collections:
-        return []
-    return [
+    """What sharding would take where there is one node."""
+    collections = server.live.collections if server.live else ()
+    by_name = [c.name for c in collections if not c.aliases]
+    needed = [
         msg(
             "One node serves every shard itself, so more shards gain nothing here. Several nodes need cluster mode "
             "(QDRANT__CLUSTER__ENABLED, port 6335), a new collection with 2 to 4 shards per node, a copy of the "
             "points, and an alias that is switched: the number of shards of an existing collection is fixed."
         )
     ]
+    if by_name:
+        needed.append(
+            msg("No alias leads to {names}: apps that name a collection itself have to be told of a new one.",
+                names=", ".join(by_name))
+        )  # fmt: skip
+    return needed if collections else []
 
 
 # -- collections -------------------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from nftui.model.message import Message, msg
 from nftui.model.stack import Role
 from nftui.optimizations._servers import split
 from nftui.optimizations.qdrant.knobs import ID
+from nftui.optimizations.qdrant.nodes import nodes, shards, troubles
 
 if TYPE_CHECKING:
     from nftui.engine.protocols import Grants
@@ -115,17 +116,19 @@ def _refusal(facts: Facts, service: Service) -> Message | None:
 
 
 def _in_cluster(service: Service, live: QdrantFacts | None) -> Message:
-    """What is there, and what more shards would take: their number is fixed when a collection is created."""
-    if live is None or not live.peers:
+    """Why the index is left alone there; who its nodes are and what they hold, as far as it tells."""
+    cluster = live.cluster if live else None
+    if live is None or cluster is None:
         return msg(
             "{service} is a node of a cluster: a snapshot holds its own shards only, so it is left alone.",
             service=service.name,
         )
     return msg(
-        "{service} is a node of a cluster of {peers} ({shards}): a snapshot holds its own shards only, so it is left "
-        "alone. For more shards make a collection anew with 2 to 4 per node, copy the points, and switch an alias.",
-        service=service.name, peers=live.peers,
-        shards=", ".join(f"{c.name}: {c.shards}" for c in live.collections) or "no collection",
+        "{service} is a node of a cluster of {peers} ({nodes}): a snapshot holds its own shards only, so its index is "
+        "left alone. Shards: {shards}. {state}For more shards a collection has to be made anew with 2 to 4 per node, "
+        "its points copied, and an alias switched: their number is fixed at its creation.",
+        service=service.name, peers=live.peers, nodes=nodes(cluster), shards=shards(live, cluster),
+        state="".join(f"{trouble} " for trouble in troubles(live, cluster)),
     )  # fmt: skip
 
 
