@@ -180,7 +180,8 @@ class History:
             found = next((a for a in self.artefacts() if a.name == name), None)
             if found is None:
                 raise UsageError(msg("There is no artefact {name}; nftui artefacts list shows them.", name=name))
-            removal.delete(self.state.artefacts, found, self.session.gatherer.wiring.engine)
+            wiring = self.session.gatherer.wiring
+            removal.delete(self.state.artefacts, found, wiring.engine, wiring.api)
             self._audit("artefacts delete", name)
         return found
 

@@ -46,5 +46,5 @@ def read_shards(api: Asked, collection: str) -> tuple[tuple[Replica, ...], int]:
 
 def read_aliases(api: Asked) -> dict[str, str]:
     """Alias to the collection that it means. Raises HttpUnreachable."""
-    found = api.json("/aliases")["result"]["aliases"]
+    found = (api.json("/aliases").get("result") or {}).get("aliases") or ()
     return {str(a["alias_name"]): str(a["collection_name"]) for a in found}

@@ -70,7 +70,7 @@ def terms(stage: Stage) -> Iterator[Message]:
             size=human_size(switch.size_bytes) if switch.size_bytes is not None else "its data is",
             old=name_of(switch.source),
             new=name_of(switch.target),
-            services=", ".join((switch.service, *(switch.writers or ()))),
+            services=", ".join(down) if (down := switch.stopped) else msg("nothing"),
             time=human_seconds(sum(step.downtime_s for step in stage.steps)),
         )
     if stage.backup is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from nftui.engine.protocols import MovesData, Optimization, Prepares
+from nftui.engine.protocols import HoldsData, MovesData, Optimization, Prepares
 from nftui.model.advice import Advice, Applicability, Fragment
 from nftui.model.choices import Choices, Selection
 from nftui.model.facts import Facts
@@ -20,7 +20,12 @@ def switches(
     if selection is not Selection.ON or fragment is None or not isinstance(optimization, MovesData):
         return ()
     names = changed(fragment, present)
-    return tuple(s for s in optimization.switches(facts, fragment) if s.service in names)
+    return tuple(s for s in optimization.switches(facts, fragment) if s.service in names or not _by_files(s))
+
+
+def _by_files(switch: DataSwitch) -> bool:
+    """Whether it is due because files change; else the optimization itself sees what is due."""
+    return switch.handover is None or switch.handover.renews
 
 
 def first(
@@ -55,6 +60,11 @@ def stays(optimization: Optimization, fragment: Fragment | None, present: Fragme
     """Data that was moved does not come back by leaving a line out of a file (engine.md 2)."""
     if fragment is not None or present is None or not isinstance(optimization, MovesData):
         return
+    if isinstance(optimization, HoldsData) and (names := optimization.holds(present)):
+        yield msg(
+            "{id} put data of {services} elsewhere, and switching it off would not bring it back. Take its run back "
+            "instead: nftui rollback.", id=optimization.id, services=", ".join(names),
+        )  # fmt: skip
     moved = sorted({_whose(name, present) for name, keys in present.services.items() if _holds(name, keys, present)})
     if moved:
         yield msg(

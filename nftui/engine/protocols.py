@@ -72,6 +72,15 @@ class MovesData(Protocol):
 
 
 @runtime_checkable
+class HoldsData(Protocol):
+    """An optimization that put data elsewhere though no file of a service says so."""
+
+    def holds(self, present: Fragment) -> tuple[str, ...]:
+        """Services whose data the fragment in force put elsewhere."""
+        ...
+
+
+@runtime_checkable
 class Prepares(Protocol):
     """An optimization that needs things which have to be there before anything of the plan is touched."""
 

@@ -14,6 +14,8 @@ from nftui.engine.state import ProjectState
 from nftui.model.artefact import Artefact, ArtefactState
 from nftui.model.errors import NftuiError, UsageError
 from nftui.model.message import msg
+from nftui.steps import kept
+from nftui.steps.calls import ApiCalls
 from nftui.system.docker import EngineError
 
 
@@ -35,19 +37,33 @@ def with_needs(state: ProjectState, artefacts: Sequence[Artefact]) -> list[Artef
     return [replace(a, needed_by=tuple(chain[: chain.index(a.run) + 1]) if a.run in chain else ()) for a in artefacts]
 
 
-def delete(registry: Artefacts, artefact: Artefact, engine: Remover | None) -> None:
+def _nobody(service: str) -> ApiCalls:
+    raise NftuiError(msg("{service} cannot be asked here.", service=service))
+
+
+def delete(
+    registry: Artefacts,
+    artefact: Artefact,
+    engine: Remover | None,
+    api: kept.Api = _nobody,
+) -> None:
     """Mark it, remove it, remember that it is gone. Raises NftuiError where it is in use or cannot be removed.
 
     Cut off in the middle, it stays listed as being deleted, and deleting it again goes on.
     """
     if artefact.kind in ("directory", "file"):
         _must_be_idle(artefact.name, engine)
+    elif artefact.kind == kept.KIND:
+        kept.must_be_unused(artefact, api)
     elif engine is None:
         raise NftuiError(msg("The Docker engine does not answer; {name} was not deleted.", name=artefact.name))
     before = artefact.state
     registry.mark(artefact.name, ArtefactState.DELETING)
     try:
-        _remove(artefact, engine)
+        if artefact.kind == kept.KIND:
+            kept.remove(artefact, api)
+        else:
+            _remove(artefact, engine)
     except NftuiError:
         registry.mark(artefact.name, before)
         raise

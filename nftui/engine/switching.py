@@ -88,12 +88,12 @@ def _mounts(keys: Mapping[str, object]) -> list[Mapping[str, object]]:
 
 def whole_optimizations(draft: Draft, until: Stage | None) -> set[str]:
     """Optimizations of which nothing is left to be done after `until`; all of the draft's without it."""
-    final = {f.optimization: f.services for f in draft.fragments}
+    final = {f.optimization: (f.services, f.values) for f in draft.fragments}
     names = {o.id for o in draft.optimizations}
     if until is None:
         return names
-    reached = {f.optimization: f.services for f in until.fragments}
-    return {n for n in names if reached.get(n, {}) == final.get(n, {})}
+    reached = {f.optimization: (f.services, f.values) for f in until.fragments}
+    return {n for n in names if reached.get(n) == final.get(n)}
 
 
 def judge(facts: Facts, switch: DataSwitch, pending: Mapping[str, Sequence[str]]) -> Iterator[Message]:
@@ -219,15 +219,16 @@ def _handover_stage(
     users = [n for n in handover.users if n in (switch.writers or ())]
     services = (switch.service, *users, *(str(s.service) for s in (*around.beside, *around.remove)))
     switched = [c for c in files if c.role != "mounted"]
+    renewed = [_renew(switch.service), *(_renew(user, held="hold") for user in users)] if handover.renews else []
     steps = [
+        *handover.before,
         *([_hold("hold", switch.writers, switch.service, writers=True, grace_s=0)] if switch.writers else ()),
         *handover.close,
         *handover.open,
         *around.write,
         *file_steps(switched, facts.stack.files[:1]),
         *around.leave,
-        _renew(switch.service),
-        *(_renew(user, held="hold") for user in users),
+        *renewed,
         *check_step(facts, switched, set(services), pending, merge_fragments(fragments)),
         *around.beside,
         *around.live,

@@ -123,7 +123,7 @@ class Backup:
 
 @dataclass(frozen=True, slots=True)
 class Handover:
-    """Data that goes to servers of nftui's own, which are up by then, while its server stays where it is, closed.
+    """Data that goes elsewhere in servers, which are up by then, while what it came from stays where it is.
 
     What was written since is carried back by the steps' own undo: going back loses nothing, so no writer is held
     until the run is confirmed.
@@ -135,6 +135,10 @@ class Handover:
     """Just before the files name the new servers: who has the whole copy. Its undo carries back, and comes first."""
     users: tuple[str, ...]
     """Services that are switched with it: their part of the fragment waits for the data too."""
+    before: tuple[StepSpec, ...] = ()
+    """What is done while the writers still go on; taken back once all else is, but for them."""
+    renews: bool = True
+    """Whether files name the new servers: then the service and its users are recreated. Else all goes by `open`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +168,12 @@ class DataSwitch:
     """Where it goes to other servers, not to another place of this one: `fence` is not used then."""
     size_bytes: int | None = None
     """What is copied, as far as it is known at planning; None: unknown."""
+
+    @property
+    def stopped(self) -> tuple[str, ...]:
+        """Services that are down meanwhile."""
+        stays = self.handover is not None and not self.handover.renews
+        return (*(() if stays else (self.service,)), *(self.writers or ()))
 
 
 @dataclass(frozen=True, slots=True)

@@ -160,6 +160,13 @@ def most_results(config: Mapping[str, object], wanted: int) -> int:
     return min(wanted, most) if isinstance(most, int) else wanted
 
 
+def most_written(config: Mapping[str, object], wanted: int) -> int:
+    """`wanted`, or as many as its strict mode lets a request write."""
+    strict = _mapping(config.get("strict_mode_config"))
+    most = strict.get("upsert_max_batchsize") if strict.get("enabled") else None
+    return min(wanted, most) if isinstance(most, int) and most > 0 else wanted
+
+
 def kind_of(quantization: Json | None) -> str:
     """none, int8, binary, product, or what else the server calls it."""
     if not quantization:

@@ -28,6 +28,7 @@ def load_kinds() -> Kinds:
     from nftui.steps.project import ProjectCheckKind
     from nftui.steps.qdrant import QdrantCollectionKind
     from nftui.steps.qdrant_defaults import QdrantDefaultsKind
+    from nftui.steps.qdrant_reshard import QdrantAliasKind, QdrantImportKind, QdrantShardsKind
     from nftui.steps.qdrant_snapshot import QdrantSnapshotKind
     from nftui.steps.recreate import RecreateKind
     from nftui.steps.redis import RedisLogKind, RedisSettingsKind
@@ -42,7 +43,8 @@ def load_kinds() -> Kinds:
     kinds = (
         FileKind(), EnvKind(), MountedKind(), ProjectCheckKind(), StartKind(), RecreateKind(), RemoveKind(),
         PostgresSettingsKind(), PoolsKind(), RouteKind(), OllamaSettingsKind(), OllamaPreloadKind(),
-        QdrantSnapshotKind(), QdrantCollectionKind(), QdrantDefaultsKind(), RedisLogKind(), RedisSettingsKind(),
+        QdrantSnapshotKind(), QdrantCollectionKind(), QdrantDefaultsKind(), QdrantShardsKind(), QdrantImportKind(),
+        QdrantAliasKind(), RedisLogKind(), RedisSettingsKind(),
         RedisReplicaKind(), OwnPlacesKind(), RedisClusterKind(), RedisShardsKind(), RedisCloseKind(), RedisImportKind(),
         RedisCarryKind(), RedisSentinelKind(),
         ImageKind(), ImageCheckKind(), PgCheckKind(), PgDumpKind(), PgRestoreKind(), PgTryKind(),

@@ -183,6 +183,19 @@ def _same_value(assertion: Assertion, live: ReadLive) -> bool:
     return _collection_value(assertion, live) == assertion.expected
 
 
+def _spread(assertion: Assertion, live: ReadLive) -> str | None:
+    """Shards, or copies of each, of the collection behind an alias."""
+    facts = live(service_of(assertion), "qdrant").value
+    if not isinstance(facts, QdrantFacts):
+        return None
+    found = next((c for c in facts.collections if assertion.params.get("alias") in c.aliases), None)
+    return None if found is None else str(found.shards if name_of(assertion) == "shards" else found.copies)
+
+
+def _same_spread(assertion: Assertion, live: ReadLive) -> bool:
+    return _spread(assertion, live) == assertion.expected
+
+
 def _redis(assertion: Assertion, live: ReadLive) -> str | None:
     facts = live(service_of(assertion), "redis").value
     return facts.config.get(name_of(assertion)) if isinstance(facts, RedisFacts) else None
@@ -235,4 +248,5 @@ COMPARATORS: Mapping[str, Comparator] = {
     "redis-sentinel": Comparator(_sentinel, _same_sentinel),
     "redis-master": Comparator(_sentinel, _same_sentinel),
     "qdrant-collection": Comparator(_collection_value, _same_value),
+    "qdrant-alias": Comparator(_spread, _same_spread),
 }

@@ -20,6 +20,7 @@ from tests.crash.test_model_points import KINDS as MODEL_KINDS
 from tests.crash.test_own_points import KINDS as OWN_KINDS
 from tests.crash.test_pool_points import KINDS as POOL_KINDS
 from tests.crash.test_sentinel_points import KINDS as SENTINEL_KINDS
+from tests.crash.test_shards_points import KINDS as SHARDS_KINDS
 from tests.e2e.command import Done
 
 pytestmark = [pytest.mark.engine, pytest.mark.slow, pytest.mark.timeout(5400)]
@@ -62,6 +63,7 @@ def test_no_step_kind_is_without_crash_points() -> None:
         TRY_KINDS,
         CLUSTER_KINDS,
         SENTINEL_KINDS,
+        SHARDS_KINDS,
     )
 
 

@@ -111,23 +111,34 @@ class Server:
 
 
 @contextmanager
-def process(directory: Path, port: int, **environment: str) -> Iterator[Server]:
+def process(directory: Path, port: int, *arguments: str, **environment: str) -> Iterator[Server]:
     """The test server as a process of its own, without an engine; its data in `directory`."""
-    settings = {"QDRANT__SERVICE__HTTP_PORT": str(port), "QDRANT__SERVICE__API_KEY": KEY, **environment}
-    site = str(Path(EDGE).parent)
-    with (directory / "log").open("wb") as log:
-        started = subprocess.Popen(
-            [sys.executable, "-P", str(PROGRAM)], cwd=directory, stdout=log, stderr=log,
-            env={**settings, "PATH": "/usr/bin:/bin", "PYTHONPATH": site},
-        )  # fmt: skip
+    server, started = start(directory, port, *arguments, **environment)
     try:
-        server = Server(f"http://127.0.0.1:{port}")
-        wait_until(lambda: started.poll() is not None or _answers(server), seconds=30, what="the server")
-        assert started.poll() is None, (directory / "log").read_text()
         yield server
     finally:
         started.terminate()
         started.wait(20)
+
+
+def start(directory: Path, port: int, *arguments: str, **environment: str) -> tuple[Server, subprocess.Popen[bytes]]:
+    """The same, to be ended by whoever asked for it."""
+    settings = {"QDRANT__SERVICE__HTTP_PORT": str(port), "QDRANT__SERVICE__API_KEY": KEY, **environment}
+    site = str(Path(EDGE).parent)
+    with (directory / "log").open("ab") as log:
+        started = subprocess.Popen(
+            [sys.executable, "-P", str(PROGRAM), *arguments], cwd=directory, stdout=log, stderr=log,
+            env={**settings, "PATH": "/usr/bin:/bin", "PYTHONPATH": site},
+        )  # fmt: skip
+    server = Server(f"http://127.0.0.1:{port}")
+    try:
+        wait_until(lambda: started.poll() is not None or _answers(server), seconds=60, what="the server")
+        assert started.poll() is None, (directory / "log").read_text()
+    except BaseException:
+        started.kill()
+        started.wait(20)
+        raise
+    return server, started
 
 
 def _answers(server: Server) -> bool:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import field
 from typing import TYPE_CHECKING
 
 from nftui.model.advice import Advice
-from nftui.model.dataclass import dataclass
 from nftui.model.errors import UsageError
 from nftui.model.message import Message, msg
 from nftui.model.units import human_size
 from nftui.optimizations.qdrant import rules
 from nftui.optimizations.qdrant.knobs import BY_NAME, ENV, ID, INDEX, PART_OF, QUANTIZING, RULES, SETTINGS, STOCK, TUNED
+from nftui.optimizations.qdrant.line import Line
+from nftui.optimizations.qdrant.sharding import refuse_alone, sharding_lines
 
 if TYPE_CHECKING:
     from nftui.model.ai import Collection
@@ -24,22 +24,14 @@ EF_NEW = "128"
 """A new collection's ef_construct: it is also the ef of every search that does not set one (AI reference 2.3)."""
 
 
-@dataclass(slots=True)
-class Line:
-    """One knob while it is worked out."""
-
-    knob: str
-    value: str | None
-    current: str | None
-    recommended: str | None
-    why: Message
-    source: str
-    kept: bool = False
-    notes: list[Message] = field(default_factory=list)
-
-
 def server_advice(server: Server, choices: Choices) -> tuple[Advice, ...]:
-    """Every knob of that server and of its collections. Raises UsageError for a value that must not be."""
+    """Every knob of that server and of its collections. Raises UsageError for a value that must not be.
+
+    Of several nodes only where the shards of their collections lie.
+    """
+    if server.spread:
+        return tuple(_advice(server, line) for line in sharding_lines(server, choices))
+    refuse_alone(server, choices)
     floor = float(choices.value(ID, server.name, "recall_floor") or FLOOR)
     lines = _defaults(server, choices)
     collections = [c for c in (server.live.collections if server.live else ()) if c.index.vectors]
@@ -50,7 +42,8 @@ def server_advice(server: Server, choices: Choices) -> tuple[Advice, ...]:
 
 
 def _advice(server: Server, line: Line) -> Advice:
-    pattern = BY_NAME.get(line.knob) or BY_NAME["collection.{name}." + line.knob.rpartition(".")[2]]
+    first, last = line.knob.partition(".")[0], line.knob.rpartition(".")[2]
+    pattern = BY_NAME.get(line.knob) or BY_NAME[f"{first}.{{name}}.{last}"]
     return Advice(
         line.knob, server.name, line.value, line.current, line.recommended, pattern.unit, line.why, line.source,
         changes=line.value is not None and line.value != line.current, kept=line.kept,

@@ -13,15 +13,24 @@ from nftui.optimizations.qdrant.server import build_server
 if TYPE_CHECKING:
     from nftui.model.facts import Facts
     from nftui.model.stack import Service
+    from nftui.optimizations.qdrant.server import Server
 
 
-def demand_of(facts: Facts, service: Service) -> Demand:
-    """Its limit; without one, what its collections take with room for the optimizer, 1 GiB where unknown."""
+def demands_of(facts: Facts, service: Service) -> tuple[Demand, ...]:
+    """Its limit; without one, what its collections take with room for the optimizer, 1 GiB where unknown.
+
+    None for one of several nodes, of which only where their shards lie is changed.
+    """
+    server = build_server(facts, service, {})
+    return () if server.spread else (_demand(facts, server),)
+
+
+def _demand(facts: Facts, server: Server) -> Demand:
+    service = server.service
     limit = service.memory_limit_bytes
     used = facts.usage.get(service.name, 0)
     if limit:
         return Demand(ID, service.name, min(used, limit), limit, limit)
-    server = build_server(facts, service, {})
     collections = server.live.collections if server.live else ()
     needed = sum(rules.memory_bytes(c.points or 0, c.index) for c in collections)
     wanted = max(GIB, used, int(needed * rules.HEADROOM))

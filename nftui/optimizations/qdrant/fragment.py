@@ -8,7 +8,7 @@ from nftui.model.advice import Assertion, Fragment
 from nftui.model.ai import QdrantFacts
 from nftui.model.message import msg
 from nftui.model.plan import StepSpec, Undo
-from nftui.optimizations.qdrant import rules
+from nftui.optimizations.qdrant import rules, sharding
 from nftui.optimizations.qdrant.knobs import ENV, ID, STOCK, TUNED
 from nftui.optimizations.qdrant.server import build_server
 
@@ -42,7 +42,7 @@ def build_fragment(facts: Facts, advice: Iterable[Advice]) -> Fragment:
                 assert isinstance(environment, dict)
                 environment[written[0] if written else ENV[line.knob]] = line.value
                 kept[line.knob] = line.value
-        elif line.knob.startswith(_PREFIX) or line.knob in _KEPT:
+        elif ((line.knob.startswith(_PREFIX) or sharding.is_own(line.knob)) and not line.kept) or line.knob in _KEPT:
             kept[line.knob] = line.value
     return Fragment(ID, services, {name: dict(sorted(kept.items())) for name, kept in values.items() if kept})
 
@@ -114,13 +114,14 @@ def _rounded(size: int) -> int:
 
 
 def assertions(fragment: Fragment) -> tuple[Assertion, ...]:
-    """Each collection's values."""
-    return tuple(
+    """Each collection's values, and where the shards behind each alias lie."""
+    tuned = tuple(
         Assertion(
             "qdrant-collection", f"{service}.{name}.{what}", value,
             {"service": service, "collection": name, "name": what},
         )
         for service, values in sorted(fragment.values.items())
-        for name, tuned in sorted(collections_of(values).items())
-        for what, value in sorted(tuned.items())
+        for name, wanted in sorted(collections_of(values).items())
+        for what, value in sorted(wanted.items())
     )  # fmt: skip
+    return (*tuned, *sharding.assertions(fragment))

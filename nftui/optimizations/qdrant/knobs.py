@@ -9,6 +9,7 @@ ID = "qdrant"
 RULES = "AI reference 2.3"
 QUANTIZING = "AI reference 2.4"
 SETTINGS = "qdrant src/settings.rs (AI reference 2.1)"
+SHARDING = "AI reference 2.7"
 QUANTIZATIONS = ("none", "int8", "binary")
 
 INDEX = ("m", "ef_construct", "full_scan_threshold")
@@ -81,6 +82,16 @@ KNOBS: tuple[Knob, ...] = (
         SETTINGS, unit="CPUs", minimum=0, maximum=1024, main=False,
     ),
     *_tuned("collection.{name}."),
+    Knob(
+        "alias.{name}.shards", Kind.INTEGER, msg("alias.{name}.shards"),
+        msg("Parts of the collection behind that alias, spread over the nodes: it is copied into a new one."),
+        SHARDING, unit="shards", minimum=1, maximum=1024, dynamic="alias",
+    ),
+    Knob(
+        "alias.{name}.replicas", Kind.INTEGER, msg("alias.{name}.replicas"),
+        msg("Copies of each of those shards, on different nodes: it is copied into a new collection."),
+        SHARDING, unit="copies", minimum=1, maximum=64, dynamic="alias",
+    ),
     _part("index", "Index", "m, ef_construct and full_scan_threshold of the collections are chosen by nftui."),
     _part("quantization", "Quantization", "Quantization and the place of the vectors are chosen by nftui."),
     _part("defaults", "Defaults", "Values for new collections and threads are written to the service's environment."),
@@ -88,6 +99,8 @@ KNOBS: tuple[Knob, ...] = (
 BY_NAME = {knob.name: knob for knob in KNOBS}
 
 PART_DAYS = {"tune_index": 0.75, "tune_quantization": 0.75, "tune_defaults": 0.5}
+SHARDING_DAYS = 0.5
+"""Of those two days, where nothing but the spread over nodes changes."""
 PART_OF = {**dict.fromkeys(INDEX, "tune_index"), "quantization": "tune_quantization", "on_disk": "tune_quantization"}
 STOCK = {"m": "16", "ef_construct": "100", "full_scan_threshold": "10000"}
 """Qdrant's own defaults for a new collection (config/config.yaml)."""

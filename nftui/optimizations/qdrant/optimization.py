@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from nftui.model.advice import Advice, Applicability, Assertion, Demand, Effort, Fragment, Risk
 from nftui.model.message import msg
 from nftui.optimizations._servers import part_advice, parts_on, tunable
-from nftui.optimizations.qdrant.knobs import BY_NAME, ID, KNOBS, PART_DAYS
+from nftui.optimizations.qdrant.knobs import BY_NAME, ID, KNOBS, PART_DAYS, SHARDING_DAYS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from nftui.model.facts import Facts
     from nftui.model.findings import Finding
     from nftui.model.knobs import Knob
-    from nftui.model.plan import StepSpec
+    from nftui.model.plan import DataSwitch, StepSpec
 
 
 class Qdrant:
@@ -35,7 +35,7 @@ class Qdrant:
     knobs: tuple[Knob, ...] = KNOBS
 
     def applies(self, facts: Facts) -> Applicability:
-        """Active servers on a volume of their own, outside of clusters."""
+        """Active servers on a volume of their own; of a cluster the one that speaks for it, where it has aliases."""
         from nftui.optimizations.qdrant.server import applicability
 
         return applicability(facts)
@@ -46,9 +46,9 @@ class Qdrant:
 
     def demand(self, facts: Facts, choices: Choices) -> tuple[Demand, ...]:
         """Its limit; without one, what its collections take with room for the optimizer, 1 GiB where unknown."""
-        from nftui.optimizations.qdrant.demand import demand_of
+        from nftui.optimizations.qdrant.demand import demands_of
 
-        return tuple(demand_of(facts, service) for service in tunable(facts, self.applies(facts)))
+        return tuple(demand for service in tunable(facts, self.applies(facts)) for demand in demands_of(facts, service))
 
     def advise(self, facts: Facts, choices: Choices, grants: Grants) -> tuple[Advice, ...]:
         """Part switches, then the lines of each server. Raises UsageError."""
@@ -60,7 +60,12 @@ class Qdrant:
         return (*part_advice(ID, PART_DAYS, BY_NAME, choices), *lines) if lines else ()
 
     def effort(self, facts: Facts, advice: tuple[Advice, ...]) -> Effort:
-        """Two days, split over the parts that are on."""
+        """Two days, split over the parts that are on; of several nodes only where their shards lie."""
+        from nftui.optimizations.qdrant.sharding import is_own
+
+        if all(line.service is None or is_own(line.knob) for line in advice):
+            changes = any(line.changes for line in advice)
+            return Effort(SHARDING_DAYS, SHARDING_DAYS) if changes else Effort(0, 0)
         on = parts_on(advice, PART_DAYS)
         days = round(sum(PART_DAYS[part] for part in on), 2)
         return Effort(days, days)
@@ -76,6 +81,18 @@ class Qdrant:
         from nftui.optimizations.qdrant.fragment import live_steps
 
         return live_steps(facts, fragment)
+
+    def switches(self, facts: Facts, fragment: Fragment) -> tuple[DataSwitch, ...]:
+        """Collections that shall lie on other shards."""
+        from nftui.optimizations.qdrant.sharding import switches
+
+        return tuple(switches(facts, fragment))
+
+    def holds(self, present: Fragment) -> tuple[str, ...]:
+        """Servers in which an alias leads to a collection that nftui made."""
+        from nftui.optimizations.qdrant.sharding import is_own
+
+        return tuple(s for s, values in sorted(present.values.items()) if any(is_own(k) for k in values))
 
     def checks(self, facts: Facts, fragment: Fragment) -> tuple[Assertion, ...]:
         """What shall hold from then on."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from dataclasses import field
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -38,6 +40,15 @@ class Server:
     """CPUs of its quota where that is less than the machine has, else None: Qdrant counts them itself."""
     fast_disk: bool
     """Its storage is known to be on NVMe or SSD."""
+    nodes: tuple[str, ...] = ()
+    """Services that are nodes of its cluster and run, itself included."""
+    named: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Collection to services that name it in a variable: an alias that is switched does not reach them."""
+
+    @property
+    def spread(self) -> bool:
+        """Whether the shards of its collections lie on several nodes."""
+        return self.live is not None and self.live.peers > 1
 
     @property
     def name(self) -> str:
@@ -53,11 +64,38 @@ class Server:
 def build_server(facts: Facts, service: Service, grants: Grants) -> Server:
     """From the facts; the running container's own limits are never an input, for nftui may have written them."""
     grant = grants.get(service.name)
-    live = facts.live_value(service.name, ID)
+    found = facts.live_value(service.name, ID)
+    live = found if isinstance(found, QdrantFacts) else None
     return Server(
-        service, live if isinstance(live, QdrantFacts) else None, grant.bytes if grant else service.memory_limit_bytes,
+        service, live, grant.bytes if grant else service.memory_limit_bytes,
         _quota(facts, service, grant.cpus if grant else None), _medium(facts, service) in (Medium.NVME, Medium.SSD),
+        _nodes(facts, service, live), _named(facts, live),
     )  # fmt: skip
+
+
+def _nodes(facts: Facts, service: Service, live: QdrantFacts | None) -> tuple[str, ...]:
+    """By the ids of their peers: nodes of one cluster know the same ones."""
+    if live is None or live.cluster is None:
+        return (service.name,)
+    servers = ((s, facts.live_value(s.name, ID)) for s in facts.stack.with_role(Role.QDRANT) if s.running)
+    peers = set(live.cluster.peers)
+    return tuple(
+        sorted(
+            s.name
+            for s, other in servers
+            if isinstance(other, QdrantFacts) and other.cluster is not None and other.cluster.peer in peers
+        )
+    )
+
+
+def _named(facts: Facts, live: QdrantFacts | None) -> dict[str, tuple[str, ...]]:
+    names = {c.name for c in live.collections} if live and live.cluster else set()
+    found: dict[str, tuple[str, ...]] = {}
+    for service in facts.stack.services:
+        for value in names & set(service.environment.values()) if service.active else ():
+            if value is not None:
+                found[value] = (*found.get(value, ()), service.name)
+    return found
 
 
 def _quota(facts: Facts, service: Service, granted: float | None) -> int | None:
@@ -99,7 +137,7 @@ def _refusal(facts: Facts, service: Service) -> Message | None:
     environment = {k.upper(): (v or "").lower() for k, v in service.environment.items()}
     alone = known is not None and known.peers == 1  # cluster mode of one node: every shard is its own
     if not alone and (environment.get(_CLUSTER) in _ON or (known and known.peers)):
-        return _in_cluster(service, known)
+        return _in_cluster(facts, service, known)
     if service.scale > 1:
         return msg("{service} runs {count} times without being a cluster.", service=service.name, count=service.scale)
     unread = facts.live.get((service.name, ID))
@@ -115,9 +153,18 @@ def _refusal(facts: Facts, service: Service) -> Message | None:
     return None
 
 
-def _in_cluster(service: Service, live: QdrantFacts | None) -> Message:
-    """Why the index is left alone there; who its nodes are and what they hold, as far as it tells."""
+def _in_cluster(facts: Facts, service: Service, live: QdrantFacts | None) -> Message | None:
+    """Why the index is left alone there; who its nodes are and what they hold, as far as it tells.
+
+    None for the one node that speaks for a cluster with aliases: other shards can be brought behind those.
+    """
     cluster = live.cluster if live else None
+    speaker = _nodes(facts, service, live)[:1]
+    if live and any(c.aliases for c in live.collections) and speaker:
+        if speaker == (service.name,):
+            return None
+        return msg("{service} is a node of the cluster for which {speaker} speaks.", service=service.name,
+                   speaker=speaker[0])  # fmt: skip
     if live is None or cluster is None:
         return msg(
             "{service} is a node of a cluster: a snapshot holds its own shards only, so it is left alone.",

@@ -245,11 +245,12 @@ class Collection:
         if config is not None:
             path.mkdir(parents=True)
             self.config, self.dirty, self.built = config, False, copy.deepcopy(config)
+            self.schema: Json = {}
             self.shard = edge.EdgeShard.create(str(path / "shard"), edge_config(config))
             self._save()
         else:
             state = json.loads((path / "config.json").read_text())
-            self.config, self.dirty = state["config"], state["dirty"]
+            self.config, self.dirty, self.schema = state["config"], state["dirty"], state.get("schema", {})
             self.built = state.get("built", self.config)
             shutil.rmtree(path / "next", ignore_errors=True)
             if not (path / "shard").exists():
@@ -259,8 +260,11 @@ class Collection:
 
     def _save(self) -> None:
         temporary = self.path / ".config.json"
-        temporary.write_text(json.dumps({"config": self.config, "dirty": self.dirty, "built": self.built}))
+        temporary.write_text(json.dumps(self._state(self.dirty)))
         temporary.replace(self.path / "config.json")
+
+    def _state(self, dirty: bool) -> Json:
+        return {"config": self.config, "dirty": dirty, "built": self.built, "schema": self.schema}
 
     def info(self) -> Json:
         """The answer to GET /collections/NAME."""
@@ -272,7 +276,8 @@ class Collection:
         return {
             "status": status, "optimizer_status": {"error": self.error} if self.error else "ok",
             "indexed_vectors_count": found.indexed_vectors_count, "points_count": found.points_count,
-            "segments_count": found.segments_count, "config": self.config, "payload_schema": {},
+            "segments_count": found.segments_count, "config": self.config,
+            "payload_schema": {name: {**index, "points": found.points_count} for name, index in self.schema.items()},
         }  # fmt: skip
 
     def telemetry(self, name: str) -> Json:
@@ -290,8 +295,11 @@ class Collection:
 
     def update(self, body: Any) -> None:
         """PATCH: the configuration at once, the index behind it."""
+        self.configure(updated(self.config, body))
+
+    def configure(self, changed: Json) -> None:
+        """That configuration from now on."""
         with self.lock:
-            changed = updated(self.config, body)
             if self._must_rebuild(changed):
                 self.dirty, self.changed = True, time.monotonic()
             elif not self.dirty:
@@ -306,6 +314,14 @@ class Collection:
         if changed["optimizer_config"] != self.config["optimizer_config"]:
             return True
         return changed != self.config and bool(self.shard.info().indexed_vectors_count)
+
+    def index_field(self, name: str, schema: Any) -> None:
+        """An index of a field of the payload; `schema` is its type, or an object with it."""
+        kind = schema if isinstance(schema, str) else schema["type"]
+        self.write(edge.UpdateOperation.create_field_index(name, getattr(edge.PayloadSchemaType, kind.capitalize())))
+        with self.lock:
+            self.schema[name] = {"data_type": kind, **({} if isinstance(schema, str) else {"params": schema})}
+            self._save()
 
     def write(self, operation: Any) -> None:
         """A change of points."""
@@ -322,8 +338,18 @@ class Collection:
         with self.lock:
             if self.optimizing or not self.dirty or self.gone:
                 return
+            if self._is_small():
+                self.dirty, self.built = False, copy.deepcopy(self.config)
+                self._save()
+                return
             self.optimizing = True
         threading.Thread(target=self._optimize, daemon=True).start()
+
+    def _is_small(self) -> bool:
+        """Below the threshold of the optimizer that builds an index, and none is there."""
+        found, threshold = self.shard.info(), self.config["optimizer_config"].get("indexing_threshold") or 0
+        size = max(v["size"] for v in vectors_of(self.config).values()) * 4 * found.points_count
+        return not found.indexed_vectors_count and (threshold == 0 or size < threshold * 1024)
 
     def _optimize(self) -> None:
         try:
@@ -372,8 +398,7 @@ class Collection:
         """A whole copy as one file; name, size and checksum."""
         with self.lock:
             self.shard.flush()
-            dirty = self.dirty or self.optimizing
-            state = json.dumps({"config": self.config, "dirty": dirty, "built": self.built}).encode()
+            state = json.dumps(self._state(self.dirty or self.optimizing)).encode()
             path.parent.mkdir(parents=True, exist_ok=True)
             with tarfile.open(path, "w:gz", compresslevel=1) as archive:
                 archive.add(self.path / "shard", "shard")

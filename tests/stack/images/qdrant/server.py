@@ -14,7 +14,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ import qdrant_edge as edge
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 from collection import Collection, Json, Refused, described, fields, new_config, unpack, vectors_of
+from routing import NoRoute, Route, dispatch
 
 VERSION = os.environ.get("STANDIN_VERSION", "1.19.0")
 """What it says it is; routes come and go with it (src/actix/api of the tags)."""
@@ -34,15 +35,12 @@ QUERY = ("query", "using", "params", "limit", "offset", "with_vector", "with_pay
 SEARCH = ("hnsw_ef", "exact", "quantization", "indexed_only")
 QUANTIZATION = ("ignore", "rescore", "oversampling")
 POINT = ("id", "vector", "payload")
+FIELD = ("field_name", "field_schema")
 RECOVER = ("location", "priority", "checksum", "api_key")
 SCROLL = ("offset", "limit", "filter", "with_payload", "with_vector", "order_by", "shard_key")
 RECOMMEND = ("positive", "using", "params", "limit", "with_vector", "with_payload")
 COUNT = ("filter", "exact", "shard_key")
 RETRIEVE = ("ids", "with_payload", "with_vector", "shard_key")
-
-
-class NoRoute(Exception):
-    """What the real server answers with 404 and nothing else."""
 
 
 class Settings:
@@ -61,6 +59,8 @@ class Settings:
         self.key = self.environ.get("QDRANT__SERVICE__API_KEY") or None
         self.read_key = self.environ.get("QDRANT__SERVICE__READ_ONLY_API_KEY") or None
         self.port = int(self.environ.get("QDRANT__SERVICE__HTTP_PORT", "6333"))
+        self.clustered = self.environ.get("QDRANT__CLUSTER__ENABLED", "").lower() in ("true", "1", "on", "yes")
+        self.peer_port = int(self.environ.get("QDRANT__CLUSTER__P2P__PORT", "6335"))
         self.storage = Path(self.environ.get("QDRANT__STORAGE__STORAGE_PATH", "./storage"))
         self.snapshots = Path(self.environ.get("QDRANT__STORAGE__SNAPSHOTS_PATH", "./snapshots"))
 
@@ -161,6 +161,11 @@ class Server:
     def delete_points(self, name: str, body: Any) -> Json:
         ids = fields(body, ("points",), "delete")["points"]
         self.collection(name).write(edge.UpdateOperation.delete_points(ids))
+        return {"operation_id": 0, "status": "completed"}
+
+    def index_field(self, name: str, body: Any) -> Json:
+        asked = fields(body, FIELD, "index")
+        self.collection(name).index_field(asked["field_name"], asked["field_schema"])
         return {"operation_id": 0, "status": "completed"}
 
     def retrieve(self, name: str, body: Any) -> Any:
@@ -301,7 +306,8 @@ def _strict(config: Json, asked: Json, limit: int) -> None:
 
 
 def _record(point: Any) -> Json:
-    return {"id": point.id, "payload": point.payload, "vector": point.vector}
+    number = point.id if isinstance(point.id, int) else str(point.id)
+    return {"id": number, "payload": point.payload, "vector": point.vector}
 
 
 def _without(asked: Json, *names: str) -> None:
@@ -317,9 +323,6 @@ def _params(data: Any) -> edge.SearchParams:
     if quantization is not None:
         asked["quantization"] = edge.QuantizationSearchParams(**fields(quantization, QUANTIZATION, "quantization"))
     return edge.SearchParams(**asked)
-
-
-Route = tuple[str, str, Callable[..., Any]]
 
 
 def routes(server: Server) -> list[Route]:
@@ -338,6 +341,7 @@ def routes(server: Server) -> list[Route]:
         ("DELETE", one, c.delete),
         ("GET", f"{one}/exists", lambda n: {"exists": n in c.collections}),
         ("GET", f"{one}/aliases", c.list_aliases),
+        ("PUT", f"{one}/index", c.index_field),
         ("PUT", f"{one}/points", c.upsert),
         ("POST", f"{one}/points", c.retrieve),
         ("POST", f"{one}/points/delete", c.delete_points),
@@ -354,9 +358,8 @@ def routes(server: Server) -> list[Route]:
     ]
 
 
-def handler(server: Server) -> type[BaseHTTPRequestHandler]:
-    """The HTTP side."""
-    table = [(m, re.compile(p), f) for m, p, f in routes(server)]
+def handler(server: Server, table: Sequence[Route], *, inside: bool = False) -> type[BaseHTTPRequestHandler]:
+    """The HTTP side; `inside`: for the other nodes, who need no key."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -375,26 +378,14 @@ def handler(server: Server) -> type[BaseHTTPRequestHandler]:
                 self._answered(lambda: self._upload(unquote(path.split("/")[2]), length))
             else:
                 body = self.rfile.read(length)
-                self._answered(lambda: self._dispatch(path, body))
+                self._answered(lambda: dispatch(table, self.command, self.path, json.loads(body or b"{}")))
 
         def _allowed(self) -> bool:
             settings, given = server.settings, self.headers.get("api-key")
-            if settings.key is None and settings.read_key is None:
+            if inside or (settings.key is None and settings.read_key is None):
                 return True
             reads = self.command == "GET" or self.path.split("?")[0].endswith(("/query", "/scroll", "/count", "/batch"))
             return given is not None and (given == settings.key or (given == settings.read_key and reads))
-
-        def _dispatch(self, path: str, body: bytes) -> Any:
-            for method, pattern, function in table:
-                found = pattern.fullmatch(path)
-                if found and method == self.command:
-                    groups = [unquote(g) for g in found.groups()]
-                    more = [json.loads(body or b"{}")] if method in ("PUT", "PATCH", "POST") else []
-                    if path == "/telemetry":
-                        asked = parse_qs(urlsplit(self.path).query)
-                        more = [int(asked.get("details_level", ["0"])[0])]
-                    return function(*groups, *more)
-            raise NoRoute
 
         def _upload(self, name: str, length: int) -> bool:
             """multipart/form-data with one part, as curl and qdrant-client's users send it."""
@@ -457,14 +448,33 @@ def handler(server: Server) -> type[BaseHTTPRequestHandler]:
     return Handler
 
 
+def listen(port: int, handle: type[BaseHTTPRequestHandler]) -> ThreadingHTTPServer:
+    """A server on that port; it serves once it is asked to."""
+    http = ThreadingHTTPServer(("0.0.0.0", port), handle)
+    http.daemon_threads = True
+    return http
+
+
 def main() -> None:
     """Until SIGTERM."""
+    import argparse
     import signal
 
-    settings = Settings(os.environ)
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--uri", default=os.environ.get("QDRANT_URI"))
+    parser.add_argument("--bootstrap", default=os.environ.get("QDRANT_BOOTSTRAP"))
+    args, settings = parser.parse_args(), Settings(os.environ)
     server = Server(settings)
-    http = ThreadingHTTPServer(("0.0.0.0", settings.port), handler(server))
-    http.daemon_threads = True
+    table = routes(server)
+    if settings.clustered:
+        from cluster import Node
+
+        node = Node(server, table, args.uri, args.bootstrap)
+        inner = listen(settings.peer_port, handler(server, [*node.inner_routes(), *table], inside=True))
+        threading.Thread(target=inner.serve_forever, daemon=True).start()
+        node.join()
+        table = node.routes()
+    http = listen(settings.port, handler(server, table))
     signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=http.shutdown).start())
     print(f"Version: {VERSION}\nQdrant HTTP listening on {settings.port}", flush=True)
     http.serve_forever(poll_interval=0.1)
