@@ -218,8 +218,10 @@ class Gatherer:
         prover = self.wiring.prover
         proof, self._effective = prove(draft, prover, self._declared)
         if prover and draft.fragments and not self._effective:
-            # The file on disk stays as it is: it takes part all the same.
-            self._effective = prover.config_with(self.standing.keep.override)["services"]
+            # The file on disk stays as it is: it takes part all the same. What only lives in servers needs none.
+            override = self.standing.keep.override
+            there = self.wiring.file_fact(override).content is not None
+            self._effective = prover.config_with(override if there else None)["services"]
         return proof
 
     @property

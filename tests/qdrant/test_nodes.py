@@ -104,11 +104,15 @@ def test_without_who_leads_points_go_on_and_nothing_else_changes(nodes: Nodes) -
 
 def switching(old: str, new: str) -> dict[str, StepSpec]:
     """The three steps that a plan has between the stops of the apps."""
-    common = {"old": old, "new": new}
+    common: dict[str, object] = {"old": old, "new": new}
     place = {"type": "collection", "name": new}
     alias = {**common, "aliases": ["all"], "nodes": ["q"], "services": [], "copied": "import", "dataset": "d",
              "place": place, "authority": place}  # fmt: skip
-    params = {"shards": {**common, "shards": 4, "copies": 2}, "import": common, "alias": alias}
+    params: dict[str, dict[str, object]] = {
+        "shards": {**common, "shards": 4, "copies": 2},
+        "import": common,
+        "alias": alias,
+    }
     return {
         name: StepSpec(name, f"qdrant-{name}", name, given, msg("step"), "q", stall_s=60)
         for name, given in params.items()

@@ -30,8 +30,9 @@ def names(stack: Stack) -> list[str]:
 
 def test_every_acknowledged_write_is_there_and_back(stack: Stack, tmp_path: Path) -> None:
     nftui, files = Nftui(stack.directory, tmp_path / "state"), tree(stack.directory)
-    plan = nftui("plan", *SHARDS, "--json").json
-    assert [s["kind"] for s in plan["stages"][0]["steps"]] == [
+    planned = nftui("plan", *SHARDS, "--json")
+    assert planned.code == 0, planned.err + planned.out
+    assert [s["kind"] for s in planned.json["stages"][0]["steps"]] == [
         "qdrant-shards", "hold", "qdrant-import", "qdrant-alias", "release",
     ]  # fmt: skip
     bare = nftui("apply", *SHARDS, "--yes", "--json")
