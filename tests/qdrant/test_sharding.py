@@ -20,7 +20,7 @@ from nftui.model.plan import Draft, Undo
 from nftui.model.shards import Cluster, Replica
 from nftui.model.stack import Container, Service
 from nftui.optimizations.qdrant import OPTIMIZATION
-from nftui.optimizations.qdrant.server import ID
+from nftui.optimizations.qdrant.knobs import ID
 from nftui.presets import build_choices
 from nftui.steps.comparators import COMPARATORS
 from tests.checks.build import read
