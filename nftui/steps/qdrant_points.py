@@ -108,7 +108,7 @@ class _Writer:
     def take(self, wanted: Point | None, there: Point | None) -> None:
         """The point that shall be there; None: the one that is there goes."""
         if wanted is not None:
-            self.write.append({name: wanted[name] for name in ("id", "vector", "payload")})
+            self.write.append({"id": wanted["id"], "vector": _vector(wanted), "payload": _payload(wanted)})
         elif there is not None:
             self.delete.append(there["id"])
         if len(self.write) + len(self.delete) >= self.limit:
@@ -176,11 +176,20 @@ def _order(point: object) -> tuple[int, int, str]:
 
 
 def _line(point: Point) -> bytes:
-    return json.dumps([point["id"], point["vector"], point["payload"]], sort_keys=True).encode() + b"\n"
+    return json.dumps([point["id"], _vector(point), _payload(point)], sort_keys=True).encode() + b"\n"
 
 
 def _same_point(one: Point, other: Point) -> bool:
-    return (one["payload"] or {}) == (other["payload"] or {}) and _close(one["vector"], other["vector"])
+    return _payload(one) == _payload(other) and _close(_vector(one), _vector(other))
+
+
+def _vector(point: Point) -> Any:
+    """A point may have none: then the server leaves the word out."""
+    return point.get("vector") or {}
+
+
+def _payload(point: Point) -> Any:
+    return point.get("payload") or {}
 
 
 def _close(one: Any, other: Any) -> bool:

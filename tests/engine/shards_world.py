@@ -40,6 +40,9 @@ CONFIG: dict[str, Any] = {
 
 
 def point(number: int | str, value: float = 0.5) -> dict[str, Any]:
+    """The second one has neither vector nor payload."""
+    if number == 2:
+        return {"id": 2, "vector": {}, "payload": {}}
     return {"id": number, "vector": [value, 1.0], "payload": {"n": value, "k": "a"}}
 
 
@@ -198,7 +201,9 @@ class Api:
             start = sum(1 for i in ids if (isinstance(i, str), i) < (isinstance(body["offset"], str), body["offset"]))
         mine = ids[start : start + body["limit"]]
         following = ids[start + body["limit"]] if start + body["limit"] < len(ids) else None
-        return {"points": [copy.deepcopy(held.points[i]) for i in mine], "next_page_offset": following}
+        # What is empty is left out, as servers do.
+        found = [{k: v for k, v in held.points[i].items() if v != {}} for i in mine]
+        return {"points": copy.deepcopy(found), "next_page_offset": following}
 
     def _switch(self, actions: Any) -> None:
         for action in actions:
