@@ -23,7 +23,7 @@ SHARES = {"test_faults.py": 2, "test_gates.py": 2}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Without --all, some tests of the long modules, picked by the seed; with it, one portion begins each process."""
+    """Without --all, some tests of the long modules, picked by the seed; with it, one portion ends each process."""
     if ALL:
         items[:] = dealt(items)
     for module, number in () if ALL else SHARES.items():
@@ -37,20 +37,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def dealt(items: list[pytest.Item]) -> list[pytest.Item]:
-    """As many equal blocks as there are portions, each led by its own: a process then brings each bed up only once."""
-    leads: list[list[pytest.Item]] = [[] for _ in range(PORTIONS)]
+    """As many equal blocks as there are portions, each ending with its own: a process brings each bed up only once."""
+    ends: list[list[pytest.Item]] = [[] for _ in range(PORTIONS)]
     rest = []
     for item in items:
         mine = getattr(item, "callspec", None)
         if mine is not None and "portion" in mine.params:
-            leads[mine.params["portion"]].append(item)
+            ends[mine.params["portion"]].append(item)
         else:
             rest.append(item)
     size = -(-len(items) // PORTIONS)
     found = []
-    for lead in leads:
-        fill = max(0, size - len(lead))
-        found += lead + rest[:fill]
+    for end in ends:
+        fill = max(0, size - len(end))
+        found += rest[:fill] + end
         rest = rest[fill:]
     return found + rest
 

@@ -230,3 +230,11 @@ def image_stage(world: ImagesWorld) -> Stage:
     at = next(n for n, s in enumerate(steps) if s.kind == "release")
     steps.insert(at, StepSpec("data:old-new/images-check:db", "image-check", "db", {"reference": NEW}, text, "db"))
     return replace(stage, steps=(first, *steps))
+
+
+def try_stage() -> Stage:
+    """The image had, and tried on a server of its own."""
+    text = msg("step")
+    first = StepSpec("image:db", "image", NEW, {"keep": KEPT, "major": "15"}, text, "db", last_back=True)
+    params = {"got": "image:db", "image": NEW, "flags": ["work_mem"]}
+    return Stage("main", (first, StepSpec("rehearsal:db", "pg-try", "db", params, text, "db")), ("db",), ())

@@ -23,11 +23,13 @@ from tests.engine.data_world import (
     stage_of,
     switch,
 )
-from tests.engine.images_world import image_stage, new_images_world
+from tests.engine.images_world import image_stage, new_images_world, try_stage
 from tests.engine.mortal import MortalJournal, die_at
 from tests.engine.qdrant_world import qdrant_stages, qdrant_world
 from tests.engine.redis_data_world import new_redis_world, redis_stage
 from tests.engine.redis_world import redis_stages, redis_world
+from tests.engine.rehearsal_world import rehearsal_stage
+from tests.engine.shards_world import new_shards_world, shards_stages
 from tests.engine.test_own_steps import new_world as own_world
 from tests.engine.test_own_steps import stages as own_stages
 from tests.engine.test_runner import Quiet, WhenAwaited
@@ -77,6 +79,8 @@ def test_data_is_copied_switched_fenced_and_written_to(tmp_path: Path) -> None:
 
 READ_ONLY = {("pgbouncer-pools", 1), ("pgbouncer-route", 1), ("redis-replica", 1)}
 """They change nothing: tests/crash cuts them off on the engine."""
+ELSEWHERE = {("redis-sentinel", 1)}
+"""tests/redis/test_watching.py cuts it off at each of its effects, tests/crash on the engine."""
 
 
 def test_every_kind_of_step_has_crash_points(tmp_path: Path) -> None:
@@ -86,9 +90,11 @@ def test_every_kind_of_step_has_crash_points(tmp_path: Path) -> None:
         *stages(new_world(tmp_path / "w")), *own_stages(own_world(tmp_path / "o")), stage_of(world, switch()),
         *model_stages(model_world(tmp_path / "m")), *qdrant_stages(qdrant_world(tmp_path / "q")[1]),
         *redis_stages(redis_world(tmp_path / "r")), *cluster_stages(new_cluster_world(tmp_path / "k")),
+        *shards_stages(new_shards_world(tmp_path / "s")), rehearsal_stage(), try_stage(),
         image_stage(new_images_world(tmp_path / "i")), redis_stage(new_redis_world(tmp_path / "r")),
     )  # fmt: skip
-    assert {(s.kind, s.kind_version) for stage in plans for s in stage.steps} | READ_ONLY == set(load_kinds())
+    found = {(s.kind, s.kind_version) for stage in plans for s in stage.steps}
+    assert found | READ_ONLY | ELSEWHERE == set(load_kinds())
 
 
 WHERE = ["journal-before", "journal-after", "effect-before", "effect-after"]

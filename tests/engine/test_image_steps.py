@@ -9,13 +9,12 @@ import pytest
 
 from nftui.engine.journal import Journal, Phase, read_journal
 from nftui.engine.runner import Options, Outcome, Runner
-from nftui.model.message import msg
-from nftui.model.plan import Stage, StepSpec
+from nftui.model.plan import Stage
 from nftui.model.postgres import ClusterFacts, DatabaseFacts
 from nftui.steps import load_kinds
 from nftui.steps.pg_upgrade import why_not
 from tests.engine.data_world import contents
-from tests.engine.images_world import KEPT, NEW, ImagesWorld, image_stage, new_images_world
+from tests.engine.images_world import KEPT, NEW, ImagesWorld, image_stage, new_images_world, try_stage
 from tests.engine.mortal import die_at
 from tests.engine.test_data_switch import NEW as AS_NEW
 from tests.engine.test_data_switch import OLD as AS_OLD
@@ -169,14 +168,6 @@ def test_what_runs_another_image_in_the_end_goes_back(tmp_path: Path, monkeypatc
 
 
 # -- another image of the same major -----------------------------------------------------------------------------------
-def try_stage() -> Stage:
-    """The image had, and tried on a server of its own."""
-    text = msg("step")
-    first = StepSpec("image:db", "image", NEW, {"keep": KEPT, "major": "15"}, text, "db", last_back=True)
-    params = {"got": "image:db", "image": NEW, "flags": ["work_mem"]}
-    return Stage("main", (first, StepSpec("rehearsal:db", "pg-try", "db", params, text, "db")), ("db",), ())
-
-
 GERMAN = (DatabaseFacts("shop", 1000, "UTF8", "de_DE.utf8", "de_DE.utf8", ("plpgsql",)),)
 HAS = ("extension plpgsql", "setting work_mem", "postgres (PostgreSQL) 15.4")
 

@@ -106,8 +106,8 @@ def switching(old: str, new: str) -> dict[str, StepSpec]:
     """The three steps that a plan has between the stops of the apps."""
     common: dict[str, object] = {"old": old, "new": new}
     place = {"type": "collection", "name": new}
-    alias: dict[str, object] = {**common, "aliases": ["all"], "nodes": ["q"], "services": [], "copied": "import", "dataset": "d",
-             "place": place, "authority": place}  # fmt: skip
+    alias: dict[str, object] = {**common, "aliases": ["all"], "nodes": ["q"], "services": [], "copied": "import",
+                                "dataset": "d", "place": place, "authority": place}  # fmt: skip
     params: dict[str, dict[str, object]] = {
         "shards": {**common, "shards": 4, "copies": 2},
         "import": common,
