@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from nftui.catalog.lookup import families_of
 from nftui.catalog.programs import argv_of, base_name, split_words, started
-from nftui.catalog.references import parse_reference
+from nftui.catalog.references import parse_reference, version_key
 from nftui.engine.evidence import at, at_option
 from nftui.engine.mounted import mounted
 from nftui.model.dataclass import dataclass
@@ -91,7 +91,19 @@ def read_settings(stack: Stack, service: Service) -> Settings:
         if found is not None:
             _configuration(settings, found, service)
     _put_arguments(settings, arguments, service, "command")
+    if _arguments(service) and "save" not in settings.values and _drops_save(settings.family, service.version):
+        shown = at(service, "save", "command", '"" (before 6.2 any argument takes the default away)')
+        settings.values["save"] = Value(("",), shown)
     return settings
+
+
+def _drops_save(family: str | None, version: str | None) -> bool:
+    """Whether a server that is started with arguments, or with a file, has no save points but those that it names.
+
+    So it was up to 6.0 [X, 6.0.16] (redis#5629, mended in 6.2 by redis#7092); a tag of 6 alone is 6.2.
+    """
+    key = version_key(version) if version and family == "redis-official" else ()
+    return bool(key) and (key[0] < 6 or key[:2] in ((6, 0), (6, 1)))
 
 
 def _family(service: Service) -> str | None:

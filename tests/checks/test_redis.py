@@ -75,6 +75,9 @@ TRUE = [
     ("redis-no-persistence", stack('["redis-server", "--save", "", "--appendonly", "no"]', others=QUEUE)),
     ("redis-no-persistence", stack("redis-server --save ''", others=CELERY)),
     ("redis-no-persistence", stack("", "    tmpfs: [/data]\n", others=QUEUE)),
+    # Up to 6.0 any argument takes the default save points away [X].
+    ("redis-no-persistence", stack("redis-server --maxmemory 1gb", "", "redis:6.0-alpine", QUEUE)),
+    ("redis-no-persistence", stack("redis-server --maxmemory 1gb", "", "redis:5", QUEUE)),
     ("redis-maxmemory-unset", stack()),
     ("redis-maxmemory-unset", stack("redis-server --appendonly yes", LIMIT)),
     ("redis-policy-inert", stack("redis-server --maxmemory-policy allkeys-lru")),
@@ -109,6 +112,10 @@ NEAR = [
     ("redis-no-persistence", stack('["redis-server", "--save", ""]', others=UNKNOWN)),
     ("redis-no-persistence", stack("redis-server --save '' --appendonly yes", others=QUEUE)),
     ("redis-no-persistence", stack("", others=QUEUE)),  # the image saves by default
+    ("redis-no-persistence", stack("redis-server --maxmemory 1gb", "", "redis:6", QUEUE)),  # 6.2
+    ("redis-no-persistence", stack("redis-server --maxmemory 1gb", "", "redis:7.2", QUEUE)),
+    ("redis-no-persistence", stack("redis-server --maxmemory 1gb --save 60 1", "", "redis:5", QUEUE)),
+    ("redis-no-persistence", stack("redis-server", "", "redis:5", QUEUE)),
     ("redis-maxmemory-unset", stack("redis-server --maxmemory 1gb")),
     ("redis-maxmemory-unset", stack("redis-server /etc/redis.conf", "    volumes: [conf:/etc]\n", others=VOLUME)),
     ("redis-maxmemory-unset", stack("", "", "example/redis-custom:1")),
