@@ -10,6 +10,8 @@ _VARIABLE = re.compile(r"\$\{(\w+)(?::?-([^{}]*))?[^{}]*\}|\$(\w+)")
 _LEADING = re.compile(r"^v?(\d+(?:\.\d+)*)")
 _OFFICIAL = re.compile(r"(?:^|.*/)library/([^/]+)")
 """Docker Official Images by their full name, also behind a registry that mirrors Docker Hub."""
+_LONGEST = 2048
+"""Characters: no registry takes a name that comes near, and what does is not worth an hour of matching."""
 _DOCKER_HUB = ("", "docker.io", "index.docker.io", "registry-1.docker.io")
 
 
@@ -41,7 +43,7 @@ def without_variables(text: str) -> str:
 
 def parse_reference(image: str) -> Reference:
     """Take an image reference apart; a part that is missing or unknown is empty or None."""
-    text = without_variables(image.strip()).lower()
+    text = without_variables(image.strip()[:_LONGEST]).lower()
     text, _, digest = text.partition("@")
     head, slash, rest = text.partition("/")
     registry = ""

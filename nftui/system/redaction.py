@@ -53,7 +53,7 @@ _SPLIT = regex(r"[^A-Za-z0-9]+|(?<=[a-z0-9])(?=[A-Z])")
 
 _URL = regex(
     # Both cases spelled out: with re.I the classes alone take 10 ms to compile.
-    r"(?P<head>\b[A-Za-z][A-Za-z0-9+.-]*://[^\s:/@\"'<>]*:)(?!\d{1,5}(?:[/?#\s\"',]|$))(?P<pass>(?:(?!://)[^\s\"'<>])*)@"
+    r"(?P<head>\b[A-Za-z][A-Za-z0-9+.-]{0,40}://[^\s:/@\"'<>]*:)(?!\d{1,5}(?:[/?#\s\"',]|$))(?P<pass>(?:(?!://)[^\s\"'<>])*)@"
 )
 _SHAPES = (
     regex(
@@ -68,9 +68,10 @@ _SHAPES = (
     regex(r"(?P<head>\bcurl\b[^\n|;&]*?\s(?:-u|--user)[ =]+[^\s:]*:)(?P<pass>[^\s\"']+)"),
     regex(r"(?P<head>\b(?i:(?:password|passwd)\s+(?:is\s+)?)[\"'])(?P<pass>[^\"'\n]+)"),
 )  # fmt: skip
+# Names are bounded: without that, a long line of dots and hyphens is searched to its end from each of them.
 _QUOTED = r"\"(?:[^\"\\]|\\.)*\"|'[^']*'"
 _ASSIGNED = regex(
-    r"(?P<head>(?<![\w$}])(?P<name>[A-Za-z_][\w.-]*)(?P<quote>[\"']?)(?P<sep>\s*=\s*|:[ \t]+|:(?=[\"']))[\"']?)"
+    r"(?P<head>(?<![\w$}])(?P<name>[A-Za-z_][\w.-]{0,120})(?P<quote>[\"']?)(?P<sep>\s*=\s*|:[ \t]+|:(?=[\"']))[\"']?)"
     rf"(?P<pass>(?<=[\"'])[^\"'\n]*|{_QUOTED}|\$\{{[^}}\n]*\}}|[^\s\"']+)"
 )
 _FLAG = regex(rf"(?P<head>(?<!\S)--?(?P<name>[A-Za-z][\w-]*)[ \t]+)(?P<pass>{_QUOTED}|[^\s\"'-][^\s\"']*)")

@@ -94,3 +94,12 @@ def test_the_word_is_looked_for_in_its_own_value_only(tmp_path: Path) -> None:
     assert [e.line for e in found] == [6]
     single = "services:\n  a:\n    image: x/a:1\n    entrypoint: [sh, -c, 'for i in 1 2; do echo $$i ${i}; done']\n"
     assert [e.line for e in check(read(tmp_path, single))["a", "dollar-interpolated"].evidence] == [4]
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("line", ["image: {long}", "command: postgres -c a={long}", 'volumes: ["{long}:/x"]'])
+def test_very_long_lines_are_read_once(tmp_path: Path, line: str) -> None:
+    """Matched or copied anew from every character, each of them would take minutes."""
+    more = "" if line.startswith("image") else "    image: postgres:16\n"
+    text = "services:\n  db:\n    restart: always\n" + more + "    " + line.format(long="a1-b.c" * 50_000) + "\n"
+    assert ("db", "limits-missing" if more else "image-floating-tag") in check(read(tmp_path, text))

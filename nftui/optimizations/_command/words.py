@@ -33,31 +33,39 @@ def split_source(text: str) -> list[str]:
     Raises UnsafeText where Compose would stop or fail: unquoted ; & | < > ( ) or an open quote.
     """
     words: list[str] = []
-    word, quote, inside, i = "", "", False, 0
+    word: list[str] = []
+    quote, inside, i = "", False, 0
     while i < len(text):
         c = text[i]
         if text.startswith("${", i) and not text.startswith("$$", i - 1 if i else 0):
             end = braces_end(text, i)
-            word, inside, i = word + text[i:end], True, end
+            word.append(text[i:end])
+            inside, i = True, end
         elif text.startswith("$$", i):
-            word, inside, i = word + "$$", True, i + 2
+            word.append("$$")
+            inside, i = True, i + 2
         elif c == "\\" and quote != "'":
-            word, inside, i = word + text[i + 1 : i + 2], True, i + 2
+            word.append(text[i + 1 : i + 2])
+            inside, i = True, i + 2
+        elif c == quote:
+            quote, i = "", i + 1
         elif quote:
-            word, quote, i = (word, "", i + 1) if c == quote else (word + c, quote, i + 1)
+            word.append(c)
+            i += 1
         elif c in "'\"":
             quote, inside, i = c, True, i + 1
         elif c in BLANK:
             if inside:
-                words.append(word)
-            word, inside, i = "", False, i + 1
+                words.append("".join(word))
+            word, inside, i = [], False, i + 1
         elif c in ";&|<>()`":
             raise UnsafeText(f"an unquoted {c}")
         else:
-            word, inside, i = word + c, True, i + 1
+            word.append(c)
+            inside, i = True, i + 1
     if quote:
         raise UnsafeText("an open quote")
-    return [*words, word] if inside else words
+    return [*words, "".join(word)] if inside else words
 
 
 def is_plain(source: str) -> bool:
