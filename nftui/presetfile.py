@@ -69,7 +69,9 @@ def _parse(path: Path) -> yaml.MappingNode:
         wrong = Wrong(None, msg("this is not YAML: {why}", why=str(error.problem or error.context)))
         wrong.problem = Problem(mark.line + 1 if mark else 1, wrong.problem.text)
         raise wrong from error
-    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
+    except OSError as error:
+        raise Wrong(None, msg("the file cannot be read: {why}", why=error.strerror or str(error))) from error
+    except (ValueError, RecursionError, yaml.YAMLError) as error:
         why = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise Wrong(None, msg("the file cannot be read: {why}", why=why)) from error
     if not isinstance(node, yaml.MappingNode):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import json
 import os
 import sys
@@ -11,6 +12,7 @@ from enum import Enum
 from pathlib import Path
 from typing import TextIO, cast
 
+from nftui.cli.i18n import _
 from nftui.model.patterns import regex
 
 Redact = Callable[[object], object]
@@ -20,6 +22,8 @@ Line = str | tuple[str, str]
 _STYLES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
 _CONTROL = {c: "?" for c in [*range(32), *range(127, 160)] if chr(c) not in "\n\t"}
 _CREDENTIALS = regex(r"(?<=://)[^/\s@'\"]*:[^/\s'\"]*@")
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""A file that is cut short does not tell by itself; a reader that went away knows."""
 MASK = "••••••"
 
 
@@ -116,8 +120,10 @@ class Output:
         try:
             stream.write(text.encode(encoding, "replace").decode(encoding))
             stream.flush()
-        except (OSError, ValueError):
+        except (OSError, ValueError) as error:
             _silence(stream)
+            if isinstance(error, OSError) and error.errno in _NO_ROOM and stream is sys.stdout:
+                self.tell(_("nftui: the result could not be written whole: {why}.").format(why=error.strerror))
 
 
 def is_terminal(stream: object) -> bool:

@@ -263,6 +263,8 @@ def _check_file(path: Path) -> None:
         raise UsageError(msg("The Compose file {path} is not there.", path=path))
     if path.is_dir():
         raise UsageError(msg("{path} is a directory, not a Compose file.", path=path))
+    if path.is_symlink() and not path.exists():
+        raise UsageError(msg("{path} is a link to {target}, which is not there.", path=path, target=path.readlink()))
     if not path.is_file():
         raise UsageError(msg("{path} is not a regular file.", path=path))
     if path.stat().st_size > MAX_BYTES:

@@ -56,6 +56,16 @@ def test_a_closed_pipe_is_silent_and_changes_no_exit_code() -> None:
     assert (done.stderr, done.returncode) == (b"", 7)
 
 
+def test_a_full_disk_is_told_once_and_changes_no_exit_code() -> None:
+    source = _CALL.format(c=False, t="['x' * 100] * 20000")
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-c", source], stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False
+        )
+    told = "nftui: the result could not be written whole: No space left on device.\n"
+    assert (done.stderr, done.returncode) == (told, 7)
+
+
 def test_an_ascii_terminal_gets_what_it_can_show() -> None:
     source = _CALL.format(c=False, t="['\\u2022 yes']")
     env = {**os.environ, "PYTHONIOENCODING": "ascii"}

@@ -135,7 +135,8 @@ def test_a_huge_or_missing_file(tmp_path: Path) -> None:
     path = tmp_path / "p.yaml"
     path.write_text("#" * (1024 * 1024 + 1))
     assert "too large" in str(read_preset(path, registry())[1][0].text)
-    assert read_preset(tmp_path / "none.yaml", registry())[0] is None
+    preset, (missing,) = read_preset(tmp_path / "none.yaml", registry())
+    assert (preset, str(missing.text)) == (None, "the file cannot be read: No such file or directory")
 
 
 def test_an_exported_preset_reads_back(tmp_path: Path) -> None:

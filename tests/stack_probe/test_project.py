@@ -160,6 +160,7 @@ def test_what_cannot_be_a_project(project: Path, tmp_path: Path) -> None:
     with (project / "large.yml").open("wb") as file:
         file.truncate(50 * 1024 * 1024)
     os.mkfifo(project / "fifo.yml")
+    (project / "dangling.yml").symlink_to("gone.yml")
     for request, words in (
         ({"path": "none"}, "none is not there"),
         ({"path": str(tmp_path / "bare")}, "No Compose file in"),
@@ -168,6 +169,7 @@ def test_what_cannot_be_a_project(project: Path, tmp_path: Path) -> None:
         ({"files": ("binary.yml",)}, "is a binary file"),
         ({"files": ("large.yml",)}, "too large"),
         ({"files": ("fifo.yml",)}, "not a regular file"),
+        ({"files": ("dangling.yml",)}, "is a link to gone.yml, which is not there"),
     ):
         with pytest.raises(UsageError, match=words):
             find(**request)
