@@ -44,9 +44,10 @@ def limits_missing(facts: Facts) -> Iterable[Finding]:
 
 
 def exceed_host(facts: Facts) -> Iterable[Finding]:
-    """limits-exceed-host: what the active services may take together is more than there is."""
-    total = total_bytes(facts)
-    limited = [s for s in facts.stack.services if s.active and s.memory_limit_bytes]
+    """limits-exceed-host: what the active services may take together, and for long, is more than there is."""
+    total, stay = total_bytes(facts), {s.name for s in lasting(facts)}
+    there = (s for s in facts.stack.services if s.active and (s.name in stay or s.role is Role.UNKNOWN))
+    limited = [s for s in there if s.memory_limit_bytes]
     sum_ = sum((s.memory_limit_bytes or 0) * s.scale for s in limited)
     if not total or sum_ <= total:
         return

@@ -172,9 +172,8 @@ def extra_hosts(facts: Facts) -> Iterable[Finding]:
     names = _service_names(facts)
     for service in facts.stack.services:
         own = service.config.get("network_mode") == "host"
-        hits = [] if own else [(n, a) for n, a in _hosts(service) if n in names and names[n] is not service]
-        # A server on the host's own network is reached by the host's address and in no other way.
-        hits = [(n, a) for n, a in hits if names[n].config.get("network_mode") != "host"]
+        hosts = [] if own else [(n, a) for n, a in _hosts(service) if n in names and names[n] is not service]
+        hits = [(n, a) for n, a in hosts if _is_redirected(service, names[n], a)]
         if hits:
             shown = ", ".join(n for n, _ in hits)
             yield Finding(
@@ -184,6 +183,17 @@ def extra_hosts(facts: Facts) -> Iterable[Finding]:
                     "to 127.0.0.1, the connection breaks.", names=shown),
                 tuple(at_option(service, n, "extra_hosts", n, a) for n, a in hits), "nextflow reference, experiment 9",
             )  # fmt: skip
+
+
+def _is_redirected(service: Service, target: Service, address: str) -> bool:
+    """Whether `address` stands for the target's own, where both can be there at once."""
+    if target.config.get("network_mode") == "host":
+        return False  # It is reached by the host's address and in no other way.
+    if not target.active and not set(target.profiles) & set(service.profiles):
+        return False  # A server elsewhere has its name while the profile is not in use.
+    given = mapping(target.config.get("networks")).values()
+    fixed = {str(mapping(n).get(key) or "") for n in given for key in ("ipv4_address", "ipv6_address")}
+    return address.strip("[]") not in fixed
 
 
 def _service_names(facts: Facts) -> dict[str, Service]:
