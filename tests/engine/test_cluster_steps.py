@@ -12,6 +12,7 @@ from nftui.engine.journal import Journal, Phase, RunView, read_journal
 from nftui.engine.runner import Options, Outcome, Runner
 from nftui.steps import load_kinds
 from tests.engine.cluster_world import FOREVER, ClusterWorld, cluster_stages, new_cluster_world
+from tests.engine.lives import live, turn_back
 from tests.engine.mortal import die_at
 from tests.engine.test_runner import Quiet
 
@@ -21,23 +22,7 @@ SHARE = 5
 
 
 def run(world: ClusterWorld, path: Path, make: Callable[[Path], Journal] = Journal) -> Outcome | None:
-    journal = make(path)
-    try:
-        return Runner(journal, cluster_stages(world), load_kinds(), world.context(), Quiet(), Options()).forward()
-    finally:
-        journal.close()
-
-
-def turn_back(world: ClusterWorld, path: Path, **options: object) -> Outcome | None:
-    """A life that only goes back."""
-    journal = Journal(path)
-    runner = Runner(journal, cluster_stages(world), load_kinds(), world.context(**options), Quiet(), Options())
-    if not runner.view.turned:
-        runner.turn("asked")
-    try:
-        return runner.forward()
-    finally:
-        journal.close()
+    return live(world, cluster_stages(world), path, make)
 
 
 def is_old(world: ClusterWorld, old: tuple[object, ...]) -> None:
@@ -70,7 +55,7 @@ def test_the_keys_go_there_and_come_back_with_what_was_written(tmp_path: Path) -
         key = b"later:%d" % number
         world.owner(key).take(key, b"l")
         world.promised.add(key)
-    outcome = turn_back(world, tmp_path / "j")
+    outcome = turn_back(world, cluster_stages(world), tmp_path / "j")
     assert outcome is not None and outcome.name == "rolled-back", outcome
     assert world.state() == old and world.promised <= set(world.db.keys)
     assert world.db.keys[b"text"] == (b"changed", FOREVER) and b"soon" not in world.db.keys
@@ -94,10 +79,10 @@ def test_nodes_that_are_gone_stop_the_way_back_unless_it_is_forced(tmp_path: Pat
     world = new_cluster_world(tmp_path)
     assert run(world, tmp_path / "j") is None
     gone = world.found.pop("node-2")
-    outcome = turn_back(world, tmp_path / "j")
+    outcome = turn_back(world, cluster_stages(world), tmp_path / "j")
     assert outcome is not None and outcome.name == "failed" and world.db.closed == "0"
     assert not world.found["api"].running, "nobody writes to a server that lacks keys"
-    assert turn_back(world, tmp_path / "j", force=True).name == "rolled-back"  # type: ignore[union-attr]
+    assert turn_back(world, cluster_stages(world), tmp_path / "j", force=True).name == "rolled-back"  # type: ignore[union-attr]
     assert world.volume("v-node-1") and gone.service == "node-2"
     notes = [str(e.data["text"]) for e in read_journal(tmp_path / "j") if e.phase is Phase.NOTE]
     assert any("could not be carried back" in note for note in notes) and any("v-node-1" in note for note in notes)
@@ -135,7 +120,7 @@ def test_every_crash_point_loses_nothing(tmp_path: Path, where: str, resume: boo
             assert run(world, base / "j") is None, (where, point)
             is_new(world)
         else:
-            outcome = turn_back(world, base / "j")
+            outcome = turn_back(world, cluster_stages(world), base / "j")
             assert outcome is not None and outcome.name == "rolled-back", (where, point, outcome)
             is_old(world, old)
 
@@ -161,6 +146,6 @@ def test_a_way_back_that_is_cut_off_loses_nothing(tmp_path: Path, where: str) ->
         except pytest.fail.Exception:
             assert point > 20, "it has more points"
             break
-        outcome = turn_back(world, base / "j")
+        outcome = turn_back(world, cluster_stages(world), base / "j")
         assert outcome is not None and outcome.name == "rolled-back", (where, point, outcome)
         is_old(world, old)

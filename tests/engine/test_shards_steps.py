@@ -12,6 +12,7 @@ from nftui.engine.journal import Journal, Phase, RunView, read_journal
 from nftui.engine.runner import Options, Outcome, Runner
 from nftui.steps import load_kinds
 from nftui.steps.kind import Found
+from tests.engine.lives import live, turn_back
 from tests.engine.mortal import die_at
 from tests.engine.shards_world import ALIAS, CONFIG, NEW, OLD, ShardsWorld, new_shards_world, point, shards_stages
 from tests.engine.test_runner import Quiet
@@ -20,23 +21,7 @@ WHERE = ["journal-before", "journal-after", "effect-before", "effect-after"]
 
 
 def run(world: ShardsWorld, path: Path, make: Callable[[Path], Journal] = Journal) -> Outcome | None:
-    journal = make(path)
-    try:
-        return Runner(journal, shards_stages(world), load_kinds(), world.context(), Quiet(), Options()).forward()
-    finally:
-        journal.close()
-
-
-def turn_back(world: ShardsWorld, path: Path, **options: object) -> Outcome | None:
-    """A life that only goes back."""
-    journal = Journal(path)
-    runner = Runner(journal, shards_stages(world), load_kinds(), world.context(**options), Quiet(), Options())
-    if not runner.view.turned:
-        runner.turn("asked")
-    try:
-        return runner.forward()
-    finally:
-        journal.close()
+    return live(world, shards_stages(world), path, make)
 
 
 def artefacts(world: ShardsWorld) -> list[str]:
@@ -76,7 +61,7 @@ def test_a_collection_lies_on_other_shards_and_comes_back_with_what_was_written(
     for _ in range(30):
         world.write()
     assert world.whole() and len(world.promised) > 8
-    outcome = turn_back(world, tmp_path / "j")
+    outcome = turn_back(world, shards_stages(world), tmp_path / "j")
     assert outcome is not None and outcome.name == "rolled-back", outcome
     assert world.state() == old and world.whole() and not artefacts(world)
 
@@ -105,10 +90,10 @@ def test_what_was_written_to_both_is_not_guessed_at(tmp_path: Path) -> None:
     world.collections[OLD].points[998] = point(998)
     for _ in range(9):
         world.write()
-    outcome = turn_back(world, tmp_path / "j")
+    outcome = turn_back(world, shards_stages(world), tmp_path / "j")
     assert outcome is not None and outcome.name == "failed" and "neither has everything" in outcome.reason
     assert world.aliases == {ALIAS: NEW} and world.whole() and 998 in world.collections[OLD].points
-    outcome = turn_back(world, tmp_path / "j", force=True)
+    outcome = turn_back(world, shards_stages(world), tmp_path / "j", force=True)
     assert outcome is not None and outcome.name == "rolled-back"
     assert world.aliases == {ALIAS: OLD} and NEW in world.collections, "the new one stays with what was written to it"
     assert artefacts(world) == [f"q1/{NEW}"]
@@ -164,7 +149,7 @@ def test_every_crash_point_loses_nothing(tmp_path: Path, where: str, resume: boo
             assert run(world, base / "j") is None, (where, number)
             assert is_new(world), (where, number)
         else:
-            outcome = turn_back(world, base / "j")
+            outcome = turn_back(world, shards_stages(world), base / "j")
             assert outcome is not None and outcome.name == "rolled-back", (where, number, outcome)
             assert world.state() == old and world.whole() and not artefacts(world), (where, number)
 
@@ -190,7 +175,7 @@ def test_a_way_back_that_is_cut_off_loses_nothing(tmp_path: Path, where: str) ->
         except pytest.fail.Exception:
             assert number > 5, "it has more points"
             break
-        outcome = turn_back(world, base / "j")
+        outcome = turn_back(world, shards_stages(world), base / "j")
         assert outcome is not None and outcome.name == "rolled-back", (where, number, outcome)
         assert world.state() == old and world.whole(), (where, number)
         assert Phase.UNDONE in {e.phase for e in read_journal(base / "j")}
