@@ -60,17 +60,14 @@ def delete(
     before = artefact.state
     registry.mark(artefact.name, ArtefactState.DELETING)
     try:
-        if artefact.kind == kept.KIND:
-            kept.remove(artefact, api)
-        else:
-            _remove(artefact, engine)
+        _remove(artefact, engine, api)
     except NftuiError:
         registry.mark(artefact.name, before)
         raise
     registry.mark(artefact.name, ArtefactState.DELETED)
 
 
-def _remove(artefact: Artefact, engine: Remover | None) -> None:
+def _remove(artefact: Artefact, engine: Remover | None, api: kept.Api) -> None:
     if artefact.kind == "volume" and engine:
         _unless_gone(engine.remove_volume, artefact.name)
     elif artefact.kind == "image" and engine:
@@ -79,6 +76,8 @@ def _remove(artefact: Artefact, engine: Remover | None) -> None:
         _unless_gone(engine.remove_network, artefact.name)
     elif artefact.kind in ("directory", "file"):
         _remove_path(Path(artefact.name))
+    elif artefact.kind == kept.KIND:
+        kept.remove(artefact, api)
     else:
         raise UsageError(
             msg(
