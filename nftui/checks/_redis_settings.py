@@ -82,6 +82,7 @@ def read_settings(stack: Stack, service: Service) -> Settings:
         settings.known = False
         return settings
     _image_variables(stack, service, settings)
+    loses_default = bool(arguments) and _drops_save(settings.family, service.version)
     if arguments and not arguments[0].startswith("-"):
         _configuration(settings, mounted(stack, service, arguments[0]), service)
         arguments = arguments[1:]
@@ -91,7 +92,7 @@ def read_settings(stack: Stack, service: Service) -> Settings:
         if found is not None:
             _configuration(settings, found, service)
     _put_arguments(settings, arguments, service, "command")
-    if _arguments(service) and "save" not in settings.values and _drops_save(settings.family, service.version):
+    if loses_default and "save" not in settings.values:
         shown = at(service, "save", "command", '"" (before 6.2 any argument takes the default away)')
         settings.values["save"] = Value(("",), shown)
     return settings
