@@ -13,8 +13,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 from nftui.engine.follow import load
 from nftui.engine.journal import Entry, read_journal
 from nftui.engine.place import read_identity
@@ -22,7 +20,7 @@ from nftui.engine.state import ProjectState
 from nftui.system.clock import SystemClock
 from nftui.system.identity import ProcessId
 from tests.crash.injector import Fault
-from tests.e2e.command import ROOT, Done, Nftui, tree
+from tests.e2e.command import ROOT, Done, Nftui, at_work, tree
 from tests.stack.fixtures import copy_stack, remove_by_label
 from tests.stack.running import Stack, docker, wait_until
 
@@ -175,8 +173,7 @@ class Bed:
         if any(replace(process, boot=SystemClock().boot_id()).alive for process in found if process is not None):
             return True
         # A disk that is gone has no notes to read; the worker's own words name its run.
-        words = (p.info["cmdline"] or () for p in psutil.process_iter(["cmdline"]))
-        return any(str(self.state) in word for line in words if any("nftui." in w for w in line) for word in line)
+        return at_work(self.state)
 
     def restart_machine(self) -> None:
         """What ran dies where it stands, and the engine starts it again, as after a power failure; another boot."""

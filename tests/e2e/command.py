@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 ROOT = Path(__file__).resolve().parents[2]
 _HIDDEN = (
     "COMPOSE_FILE", "COMPOSE_PROFILES", "COMPOSE_PROJECT_NAME", "NFTUI_STATE_DIR",
@@ -91,3 +93,9 @@ def everything_written(directory: Path) -> bytes:
     """All bytes that nftui wrote below, blobs left out: secrets stand in those and nowhere else."""
     paths = [p for p in directory.rglob("*") if p.is_file() and "blobs" not in p.parts]
     return b"\n".join(p.read_bytes() for p in paths)
+
+
+def at_work(state: Path) -> bool:
+    """Whether a process of nftui names that state directory: its run's worker, or the guardian of it."""
+    lines = (p.info["cmdline"] or () for p in psutil.process_iter(["cmdline"]))
+    return any(str(state) in word for line in lines if any("nftui." in w for w in line) for word in line)

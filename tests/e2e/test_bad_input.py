@@ -12,10 +12,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import psutil
 import pytest
 
-from tests.e2e.command import Done, Nftui, tree
+from tests.e2e.command import Done, Nftui, at_work, tree
 from tests.stack.running import Stack, wait_until
 
 COMPOSE = """\
@@ -303,18 +302,10 @@ def test_a_damaged_journal_is_named(applied: Project) -> None:
         applied.refuses(*words, says=("journal.jsonl line 2 is damaged", "Nothing was touched"), code=5)
 
 
-def words(process: psutil.Process) -> list[str]:
-    """Its command line; nothing where it has gone."""
-    try:
-        return process.cmdline()
-    except psutil.Error:
-        return []
-
-
 def test_a_run_that_was_cut_off_is_only_recovered_when_asked(applied: Project) -> None:
     journal = next(state_of(applied).glob("runs/*/journal.jsonl"))
     # A guardian that is still there would go on with it.
-    wait_until(lambda: not any(str(applied.state) in a for p in psutil.process_iter() for a in words(p)), seconds=20)
+    wait_until(lambda: not at_work(applied.state), seconds=20, what="the end of the run's processes")
     lines = journal.read_text().splitlines()
     journal.write_text("\n".join(lines[:-2]) + "\n")
     before, state = tree(applied.directory), tree(applied.state)
