@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from tests.crash.bed import RECOVER, RESUME, ROLLBACK, Bed, Point
+from tests.crash.bed import ROLLBACK, Bed
+from tests.crash.chosen import Trial, cut_off, trials
 from tests.crash.figures import FIGURES
 from tests.e2e.command import tree
 from tests.redis.clustered import LONG_S, NODES, acked, cluster_keys, clustered_stack, places
@@ -33,26 +33,6 @@ Held = Callable[[Stack], set[str]]
 """Keys that those servers hold, which took the place of one."""
 
 
-@dataclass(frozen=True)
-class Trial:
-    """One crash and what is done about it."""
-
-    point: Point
-    step: str
-    """What is cut off: a value of STEPS."""
-    death: str
-    then: tuple[str, ...]
-
-    def __str__(self) -> str:
-        return f"{self.death} dies {self.point}, then {' '.join(self.then[:2])}"
-
-
-def step_of(event: str, steps: Mapping[str, str]) -> str:
-    """Whose journal line it is; "" for another event."""
-    word = event.rpartition(" ")[2].rpartition("/")[2]
-    return steps.get(word, "") if event.startswith("journal ") else ""
-
-
 @pytest.fixture
 def bed(engine: None, tmp_path: Path) -> Iterator[Bed]:
     with clustered_stack(tmp_path) as stack:
@@ -72,24 +52,22 @@ def begun(stack: Stack, parent: Path) -> Bed:
     return bed
 
 
-def trials(
+def whole_run(
     bed: Bed, files: object, apply: tuple[str, ...], steps: Mapping[str, str], own: Collection[str], held: Held
 ) -> list[Trial]:
-    """After each journal line of these steps, as a whole run has them; deaths and what is done then take turns."""
+    """There and back once; what can be cut off of that."""
     events = bed.events(*apply)
-    assert {step_of(name, steps) for name, _ in events} - {""} == set(steps.values())
+    found = trials(events, steps)
     holds_everything(bed.stack, "apply", held)
     go_back(bed, files, own)
-    found = [(Point(name, number, "after"), step_of(name, steps)) for name, number in events if step_of(name, steps)]
-    ways = (ROLLBACK, RESUME, RECOVER)
-    return [Trial(p, s, ("worker", "power")[n % 2], ways[n % 3]) for n, (p, s) in enumerate(found)]
+    return found
 
 
 def test_a_cluster_that_was_cut_off_stands_or_is_gone_and_nothing_promised_is_lost(
     bed: Bed, chance: random.Random
 ) -> None:
     files = tree(bed.stack.directory)
-    found = trials(bed, files, APPLY, STEPS, NODES, _held)
+    found = whole_run(bed, files, APPLY, STEPS, NODES, _held)
     assert set(STEPS.values()) == KINDS
     picked = [chance.choice([t for t in found if t.step == kind]) for kind in sorted(KINDS)]
     FIGURES.left_out["crash in apply of a cluster"] = len(found) - len(picked)
@@ -103,12 +81,8 @@ def _held(stack: Stack) -> set[str]:
 
 def try_one(bed: Bed, files: object, apply: tuple[str, ...], trial: Trial, own: Collection[str], held: Held) -> None:
     """It ends old or new, holds what was promised, and there is a way back."""
-    bed.new_life()
-    assert bed.crash(trial.point, trial.death, *apply), f"{trial}: it did not come to that\n{bed.said}"
-    command = (*trial.then, "--without-backup") if trial.then == RESUME else trial.then
-    done = bed.nftui(*command, timeout=600)
+    cut_off(bed, trial, apply)
     stands = (bed.stack.directory / "compose.nftui.yaml").exists()
-    assert done.code in (0, 1), (str(trial), done.out, done.err)
     holds_everything(bed.stack, str(trial), held if stands else None)
     if stands:
         go_back(bed, files, own)

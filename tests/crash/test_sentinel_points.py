@@ -10,7 +10,7 @@ import pytest
 
 from tests.crash.bed import Bed
 from tests.crash.figures import FIGURES
-from tests.crash.test_cluster_points import begun, trials, try_one
+from tests.crash.test_cluster_points import begun, try_one, whole_run
 from tests.e2e.command import tree
 from tests.redis.test_sentinel_on_engine import SENTINEL, YES
 from tests.redis.watched import SENTINELS, SERVERS, Watched, watched_stack
@@ -44,7 +44,7 @@ def test_sentinels_that_were_cut_off_stand_or_are_gone_and_nothing_promised_is_l
     bed: Bed, chance: random.Random
 ) -> None:
     files = tree(bed.stack.directory)
-    found = trials(bed, files, APPLY, STEPS, OWN, held)
+    found = whole_run(bed, files, APPLY, STEPS, OWN, held)
     picked = [chance.choice([t for t in found if t.step == step]) for step in sorted(set(STEPS.values()))]
     FIGURES.left_out["crash in apply of Sentinel"] = len(found) - len(picked)
     for trial in picked:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from tests.crash.bed import RECOVER, RESUME, ROLLBACK, Bed, Point
+from tests.crash.bed import ROLLBACK, Bed
+from tests.crash.chosen import cut_off, trials
 from tests.crash.figures import FIGURES
 from tests.qdrant.clustered import clustered_stack, goes_on, leads, node
 from tests.qdrant.test_nodes_on_engine import NEW, SHARDS, YES
@@ -23,24 +23,6 @@ STEPS = {"shards": "qdrant-shards", "import": "qdrant-import", "alias": "qdrant-
 APPLY = ("apply", *SHARDS, *YES[:-1], "0")
 
 
-@dataclass(frozen=True)
-class Trial:
-    """One crash and what is done about it."""
-
-    point: Point
-    death: str
-    then: tuple[str, ...]
-
-    def __str__(self) -> str:
-        return f"{self.death} dies {self.point}, then {' '.join(self.then[:2])}"
-
-
-def kind_of(event: str) -> str:
-    """The kind whose journal line it is; "" for another event."""
-    word = event.rpartition(" ")[2].rpartition("/")[2]
-    return STEPS.get(word, "") if event.startswith("journal ") else ""
-
-
 @pytest.fixture
 def bed(engine: None, tmp_path: Path) -> Iterator[Bed]:
     with clustered_stack(tmp_path) as stack:
@@ -49,28 +31,16 @@ def bed(engine: None, tmp_path: Path) -> Iterator[Bed]:
         yield bed
 
 
-def trials(events: list[tuple[str, int]]) -> list[Trial]:
-    """After each journal line of these steps; deaths and what is done then take turns."""
-    points = [Point(name, number, "after") for name, number in events if kind_of(name)]
-    ways = (ROLLBACK, RESUME, RECOVER)
-    return [Trial(p, ("worker", "power")[n % 2], ways[n % 3]) for n, p in enumerate(points)]
-
-
 def test_a_copy_that_was_cut_off_stands_or_is_gone_and_nothing_promised_is_lost(
     bed: Bed, chance: random.Random
 ) -> None:
-    events = bed.events(*APPLY)
-    assert {kind_of(name) for name, _ in events} - {""} == KINDS
+    found = trials(bed.events(*APPLY), STEPS)
+    assert set(STEPS.values()) == KINDS
     go_back(bed)
-    found = trials(events)
-    picked = [chance.choice([t for t in found if kind_of(t.point.event) == kind]) for kind in sorted(KINDS)]
+    picked = [chance.choice([t for t in found if t.step == kind]) for kind in sorted(KINDS)]
     FIGURES.left_out["crash in apply of other shards"] = len(found) - len(picked)
     for trial in picked:
-        bed.new_life()
-        assert bed.crash(trial.point, trial.death, *APPLY), f"{trial}: it did not come to that\n{bed.said}"
-        command = (*trial.then, "--without-backup") if trial.then == RESUME else trial.then
-        done = bed.nftui(*command, timeout=600)
-        assert done.code in (0, 1), (str(trial), done.out, done.err)
+        cut_off(bed, trial, APPLY)
         if leads(bed.stack) == {NEW}:
             goes_on(bed.stack, NEW)
             go_back(bed)

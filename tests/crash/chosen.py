@@ -1,0 +1,45 @@
+"""Crashes after the journal lines of chosen steps, of plans that are too long to be cut off everywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from tests.crash.bed import RECOVER, RESUME, ROLLBACK, Bed, Point
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One crash and what is done about it."""
+
+    point: Point
+    step: str
+    """What is cut off."""
+    death: str
+    then: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"{self.death} dies {self.point}, then {' '.join(self.then[:2])}"
+
+
+def trials(events: Iterable[tuple[str, int]], steps: Mapping[str, str]) -> list[Trial]:
+    """After each journal line of `steps` (ends of ids to what they are), all of which are there; deaths and what is
+    done then take turns."""
+    found = [(Point(name, number, "after"), _step(name, steps)) for name, number in events if _step(name, steps)]
+    assert {step for _, step in found} == set(steps.values())
+    ways = (ROLLBACK, RESUME, RECOVER)
+    return [Trial(p, s, ("worker", "power")[n % 2], ways[n % 3]) for n, (p, s) in enumerate(found)]
+
+
+def _step(event: str, steps: Mapping[str, str]) -> str:
+    word = event.rpartition(" ")[2].rpartition("/")[2]
+    return steps.get(word, "") if event.startswith("journal ") else ""
+
+
+def cut_off(bed: Bed, trial: Trial, apply: tuple[str, ...]) -> None:
+    """An apply of a life of its own that dies there, and what is done about it."""
+    bed.new_life()
+    assert bed.crash(trial.point, trial.death, *apply), f"{trial}: it did not come to that\n{bed.said}"
+    command = (*trial.then, "--without-backup") if trial.then == RESUME else trial.then
+    done = bed.nftui(*command, timeout=600)
+    assert done.code in (0, 1), (str(trial), done.out, done.err)
