@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import field, replace
 
-from nftui.engine import offers, own
+from nftui.engine import former, offers, own
 from nftui.engine.budget import Budget, kept_demands, make_budget
 from nftui.engine.check import obstacles
 from nftui.engine.filesteps import check_step, env_change, file_steps, override_change
@@ -164,16 +164,19 @@ def _take(
     advice = optimization.advise(facts, choices, grants) if applies.applicable else ()
     present = standing.in_force.fragment(optimization.id)
     fragment = _fragment(facts, optimization, selection, applies, advice, present)
+    remembered = former.remember(facts, optimization, fragment, advice, present)
+    fragment = remembered.fragment
     switches = offers.switches(facts, optimization, selection, fragment, present)
     parts.refusals += offers.stays(optimization, fragment, present)
     parts.switches += [(optimization.id, switch) for switch in switches]
-    parts.warnings += offers.notes(optimization, selection, applies, choices, advice)
+    parts.warnings += (*offers.notes(optimization, selection, applies, choices, advice), *remembered.warnings)
     if fragment is not None and not fragment.is_empty:
         parts.fragments.append(fragment)
-        steps = optimization.steps(facts, fragment) if selection is Selection.ON or choices.repairs else ()
-        parts.steps += [offers.proven_by(step, present) for step in steps]
         parts.first += offers.first(facts, optimization, selection, fragment, present)
         parts.assertions += _assertions(facts, optimization, selection, fragment, standing.in_force)
+    if not remembered.wanted.is_empty and (selection is not Selection.UNTOUCHED or choices.repairs):
+        steps = optimization.steps(facts, remembered.wanted)
+        parts.steps += [offers.proven_by(step, present) for step in steps]
     parts.plans.append(
         OptimizationPlan(
             id=optimization.id,
@@ -184,7 +187,7 @@ def _take(
             downtime_s=DOWNTIME_S * len(offers.running(facts, offers.changed(fragment, present)))
             + sum(s.downtime_s for s in switches),
             risk=optimization.risk,
-            advice=advice,
+            advice=remembered.advice,
             title=optimization.title,
         )
     )

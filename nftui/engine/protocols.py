@@ -81,6 +81,18 @@ class HoldsData(Protocol):
 
 
 @runtime_checkable
+class Restores(Protocol):
+    """An optimization some of whose values live in the server itself: leaving them out of a file changes nothing.
+
+    Its `steps` bring every value of a fragment into force, also one that nftui found there.
+    """
+
+    def restores(self, knob: str) -> bool:
+        """Whether that knob's former value has to be written where the optimization no longer holds it."""
+        ...
+
+
+@runtime_checkable
 class Prepares(Protocol):
     """An optimization that needs things which have to be there before anything of the plan is touched."""
 

@@ -83,7 +83,7 @@ def fragment_json(fragment: Fragment) -> dict[str, object]:
         "optimization": fragment.optimization, "services": fragment.services, "values": fragment.values,
         "files": [f.as_json() for f in fragment.files], "own": {k: list(v) for k, v in fragment.own.items()},
     }  # fmt: skip
-    made = {"volumes": fragment.volumes, "networks": fragment.networks}
+    made = {"volumes": fragment.volumes, "networks": fragment.networks, "before": fragment.before}
     return {**found, **{name: value for name, value in made.items() if value}}
 
 
@@ -98,6 +98,7 @@ def fragment_from(data: Mapping[str, object]) -> Fragment:
         {k: tuple(v) for k, v in cast("Mapping[str, list[str]]", data.get("own", {})).items()},
         cast("Mapping[str, Mapping[str, object]]", data.get("volumes", {})),
         cast("Mapping[str, Mapping[str, object]]", data.get("networks", {})),
+        cast("Mapping[str, Mapping[str, str]]", data.get("before", {})),
     )
 
 

@@ -98,6 +98,8 @@ class Fragment:
     """Top-level volumes that its services name: made by nftui, so external to Compose, which never deletes those."""
     networks: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     """Top-level networks that its services name beside the operator's: made by nftui as well."""
+    before: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """Service to knob to what nftui found, of values that no file brings back (`engine.protocols.Restores`)."""
 
     @property
     def is_empty(self) -> bool:

@@ -67,6 +67,21 @@ def test_an_index_is_built_anew_measured_and_taken_back(nftui: Nftui, stack: Sta
     assert not server.client.list_snapshots("docs")
 
 
+def test_switched_off_a_collection_gets_back_what_was_found(nftui: Nftui, stack: Stack, server: Server) -> None:
+    files, docs = tree(stack.directory), server.picture("docs")
+    for values in (("m=24",), ("m=24", "ef_construct=200")):
+        wish = [w for value in values for w in ("--set", f"qdrant.collection.docs.{value}")]
+        done = nftui("apply", *ONLY, *wish, "--yes", "--json", *FAST)
+        assert done.code == 0, done.err + done.out
+    assert of_stack(stack).hnsw("docs") == (24, 200)
+    off = nftui("apply", "--off", "qdrant", "--yes", "--json", *FAST)
+    assert off.code == 0, off.err + off.out
+    assert of_stack(stack).picture("docs") == docs and tree(stack.directory) == files
+    assert nftui("status").code == 0 and nftui("plan", "--off", "qdrant", "--json").json["changes"] is False
+    back = nftui("rollback", "--yes", "--json")
+    assert back.code == 0 and of_stack(stack).hnsw("docs") == (24, 200), back.err + back.out
+
+
 @pytest.mark.all
 def test_an_index_that_somebody_changed_is_put_back_by_repair(nftui: Nftui, stack: Stack, server: Server) -> None:
     wish = ("--set", "qdrant.collection.docs.m=24", "--set", "qdrant.recall_floor=0.5")

@@ -151,7 +151,7 @@ def _collection(server: Server, choices: Choices, collection: Collection, floor:
         off = choices.value(ID, server.name, PART_OF[name]) == "off"
         value = chosen if chosen is not None else current if off else recommended
         source = RULES if name in INDEX else QUANTIZING
-        lines[name] = Line(prefix + name, value, current, recommended, why, source)
+        lines[name] = Line(prefix + name, value, current, recommended, why, source, kept=off and chosen is None)
     _say_memory(collection, lines)
     return list(lines.values())
 

@@ -94,6 +94,10 @@ class Qdrant:
 
         return tuple(s for s, values in sorted(present.values.items()) if any(is_own(k) for k in values))
 
+    def restores(self, knob: str) -> bool:
+        """The values of a collection stand in the server; those of new ones come and go with its environment."""
+        return knob.startswith("collection.")
+
     def checks(self, facts: Facts, fragment: Fragment) -> tuple[Assertion, ...]:
         """What shall hold from then on."""
         from nftui.optimizations.qdrant.fragment import assertions
