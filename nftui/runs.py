@@ -63,7 +63,7 @@ class Runs:
         """Start the worker in its own process; return the run's id."""
         for refusal in refusals(plan.draft, consent, confirm=confirm_within_s is not None, files_only=files_only):
             raise UsageError(refusal)
-        self._may_apply(plan, files_only=files_only, force=force)
+        self.must_be_applicable(plan, files_only=files_only, force=force)
         options = {"confirm_within_s": confirm_within_s, "wait_quiet_s": wait_quiet_s, "settle_s": settle_s,
                    "files_only": files_only, "force": force}  # fmt: skip
         order = {"kind": "apply", "choices": plan.draft.choices.as_json(), "plan": plan.id, "options": options,
@@ -78,19 +78,20 @@ class Runs:
                 msg("{why} Nothing was touched; apply --files-only writes the files alone.", why=missing[0].text)
             )
 
-    def must_be_allowed(self, *, force: bool) -> None:
+    def _must_be_allowed(self, *, force: bool) -> None:
         """Refuse where something about the project forbids it, unless the operator takes that upon himself."""
         blocking = [p for p in self.session.facts().stack.problems if forbids_apply(p)]
         if blocking and not force:
             raise UsageError(msg("{text}", text=blocking[0].text))
 
-    def _may_apply(self, plan: Plan, *, files_only: bool, force: bool) -> None:
+    def must_be_applicable(self, plan: Plan, *, files_only: bool, force: bool) -> None:
+        """Refuse what no consent can mend: said before the question is asked, and again when the run is started."""
         self.must_be_free()
         self.must_reach_engine(files_only=files_only)
         facts = self.session.facts()
         if plan.draft.refusals:
             raise UsageError(plan.draft.refusals[0])
-        self.must_be_allowed(force=force)
+        self._must_be_allowed(force=force)
         for change in plan.draft.files:
             must_be_writable(change.path)
         contents = [content for c in plan.draft.files for content in (c.before, c.content)]

@@ -100,10 +100,8 @@ def _unchanged(ctx: Context, plan: Plan, warnings: list[str]) -> int:
 
 def _judge_plan(ctx: Context, plan: Plan) -> None:
     """What would be refused anyway is said before the question."""
-    if plan.draft.refusals:
-        raise UsageError(plan.draft.refusals[0])
     args = ctx.args
-    ctx.session.runs.must_be_allowed(force=args.force)
+    ctx.session.runs.must_be_applicable(plan, files_only=args.files_only, force=args.force)
     confirm = args.confirm_within is not None
     for refusal in refusals(plan.draft, _consent(ctx), confirm=confirm, files_only=args.files_only):
         raise UsageError(refusal)

@@ -12,6 +12,7 @@ from nftui.engine.state import InForce
 from nftui.model.advice import Advice, Applicability, Effort, Risk
 from nftui.model.artefact import Artefact
 from nftui.model.choices import Choices, Selection
+from nftui.model.errors import UsageError
 from nftui.model.facts import Facts
 from nftui.model.findings import Evidence, Finding, Level
 from nftui.model.host import Cpu, Disk, Host, Medium, Mount
@@ -250,9 +251,11 @@ class FakeSession:
     def must_reach_engine(self, *, files_only: bool) -> None:
         """It is there."""
 
-    def must_be_allowed(self, *, force: bool) -> None:
+    def must_be_applicable(self, plan: Plan, *, files_only: bool, force: bool) -> None:
         """Nothing about the project forbids it."""
-        self._ask("must_be_allowed", force)
+        self._ask("must_be_applicable", force)
+        if plan.draft.refusals:
+            raise UsageError(plan.draft.refusals[0])
 
     def way_back(self, snapshot: str | None = None) -> WayBack | None:
         """As told."""

@@ -122,13 +122,13 @@ def test_refusals_are_warnings_of_plan_and_stop_apply(nftui: Nftui, session: Fak
 
 
 def test_what_forbids_apply_is_said_before_anything_begins(nftui: Nftui, session: FakeSession) -> None:
-    session.raises = {"must_be_allowed": UsageError(msg("the same files run as shop"))}
+    session.raises = {"must_be_applicable": UsageError(msg("the same files run as shop"))}
     result = nftui("apply", "--yes", "--json")
     assert (result.code, result.json["error"]["message"]) == (2, "the same files run as shop")
     assert "start_apply" not in session.names
     session.raises = {}
     nftui("apply", "--yes", "--force")
-    assert ("must_be_allowed", True) in session.asked and "start_apply" in session.names
+    assert ("must_be_applicable", True) in session.asked and "start_apply" in session.names
 
 
 # -- saved plans ------------------------------------------------------------------------------------------------

@@ -211,6 +211,7 @@ class FakeSession(Session):
         """Data that the plan switches; `held` says whether what writes to it can be stopped."""
         self.held = True
         self.start_error: NftuiError | None = None
+        self.barrier: NftuiError | None = None
         self.facts_error: NftuiError | None = None
         self.gate = threading.Event()
         self.gate.set()
@@ -307,6 +308,11 @@ class FakeSession(Session):
         """The draft, proven at once."""
         draft = self.draft(choices)
         return Plan(draft, plan_id(draft), "crm-1")
+
+    def must_be_applicable(self, plan: Plan, *, files_only: bool, force: bool) -> None:
+        """Whatever a test says stands in the way."""
+        if self.barrier:
+            raise self.barrier
 
     def start_apply(
         self, plan: Plan, *, confirm_within_s: float | None = None, wait_quiet_s: float = 60.0, settle_s: float = 10.0,

@@ -10,7 +10,7 @@ import pytest
 from textual.events import Key
 
 from nftui.model.choices import Selection
-from nftui.model.errors import LockedError, NftuiError
+from nftui.model.errors import LockedError, NftuiError, UsageError
 from nftui.model.message import msg
 from nftui.model.plan import Backup, DataSwitch
 from nftui.model.run import ProjectStatus
@@ -397,6 +397,16 @@ async def test_a_run_that_does_not_start_goes_back_to_review(session: FakeSessio
         await driver.to_review()
         await driver.press("a")
         await driver.sees("Another run holds this project.", "Review: nothing has been changed yet")
+
+
+async def test_what_no_consent_can_mend_is_said_before_it_is_asked_for(session: FakeSession) -> None:
+    session.barrier = UsageError(msg("The engine is on another machine; apply there."))
+    async with wizard(session) as driver:
+        await driver.to_review()
+        await driver.sees("! The engine is on another machine; apply there.", "Not now: what stands in the way is told")
+        await driver.press("a")
+        await driver.sees("Review: nothing has been changed yet")
+    assert not session.applied
 
 
 # -- apply and result --------------------------------------------------------------------------------------------

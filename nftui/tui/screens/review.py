@@ -53,6 +53,8 @@ class ReviewScreen(Page[Move | Apply]):
         super().__init__()
         self._notice = notice
         self.plan: Plan | None = None
+        self.barrier: Message | None = None
+        """Why this machine would refuse the plan, whatever is accepted."""
         self.limit = False
 
     def body(self) -> ComposeResult:
@@ -101,7 +103,17 @@ class ReviewScreen(Page[Move | Apply]):
             self.query_one("#review-title", Ends).set(f" {title}", "")
             self.query_one("#table", Lines).show(paragraph(self.say(error.message), "bad"))
             return
+        self.barrier = await in_thread(lambda: self._barrier(self.plan))
         self._show(self.plan)
+
+    def _barrier(self, plan: Plan | None) -> Message | None:
+        if plan is None or plan.draft.refusals or not plan.draft.changes:
+            return None
+        try:
+            self.desk.session.runs.must_be_applicable(plan, files_only=False, force=False)
+        except NftuiError as error:
+            return error.message
+        return None
 
     # -- what it shows ---------------------------------------------------------------------------------------
     def _show(self, plan: Plan) -> None:
@@ -115,7 +127,7 @@ class ReviewScreen(Page[Move | Apply]):
     def _table(self, plan: Plan) -> list[Line]:
         draft = plan.draft
         lines: list[Line] = []
-        for refusal in draft.refusals:
+        for refusal in (*draft.refusals, *filter(None, (self.barrier,))):
             lines += paragraph(f"! {self.say(refusal)}", "bad")
         if not draft.changes:
             lines += paragraph(self.say(msg("All values that are on stand already. Nothing would be written.")))
@@ -153,6 +165,8 @@ class ReviewScreen(Page[Move | Apply]):
             return msg("what is refused stands above; go back and change it")
         if not self.plan.draft.changes:
             return msg("there is nothing to do")
+        if self.barrier is not None:
+            return msg("what stands in the way is told above")
         if self.one_way and self.query_one("#typed", Input).value.strip() != self.password:
             return msg("what cannot be undone must be accepted first: t, then type {name}", name=self.password)
         if self.limit and untimed(self.plan.draft):
