@@ -238,6 +238,9 @@ LIBRARY = """SELECT max(pg_collation_actual_version(oid)) FROM pg_collation
   WHERE collprovider = 'c' AND collcollate !~ '^(C|POSIX)'"""
 """The version of the C library, the same for all its locales; none where it has no versions (musl)."""
 
+ICU = "SELECT max(pg_collation_actual_version(oid)) FROM pg_collation WHERE collprovider = 'i'"
+"""The newest version of ICU's collations; none where the server was built without it."""
+
 TRIAL = (
     """set -eu
 export LC_ALL=C
@@ -262,6 +265,7 @@ while [ $# -ge 3 ]; do
 done
 """
     + f"""one "SELECT 'library ' || coalesce(({LIBRARY}), '')"
+one "SELECT 'icu ' || coalesce(({ICU}), '')"
 pg_ctl -D "$T/data" -w -m immediate stop >/dev/null
 rm -rf "$T"
 """

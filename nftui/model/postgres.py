@@ -87,6 +87,8 @@ class DatabaseFacts:
     collate: str
     ctype: str
     extensions: tuple[str, ...] = ()
+    by_icu: bool = False
+    """Whether an index of it, or all its text, is sorted by ICU."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +118,8 @@ class ClusterFacts:
     """shared_preload_libraries, as SHOW prints it."""
     library: str = ""
     """Version of the C library by which text is sorted, as the server tells it; "" where it does not (musl)."""
+    icu: str = ""
+    """Version of ICU's collations; "" where the server was built without them."""
 
     @property
     def major(self) -> int:

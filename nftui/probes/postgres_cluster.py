@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from nftui.clients.pgscripts import LIBRARY
+from nftui.clients.pgscripts import ICU, LIBRARY
 from nftui.clients.postgres import Login, PostgresClient, Query, QueryError, connect, read_login
 from nftui.model.errors import NftuiError
 from nftui.model.facts import Live
@@ -31,8 +31,15 @@ SELECT json_build_object(
   'in_recovery', pg_is_in_recovery(),
   'checksums', current_setting('data_checksums') = 'on',
   'preload', current_setting('shared_preload_libraries'),
-  'library', ({LIBRARY}))"""  # noqa: S608 (constants)
-_EXTENSIONS = "SELECT json_agg(extname ORDER BY extname) FROM pg_extension"
+  'library', ({LIBRARY}),
+  'icu', ({ICU}))"""  # noqa: S608 (constants)
+_DATABASE = """
+SELECT (SELECT json_agg(extname ORDER BY extname) FROM pg_extension),
+  EXISTS (SELECT FROM pg_database d WHERE datname = current_database() AND to_jsonb(d) ->> 'datlocprovider' = 'i')
+  OR EXISTS (SELECT FROM (SELECT unnest(indcollation) AS id FROM pg_index) used JOIN pg_collation c ON c.oid = used.id
+             WHERE c.collprovider = 'i'),
+  current_database()"""
+"""Extensions; whether an index, or the database itself, sorts by ICU (a database can since PostgreSQL 15)."""
 
 
 def probe_cluster(service: Service, exec_port: Exec | None, environ: Mapping[str, str] | None = None) -> Live:
@@ -44,7 +51,7 @@ def probe_cluster(service: Service, exec_port: Exec | None, environ: Mapping[str
         return Live(CLUSTER_PROBE, service.name, None, str(error))
     try:
         found = _read(client)
-        return Live(CLUSTER_PROBE, service.name, _with_extensions(found, service, exec_port, login), via=client.via)
+        return Live(CLUSTER_PROBE, service.name, _with_own(found, service, exec_port, login), via=client.via)
     except NftuiError as error:
         return Live(CLUSTER_PROBE, service.name, None, str(error), client.via)
     finally:
@@ -67,28 +74,30 @@ def _read(client: PostgresClient) -> ClusterFacts:
         checksums=core["checksums"],
         preload=core["preload"],
         library=core["library"] or "",
+        icu=core["icu"] or "",
     )
 
 
-def _with_extensions(found: ClusterFacts, service: Service, exec_port: Exec | None, login: Login) -> ClusterFacts:
-    """Extensions are a database's own: each is asked in a session of its own."""
+def _with_own(found: ClusterFacts, service: Service, exec_port: Exec | None, login: Login) -> ClusterFacts:
+    """Extensions and collations are a database's own: each is asked in a session of its own."""
     databases, unread = [], []
     for database in found.databases:
-        names = _extensions(service, exec_port, login.other(database=database.name))
-        databases.append(replace(database, extensions=names or ()))
-        unread += [] if names is not None else [database.name]
+        own = _own(service, exec_port, login.other(database=database.name))
+        extensions, by_icu = own or ((), False)
+        databases.append(replace(database, extensions=extensions, by_icu=by_icu))
+        unread += [] if own is not None else [database.name]
     return replace(found, databases=tuple(databases), unread=tuple(unread))
 
 
-def _extensions(service: Service, exec_port: Exec | None, login: Login) -> tuple[str, ...] | None:
+def _own(service: Service, exec_port: Exec | None, login: Login) -> tuple[tuple[str, ...], bool] | None:
     try:
         client = connect(service, exec_port, login=login)
     except NftuiError:
         return None
     try:
-        found, database = client.batch([Query(_EXTENSIONS), Query("SELECT current_database()")])
+        (found,) = client.batch([Query(_DATABASE)])
     finally:
         client.close()
-    if isinstance(found, QueryError) or isinstance(database, QueryError) or database[0][0] != login.database:
+    if isinstance(found, QueryError) or found[0][2] != login.database:
         return None
-    return tuple(json.loads(found[0][0] or "[]"))
+    return tuple(json.loads(found[0][0] or "[]")), found[0][1] == "t"

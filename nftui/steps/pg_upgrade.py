@@ -132,15 +132,21 @@ class PgTryKind(Reading):
 
 
 def _must_sort_alike(step: StepSpec, found: ClusterFacts, has: list[str]) -> None:
-    """Indexes on text are written in the C library's order (databases reference 4.1)."""
-    library = next((line.removeprefix("library").strip() for line in has if line.startswith("library")), "")
-    if found.sorts_by_library and library != found.library:
-        raise StepFailed(
-            msg("{image} sorts text by another C library ({new}) than what {service} runs now ({old}): indexes on text "
-                "would be wrong. Take the same version built on the same system, or name the system in both tags.",
-                image=str(step.params["image"]), service=str(step.service), new=library or "musl",
-                old=found.library or "musl")
-        )  # fmt: skip
+    """Indexes on text are written in the order of the C library, or of ICU (databases reference 4.1)."""
+    by_icu = any(database.by_icu for database in found.databases)
+    for name, used, old in (("library", found.sorts_by_library, found.library), ("icu", by_icu, found.icu)):
+        new = next((line.removeprefix(name).strip() for line in has if line.startswith(f"{name} ")), "")
+        if used and new != old:
+            raise StepFailed(
+                msg("{image} sorts text by another {name} ({new}) than what {service} runs now ({old}): indexes on "
+                    "text would be wrong. Take the same version built on the same system, or name the system in both "
+                    "tags.", image=str(step.params["image"]), service=str(step.service), new=new or _NONE[name],
+                    old=old or _NONE[name], name=_SORTS[name])
+            )  # fmt: skip
+
+
+_SORTS = {"library": "C library", "icu": "ICU"}
+_NONE = {"library": "musl", "icu": "none"}
 
 
 def _image(step: StepSpec, ctx: Context) -> str:

@@ -169,6 +169,7 @@ def test_what_runs_another_image_in_the_end_goes_back(tmp_path: Path, monkeypatc
 
 # -- another image of the same major -----------------------------------------------------------------------------------
 GERMAN = (DatabaseFacts("shop", 1000, "UTF8", "de_DE.utf8", "de_DE.utf8", ("plpgsql",)),)
+BY_ICU = (DatabaseFacts("shop", 1000, "UTF8", "C", "C", ("plpgsql",), True),)
 HAS = ("extension plpgsql", "setting work_mem", "postgres (PostgreSQL) 15.4")
 
 
@@ -180,6 +181,10 @@ HAS = ("extension plpgsql", "setting work_mem", "postgres (PostgreSQL) 15.4")
         ((*HAS, "library 2.41"), {"library": "2.36", "databases": GERMAN}, "another C library (2.41) than what db"),
         ((*HAS, "library "), {"library": "2.36", "databases": GERMAN}, "another C library (musl)"),
         ((*HAS, "library 2.36"), {"databases": GERMAN}, "runs now (musl)"),
+        ((*HAS, "icu 153.121"), {"icu": "153.120"}, ""),
+        ((*HAS, "icu 153.120"), {"icu": "153.120", "databases": BY_ICU}, ""),
+        ((*HAS, "icu 153.121"), {"icu": "153.120", "databases": BY_ICU}, "another ICU (153.121) than what db"),
+        ((*HAS, "icu "), {"icu": "153.120", "databases": BY_ICU}, "another ICU (none)"),
         (("setting work_mem",), {}, "lacks the extensions plpgsql"),
         (("extension plpgsql",), {}, "does not know the settings work_mem"),
         ((*HAS, "locale UTF8 de_DE.utf8: no"), {}, "cannot make a database"),

@@ -15,10 +15,11 @@ from nftui.clients.libpq import connect_network
 from nftui.clients.pglogin import read_login
 from nftui.clients.postgres import PostgresClient, Query, QueryError
 from nftui.clients.sql import ConnectError, Failure, PostgresUnreachable
-from nftui.model.postgres import PostgresFacts
+from nftui.model.postgres import ClusterFacts, PostgresFacts
 from nftui.model.stack import Invocation, Service, Stack
 from nftui.probes.live import probe_live
 from nftui.probes.postgres import probe_postgres
+from nftui.probes.postgres_cluster import probe_cluster
 from nftui.probes.postgres_state import checkpoint, clean_shutdown, is_serving, wait_ready
 from nftui.probes.quiet import connected_clients, postgres_quiet
 from nftui.steps.postgres_settings import DifferenceKind, compare, read_values
@@ -90,6 +91,27 @@ def test_exec_gives_the_same_facts(server: Server) -> None:
     differ = {k for k, v in by_address.settings.items() if live.value.settings.get(k) != v}
     assert all(name.startswith("tcp_") for name in differ), differ
     assert set(live.value.settings) == set(by_address.settings)
+
+
+@pytest.mark.parametrize("by_exec", [False, True])
+def test_what_hangs_on_another_library_is_told_by_database(server: Server, by_exec: bool) -> None:
+    one = replace(server.container, addresses={}, published={}) if by_exec else server.container
+    service, client = replace(server.service, containers=(one,)), connect(server.service, EXEC)
+
+    def write(sql: str) -> None:
+        assert not isinstance(client.batch([Query(sql, guard=False)])[0], QueryError)
+
+    try:
+        for collation, by_icu in (("C", False), ("de-x-icu", True)):
+            write(f'CREATE TABLE sorted (name text COLLATE "{collation}" PRIMARY KEY)')
+            live = probe_cluster(service, EXEC, {})
+            assert isinstance(live.value, ClusterFacts), live
+            write("DROP TABLE sorted")
+            assert live.value.icu and not live.value.unread
+            told = {d.name: (d.extensions, d.by_icu) for d in live.value.databases}
+            assert (told["crm"], told["postgres"]) == ((("plpgsql",), by_icu), (("plpgsql",), False))
+    finally:
+        write("DROP TABLE IF EXISTS sorted")
 
 
 def test_a_wrong_password_falls_to_exec_and_is_one_line_without_it(server: Server) -> None:
