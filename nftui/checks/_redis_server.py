@@ -12,7 +12,7 @@ from nftui.model.dataclass import dataclass
 from nftui.model.facts import Facts
 from nftui.model.findings import Evidence, Finding, Level
 from nftui.model.message import Message
-from nftui.model.redis import RedisFacts
+from nftui.model.redis import SAVE, RedisFacts
 from nftui.model.stack import Service
 from nftui.model.units import MIB, parse_size
 
@@ -109,7 +109,7 @@ class Server:
         """The save points; "" where snapshots are off, None where it is not known."""
         if self.live is not None and "save" in self.live.config:
             return self.live.config["save"].strip()
-        text = self.settings.text("save", "3600 1 300 100 60 10000")
+        text = self.settings.text("save", SAVE)
         return None if text is None else text.strip().strip("\"'")
 
     def finding(

@@ -13,6 +13,8 @@ SENTINEL_PROBE = "redis-sentinel"
 CLOSE = "min-replicas-to-write"
 CLOSED = "1000"
 """More replicas than any server has: it takes no writes."""
+SAVE = "3600 1 300 100 60 10000"
+"""A server's own save points (redis.conf)."""
 
 
 @dataclass(frozen=True, slots=True)

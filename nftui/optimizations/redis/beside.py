@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from nftui.catalog.references import version_key
 from nftui.model.dataclass import dataclass
 from nftui.model.message import Message, msg
+from nftui.model.redis import SAVE
 from nftui.model.stack import Role
 from nftui.model.units import MIB, human_size, parse_size
 from nftui.optimizations._servers import variables
@@ -33,8 +34,6 @@ _POOL = [f"10.109.{number}.0/28" for number in range(256)]
 """Outside of what Docker deals out by itself (172.17.0.0/12 and 192.168.0.0/16)."""
 _LEAST = 16
 """Addresses of a range: six nodes, a gateway, and room."""
-SAVE = "3600 1 300 100 60 10000"
-"""A server's own save points (redis.conf)."""
 _NETWORKS = {CLUSTER: "nodes"}
 
 Tell = Callable[["Connection", Mapping[str, str]], "Rewrite"]
