@@ -118,6 +118,7 @@ one "SELECT pg_encoding_to_char(encoding) FROM pg_database WHERE datname = 'temp
 one "SELECT datcollate FROM pg_database WHERE datname = 'template1'" >"$W/dump/collate"
 one "SELECT datctype FROM pg_database WHERE datname = 'template1'" >"$W/dump/ctype"
 one "SHOW data_checksums" >"$W/dump/checksums"
+one "SELECT setting::bigint / 1048576 FROM pg_settings WHERE name = 'wal_segment_size'" >"$W/dump/segment"
 wait "$counting"
 """
 )
@@ -146,7 +147,8 @@ sums=
 [ "$(cat "$W/dump/checksums")" != on ] || sums=--data-checksums
 [ -n "$sums" ] || [ "$major" -lt 18 ] || sums=--no-data-checksums
 initdb --pgdata="$W/data" --username="$1" --encoding="$(cat "$W/dump/encoding")" --auth=trust --no-sync $sums \
-  --lc-collate="$(cat "$W/dump/collate")" --lc-ctype="$(cat "$W/dump/ctype")" >/dev/null
+  --lc-collate="$(cat "$W/dump/collate")" --lc-ctype="$(cat "$W/dump/ctype")" \
+  --wal-segsize="$(cat "$W/dump/segment")" >/dev/null
 """
 )
 """$1: the role that initdb made before."""
