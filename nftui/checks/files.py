@@ -208,21 +208,23 @@ def version(facts: Facts) -> Iterable[Finding]:
 # -- mounts --------------------------------------------------------------------------------------------------
 def tmpfs(facts: Facts) -> Iterable[Finding]:
     """tmpfs-inherited: a template mounts the same small or noexec /tmp into services of every kind."""
-    groups: dict[str, list[tuple[Service, int]]] = {}
+    # What each service has on a line of its own was chosen for each; the line of a template is the same for all.
+    groups: dict[tuple[str, str | None, int | None], list[tuple[Service, Evidence]]] = {}
     for service in facts.stack.services:
         value = service.config.get("tmpfs")
         for number, entry in enumerate([value] if isinstance(value, str) else sequence(value)):
             target, _, options = str(entry).partition(":")
             if target.rstrip("/") == _TMP and _is_tight(options):
-                groups.setdefault(str(entry), []).append((service, number))
-    for entry, found in groups.items():
+                evidence = at(service, f"{service.name}.tmpfs", f"tmpfs.{number}", str(entry))
+                groups.setdefault((str(entry), evidence.file, evidence.line), []).append((service, evidence))
+    for found in groups.values():
         if len({s.image for s, _ in found}) < 3:
             continue
         yield Finding(
             "tmpfs-inherited", Level.LOW, None, msg("A shared template mounts a small or noexec /tmp"),
             msg("{count} services get it, whatever they do there: large uploads, sorts and unpacked programs fail.",
                 count=len(found)),
-            tuple(at(s, f"{s.name}.tmpfs", f"tmpfs.{n}", entry) for s, n in found), "docker run reference, --tmpfs",
+            tuple(evidence for _, evidence in found), "docker run reference, --tmpfs",
         )  # fmt: skip
 
 
