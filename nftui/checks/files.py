@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from fnmatch import fnmatchcase
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nftui.catalog import EnvNames, env_names, is_inert, repositories_of
@@ -107,10 +108,18 @@ def _is_partly_read(facts: Facts) -> bool:
     return any(p.id.startswith(("include-", "extends-", "env-file-")) for p in facts.stack.problems)
 
 
+def _is_read_inside(facts: Facts) -> bool:
+    """The file, or the directory that it is in, is mounted: frameworks read the `.env` that they find beside them."""
+    files = {place.file for place in facts.stack.written.env_places.values()}
+    inside = {*files, *(str(Path(file).parent) for file in files)}
+    mounts = (m for s in facts.stack.services for m in s.mounts if m.type == "bind")
+    return any((m.source or "").rstrip("/") in inside for m in mounts)
+
+
 def unreferenced(facts: Facts) -> Iterable[Finding]:
     """env-file-unreferenced: a key of `.env` that no Compose file, env_file or script beside them names."""
     written = facts.stack.written
-    if _is_partly_read(facts):
+    if _is_partly_read(facts) or _is_read_inside(facts):
         return
     dead = {
         key: place
