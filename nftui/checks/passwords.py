@@ -37,7 +37,8 @@ _STRING_OF = regex(
 )
 """What else such a string holds: a text with `password=` alone may be anything."""
 _FLAG = regex(
-    r"--(?!no-|validate-|check-|skip-|generate-|reset-)(?:requirepass|masterauth|(?:\w+-)*pass(?:word)?)[ =]+(?!-)(\S+)"
+    r"--(?!no-|validate-|check-|skip-|generate-|reset-)"
+    r"(?:(?:requirepass|masterauth|(?:\w+-)*pass(?:word)?)[ =]+(?!-)|basic[-_]auth[ =]+[^\s:]+:)(\S+)"
 )
 _ASSIGNED = regex(r"\w*pass(?:word|wd)\w*['\"]?\]?\s*[=:]>?\s*['\"]([^'\"\n]+)['\"]", re.IGNORECASE)
 _PASSWORD = regex(r"pass(word|wd|phrase)?(?![a-z])|(?<![a-z])pwd(?![a-z])|requirepass", re.IGNORECASE)
