@@ -30,6 +30,8 @@ class Inert:
     unless: Mapping[str, str] = field(default_factory=dict)
     """Variable to the value that makes the program read the names."""
     why: str = ""
+    mounted: str = ""
+    """A file whose mount makes the program ignore the names; "" where it never reads them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,9 +122,9 @@ def _next(entry: Reader) -> dict[str, str]:
 
 def _inert(entry: Reader, number: int, value: object) -> Inert:
     item = Reader(entry.file, f"{entry.where}.inert[{number}]", value)
-    item.only("names", "unless", "why")
-    unless = item.part("unless").value
-    return Inert(item.texts("names"), {str(k): str(v) for k, v in unless.items()}, item.text("why", ""))
+    item.only("names", "unless", "why", "mounted")
+    unless = {str(k): str(v) for k, v in item.part("unless").value.items()}
+    return Inert(item.texts("names"), unless, item.text("why", ""), item.text("mounted", ""))
 
 
 def _unused(entry: Reader) -> UnusedMount | None:

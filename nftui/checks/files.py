@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 from nftui.catalog import EnvNames, env_names, is_inert, repositories_of
 from nftui.checks._common import COMPOSE, mapping, sequence
 from nftui.engine.evidence import at, at_variable
+from nftui.engine.given import example_gives, raw_value, variables
+from nftui.engine.mounted import mounted
 from nftui.model.findings import Evidence, Finding, Level
 from nftui.model.message import msg
 from nftui.model.patterns import regex
@@ -40,7 +42,6 @@ SMALL_TMP = 128 * 1024 * 1024
 def env_inert(facts: Facts) -> Iterable[Finding]:
     """env-inert: a variable that this image, or the mode that it runs in, does not read."""
     shared = _shared_places(facts)
-    directory = facts.stack.invocation.directory
     lists: dict[tuple[Role, str], EnvNames] = {}
     for service in facts.stack.services:
         if service.role in _OWN_ID or not service.image:
@@ -48,7 +49,7 @@ def env_inert(facts: Facts) -> Iterable[Finding]:
         key = service.role, service.image
         names = lists[key] if key in lists else lists.setdefault(key, env_names(*key))
         set_ = [name for name, value in service.environment.items() if value]
-        why = {name: reason for name in set_ if (reason := _ignored(service, name, names, directory))}
+        why = {name: reason for name in set_ if (reason := _ignored(facts, service, name, names))}
         own = {n: w for n, w in why.items() if _is_own(service, n, shared)}
         if own:
             reasons = "; ".join(f"{n}: {w}" if w != "-" else n for n, w in own.items())
@@ -59,17 +60,24 @@ def env_inert(facts: Facts) -> Iterable[Finding]:
             )  # fmt: skip
 
 
-def _ignored(service: Service, name: str, names: EnvNames, directory: str) -> str:
+def _ignored(facts: Facts, service: Service, name: str, names: EnvNames) -> str:
     """Why nothing reads the variable, "-" where the image's list says so, "" where something may read it."""
     for repository in repositories_of(service.image or ""):
         for inert in repository.inert:
-            meets = any(fnmatchcase(name, pattern) for pattern in inert.names)
+            meets = any(fnmatchcase(name, pattern) for pattern in inert.names) and _has(facts, service, inert.mounted)
             if meets and not any(_may_be(service, k, v) for k, v in inert.unless.items()):
                 words = (*(service.command or ()), *(service.entrypoint or ()))
                 # A queue's worker is in that mode without being told.
                 told = name in " ".join(words) or (inert.unless and "worker" in " ".join(words).split())
                 return "" if told or service.config.get("build") else inert.why
+    directory = facts.stack.invocation.directory
     return "-" if names.ignores(name) and is_inert(service.config, name, directory) else ""
+
+
+def _has(facts: Facts, service: Service, path: str) -> bool:
+    """Whether a file of the operator's is mounted there; no path asks for none."""
+    found = mounted(facts.stack, service, path) if path else None
+    return not path or (found is not None and found.text is not None)
 
 
 def _may_be(service: Service, name: str, value: str) -> bool:
@@ -139,7 +147,8 @@ def unreferenced(facts: Facts) -> Iterable[Finding]:
 # -- dollars -------------------------------------------------------------------------------------------------
 def dollar(facts: Facts) -> Iterable[Finding]:
     """dollar-interpolated: a `$` that was meant for the shell or for a password, and that Compose takes for itself."""
-    unset = facts.stack.written.unset
+    # What a template of an `.env` gives is Compose's, and has a value where the stack is deployed.
+    unset = frozenset(name for name in facts.stack.written.unset if not example_gives(facts.stack, (name,)))
     for service in facts.stack.services if unset else ():
         evidence = tuple(dict.fromkeys(_eaten(service, unset)))
         if evidence:
@@ -171,8 +180,9 @@ def _names(text: str, unset: frozenset[str]) -> list[str]:
 def _is_shells(service: Service, name: str, text: str) -> bool:
     """The script or the container has a variable of that name."""
     assigned = re.search(rf"(?:^|[\s;&|(])(?:for|read(?: -\w+)*|local|export)\s+{name}\b|(?<![\w$]){name}=", text)
-    # A blank one was made of the same unset variable: then Compose was meant.
-    known = bool(service.environment.get(name))
+    # A blank one was made of the same unset variable: then Compose was meant. Of another one it gets a value elsewhere.
+    other = variables(raw_value(service, name))
+    known = bool(service.environment.get(name)) or (bool(other) and name not in other)
     return bool(assigned) or known or name in _SHELL_OWN or name.islower()
 
 
