@@ -22,7 +22,9 @@ POSTGRES_LIKE = (Role.POSTGRES, Role.PGBOUNCER, Role.POOLER)
 
 _HOST_KEY = regex(r"(?:^|_)(?:HOST|HOSTNAME|SERVER|ADDR|ADDRESS|ENDPOINT|SEEDS)$|DB_?HOST$|DB_?HOSTNAME$|^PGHOST$")
 _PORT_ENDS = ("HOST", "HOSTNAME", "SERVER", "ADDR", "ADDRESS", "ENDPOINT")
-_QUEUE_KEY = regex(r"BROKER|QUEUE|BULL|SIDEKIQ|RESQUE|CELERY(?!.*RESULT)|JOBS?_|WORKER|(?:^|_)RQ_")
+_QUEUE_KEY = regex(
+    r"BROKER|QUEUE|BULL|SIDEKIQ|RESQUE|CELERY(?!.*RESULT)|JOBS?_|WORKER|(?:^|_)RQ_|MESSENGER_TRANSPORT|ASYNQ|HUEY"
+)
 _CACHE_KEY = regex(r"CACHE")
 _SESSION_KEY = regex(r"SESSION")
 _DRIVERS = (
@@ -209,6 +211,8 @@ def _is_worker(service: Service) -> bool:
             return False
         words = words[2:] if words[:2] == ["bundle", "exec"] or _is_module(words) else words
         if words and words[0] in _WORKERS:
+            return True
+        if "manage.py" in words and any(w in ("rqworker", "run_huey", "rundramatiq") for w in words):
             return True
         if words[:1] == ["php"] and any(w in ("queue:work", "queue:listen", "horizon") for w in words):
             return True

@@ -8,7 +8,7 @@ from datetime import date
 from functools import cache
 
 from nftui.catalog.globs import matches
-from nftui.catalog.references import Reference, leading_version, parse_reference, version_key
+from nftui.catalog.references import Reference, leading_version, parse_reference, version_key, within
 from nftui.catalog.schema import Reader
 from nftui.model.dataclass import dataclass
 
@@ -17,8 +17,8 @@ _PUBLIC = ("ghcr.io", "quay.io", "gcr.io", "pkg.dev", "gitlab.com", "public.ecr.
            "azurecr.io", "codeberg.org", "registry.redhat.io", "elastic.co", "n8n.io", "nvcr.io", "k8s.io")  # fmt: skip
 """Registries whose names belong to others than on Docker Hub."""
 _KEYS = (
-    "images", "source", "deprecated", "instead", "support", "next", "lacks", "lacks_unless", "no_paths",
-    "own_healthcheck", "store", "late", "least_memory", "inert", "unused_mount",
+    "images", "source", "deprecated", "instead", "support", "next", "lacks", "lacks_unless", "lacks_since",
+    "lacks_until", "no_paths", "own_healthcheck", "store", "late", "least_memory", "inert", "unused_mount",
 )  # fmt: skip
 
 
@@ -30,6 +30,8 @@ class Inert:
     unless: Mapping[str, str] = field(default_factory=dict)
     """Variable to the value that makes the program read the names."""
     why: str = ""
+    mounted: str = ""
+    """A file whose mount makes the program ignore the names; "" where it never reads them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,9 @@ class Repository:
     """Programs that are not in the image: curl, wget, sh."""
     lacks_unless: tuple[str, ...] = ()
     """Parts of a tag that bring them all the same."""
+    lacks_since: str | None = None
+    lacks_until: str | None = None
+    """Versions between which they are not there; a tag that names none is the newest."""
     no_paths: tuple[str, ...] = ()
     """HTTP paths that people ask for health and that the server has not."""
     own_healthcheck: bool = False
@@ -89,6 +94,8 @@ def read_repository(file: str, number: int, value: object) -> Repository:
         next=_next(entry),
         lacks=entry.texts("lacks"),
         lacks_unless=entry.texts("lacks_unless"),
+        lacks_since=entry.text("lacks_since", "") or None,
+        lacks_until=entry.text("lacks_until", "") or None,
         no_paths=entry.texts("no_paths"),
         own_healthcheck=entry.flag("own_healthcheck"),
         store=entry.flag("store"),
@@ -115,9 +122,9 @@ def _next(entry: Reader) -> dict[str, str]:
 
 def _inert(entry: Reader, number: int, value: object) -> Inert:
     item = Reader(entry.file, f"{entry.where}.inert[{number}]", value)
-    item.only("names", "unless", "why")
-    unless = item.part("unless").value
-    return Inert(item.texts("names"), {str(k): str(v) for k, v in unless.items()}, item.text("why", ""))
+    item.only("names", "unless", "why", "mounted")
+    unless = {str(k): str(v) for k, v in item.part("unless").value.items()}
+    return Inert(item.texts("names"), unless, item.text("why", ""), item.text("mounted", ""))
 
 
 def _unused(entry: Reader) -> UnusedMount | None:
@@ -180,7 +187,16 @@ def _line(image: str, lines: Mapping[str, object]) -> str | None:
 
 def lacking(image: str) -> Iterator[tuple[str, Repository]]:
     """Programs that the image does not hold."""
-    tag = parse_reference(image).tag or ""
+    reference = parse_reference(image)
+    tag = reference.tag or ""
     for repository in repositories_of(image):
-        if not any(part in tag for part in repository.lacks_unless):
+        if not any(part in tag for part in repository.lacks_unless) and _is_of_those(reference, repository):
             yield from ((name, repository) for name in repository.lacks)
+
+
+def _is_of_those(reference: Reference, repository: Repository) -> bool:
+    """Whether the image is of the versions that lack the programs; a digest alone tells no version."""
+    since, until = repository.lacks_since, repository.lacks_until
+    if reference.tag is None and reference.digest is not None:
+        return since is None and until is None
+    return within(leading_version(reference.tag or ""), since, until)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from nftui.catalog.programs import split_words
 from nftui.checks._redis_server import Server
-from nftui.engine.evidence import at
+from nftui.engine.evidence import at, at_option
 from nftui.model.findings import Finding, Level
 from nftui.model.message import msg
 from nftui.model.patterns import regex
@@ -51,7 +51,7 @@ def _command(call: str) -> list[str]:
 def _noauth(server: Server) -> Finding | None:
     """redis-healthcheck-noauth: redis-cli exits 0 also when it is refused."""
     text = health_text(server.service.config)
-    if not text or not server.value("requirepass") or _authenticates(server, text):
+    if not text or not _asks(server) or _authenticates(server, text):
         return None
     calls = _CALL.findall(text)
     if not calls or _JUDGED.search(text) or any(re.search(r"\s-e\b", c) for c in calls):
@@ -63,8 +63,16 @@ def _noauth(server: Server) -> Finding | None:
     return server.finding(
         "redis-healthcheck-noauth", Level.MEDIUM, msg("A healthcheck that is green whatever happens"), detail,
         "measured: redis-cli ping against requirepass prints NOAUTH, exit 0",
-        at(server.service, "healthcheck.test", "healthcheck.test", text.strip()), server.evidence("requirepass"),
+        at(server.service, "healthcheck.test", "healthcheck.test", text.strip()),
+        at_option(server.service, "--requirepass", "command", "requirepass")
+        if "requirepass" in server.settings.missing else server.evidence("requirepass"),
     )  # fmt: skip
+
+
+def _asks(server: Server) -> bool:
+    """Whether it has a password, be it one that only the place of deployment gives: `--requirepass ${VAR}`."""
+    blank = "requirepass" in server.settings.missing and server.is_given_elsewhere("requirepass")
+    return bool(server.value("requirepass")) or blank
 
 
 def _authenticates(server: Server, text: str) -> bool:
@@ -84,7 +92,8 @@ def _writes(server: Server) -> Finding | None:
     text = health_text(server.service.config)
     commands = [_command(call) for call in _CALL.findall(text or "")]
     words = [c[0].lower() for c in commands if c and c[0].lower() in _WRITES]
-    if not words:
+    # One that is refused writes nothing.
+    if not words or (_asks(server) and not _authenticates(server, text or "")):
         return None
     detail = msg("It runs {command} every time: the data set changes, and saves and the log follow.",
                  command=words[0].upper())  # fmt: skip

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from nftui.catalog.apps import Purpose
 from nftui.catalog.connections import Connection
 from nftui.checks._redis_settings import Settings, is_like_redis
 from nftui.engine.evidence import at
+from nftui.engine.given import example_gives, may_be_given, variables
 from nftui.model.dataclass import dataclass
 from nftui.model.facts import Facts
 from nftui.model.findings import Evidence, Finding, Level
@@ -111,6 +113,17 @@ class Server:
             return self.live.config["save"].strip()
         text = self.settings.text("save", SAVE)
         return None if text is None else text.strip().strip("\"'")
+
+    def is_given_elsewhere(self, name: str) -> bool:
+        """Whether the option's blank is a variable that has a value where the stack is deployed."""
+        raw = self.service.raw.get("command")
+        words = " ".join(str(w) for w in raw) if isinstance(raw, (list, tuple)) else str(raw or "")
+        match = re.search(rf"--{re.escape(name)}[\s,'\"\[\]]+(\$\S+)", words)
+        if match is None:
+            return False
+        if ":-}" in match[1] and not example_gives(self.facts.stack, variables(match[1])):
+            return False
+        return may_be_given(self.facts.stack, match[1])
 
     def finding(
         self, name: str, level: Level, title: Message, detail: Message, source: str, *evidence: Evidence

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 from fnmatch import fnmatchcase
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nftui.catalog import EnvNames, env_names, is_inert, repositories_of
 from nftui.checks._common import COMPOSE, mapping, sequence
 from nftui.engine.evidence import at, at_variable
+from nftui.engine.given import example_gives, raw_value, variables
+from nftui.engine.mounted import mounted
 from nftui.model.findings import Evidence, Finding, Level
 from nftui.model.message import msg
 from nftui.model.patterns import regex
@@ -39,7 +42,6 @@ SMALL_TMP = 128 * 1024 * 1024
 def env_inert(facts: Facts) -> Iterable[Finding]:
     """env-inert: a variable that this image, or the mode that it runs in, does not read."""
     shared = _shared_places(facts)
-    directory = facts.stack.invocation.directory
     lists: dict[tuple[Role, str], EnvNames] = {}
     for service in facts.stack.services:
         if service.role in _OWN_ID or not service.image:
@@ -47,7 +49,7 @@ def env_inert(facts: Facts) -> Iterable[Finding]:
         key = service.role, service.image
         names = lists[key] if key in lists else lists.setdefault(key, env_names(*key))
         set_ = [name for name, value in service.environment.items() if value]
-        why = {name: reason for name in set_ if (reason := _ignored(service, name, names, directory))}
+        why = {name: reason for name in set_ if (reason := _ignored(facts, service, name, names))}
         own = {n: w for n, w in why.items() if _is_own(service, n, shared)}
         if own:
             reasons = "; ".join(f"{n}: {w}" if w != "-" else n for n, w in own.items())
@@ -58,17 +60,24 @@ def env_inert(facts: Facts) -> Iterable[Finding]:
             )  # fmt: skip
 
 
-def _ignored(service: Service, name: str, names: EnvNames, directory: str) -> str:
+def _ignored(facts: Facts, service: Service, name: str, names: EnvNames) -> str:
     """Why nothing reads the variable, "-" where the image's list says so, "" where something may read it."""
     for repository in repositories_of(service.image or ""):
         for inert in repository.inert:
-            meets = any(fnmatchcase(name, pattern) for pattern in inert.names)
+            meets = any(fnmatchcase(name, pattern) for pattern in inert.names) and _has(facts, service, inert.mounted)
             if meets and not any(_may_be(service, k, v) for k, v in inert.unless.items()):
                 words = (*(service.command or ()), *(service.entrypoint or ()))
                 # A queue's worker is in that mode without being told.
                 told = name in " ".join(words) or (inert.unless and "worker" in " ".join(words).split())
                 return "" if told or service.config.get("build") else inert.why
+    directory = facts.stack.invocation.directory
     return "-" if names.ignores(name) and is_inert(service.config, name, directory) else ""
+
+
+def _has(facts: Facts, service: Service, path: str) -> bool:
+    """Whether a file of the operator's is mounted there; no path asks for none."""
+    found = mounted(facts.stack, service, path) if path else None
+    return not path or (found is not None and found.text is not None)
 
 
 def _may_be(service: Service, name: str, value: str) -> bool:
@@ -107,10 +116,18 @@ def _is_partly_read(facts: Facts) -> bool:
     return any(p.id.startswith(("include-", "extends-", "env-file-")) for p in facts.stack.problems)
 
 
+def _is_read_inside(facts: Facts) -> bool:
+    """The file, or the directory that it is in, is mounted: frameworks read the `.env` that they find beside them."""
+    files = {place.file for place in facts.stack.written.env_places.values()}
+    inside = {*files, *(str(Path(file).parent) for file in files)}
+    mounts = (m for s in facts.stack.services for m in s.mounts if m.type == "bind")
+    return any((m.source or "").rstrip("/") in inside for m in mounts)
+
+
 def unreferenced(facts: Facts) -> Iterable[Finding]:
     """env-file-unreferenced: a key of `.env` that no Compose file, env_file or script beside them names."""
     written = facts.stack.written
-    if _is_partly_read(facts):
+    if _is_partly_read(facts) or _is_read_inside(facts):
         return
     dead = {
         key: place
@@ -130,7 +147,8 @@ def unreferenced(facts: Facts) -> Iterable[Finding]:
 # -- dollars -------------------------------------------------------------------------------------------------
 def dollar(facts: Facts) -> Iterable[Finding]:
     """dollar-interpolated: a `$` that was meant for the shell or for a password, and that Compose takes for itself."""
-    unset = facts.stack.written.unset
+    # What a template of an `.env` gives is Compose's, and has a value where the stack is deployed.
+    unset = frozenset(name for name in facts.stack.written.unset if not example_gives(facts.stack, (name,)))
     for service in facts.stack.services if unset else ():
         evidence = tuple(dict.fromkeys(_eaten(service, unset)))
         if evidence:
@@ -162,8 +180,9 @@ def _names(text: str, unset: frozenset[str]) -> list[str]:
 def _is_shells(service: Service, name: str, text: str) -> bool:
     """The script or the container has a variable of that name."""
     assigned = re.search(rf"(?:^|[\s;&|(])(?:for|read(?: -\w+)*|local|export)\s+{name}\b|(?<![\w$]){name}=", text)
-    # A blank one was made of the same unset variable: then Compose was meant.
-    known = bool(service.environment.get(name))
+    # A blank one was made of the same unset variable: then Compose was meant. Of another one it gets a value elsewhere.
+    other = variables(raw_value(service, name))
+    known = bool(service.environment.get(name)) or (bool(other) and name not in other)
     return bool(assigned) or known or name in _SHELL_OWN or name.islower()
 
 
@@ -208,21 +227,23 @@ def version(facts: Facts) -> Iterable[Finding]:
 # -- mounts --------------------------------------------------------------------------------------------------
 def tmpfs(facts: Facts) -> Iterable[Finding]:
     """tmpfs-inherited: a template mounts the same small or noexec /tmp into services of every kind."""
-    groups: dict[str, list[tuple[Service, int]]] = {}
+    # What each service has on a line of its own was chosen for each; the line of a template is the same for all.
+    groups: dict[tuple[str, str | None, int | None], list[tuple[Service, Evidence]]] = {}
     for service in facts.stack.services:
         value = service.config.get("tmpfs")
         for number, entry in enumerate([value] if isinstance(value, str) else sequence(value)):
             target, _, options = str(entry).partition(":")
             if target.rstrip("/") == _TMP and _is_tight(options):
-                groups.setdefault(str(entry), []).append((service, number))
-    for entry, found in groups.items():
+                evidence = at(service, f"{service.name}.tmpfs", f"tmpfs.{number}", str(entry))
+                groups.setdefault((str(entry), evidence.file, evidence.line), []).append((service, evidence))
+    for found in groups.values():
         if len({s.image for s, _ in found}) < 3:
             continue
         yield Finding(
             "tmpfs-inherited", Level.LOW, None, msg("A shared template mounts a small or noexec /tmp"),
             msg("{count} services get it, whatever they do there: large uploads, sorts and unpacked programs fail.",
                 count=len(found)),
-            tuple(at(s, f"{s.name}.tmpfs", f"tmpfs.{n}", entry) for s, n in found), "docker run reference, --tmpfs",
+            tuple(evidence for _, evidence in found), "docker run reference, --tmpfs",
         )  # fmt: skip
 
 

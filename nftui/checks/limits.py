@@ -13,7 +13,7 @@ from nftui.model.findings import Evidence, Finding, Level
 from nftui.model.message import msg
 from nftui.model.patterns import regex
 from nftui.model.stack import Role
-from nftui.model.units import MIB, human_size, parse_size
+from nftui.model.units import GIB, MIB, human_size, parse_size
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -25,6 +25,7 @@ _HUNGRY = frozenset({Role.POSTGRES, Role.MYSQL, Role.CLICKHOUSE, Role.QDRANT, Ro
 _NEAR_FULL = 0.95
 _JAVA = regex(r"-Xmx(\d+[kKmMgG])")
 _NODE = regex(r"--max[-_]old[-_]space[-_]size[= ](\d+)")
+_WIRED_TIGER = regex(r"--wiredTigerCacheSizeGB[= ](\d+(?:\.\d+)?)")
 _BUFFER_POOL = regex(r"innodb[-_]buffer[-_]pool[-_]size[= ](\d+[kKmMgG]?)")
 
 
@@ -107,6 +108,7 @@ def _told(service: Service) -> Iterator[tuple[str, str, str, int]]:
     words = " ".join((*(service.entrypoint or ()), *(service.command or ())))
     yield from (("-Xmx", "", "command", parse_size(x) or 0) for x in _JAVA.findall(words))
     yield from (("--max-old-space-size", "", "command", int(x) * MIB) for x in _NODE.findall(words))
+    yield from (("wiredTigerCacheSizeGB", "", "command", int(float(x) * GIB)) for x in _WIRED_TIGER.findall(words))
     yield from (("innodb_buffer_pool_size", "", "command", parse_size(x) or 0) for x in _BUFFER_POOL.findall(words))
 
 

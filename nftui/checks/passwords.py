@@ -25,8 +25,20 @@ _VARIABLE = regex(r"\$\$|\$\{(\w+)(?:(:?[-?+])((?:[^{}]|\{[^{}]*\})*))?\}|\$(\w+
 _URL = regex(r"\b[a-z][a-z0-9+.-]*://[^\s:/@\"'<>]*:((?:(?!://)[^\s\"'<>@/])+)@", re.IGNORECASE)
 _USER_URL = regex(_URL.pattern.replace(r"[^\s:/@\"'<>]*:", r"([^\s:/@\"'<>]*):", 1), re.IGNORECASE)
 """The same, with the user."""
+_STRING = regex(
+    r"(?:^|[\s;,?&\"'])(?:password|pwd)\s*=\s*['\"]?([^\s;,&'\"]+)|^[^\s:/@]+:([^\s@]+)@(?:tcp|unix)\(", re.IGNORECASE
+)
+"""The password of a connection string that is no URL: libpq's `host=db password=x`, .NET's `Server=db;Password=x`,
+Go's `root:x@tcp(db)`; one that a URL has as a parameter too."""
+_STRING_OF = regex(
+    r"(?:^|[\s;,?&\"'])(?:host|server|data source|addr|user(?: ?id|name)?|uid|dbname|database|initial catalog)\s*=|"
+    r"\w:\d+,|://|@(?:tcp|unix)\(",
+    re.IGNORECASE,
+)
+"""What else such a string holds: a text with `password=` alone may be anything."""
 _FLAG = regex(
-    r"--(?!no-|validate-|check-|skip-|generate-|reset-)(?:requirepass|masterauth|(?:\w+-)*pass(?:word)?)[ =]+(?!-)(\S+)"
+    r"--(?!no-|validate-|check-|skip-|generate-|reset-)"
+    r"(?:(?:requirepass|masterauth|(?:\w+-)*pass(?:word)?)[ =]+(?!-)|basic[-_]auth[ =]+[^\s:]+:)(\S+)"
 )
 _ASSIGNED = regex(r"\w*pass(?:word|wd)\w*['\"]?\]?\s*[=:]>?\s*['\"]([^'\"\n]+)['\"]", re.IGNORECASE)
 _PASSWORD = regex(r"pass(word|wd|phrase)?(?![a-z])|(?<![a-z])pwd(?![a-z])|requirepass", re.IGNORECASE)
@@ -118,7 +130,7 @@ def _opens(service: Service, key: str) -> bool:
     """Whether who knows the password gets in by the service's own port: not by what it logs in to elsewhere with."""
     if is_store(service):
         return True
-    elsewhere = _OF_A_SERVER.search(key) or _URL.search(service.environment.get(key) or "")
+    elsewhere = _OF_A_SERVER.search(key) or any(_of_strings(service.environment.get(key) or ""))
     return not elsewhere
 
 
@@ -130,7 +142,9 @@ def _found(facts: Facts, service: Service, public: frozenset[str]) -> Iterator[E
             _is_known(_secret_part(name, value))
             or (_PASSWORD.search(name) and (value in public or _is_own_name(service, name, value)))
         )
-        urls = any(_is_known(p) or p in public or p == user for user, p in _USER_URL.findall(value))
+        urls = any(p == user for user, p in _USER_URL.findall(value)) or any(
+            _is_known(p) or p in public for p in _of_strings(value)
+        )
         if known or urls or any(_literals(name, value, shown)) or _is_default_key(name, value, raw.get(name), shown):
             yield at(service, name, f"environment.{name}", MASK)
     for flag, key, _ in _in_commands(facts, service):
@@ -178,12 +192,20 @@ def _secrets(service: Service, raw: Mapping[str, str]) -> Iterator[tuple[str, st
 
 def _literals(name: str, value: str, shown: str) -> Iterator[str]:
     """Passwords of one variable that the file itself shows: `value` is in force, `shown` what the file gives away."""
-    written = _URL.findall(shown)
-    yield from (p for p in _URL.findall(value) if p in written)
+    written = set(_of_strings(shown))
+    yield from (p for p in _of_strings(value) if p in written)
     if "\n" in value:
         yield from (p for p in _ASSIGNED.findall(shown) if _HIDDEN not in p and p in value)
     elif shown == value and _PASSWORD.search(name) and _is_candidate(name, value):
         yield value
+
+
+def _of_strings(value: str) -> Iterator[str]:
+    """Passwords in URLs and other connection strings."""
+    yield from _URL.findall(value)
+    if _STRING_OF.search(value):
+        found = (one or other for one, other in _STRING.findall(value))
+        yield from (p for p in found if not (_SWITCH.fullmatch(p) or _ELSEWHERE.match(p)))
 
 
 def _is_candidate(name: str, value: str) -> bool:

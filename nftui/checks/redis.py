@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 from nftui.catalog.connections import REDIS_LIKE, connections
@@ -11,7 +10,6 @@ from nftui.checks._reach import limit_key
 from nftui.checks._redis_server import SMALL_QUEUE_BYTES, Server, apps_of
 from nftui.checks._redis_settings import is_like_redis, read_settings
 from nftui.engine.evidence import at, at_option
-from nftui.engine.given import example_gives, may_be_given, variables
 from nftui.model.findings import Evidence, Finding, Level
 from nftui.model.message import msg
 from nftui.model.patterns import regex
@@ -212,9 +210,7 @@ def _argument_missing(server: Server) -> Finding | None:
     blank = [name for name in server.settings.missing if _NEEDS_VALUE.fullmatch(name)]
     if not blank or server.service.running is not None:
         return None
-    raw = server.service.raw.get("command")
-    words = " ".join(str(w) for w in raw) if isinstance(raw, (list, tuple)) else str(raw or "")
-    missing = [name for name in blank if not _given_elsewhere(server, name, words)]
+    missing = [name for name in blank if not server.is_given_elsewhere(name)]
     if not missing:
         return None
     detail = msg("The server ends with a fatal configuration error: no value is given for {options}.",
@@ -224,17 +220,6 @@ def _argument_missing(server: Server) -> Finding | None:
         "measured: redis-server --requirepass without a value ends at once",
         *(at_option(server.service, f"--{n}", "command", n, "") for n in missing),
     )  # fmt: skip
-
-
-def _given_elsewhere(server: Server, name: str, words: str) -> bool:
-    """The blank is a variable that has a value where the stack is deployed."""
-    match = re.search(rf"--{re.escape(name)}[\s,'\"\[\]]+(\$\S+)", words)
-    if match is None:
-        return False
-    stack = server.facts.stack
-    if ":-}" in match[1] and not example_gives(stack, variables(match[1])):
-        return False
-    return may_be_given(stack, match[1])
 
 
 _RENAMED = {

@@ -44,6 +44,7 @@ _REMOTE = regex(
     r"S3_|AWS_|RCLONE|RESTIC_REPOSITORY|B2_|AZURE|GCS_|GOOGLE_|WEBDAV|SSH_|SFTP|DROPBOX|BORG_REPO|NEXTCLOUD|MINIO",
     re.IGNORECASE,
 )
+_OF_DATABASE = regex(r"postgres|mysql|maria|pg|database|(?<![a-z])db(?![a-z])|sql", re.IGNORECASE)
 _TARGET = regex(r"backup|dump|archive|borg|restic|snapshots?$", re.IGNORECASE)
 
 
@@ -179,7 +180,7 @@ def backup_same_disk(facts: Facts) -> Iterable[Finding]:
         words = " ".join((service.name, service.image or "", *program))
         if service.role in (Role.POSTGRES, Role.MYSQL) or not _BACKUP.search(words) or _is_sent_away(service, words):
             continue
-        for number, mount in enumerate(service.mounts):
+        for number, mount in sorted(enumerate(service.mounts), key=lambda m: _is_aside(m[1])):
             is_target = (
                 _TARGET.search(f"{mount.source} {mount.target}") and not mount.read_only and mount.source not in sources
             )
@@ -192,6 +193,11 @@ def backup_same_disk(facts: Facts) -> Iterable[Finding]:
                     (at(service, mount.target, f"volumes.{number}", mount.source),), "storage reference 3",
                 )  # fmt: skip
                 break
+
+
+def _is_aside(mount: MountSpec) -> tuple[bool, bool]:
+    """Sorts the directory of a database's copies before one of other copies, and both before any other volume."""
+    return not _TARGET.search(mount.target), not _OF_DATABASE.search(f"{mount.source} {mount.target}")
 
 
 def _is_sent_away(service: Service, words: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,11 +17,12 @@ if TYPE_CHECKING:
 _VARIABLE = regex(r"\$\{(\w+)|\$(\w+)")
 _REQUIRED = regex(r"\$\{\w+:?\?")
 """`${VAR:?message}`: without a value Compose refuses the project, so nothing ever runs with an empty one."""
-_EXAMPLES = (
-    ".env.example", ".env.sample", ".env.template", ".env.dist", ".env.tmpl", "env.example", "env.sample",
-    "example.env", "sample.env", "template.env", "default.env", ".env.default", ".env.production.sample",
-    ".env-example", "env-example", ".env_example", "stack.env", ".env.prod", ".env.local",
-)  # fmt: skip
+_EXAMPLES = regex(
+    r"(?:[\w.-]*\.)?env(?:[._-][\w.-]+)?[._-](?:example|sample|template|dist|tmpl|default)s?"
+    r"|(?:example|sample|template|default|stack|deploy|prod|production)\.env|\.env[._-](?:prod|production|local|deploy)",
+    re.IGNORECASE,
+)
+"""Names of templates of an `.env`, and of those that are given with `--env-file`."""
 
 
 def variables(text: str) -> tuple[str, ...]:
@@ -68,8 +70,16 @@ def may_be_given(stack: Stack, source: str) -> bool:
 
 def example_gives(stack: Stack, names: tuple[str, ...]) -> bool:
     """True where a template of an `.env` beside the project has a value for one of them, or asks for one."""
-    for example in _EXAMPLES:
-        text = read(Path(stack.invocation.directory, example)) or ""
+    directory = Path(stack.invocation.directory)
+    for example in (name for name in _names(directory) if _EXAMPLES.fullmatch(name)):
+        text = read(directory / example) or ""
         if any(re.search(rf"(?m)^\s*(?:export\s+)?{re.escape(name)}\s*=", text) for name in names):
             return True
     return False
+
+
+def _names(directory: Path) -> list[str]:
+    try:
+        return os.listdir(directory)
+    except OSError:
+        return []

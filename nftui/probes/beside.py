@@ -113,12 +113,15 @@ def _text(path: Path) -> str:
 
 
 def _words(stack: Stack, candidates: Iterable[str]) -> frozenset[str]:
-    """Those of the candidates that a script or a configuration in the project's directory names."""
+    """Those of the candidates that a script or a configuration in the project's directory names, or may name."""
     left = set(candidates)
     found: set[str] = set()
     for number, path in enumerate(_scripts(Path(stack.invocation.directory), set(stack.written.files))):
-        if number >= MAX_FILES or not left:
+        if not left:
             break
+        if number >= MAX_FILES:
+            # One of those that were not read may name any of them.
+            return frozenset(candidates)
         here = left.intersection(re.findall(r"\w+", _text(path)))
         found |= here
         left -= here

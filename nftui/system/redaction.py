@@ -117,6 +117,7 @@ class Redactor:
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         self._secrets: set[str] = set()
         self._ordinary: set[str] = set(_COMMON)
+        self._names: set[str] = set()
         self._pattern: re.Pattern[str] | None = None
         for value in secrets:
             self.learn_value(value)
@@ -142,11 +143,12 @@ class Redactor:
 
     def learn_images(self, images: Iterable[str | None]) -> None:
         """The parts of image names are public: dify's sandbox has its own image's name for a key."""
-        self.learn_ordinary(part for image in images for part in re.split(r"[/:@]", image or "") if part)
+        self._ordinary.update(p.lower() for image in images for p in re.split(r"[/:@]", image or "") if p)
+        self._pattern = None
 
     def learn_ordinary(self, words: Iterable[str]) -> None:
-        """Words that must stay readable even if someone uses them as a password: names of services, images."""
-        self._ordinary.update(w.lower() for w in words)
+        """Names, of services say, that must stay readable even if a password is one of them, or a part of one."""
+        self._names.update(w.lower() for w in words)
         self._pattern = None
 
     def text(self, text: str) -> str:
@@ -212,6 +214,9 @@ class Redactor:
 
     def _unusual(self, value: str) -> bool:
         if value.lower() in self._ordinary or _REFERENCE.fullmatch(value):
+            return False
+        # `${UNSET}-public` is the key "-public": the service `api-public` keeps its name.
+        if any(value.lower() in name for name in self._names):
             return False
         return len(value) >= 6 and not (value.isdigit() and len(value) < 8)
 

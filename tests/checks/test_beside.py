@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from nftui.model.stack import Engine
+from nftui.probes import beside
 from nftui.probes.beside import read_beside
 from tests.checks.build import read
+
+if TYPE_CHECKING:
+    import pytest
 
 _COMPOSE = "services:\n  app: {image: 'example/app:${TAG}'}\n"
 _ENV = {".env": "TAG=1\nKEEP_DAYS=7\nNOBODY=1\n", "backup.sh": "find -mtime +${KEEP_DAYS}\n", "README.md": "NOBODY=1\n"}
@@ -53,6 +58,12 @@ def test_daemon_json(tmp_path: Path) -> None:
 def test_scripts_use_keys_of_the_env_file_and_prose_does_not(tmp_path: Path) -> None:
     stack = read(tmp_path / "p", _COMPOSE, _ENV).stack
     assert read_beside(stack, _LOCAL, root=str(tmp_path / "none")).words == {"KEEP_DAYS"}
+
+
+def test_of_more_files_than_are_read_any_may_use_a_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(beside, "MAX_FILES", 1)
+    stack = read(tmp_path, _COMPOSE, {**_ENV, "z.sh": "true\n"}).stack
+    assert beside.read_beside(stack, _LOCAL, root=str(tmp_path / "none")).words == {"KEEP_DAYS", "NOBODY"}
 
 
 def test_what_nftui_keeps_is_counted(tmp_path: Path) -> None:

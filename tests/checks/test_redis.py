@@ -45,6 +45,7 @@ VOLUME = "volumes: {conf: {}}\n"
 EVICT = "redis-server --maxmemory 256mb --maxmemory-policy allkeys-lru"
 LIMIT = "    mem_limit: 1g\n"
 HEALTH = "    healthcheck: {test: [CMD, redis-cli, ping]}\n"
+INCR = '    healthcheck: {test: ["CMD", "redis-cli", "--raw", "incr", "ping"]}\n'
 SECRET = "redis-server --requirepass not-a-real-secret"
 
 
@@ -90,7 +91,10 @@ TRUE = [
         "redis-healthcheck-noauth",
         stack("", HEALTH + "    environment: {REDIS_PASSWORD: not-a-real-secret}\n", "bitnami/redis:7.2"),
     ),
-    ("redis-healthcheck-writes", stack("", '    healthcheck: {test: ["CMD", "redis-cli", "--raw", "incr", "ping"]}\n')),
+    ("redis-healthcheck-noauth", stack("redis-server --requirepass ${REDIS_PASSWORD}", HEALTH)),  # given where it runs
+    ("redis-healthcheck-noauth", stack(SECRET, INCR)),
+    ("redis-healthcheck-writes", stack("", INCR)),
+    ("redis-healthcheck-writes", stack(SECRET, INCR + "    environment: {REDISCLI_AUTH: not-a-real-secret}\n")),
     ("redis-save-errors-hidden", stack("redis-server --save 60 1 --stop-writes-on-bgsave-error no", others=QUEUE)),
     ("redis-argument-missing", stack("redis-server --requirepass --appendonly yes")),
     ("redis-argument-missing", stack('["redis-server", "--requirepass"]')),
@@ -138,6 +142,8 @@ NEAR = [
     ("redis-healthcheck-noauth", stack("redis-server --aclfile /acl", HEALTH)),
     ("redis-healthcheck-noauth", stack("redis-server --requirepass ''", HEALTH)),
     ("redis-healthcheck-writes", stack("", HEALTH)),
+    ("redis-healthcheck-writes", stack(SECRET, INCR)),  # refused: NOAUTH
+    ("redis-healthcheck-writes", stack("redis-server --requirepass ${REDIS_PASSWORD}", INCR)),
     ("redis-healthcheck-writes", stack("", "    healthcheck: {test: 'redis-cli -h localhost -n 1 info'}\n")),
     ("redis-save-errors-hidden", stack("redis-server --save '' --stop-writes-on-bgsave-error no", others=QUEUE)),
     ("redis-save-errors-hidden", stack("redis-server --stop-writes-on-bgsave-error no", others=CACHE)),

@@ -134,3 +134,10 @@ def test_structures_by_context() -> None:
         "healthcheck": {"test": ["CMD", "redis-cli", "-a", MASK, "ping"]},
         "assertions": [{"target": "service.db.environment.DB_PASSWORD", "expected": MASK}],
     }
+
+
+def test_a_part_of_a_service_name_is_no_secret_even_if_a_key_is_made_of_it() -> None:
+    redactor = Redactor()
+    redactor.learn({"JWT_KEY": "-public", "API_KEY": "-internal"})
+    redactor.learn_ordinary(["api-public"])
+    assert redactor.text("api-public at db-internal") == f"api-public at db{MASK}"
