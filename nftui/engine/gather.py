@@ -156,11 +156,13 @@ class Gatherer:
         ours = {name for f in in_force.fragments for name in f.services}
         pending = Background(self.wiring.pending)  # Compose takes its time: both comparisons at once
         keep = self._keep(str(Path(stack.invocation.directory) / ".env"))
+        edited = self._edited(in_force, keep, state.lineage)
         return Standing(
             in_force=in_force,
             lineage=state.lineage,
             keep=keep,
-            stale=frozenset(self._stale(in_force, keep, state.lineage) & ours),
+            stale=frozenset(self._stale(edited) & ours),
+            edited=edited is not None,
             pending=pending.result(),
             shared=_shared(stack.services),
             own=self._own(in_force),
@@ -180,15 +182,20 @@ class Gatherer:
         shared = _shared(self.wiring.stack.services)
         return sorted(near | {other for name in near for other in shared.get(name, ())})
 
-    def _stale(self, in_force: InForce, keep: Persistence, lineage: str) -> set[str]:
-        """Services that do not run what is in force; also where nftui's file was edited or is gone."""
+    def _edited(self, in_force: InForce, keep: Persistence, lineage: str) -> bytes | None:
+        """What nftui's file should hold, where it was edited or is gone; None where it is as it was written."""
         from nftui.engine.override import render_override
-        from nftui.engine.prove import planned_file
 
         wanted = render_override(sorted(in_force.fragments, key=lambda f: f.optimization), lineage)
-        if wanted is None or wanted == self.wiring.file_fact(keep.override).content:
+        return None if wanted == self.wiring.file_fact(keep.override).content else wanted
+
+    def _stale(self, edited: bytes | None) -> set[str]:
+        """Services that do not run what is in force; also where nftui's file was edited or is gone."""
+        from nftui.engine.prove import planned_file
+
+        if edited is None:
             return self.wiring.stale()
-        with planned_file(wanted) as path:
+        with planned_file(edited) as path:
             return self.wiring.stale(path)
 
     def _own(self, in_force: InForce) -> dict[str, bool]:

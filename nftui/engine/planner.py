@@ -41,6 +41,8 @@ class Standing:
     keep: Persistence
     stale: frozenset[str] = frozenset()
     """Services whose container does not run what the files on disk say, by nftui's own doing or omission."""
+    edited: bool = False
+    """Whether nftui's file is not as it was written, so that the way back brings up something else."""
     pending: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Services that differ from the operator's files for reasons that are not nftui's: they are blocked."""
     shared: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -176,7 +178,7 @@ def _take(
         parts.assertions += _assertions(facts, optimization, selection, fragment, standing.in_force)
     if not remembered.wanted.is_empty and (selection is not Selection.UNTOUCHED or choices.repairs):
         steps = optimization.steps(facts, remembered.wanted)
-        parts.steps += [offers.proven_by(step, present) for step in steps]
+        parts.steps += [offers.proven_by(step, None if standing.edited else present) for step in steps]
     parts.plans.append(
         OptimizationPlan(
             id=optimization.id,

@@ -146,6 +146,11 @@ def test_an_edit_that_was_also_started_is_put_back(nftui: Nftui, stack: Stack) -
     assert {str(path), "postgres.random_page_cost"} <= set(found)
     repair(nftui, found[str(path)][2])
     assert stack.show("random_page_cost") == tuned
+    # Taken back, the repair leaves what it found: the edited file, and a server that runs it.
+    done = nftui("rollback", "--yes", "--json")
+    assert (done.code, done.json["outcome"]) == (0, "rolled-back"), done.out + done.err
+    assert stack.show("random_page_cost") == "3" and "random_page_cost=3" in path.read_text()
+    repair(nftui, found[str(path)][2])
 
 
 def test_other_memory_of_the_machine_is_drift_and_a_kernels_share_is_not(nftui: Nftui) -> None:
