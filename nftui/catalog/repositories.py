@@ -8,8 +8,9 @@ from datetime import date
 from functools import cache
 
 from nftui.catalog.globs import matches
-from nftui.catalog.references import Reference, leading_version, parse_reference, version_key
+from nftui.catalog.references import Reference, leading_version, parse_reference, version_key, within
 from nftui.catalog.schema import Reader
+from nftui.catalog.tags import is_floating
 from nftui.model.dataclass import dataclass
 
 _HUB = ("", "docker.io", "index.docker.io", "registry-1.docker.io")
@@ -30,6 +31,14 @@ class Inert:
     unless: Mapping[str, str] = field(default_factory=dict)
     """Variable to the value that makes the program read the names."""
     why: str = ""
+    since: str | None = None
+    """The first version that does not read them."""
+
+    def is_of(self, image: str) -> bool:
+        """Whether the image's tag says that version or a later one, or moves with the newest."""
+        tag = parse_reference(image).tag
+        version = leading_version(tag)
+        return self.since is None or (within(version, self.since, None) if version else is_floating(tag))
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,9 +124,10 @@ def _next(entry: Reader) -> dict[str, str]:
 
 def _inert(entry: Reader, number: int, value: object) -> Inert:
     item = Reader(entry.file, f"{entry.where}.inert[{number}]", value)
-    item.only("names", "unless", "why")
+    item.only("names", "unless", "why", "since")
     unless = item.part("unless").value
-    return Inert(item.texts("names"), {str(k): str(v) for k, v in unless.items()}, item.text("why", ""))
+    words = {str(k): str(v) for k, v in unless.items()}
+    return Inert(item.texts("names"), words, item.text("why", ""), item.text("since", "") or None)
 
 
 def _unused(entry: Reader) -> UnusedMount | None:

@@ -63,6 +63,7 @@ def _ignored(service: Service, name: str, names: EnvNames, directory: str) -> st
     for repository in repositories_of(service.image or ""):
         for inert in repository.inert:
             meets = any(fnmatchcase(name, pattern) for pattern in inert.names)
+            meets = meets and inert.is_of(service.image or "")
             if meets and not any(_may_be(service, k, v) for k, v in inert.unless.items()):
                 words = (*(service.command or ()), *(service.entrypoint or ()))
                 # A queue's worker is in that mode without being told.
