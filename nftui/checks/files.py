@@ -165,7 +165,8 @@ def _is_shells(service: Service, name: str, text: str) -> bool:
     assigned = re.search(rf"(?:^|[\s;&|(])(?:for|read(?: -\w+)*|local|export)\s+{name}\b|(?<![\w$]){name}=", text)
     # A blank one was made of the same unset variable: then Compose was meant.
     known = bool(service.environment.get(name))
-    return bool(assigned) or known or name in _SHELL_OWN or name.islower()
+    # A name of several words that nothing here sets is exported before the start: `export host_ip=…`.
+    return bool(assigned) or known or name in _SHELL_OWN or (name.islower() and "_" not in name)
 
 
 def _scripts(service: Service) -> Iterator[tuple[str, str]]:
