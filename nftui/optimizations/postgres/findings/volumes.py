@@ -91,8 +91,8 @@ def volume_path(facts: Facts, server: Server) -> Finding | None:
     )  # fmt: skip
     return finding(
         server, "postgres-volume-path", Level.HIGH, msg("The mount does not cover the data directory"), detail,
-        "databases reference 7: image VOLUME per version", at(server.service, mount.target, f"volumes.{number}"),
-        repaired=False,
+        "databases reference 7: image VOLUME per version",
+        at(server.service, mount.target, f"volumes.{number}", mount.source), repaired=False,
     )  # fmt: skip
 
 
