@@ -61,7 +61,7 @@ _PROXY = regex(r"(?:^|[/-])(?:nginx|openresty|caddy|traefik|haproxy|httpd|envoy|
 """Images that pass requests on and log in nowhere, though they are often handed the whole of `.env`."""
 _OF_A_SERVER = regex(
     r"(^|_)(DB|DATABASE|POSTGRES(QL)?|PG|PSQL|MYSQL|MARIADB|REDIS|VALKEY|MONGO(DB)?|CLICKHOUSE|SQL|JDBC|DATASOURCES?|"
-    r"RABBITMQ|AMQP|ELASTIC(SEARCH)?|MINIO|S3)(_|$)|_DB_?PASS",
+    r"RABBITMQ|AMQP|ELASTIC(SEARCH)?|MINIO|NEO4J|S3)(_|$)|_DB_?PASS",
     re.IGNORECASE,
 )
 """Names of the password of a server elsewhere, which the app's own open port does not ask for."""
@@ -202,6 +202,8 @@ def _has_a_use(service: Service, name: str) -> bool:
     """A shared env_file hands everything to everyone: whether the service can have a use for that name."""
     if service.role in STORES:
         return name.startswith(_OWN_PREFIXES.get(service.role, ()))
+    if name.startswith("GF_"):
+        return service.role is Role.GRAFANA
     passes_on = _PROXY.search(parse_reference(service.image or "").repository)
     return _is_named_after(service, name) or (bool(service.config.get("depends_on")) and not passes_on)
 
