@@ -33,7 +33,10 @@ _FLAG = regex(
     r"--(?!no-|validate-|check-|skip-|generate-|reset-)(?:requirepass|masterauth|(?:\w+-)*pass(?:word)?)[ =]+(?!-)(\S+)"
 )
 _ASSIGNED = regex(r"\w*pass(?:word|wd)\w*['\"]?\]?\s*[=:]>?\s*['\"]([^'\"\n]+)['\"]", re.IGNORECASE)
-_PASSWORD = regex(r"pass(word|wd|phrase)?(?![a-z])|(?<![a-z])pwd(?![a-z])|requirepass", re.IGNORECASE)
+_PASSWORD = regex(
+    r"pass(word|wd|phrase)?(?![a-z])|(?<![a-z])pwd(?![a-z])|requirepass|^QDRANT__SERVICE__\w*API_KEY$", re.IGNORECASE
+)
+"""Names of passwords; Qdrant's only one is its API key."""
 _NO_PASSWORD = regex(
     r"(^|_)(allow|enable|enabled|disable|disabled|random|min|max|reset|require|required|policy|forgot|hash|hashing|hashers?|expiry|"
     r"strength|login|auth_method|age|ttl|attempts|rounds|iterations|scheme|algo|algorithm|encoder|method|mode|"
