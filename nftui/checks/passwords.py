@@ -34,9 +34,10 @@ _FLAG = regex(
 )
 _ASSIGNED = regex(r"\w*pass(?:word|wd)\w*['\"]?\]?\s*[=:]>?\s*['\"]([^'\"\n]+)['\"]", re.IGNORECASE)
 _PASSWORD = regex(
-    r"pass(word|wd|phrase)?(?![a-z])|(?<![a-z])pwd(?![a-z])|requirepass|^QDRANT__SERVICE__\w*API_KEY$", re.IGNORECASE
+    r"pass(word|wd|phrase)?(?![a-z])|(?<![a-z])pwd(?![a-z])|requirepass|^QDRANT__SERVICE__\w*API_KEY$|^NEO4J_AUTH$",
+    re.IGNORECASE,
 )
-"""Names of passwords; Qdrant's only one is its API key."""
+"""Names of passwords; Qdrant's only one is its API key, Neo4j's stands behind the user's name."""
 _NO_PASSWORD = regex(
     r"(^|_)(allow|enable|enabled|disable|disabled|random|min|max|reset|require|required|policy|forgot|hash|hashing|hashers?|expiry|"
     r"strength|login|auth_method|age|ttl|attempts|rounds|iterations|scheme|algo|algorithm|encoder|method|mode|"
@@ -207,16 +208,17 @@ def _has_a_use(service: Service, name: str) -> bool:
         return name.startswith(_OWN_PREFIXES.get(service.role, ()))
     if name.startswith("GF_"):
         return service.role is Role.GRAFANA
-    passes_on = _PROXY.search(parse_reference(service.image or "").repository)
+    passes_on = is_store(service) or _PROXY.search(parse_reference(service.image or "").repository)
     return _is_named_after(service, name) or (bool(service.config.get("depends_on")) and not passes_on)
 
 
 def _is_named_after(service: Service, name: str) -> bool:
-    """RABBITMQ_DEFAULT_PASS at `rabbitmq`: the server's own. A client's image is named after the server as well."""
-    return service.role is not Role.CLIENT and name.lower().partition("_")[0] in (
-        parse_reference(service.image or "").name,
-        service.name,
-    )
+    """RABBITMQ_DEFAULT_PASS at `rabbitmq`, ELASTIC_PASSWORD at `elasticsearch`: the server's own."""
+    first = name.lower().partition("_")[0]
+    image = parse_reference(service.image or "").name
+    named = first in (image, service.name) or (is_store(service) and image.startswith(first))
+    # A client's image is named after the server as well.
+    return named and service.role is not Role.CLIENT
 
 
 def _is_key_id(service: Service, name: str) -> bool:
