@@ -65,7 +65,7 @@ _PROXY = regex(r"(?:^|[/-])(?:nginx|openresty|caddy|traefik|haproxy|httpd|envoy|
 """Images that pass requests on and log in nowhere, though they are often handed the whole of `.env`."""
 _OF_A_SERVER = regex(
     r"(^|_)(DB|DATABASE|POSTGRES(QL)?|PG|PSQL|MYSQL|MARIADB|REDIS|VALKEY|MONGO(DB)?|CLICKHOUSE|SQL|JDBC|DATASOURCES?|"
-    r"RABBITMQ|AMQP|ELASTIC(SEARCH)?|MINIO|NEO4J|S3)(_|$)|_DB_?PASS",
+    r"RABBITMQ|AMQP|ELASTIC(SEARCH)?|MINIO|NEO4J|AWS|S3)(_|$)|_DB_?PASS",
     re.IGNORECASE,
 )
 """Names of the password of a server elsewhere, which the app's own open port does not ask for."""
