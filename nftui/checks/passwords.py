@@ -195,7 +195,7 @@ def _secrets(service: Service, raw: Mapping[str, str]) -> Iterator[tuple[str, st
     """Variables that may hold a password of this service."""
     for name, value in service.environment.items():
         # A pooler is told of its server by a URL; another store logs in nowhere.
-        url = service.role in _POOLERS and "://" in value
+        url = service.role in _POOLERS and "://" in (value or "")
         if not value or _NO_PASSWORD.search(name) or (service.role in STORES and not (_PASSWORD.search(name) or url)):
             continue
         if (name in raw or _has_a_use(service, name)) and not _is_key_id(service, name):
