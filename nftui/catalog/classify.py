@@ -159,11 +159,12 @@ def _is_argument(program: tuple[str, ...]) -> bool:
 def _is_one_shot(config: Mapping[str, object], programs: list[tuple[str, ...]]) -> bool:
     """A script of unknown content: its name and what else the service says of itself decide."""
     names = " ".join(program[0].lower() for program in programs)
-    if _scores(config):
-        return False
+    restart = str(config.get("restart", ""))
     if _ONE_SHOT.search(names) and not _STARTER.search(names):
-        return True
-    return str(config.get("restart", "")).startswith(("no", "on-failure", "False"))
+        # Variables alone are no sign of a server: a shared env_file hands them to those who log in there as well.
+        stays = restart in ("always", "unless-stopped")
+        return not _scores(config if stays else {**config, "environment": None})
+    return not _scores(config) and restart.startswith(("no", "on-failure", "False"))
 
 
 def _by_evidence(config: Mapping[str, object], reference: Reference) -> tuple[Role, tuple[Role, ...]]:

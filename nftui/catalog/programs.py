@@ -67,6 +67,9 @@ def _of_shell(words: list[str]) -> list[tuple[str, ...]]:
     for index, word in enumerate(words[1:], start=1):
         if re.fullmatch(r"-[a-z]*c", word):
             script = words[index + 1] if index + 1 < len(words) else ""
+            if base_name(script) in SHELLS and index + 2 < len(words):
+                # An entrypoint `sh -c` before a command `sh -c "…"`: what was meant is the inner one.
+                return _of_shell(words[index + 1 :])
             return script_programs(script)
         if word in ("-o", "+o"):
             continue

@@ -10,6 +10,7 @@ from functools import cache
 from nftui.catalog.globs import matches
 from nftui.catalog.references import Reference, leading_version, parse_reference, version_key, within
 from nftui.catalog.schema import Reader
+from nftui.catalog.tags import is_floating
 from nftui.model.dataclass import dataclass
 
 _HUB = ("", "docker.io", "index.docker.io", "registry-1.docker.io")
@@ -32,6 +33,14 @@ class Inert:
     why: str = ""
     mounted: str = ""
     """A file whose mount makes the program ignore the names; "" where it never reads them."""
+    since: str | None = None
+    """The first version that does not read them."""
+
+    def is_of(self, image: str) -> bool:
+        """Whether the image's tag says that version or a later one, or moves with the newest."""
+        tag = parse_reference(image).tag
+        version = leading_version(tag)
+        return self.since is None or (within(version, self.since, None) if version else is_floating(tag))
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,9 +131,10 @@ def _next(entry: Reader) -> dict[str, str]:
 
 def _inert(entry: Reader, number: int, value: object) -> Inert:
     item = Reader(entry.file, f"{entry.where}.inert[{number}]", value)
-    item.only("names", "unless", "why", "mounted")
+    item.only("names", "unless", "why", "mounted", "since")
     unless = {str(k): str(v) for k, v in item.part("unless").value.items()}
-    return Inert(item.texts("names"), unless, item.text("why", ""), item.text("mounted", ""))
+    since = item.text("since", "") or None
+    return Inert(item.texts("names"), unless, item.text("why", ""), item.text("mounted", ""), since)
 
 
 def _unused(entry: Reader) -> UnusedMount | None:

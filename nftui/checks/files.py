@@ -64,7 +64,8 @@ def _ignored(facts: Facts, service: Service, name: str, names: EnvNames) -> str:
     """Why nothing reads the variable, "-" where the image's list says so, "" where something may read it."""
     for repository in repositories_of(service.image or ""):
         for inert in repository.inert:
-            meets = any(fnmatchcase(name, pattern) for pattern in inert.names) and _has(facts, service, inert.mounted)
+            meets = any(fnmatchcase(name, pattern) for pattern in inert.names) and inert.is_of(service.image or "")
+            meets = meets and _has(facts, service, inert.mounted)
             if meets and not any(_may_be(service, k, v) for k, v in inert.unless.items()):
                 words = (*(service.command or ()), *(service.entrypoint or ()))
                 # A queue's worker is in that mode without being told.
@@ -183,7 +184,8 @@ def _is_shells(service: Service, name: str, text: str) -> bool:
     # A blank one was made of the same unset variable: then Compose was meant. Of another one it gets a value elsewhere.
     other = variables(raw_value(service, name))
     known = bool(service.environment.get(name)) or (bool(other) and name not in other)
-    return bool(assigned) or known or name in _SHELL_OWN or name.islower()
+    # A name of several words that nothing here sets is exported before the start: `export host_ip=…`.
+    return bool(assigned) or known or name in _SHELL_OWN or (name.islower() and "_" not in name)
 
 
 def _scripts(service: Service) -> Iterator[tuple[str, str]]:

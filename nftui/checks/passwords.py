@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from nftui.catalog.references import parse_reference
 from nftui.checks._common import STORES, is_everywhere, is_store, mapping
 from nftui.engine.evidence import at, at_option
 from nftui.model.findings import Evidence, Finding, Level
@@ -22,17 +23,18 @@ if TYPE_CHECKING:
 _HIDDEN = "\0"
 """Stands for a value that the file does not show."""
 _VARIABLE = regex(r"\$\$|\$\{(\w+)(?:(:?[-?+])((?:[^{}]|\{[^{}]*\})*))?\}|\$(\w+)")
-_URL = regex(r"\b[a-z][a-z0-9+.-]*://[^\s:/@\"'<>]*:((?:(?!://)[^\s\"'<>@/])+)@", re.IGNORECASE)
-_USER_URL = regex(_URL.pattern.replace(r"[^\s:/@\"'<>]*:", r"([^\s:/@\"'<>]*):", 1), re.IGNORECASE)
-"""The same, with the user."""
-_STRING = regex(
-    r"(?:^|[\s;,?&\"'])(?:password|pwd)\s*=\s*['\"]?([^\s;,&'\"]+)|^[^\s:/@]+:([^\s@]+)@(?:tcp|unix)\(", re.IGNORECASE
+_URL = regex(
+    r"\b[a-z][a-z0-9+.-]*://([^\s:/@\"'<>]*):((?:(?!://)[^\s\"'<>@/])+)@"
+    r"|(?<![\w:/@])([\w.-]+):([^\s:@/]+)@(?:tcp|unix)\(",
+    re.IGNORECASE,
 )
-"""The password of a connection string that is no URL: libpq's `host=db password=x`, .NET's `Server=db;Password=x`,
-Go's `root:x@tcp(db)`; one that a URL has as a parameter too."""
+"""User and password of a URL, or of what Go's MySQL driver takes: `user:password@tcp(db:3306)/name`."""
+_STRING = regex(r"(?:^|[\s;,?&\"'])(?:password|pwd)\s*=\s*['\"]?([^\s;,&'\"]+)", re.IGNORECASE)
+"""The password of a connection string that is no URL: libpq's `host=db password=x`, .NET's `Server=db;Password=x`;
+one that a URL has as a parameter too."""
 _STRING_OF = regex(
     r"(?:^|[\s;,?&\"'])(?:host|server|data source|addr|user(?: ?id|name)?|uid|dbname|database|initial catalog)\s*=|"
-    r"\w:\d+,|://|@(?:tcp|unix)\(",
+    r"\w:\d+,|://",
     re.IGNORECASE,
 )
 """What else such a string holds: a text with `password=` alone may be anything."""
@@ -41,7 +43,11 @@ _FLAG = regex(
     r"(?:(?:requirepass|masterauth|(?:\w+-)*pass(?:word)?)[ =]+(?!-)|basic[-_]auth[ =]+[^\s:]+:)(\S+)"
 )
 _ASSIGNED = regex(r"\w*pass(?:word|wd)\w*['\"]?\]?\s*[=:]>?\s*['\"]([^'\"\n]+)['\"]", re.IGNORECASE)
-_PASSWORD = regex(r"pass(word|wd|phrase)?(?![a-z])|(?<![a-z])pwd(?![a-z])|requirepass", re.IGNORECASE)
+_PASSWORD = regex(
+    r"pass(word|wd|phrase)?(?![a-z])|(?<![a-z])pwd(?![a-z])|requirepass|^QDRANT__SERVICE__\w*API_KEY$|^NEO4J_AUTH$",
+    re.IGNORECASE,
+)
+"""Names of passwords; Qdrant's only one is its API key, Neo4j's stands behind the user's name."""
 _NO_PASSWORD = regex(
     r"(^|_)(allow|enable|enabled|disable|disabled|random|min|max|reset|require|required|policy|forgot|hash|hashing|hashers?|expiry|"
     r"strength|login|auth_method|age|ttl|attempts|rounds|iterations|scheme|algo|algorithm|encoder|method|mode|"
@@ -54,7 +60,7 @@ _TELLING = 6
 """Characters from which on an equal value is no chance."""
 _OWN_PREFIXES = {
     Role.POSTGRES: ("POSTGRES", "PG"),
-    Role.PGBOUNCER: ("POSTGRES", "PG", "DB_"),
+    Role.PGBOUNCER: ("POSTGRES", "PG", "DB_", "DATABASE"),
     Role.POOLER: ("POSTGRES", "PG"),
     Role.REDIS: ("REDIS", "VALKEY"),
     Role.KEYDB: ("REDIS", "KEYDB"),
@@ -64,9 +70,12 @@ _OWN_PREFIXES = {
     Role.QDRANT: ("QDRANT",),
 }
 """What a store can have a use for of a shared env_file."""
+_POOLERS = (Role.PGBOUNCER, Role.POOLER)
+_PROXY = regex(r"(?:^|[/-])(?:nginx|openresty|caddy|traefik|haproxy|httpd|envoy|cloudflared)(?![a-z])")
+"""Images that pass requests on and log in nowhere, though they are often handed the whole of `.env`."""
 _OF_A_SERVER = regex(
     r"(^|_)(DB|DATABASE|POSTGRES(QL)?|PG|PSQL|MYSQL|MARIADB|REDIS|VALKEY|MONGO(DB)?|CLICKHOUSE|SQL|JDBC|DATASOURCES?|"
-    r"RABBITMQ|AMQP|ELASTIC(SEARCH)?|S3)(_|$)|_DB_?PASS",
+    r"RABBITMQ|AMQP|ELASTIC(SEARCH)?|MINIO|NEO4J|AWS|S3)(_|$)|_DB_?PASS",
     re.IGNORECASE,
 )
 """Names of the password of a server elsewhere, which the app's own open port does not ask for."""
@@ -100,10 +109,18 @@ _USER_AND = regex(r"(^|_)AUTH$", re.IGNORECASE)
 """Names of `user/password` in one (neo4j's NEO4J_AUTH)."""
 _PARTNERS = ("USER", "USERNAME", "USER_NAME", "NAME", "DB", "DATABASE")
 
-_USER = regex(r"(USER|USER_?NAME|LOGIN|EMAIL)$", re.IGNORECASE)
+_USER = regex(r"(USER|USER_?NAME|LOGIN|EMAIL|_ID)$", re.IGNORECASE)
 _MAIL = regex(r"(^|_)(SMTP|E?MAIL|MAILER)_(.*_)?(PASS|PASSWORD|PASSWD)$|SMTP.*PASS(WORD)?$", re.IGNORECASE)
 """The login to somebody's mail server: an example in its place lets nobody in."""
 _KEY_ELSEWHERE = regex(r"(API_?KEY|API_?TOKEN|BOT_TOKEN|CLIENT_SECRET|ACCESS_KEY|LICEN[CS]E_KEY)(_ID)?$", re.IGNORECASE)
+_VENDOR = regex(
+    r"(^|_)(OPENAI|ANTHROPIC|CLAUDE|GEMINI|GOOGLE(_AI)?|GROQ|MISTRAL|COHERE|DEEPSEEK|OPEN_?ROUTER|TOGETHER(_AI)?|XAI|"
+    r"PERPLEXITY|FIREWORKS|NVIDIA|REPLICATE|VOYAGE(_AI)?|JINA(_AI)?|ELEVENLABS|SERP(ER|API)|TAVILY|BRAVE(_SEARCH)?|EXA|"
+    r"LM_?STUDIO|OLLAMA)_API_KEY$|^(HF|HUGGING_?FACE(_HUB)?|GITHUB|GH|GITLAB|SLACK|DISCORD|TELEGRAM|NOTION|REPLICATE|"
+    r"CLOUDFLARE|TUNNEL|NGROK)_(\w+_)?TOKEN$",
+    re.IGNORECASE,
+)
+"""Keys of somebody else's service, or of a model server that asks for none: an example's word there opens nothing."""
 _NOT_FILLED_IN = regex(r"^(your|insert|put|enter|add)[-_ ]|[-_ ]here$|^x{5,}$", re.IGNORECASE)
 
 
@@ -130,8 +147,9 @@ def _opens(service: Service, key: str) -> bool:
     """Whether who knows the password gets in by the service's own port: not by what it logs in to elsewhere with."""
     if is_store(service):
         return True
-    elsewhere = _OF_A_SERVER.search(key) or any(_of_strings(service.environment.get(key) or ""))
-    return not elsewhere
+    server = _OF_A_SERVER.search(key)
+    elsewhere = server and not (server.start() == 0 and _is_named_after(service, key))
+    return not (elsewhere or any(_logins(service.environment.get(key) or "")))
 
 
 def _found(facts: Facts, service: Service, public: frozenset[str]) -> Iterator[Evidence]:
@@ -140,15 +158,21 @@ def _found(facts: Facts, service: Service, public: frozenset[str]) -> Iterator[E
         shown = _shown(raw[name], facts.stack.environment) if name in raw else ""
         known = _is_candidate(name, value) and (
             _is_known(_secret_part(name, value))
-            or (_PASSWORD.search(name) and (value in public or _is_own_name(service, name, value)))
+            or value in public
+            or (_PASSWORD.search(name) and _is_own_name(service, name, value))
         )
-        urls = any(p == user for user, p in _USER_URL.findall(value)) or any(
-            _is_known(p) or p in public for p in _of_strings(value)
-        )
+        urls = any(_is_known(p) or p in public or p == user for user, p in _logins(value))
         if known or urls or any(_literals(name, value, shown)) or _is_default_key(name, value, raw.get(name), shown):
             yield at(service, name, f"environment.{name}", MASK)
     for flag, key, _ in _in_commands(facts, service):
         yield at_option(service, flag, key, flag.lstrip("-"), MASK)
+
+
+def _logins(text: str) -> Iterator[tuple[str, str]]:
+    """User and password of every address and connection string in a text; the user is "" where it is not told apart."""
+    yield from ((user or other, password or word) for user, password, other, word in _URL.findall(text))
+    if _STRING_OF.search(text):
+        yield from (("", p) for p in _STRING.findall(text) if not (_SWITCH.fullmatch(p) or _ELSEWHERE.match(p)))
 
 
 def _secret_part(name: str, value: str) -> str:
@@ -181,37 +205,57 @@ def _given_away(facts: Facts, service: Service) -> Iterator[str]:
 
 def _secrets(service: Service, raw: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     """Variables that may hold a password of this service."""
-    waits = bool(service.config.get("depends_on"))
     for name, value in service.environment.items():
-        if not value or _NO_PASSWORD.search(name) or (service.role in STORES and not _PASSWORD.search(name)):
+        # A pooler is told of its server by a URL; another store logs in nowhere.
+        url = service.role in _POOLERS and "://" in (value or "")
+        if not value or _NO_PASSWORD.search(name) or (service.role in STORES and not (_PASSWORD.search(name) or url)):
             continue
-        # A shared env_file hands everything to everyone: it counts where the service can have a use for it.
-        if name in raw or (name.startswith(_OWN_PREFIXES.get(service.role, ())) if service.role in STORES else waits):
+        if (name in raw or _has_a_use(service, name)) and not _is_key_id(service, name):
             yield name, value
+
+
+def _has_a_use(service: Service, name: str) -> bool:
+    """A shared env_file hands everything to everyone: whether the service can have a use for that name."""
+    if service.role in STORES:
+        return name.startswith(_OWN_PREFIXES.get(service.role, ()))
+    if name.startswith("GF_"):
+        return service.role is Role.GRAFANA
+    passes_on = is_store(service) or _PROXY.search(parse_reference(service.image or "").repository)
+    return _is_named_after(service, name) or (bool(service.config.get("depends_on")) and not passes_on)
+
+
+def _is_named_after(service: Service, name: str) -> bool:
+    """RABBITMQ_DEFAULT_PASS at `rabbitmq`, ELASTIC_PASSWORD at `elasticsearch`: the server's own."""
+    first = name.lower().partition("_")[0]
+    image = parse_reference(service.image or "").name
+    named = first in (image, service.name) or (is_store(service) and image.startswith(first))
+    # A client's image is named after the server as well.
+    return named and service.role is not Role.CLIENT
+
+
+def _is_key_id(service: Service, name: str) -> bool:
+    """The name of a key, as a login's is the user: its secret stands beside it."""
+    head, found, _ = name.partition("ACCESS_KEY")
+    secrets = (f"{head}SECRET_KEY", f"{head}SECRET_ACCESS_KEY")
+    return bool(found) and not head.endswith("SECRET_") and any(s in service.environment for s in secrets)
 
 
 def _literals(name: str, value: str, shown: str) -> Iterator[str]:
     """Passwords of one variable that the file itself shows: `value` is in force, `shown` what the file gives away."""
-    written = set(_of_strings(shown))
-    yield from (p for p in _of_strings(value) if p in written)
+    written = {p for _, p in _logins(shown)}
+    yield from (p for _, p in _logins(value) if p in written)
     if "\n" in value:
         yield from (p for p in _ASSIGNED.findall(shown) if _HIDDEN not in p and p in value)
     elif shown == value and _PASSWORD.search(name) and _is_candidate(name, value):
         yield value
 
 
-def _of_strings(value: str) -> Iterator[str]:
-    """Passwords in URLs and other connection strings."""
-    yield from _URL.findall(value)
-    if _STRING_OF.search(value):
-        found = (one or other for one, other in _STRING.findall(value))
-        yield from (p for p in found if not (_SWITCH.fullmatch(p) or _ELSEWHERE.match(p)))
-
-
 def _is_candidate(name: str, value: str) -> bool:
     if not is_secret_name(name) or name.upper().endswith("_FILE") or _USER.search(name):
         return False
     if _MAIL.search(name) and _is_known(value):
+        return False
+    if _VENDOR.search(name) and _is_known(value) and not value.startswith("sk-1234"):
         return False
     if _KEY_ELSEWHERE.search(name) and _NOT_FILLED_IN.search(value):
         # A key of somebody else's service that was never filled in lets nobody in.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from nftui.catalog.connections import POSTGRES_LIKE, connections
 from nftui.catalog.references import parse_reference, version_key
-from nftui.checks._common import is_template
+from nftui.checks._common import is_template, mapping, sequence
 from nftui.engine.evidence import at
 from nftui.engine.mounted import mounted
 from nftui.model.findings import Evidence, Finding, Level
@@ -47,6 +47,9 @@ def missing(facts: Facts) -> Iterable[Finding]:
     for server in stack.with_role(Role.POSTGRES):
         # What the catalog knows of an app comes first: other variables may name the server for a use that is off.
         held = [c for c in links if c.server.name == server.name and _holds(facts, c)]
+        if any(_waits(c) for c in held):
+            # An env_file that all share tells everybody of the server: those who start before it do not use it.
+            held = [c for c in held if _waits(c) or _is_written(c)]
         held.sort(key=lambda c: (c.use is not None, -len(c.key)))
         direct = {c.client.name: c for c in held}
         if len(direct) < SEVERAL:
@@ -70,6 +73,19 @@ def _holds(facts: Facts, connection: Connection) -> bool:
     if client.restart == "no" or is_template(facts.stack, client):
         return False
     return client.role in (Role.APP, Role.UNKNOWN, Role.GRAFANA)
+
+
+def _waits(connection: Connection) -> bool:
+    depends = connection.client.config.get("depends_on")
+    return connection.server.name in (mapping(depends) or sequence(depends))
+
+
+def _is_written(connection: Connection) -> bool:
+    """The service's own definition names the server, not an env_file."""
+    client = connection.client
+    raw = client.raw.get("environment")
+    written = mapping(raw) or [str(entry).partition("=")[0] for entry in sequence(raw)]
+    return connection.key in written or connection.key not in client.environment
 
 
 def auth_plaintext(facts: Facts) -> Iterable[Finding]:

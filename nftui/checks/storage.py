@@ -40,6 +40,8 @@ _TOOLS_OF = {
 }
 _OF_OTHERS = regex(r"(?:redis|valkey|mongo|qdrant|elastic|influx|etcd|neo4j)\w*-backup|mongodump", re.IGNORECASE)
 """Backup programs of stores of other kinds."""
+_FILES = regex(r"\brsync\s+-|\bcp\s+-\w*[ra]|\btar\s+-?\w*c")
+"""Programs that copy files: what is in a database only where they are given its directory."""
 _REMOTE = regex(
     r"S3_|AWS_|RCLONE|RESTIC_REPOSITORY|B2_|AZURE|GCS_|GOOGLE_|WEBDAV|SSH_|SFTP|DROPBOX|BORG_REPO|NEXTCLOUD|MINIO",
     re.IGNORECASE,
@@ -138,7 +140,9 @@ def _lost(facts: Facts, service: Service) -> Iterator[tuple[int, MountSpec, str]
 def backup_missing(facts: Facts) -> Iterable[Finding]:
     """backup-missing: nothing in the stack, its labels or the host's schedules makes copies of a database."""
     scheduled = any(_BACKUP.search(line) for line in facts.beside.schedules)
-    covered = {role for s in facts.stack.services if _makes_backups(s) for role in _backed_up(s)}
+    sources = {m.source for _, m in _protected(facts)}
+    makers = [s for s in facts.stack.services if _makes_backups(s) and not _copies_other_files(s, sources)]
+    covered = {role for s in makers for role in _backed_up(s)}
     for service in facts.stack.services if not scheduled else ():
         kept = [(n, m) for n, m in _data(service)] if service.role in (Role.POSTGRES, Role.MYSQL) else []
         if (
@@ -171,14 +175,30 @@ def _makes_backups(service: Service) -> bool:
     return bool(_BACKUP.search(words) or re.search(r"backup|borg|restic|archive-pre", labels, re.IGNORECASE))
 
 
+def _protected(facts: Facts) -> list[tuple[Service, MountSpec]]:
+    """Databases, each with the mounts of its data."""
+    return [(s, m) for s in facts.stack.services if s.role in (Role.POSTGRES, Role.MYSQL) for _, m in _data(s)]
+
+
+def _copies_other_files(service: Service, sources: set[str | None]) -> bool:
+    """Files are copied, by no database's program, and the database's are not among them."""
+    words = " ".join((service.image or "", *(service.entrypoint or ()), *(service.command or ())))
+    if not _FILES.search(words) or any(pattern.search(words) for pattern in _TOOLS_OF.values()):
+        return False
+    held = [m.source for m in service.mounts if m.source]
+    return not any(s == h or (s or "").startswith(f"{h.rstrip('/')}/") for s in sources for h in held)
+
+
 def backup_same_disk(facts: Facts) -> Iterable[Finding]:
     """backup-same-disk: the copies lie on the disk that they protect."""
-    protected = [(s, m) for s in facts.stack.services if s.role in (Role.POSTGRES, Role.MYSQL) for _, m in _data(s)]
+    protected = _protected(facts)
     sources = {m.source for _, m in protected}
     for service in facts.stack.services if protected else ():
         program = (*(service.entrypoint or ()), *(service.command or ()))
         words = " ".join((service.name, service.image or "", *program))
         if service.role in (Role.POSTGRES, Role.MYSQL) or not _BACKUP.search(words) or _is_sent_away(service, words):
+            continue
+        if _copies_other_files(service, sources):
             continue
         for number, mount in sorted(enumerate(service.mounts), key=lambda m: _is_aside(m[1])):
             is_target = (

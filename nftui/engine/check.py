@@ -130,6 +130,9 @@ def _of_problems(stack: Stack, found: Iterable[Finding]) -> list[Finding]:
     if _is_partly_unread(stack):
         # What was not read may define what seems to be missing.
         about = [p for p in about if _PUBLIC.get(p.id, p.id) != "network-undefined"]
+    # A value is invalid only for want of the variable that is missing in it: `${DIR:?set it}:/data`.
+    unset = {p.place for p in about if p.id == "variable-missing" and p.place}
+    about = [p for p in about if p.id != "value-invalid" or p.place not in unset]
     places = {(_PUBLIC.get(p.id, p.id), *_spot(p)): p for p in about}
     causes = [p for key, p in places.items() if p.id not in _SUMMARIES and key not in told]
     known = causes or any(f.id in ("network-undefined", "container-name-conflict") for f in found)

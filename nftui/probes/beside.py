@@ -43,6 +43,14 @@ _SCRIPT = regex(
     r"(?i).*\.(sh|bash|zsh|py|js|mjs|cjs|ts|rb|pl|php|go|mk|ya?ml|toml|conf|cfg|ini|tmpl|tpl|template|j2|service|timer|"
     r"json|sql|ps1|bat|cnf|properties|xml|lua)|(make|docker|just|task|jenkins|proc)file.*|caddyfile|justfile|[^.]+"
 )
+_LOADERS = frozenset({"dotenv", "load_dotenv", "pydantic_settings", "direnv"})
+"""Words of a program that reads `.env` as a whole, when it is run beside the stack."""
+_OF_LIBRARIES = regex(
+    r"(OTEL|OPENAI|ANTHROPIC|GOOGLE|GEMINI|GROQ|MISTRAL|COHERE|HF|HUGGING_?FACE|TRANSFORMERS|TOKENIZERS|LANGCHAIN|LANGSMITH|"
+    r"LANGFUSE|AWS|AZURE|CUDA|STREAMLIT|GRADIO|FLASK|UVICORN|GUNICORN|WANDB|MLFLOW|SENTRY|NODE|PYTHON\w*)_\w+|"
+    r"PG(HOST|PORT|USER|PASSWORD|DATABASE|SSLMODE)"
+)
+"""Names that a program's libraries read, so that its own text need not name them."""
 _SKIPPED = frozenset({".git", "node_modules", ".venv", "venv", "__pycache__", "data", "docs", "volumes", "nftui"})
 
 
@@ -116,16 +124,19 @@ def _words(stack: Stack, candidates: Iterable[str]) -> frozenset[str]:
     """Those of the candidates that a script or a configuration in the project's directory names, or may name."""
     left = set(candidates)
     found: set[str] = set()
+    loads = False
     for number, path in enumerate(_scripts(Path(stack.invocation.directory), set(stack.written.files))):
         if not left:
             break
         if number >= MAX_FILES:
             # One of those that were not read may name any of them.
             return frozenset(candidates)
-        here = left.intersection(re.findall(r"\w+", _text(path)))
+        words = re.findall(r"\w+", _text(path))
+        here = left.intersection(words)
         found |= here
         left -= here
-    return frozenset(found)
+        loads = loads or not _LOADERS.isdisjoint(words)
+    return frozenset(found | {name for name in left if loads and _OF_LIBRARIES.fullmatch(name)})
 
 
 def _scripts(directory: Path, compose_files: set[str]) -> Iterator[Path]:

@@ -198,6 +198,13 @@ COMMANDS: list[tuple[str, object, object, str]] = [
     ("ollama/ollama", None, None, "ollama"),
     ("ollama/ollama", None, "serve", "ollama"),
     ("ollama/ollama", None, ["pull", "llama3"], "client"),
+    (
+        "ollama/ollama",
+        ["/bin/sh", "-lc"],
+        'sh -c "until ollama list; do sleep 1; done && ollama pull llama3"',
+        "client",
+    ),
+    ("ollama/ollama", ["/bin/sh", "-c"], 'sh -c "ollama serve"', "ollama"),
     ("ollama/ollama", None, "run llama3 hello", "client"),
     ("ollama/ollama", ["ollama", "pull", "llama3"], None, "client"),
     ("ollama/ollama", SH, ["ollama serve & sleep 5 && ollama pull llama3 && wait"], "ollama"),

@@ -66,6 +66,14 @@ def test_of_more_files_than_are_read_any_may_use_a_key(tmp_path: Path, monkeypat
     assert beside.read_beside(stack, _LOCAL, root=str(tmp_path / "none")).words == {"KEEP_DAYS", "NOBODY"}
 
 
+def test_a_program_that_loads_the_env_file_hands_its_libraries_what_they_read(tmp_path: Path) -> None:
+    env = {".env": "TAG=1\nOPENAI_API_KEY=x\nNOBODY=1\n", "app/main.py": "from dotenv import load_dotenv\n"}
+    loads = read(tmp_path / "p", _COMPOSE, env).stack
+    assert read_beside(loads, _LOCAL, root=str(tmp_path / "none")).words == {"OPENAI_API_KEY"}
+    other = read(tmp_path / "q", _COMPOSE, {**env, "app/main.py": "import openai\n"}).stack
+    assert read_beside(other, _LOCAL, root=str(tmp_path / "none")).words == frozenset()
+
+
 def test_what_nftui_keeps_is_counted(tmp_path: Path) -> None:
     _root(tmp_path / "state", {"blobs/a": "x" * 100, "b": "y" * 20})
     found = read_beside(read(tmp_path / "p", _COMPOSE).stack, _LOCAL, tmp_path / "state", root=str(tmp_path / "none"))

@@ -103,3 +103,9 @@ def test_very_long_lines_are_read_once(tmp_path: Path, line: str) -> None:
     more = "" if line.startswith("image") else "    image: postgres:16\n"
     text = "services:\n  db:\n    restart: always\n" + more + "    " + line.format(long="a1-b.c" * 50_000) + "\n"
     assert ("db", "limits-missing" if more else "image-floating-tag") in check(read(tmp_path, text))
+
+
+def test_a_mount_beside_the_data_is_named_with_what_is_mounted(tmp_path: Path) -> None:
+    compose = "services:\n  db:\n    image: postgres:18\n    volumes:\n      - data:/var/lib/postgresql/data\n"
+    found = check(read(tmp_path, f"{compose}volumes:\n  data:\n"))["db", "postgres-volume-path"]
+    assert [(e.key, e.value, e.line) for e in found.evidence] == [("/var/lib/postgresql/data", "data", 5)]
