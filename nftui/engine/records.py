@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 from collections.abc import Iterable
@@ -41,6 +42,8 @@ def read_record(directory: Path, entries: Iterable[Entry] | None = None) -> code
         codec.stages_from(record.get("stages", []))
         codec.items_from(record.get("items", []))
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        if isinstance(error, OSError) and error.errno == errno.EIO:
+            raise  # the disk does not answer: of the record nothing is known
         raise _damaged(path, f"{type(error).__name__}: {error}") from None
     found = read_journal(directory / "journal.jsonl") if entries is None else entries
     begin = next((e for e in found if e.phase is Phase.BEGIN), None)

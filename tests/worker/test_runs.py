@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import threading
 import time
@@ -98,6 +99,27 @@ def test_either_of_the_two_keeps_it_going(project: Runs, name: str) -> None:
         note(run, ProcessId.here() if other == name else NOBODY, other)
     begun(run)
     assert project.run_status(run.name).state == "running"
+
+
+def test_a_disk_that_is_gone_leaves_nobody_to_say_that_nothing_is_changed(
+    project: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = project.state.new_run()
+    guardian.claim(run)
+    begun(run)
+    seen = project.follow(run.name, interval_s=0)
+    assert next(seen).state == "running"
+    read = Path.read_bytes
+
+    def gone(path: Path) -> bytes:
+        if path.name == "plan.json":
+            raise OSError(errno.EIO, "Input/output error", str(path))
+        return read(path)
+
+    monkeypatch.setattr(Path, "read_bytes", gone)
+    with pytest.raises(CutOffError, match="cannot be followed any more: Input/output error") as caught:
+        next(seen)
+    assert caught.value.code == 5
 
 
 def test_a_former_failed_end_is_not_the_end_of_another_try(project: Runs) -> None:
