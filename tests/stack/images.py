@@ -158,7 +158,8 @@ def _directory_on_disk() -> Iterator[Path]:
 
 
 def _contents(folder: Path) -> list[str]:
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    # Bytecode is no part of the recipe: checkouts differ in it, and one would take the tags of another away.
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and path.suffix != ".pyc")
     return [f"{path.relative_to(folder)}:{path.stat().st_mode:o}:{_hash(path)}" for path in files]
 
 
