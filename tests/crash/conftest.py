@@ -15,7 +15,10 @@ from tests.stack.fixtures import tear_down
 
 SEED = os.environ["NFTUI_TEST_SEED"]
 ALL = os.environ.get("NFTUI_TEST_ALL") == "1"
-PORTIONS = 4 if ALL else 1
+PROCESSES = 4
+"""As many as are started on two processors (tests/conftest.py)."""
+PORTIONS = 2 * PROCESSES if ALL else 1
+"""More than processes, so that one that has ended its own can take some of another's."""
 HERE = Path(__file__).parent
 
 SHARES = {"test_faults.py": 2, "test_gates.py": 2}
@@ -23,7 +26,7 @@ SHARES = {"test_faults.py": 2, "test_gates.py": 2}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Without --all, some tests of the long modules, picked by the seed; with it, one portion ends each process."""
+    """Without --all, some tests of the long modules, picked by the seed; with it, portions end each process."""
     if ALL:
         items[:] = dealt(items)
     for module, number in () if ALL else SHARES.items():
@@ -37,16 +40,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def dealt(items: list[pytest.Item]) -> list[pytest.Item]:
-    """As many equal blocks as there are portions, each ending with its own: a process brings each bed up only once."""
-    ends: list[list[pytest.Item]] = [[] for _ in range(PORTIONS)]
+    """As many equal blocks as processes, each ending with its portions: a process brings each bed up only once."""
+    ends: list[list[pytest.Item]] = [[] for _ in range(PROCESSES)]
     rest = []
     for item in items:
         mine = getattr(item, "callspec", None)
         if mine is not None and "portion" in mine.params:
-            ends[mine.params["portion"]].append(item)
+            ends[mine.params["portion"] % PROCESSES].append(item)
         else:
             rest.append(item)
-    size = -(-len(items) // PORTIONS)
+    size = -(-len(items) // PROCESSES)
     found = []
     for end in ends:
         fill = max(0, size - len(end))

@@ -81,11 +81,10 @@ class Trial:
 
 
 def points(events: Iterable[tuple[str, int]]) -> Iterator[Point]:
-    """The moments of each event."""
-    for name, number in events:
+    """The moments of each event. Before it is after the one that came before it, so only the first has that moment."""
+    for position, (name, number) in enumerate(events):
         extra = ("during",) if name.startswith("journal") else MOMENTS if name.startswith("up ") else ()
-        # Before a journal line is after the event that came before it.
-        first = () if name.startswith("journal") else ("before",)
+        first = () if position or name.startswith("journal") else ("before",)
         for when in (*first, *extra, "after"):
             yield Point(name, number, when)
 
