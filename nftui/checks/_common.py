@@ -54,6 +54,12 @@ def sequence(value: object) -> Sequence[object]:
     return value if isinstance(value, (list, tuple)) else ()
 
 
+def written_names(service: Service) -> frozenset[str]:
+    """Variables of the service's own `environment`: those of an env_file are not among them."""
+    raw = service.raw.get("environment")
+    return frozenset(mapping(raw)) or frozenset(str(entry).partition("=")[0] for entry in sequence(raw))
+
+
 def is_store(service: Service) -> bool:
     """A database, a cache, a queue or a pooler before one."""
     if service.role in STORES:

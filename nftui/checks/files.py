@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nftui.catalog import EnvNames, env_names, is_inert, repositories_of
-from nftui.checks._common import COMPOSE, mapping, sequence
+from nftui.checks._common import COMPOSE, mapping, sequence, written_names
 from nftui.engine.evidence import at, at_variable
 from nftui.engine.given import example_gives, raw_value, variables
 from nftui.engine.mounted import mounted
@@ -105,9 +105,7 @@ def _shared_places(facts: Facts) -> dict[tuple[str, int | None], int]:
 def _is_own(service: Service, name: str, shared: dict[tuple[str, int | None], int]) -> bool:
     """Written for this service, not handed on by a template or an env_file."""
     place = service.places.get(f"environment.{name}")
-    raw = service.raw.get("environment")
-    written = raw if isinstance(raw, dict) else [str(e).partition("=")[0] for e in sequence(raw)]
-    if service.raw and name not in written:
+    if service.raw and name not in written_names(service):
         return False
     return place is None or shared.get((place.file, place.line), 0) < 2
 

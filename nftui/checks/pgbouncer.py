@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from nftui.catalog.connections import POSTGRES_LIKE, connections
 from nftui.catalog.references import parse_reference, version_key
-from nftui.checks._common import is_template, mapping, sequence
+from nftui.checks._common import is_template, mapping, sequence, written_names
 from nftui.engine.evidence import at
 from nftui.engine.mounted import mounted
 from nftui.model.findings import Evidence, Finding, Level
@@ -83,9 +83,7 @@ def _waits(connection: Connection) -> bool:
 def _is_written(connection: Connection) -> bool:
     """The service's own definition names the server, not an env_file."""
     client = connection.client
-    raw = client.raw.get("environment")
-    written = mapping(raw) or [str(entry).partition("=")[0] for entry in sequence(raw)]
-    return connection.key in written or connection.key not in client.environment
+    return connection.key in written_names(client) or connection.key not in client.environment
 
 
 def auth_plaintext(facts: Facts) -> Iterable[Finding]:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from nftui.engine.protocols import HoldsData, MovesData, Optimization, Prepares
 from nftui.model.advice import Advice, Applicability, Fragment
 from nftui.model.choices import Choices, Selection
-from nftui.model.facts import Facts
+from nftui.model.facts import Facts, Live
 from nftui.model.message import Message, msg
 from nftui.model.plan import DataSwitch, StepSpec
 
@@ -135,6 +135,24 @@ def unverified(facts: Facts, service: str) -> Message:
             project=facts.stack.name,
         )
     return msg("unverified: {service} (it does not run; its files are written)", service=service)
+
+
+def unread(live: Live) -> Message:
+    """What cannot be read now could not be read back either: the downtime would be for nothing."""
+    return msg(
+        "{service} cannot be asked: {why}. Nothing could be read back from it, so it is not touched.",
+        service=live.service,
+        why=(live.error or "").rstrip("."),
+    )
+
+
+def pending(name: str, reasons: Iterable[str]) -> Message:
+    """A recreate of it would apply what the operator has not applied yet."""
+    return msg(
+        "{service} does not run what your files say ({why}); nftui would apply that as well. Apply or revert it first.",
+        service=name,
+        why="; ".join(reasons),
+    )
 
 
 def changed(fragment: Fragment | None, present: Fragment | None) -> set[str]:

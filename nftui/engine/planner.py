@@ -22,7 +22,7 @@ from nftui.model.advice import Advice, Applicability, Assertion, Effort, Fragmen
 from nftui.model.choices import Choices, Selection
 from nftui.model.dataclass import dataclass
 from nftui.model.errors import RefusedError
-from nftui.model.facts import Facts, Live
+from nftui.model.facts import Facts
 from nftui.model.message import Message, msg
 from nftui.model.plan import DataSwitch, Draft, FileChange, OptimizationPlan, Stage, StepSpec, Undo
 from nftui.model.stack import Role
@@ -280,7 +280,7 @@ def _data_stage(facts: Facts, standing: Standing, parts: _Parts, number: int, at
     users = [n for n in _switched(switch) - {switch.service} if n in (switch.writers or ())]
     _look_at(facts, standing, (switch.service, *sorted(users), *beside), parts)
     for name in sorted(set(users) & set(standing.pending)):
-        parts.refusals.append(_pending(name, standing.pending[name]))
+        parts.refusals.append(offers.pending(name, standing.pending[name]))
     around = Around(
         write=own.write_steps(facts, fragments, mounted),
         leave=own.leave_steps(facts, fragments, former),
@@ -315,7 +315,7 @@ def _touched(facts: Facts, standing: Standing, changed: set[str], parts: _Parts)
             parts.resting.append(name)
             continue
         if name in standing.pending:
-            parts.refusals.append(_pending(name, standing.pending[name]))
+            parts.refusals.append(offers.pending(name, standing.pending[name]))
         order += [n for n in (name, *standing.shared.get(name, ())) if n not in order]
     _look_at(facts, standing, order, parts)
     return order
@@ -324,27 +324,10 @@ def _touched(facts: Facts, standing: Standing, changed: set[str], parts: _Parts)
 def _look_at(facts: Facts, standing: Standing, renewed: Sequence[str], parts: _Parts) -> None:
     """Why these services are not recreated, and what that would take away from them for good."""
     read_back = {step.service for step in parts.steps}
-    unread = [_unread(live) for live in facts.unread() if live.service in read_back & set(renewed)]
+    unread = [offers.unread(live) for live in facts.unread() if live.service in read_back & set(renewed)]
     parts.refusals += [r for r in unread if r not in parts.refusals]
     lost = [loss for name in renewed for loss in standing.losses.get(name, ())]
     parts.losses += [loss for loss in lost if loss not in parts.losses]
-
-
-def _unread(live: Live) -> Message:
-    """What cannot be read now could not be read back either: the downtime would be for nothing."""
-    return msg(
-        "{service} cannot be asked: {why}. Nothing could be read back from it, so it is not touched.",
-        service=live.service,
-        why=(live.error or "").rstrip("."),
-    )
-
-
-def _pending(name: str, reasons: Iterable[str]) -> Message:
-    return msg(
-        "{service} does not run what your files say ({why}); nftui would apply that as well. Apply or revert it first.",
-        service=name,
-        why="; ".join(reasons),
-    )
 
 
 def _files(
