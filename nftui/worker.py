@@ -28,6 +28,7 @@ from nftui.guardian import ENVIRONMENT
 from nftui.model.errors import CutOffError, ExitCode, LockedError, NftuiError
 from nftui.model.message import msg
 from nftui.steps import load_kinds
+from nftui.steps.gate import await_starts
 from nftui.system.identity import Child, ProcessId
 
 if TYPE_CHECKING:
@@ -143,6 +144,7 @@ class Worker:
         turn = plan["kind"] != "rollback" and self._must_turn(runner)
         goes_on = plan["kind"] != "rollback" and not turn and not runner.view.turned
         Aftermath(self.directory.name, former, self.session.gatherer.leftovers, self._note).settle(goes_on=goes_on)
+        await_starts(self.session.context({}, self._progress))
         if turn:
             runner.turn("the run was cut off; taken back")
 

@@ -72,10 +72,10 @@ def pending_changes(stack: Stack, compose: ComposePort, engine: EnginePort) -> d
         changed = changed_services(port, _containers(stack), document, with_override=bool(own))
         for service in services:
             config = _definition(document, service.name)
-            reasons = _reasons(service, config, service.name in changed, engine, ids)
-            reasons += _attached_by_hand(service, config, document)
-            if reasons:
-                found[service.name] = reasons
+            by_hand = _attached_by_hand(service, config, document)
+            reasons = [*_reasons(service, config, service.name in changed, engine, ids), *by_hand]
+            if reasons or service.name in changed:
+                found[service.name] = tuple(reasons) or ("its definition",)
     return found
 
 
@@ -199,18 +199,17 @@ def _definition(document: Mapping[str, object], service: str) -> Mapping[str, ob
 # -- reasons -------------------------------------------------------------------------------------------------
 def _reasons(
     service: Service, config: Mapping[str, object], changed: bool, engine: EnginePort, ids: Mapping[str, str]
-) -> tuple[str, ...]:
+) -> list[str]:
     container = service.running
     if container is None:
-        return ()
+        return []
     image = image_or_none(engine, str(config.get("image") or "")) or {}
     found = [*_limits(container, config), *_image_changed(container, image)]
     if changed:
         found += _environment_changed(container, config, image)
         found += _words_changed(container, config)
         found += _network_gone(container, config, ids)
-        found = found or ["its definition"]
-    return tuple(found)
+    return found
 
 
 def _limits(container: Container, config: Mapping[str, object]) -> list[str]:
@@ -232,7 +231,10 @@ def _limits(container: Container, config: Mapping[str, object]) -> list[str]:
 def _attached_by_hand(
     service: Service, config: Mapping[str, object], document: Mapping[str, object]
 ) -> tuple[str, ...]:
-    """`docker network connect` and `disconnect`: Compose does not notice, and a new container is as the files say."""
+    """`docker network connect` and `disconnect`: a new container is as the files say.
+
+    Compose 2.26 does not notice; 2.40 makes a container anew that lacks a network [X].
+    """
     listed, networks = config.get("networks"), document.get("networks")
     if not isinstance(listed, Mapping) or not isinstance(networks, Mapping):
         return ()

@@ -8,6 +8,7 @@ process only, while a server whose child was killed stays up.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
 
 from nftui.model.message import Message, msg
 from nftui.model.plan import StepSpec
@@ -21,6 +22,8 @@ FIRST_S = 0.05
 """Seconds between looks: POLL_S in the long run, less at first, for most services are back within a second or two."""
 LOG_LINES = 5
 """Lines of the service's log that a failure shows."""
+YOUNG_S = 60.0
+"""Seconds after its start in which a server that does not answer may still be coming up."""
 
 
 def containers_of(service: str, ctx: Context) -> list[Container]:
@@ -66,7 +69,38 @@ def wait_serving(step: StepSpec, before: Data, ctx: Context) -> None:
 def wait_restored(step: StepSpec, before: Data, ctx: Context) -> None:
     """The same on the way back: it need not do what it did not do before, and what it went through is forgiven."""
     served = bool(before.get("served", True))
-    _wait(step, lambda: _why_not(step.target, before, ctx) or (ctx.serving(step.target) if served else None), ctx)
+
+    def why_not() -> str | None:
+        reason = _why_not(step.target, containers_of(step.target, ctx), before, ctx)
+        return reason or (ctx.serving(step.target) if served else None)
+
+    _wait(step, why_not, ctx)
+
+
+def await_starts(ctx: Context) -> None:
+    """Until the project's servers that were started just now do their work: after a reboot all of them come up at once.
+
+    Those that do not answer in time are left to the steps, which know what they need. One that crashes and is
+    restarted is young for ever: all together may take no longer than one.
+    """
+    end = ctx.now() + YOUNG_S
+    for service in sorted({c.service for c in ctx.engine.containers() if not c.one_off and _is_young(c)}):
+        pause = pauses()
+        while ctx.now() < end and not _answers(service, ctx):
+            ctx.progress(f"waiting for {service}, which was started just now", None)
+            ctx.sleep(next(pause))
+
+
+def _answers(service: str, ctx: Context) -> bool:
+    """Or is none that could be waited for."""
+    return not any(_is_young(c) for c in containers_of(service, ctx)) or ctx.serving(service) is None
+
+
+def _is_young(container: Container) -> bool:
+    if not container.running or container.started_at is None:
+        return False
+    started = datetime.fromisoformat(container.started_at[:19]).replace(tzinfo=UTC)
+    return 0 <= (datetime.now(UTC) - started).total_seconds() < YOUNG_S
 
 
 def wait_done(step: StepSpec, ctx: Context) -> None:
@@ -103,14 +137,17 @@ def _wait(step: StepSpec, why_not: Callable[[], str | None], ctx: Context) -> No
 
 
 def _sound(service: str, before: Data, ctx: Context) -> str | None:
-    """As `_why_not`; StepFailed where it is worse than before."""
-    if reason := _worse(containers_of(service, ctx), before, ctx):
-        raise StepFailed(_failed(service, reason, ctx))
-    return _why_not(service, before, ctx)
+    """As `_why_not`; StepFailed where it is worse than before.
 
-
-def _why_not(service: str, before: Data, ctx: Context) -> str | None:
+    Of one look: a service that turns red between two would be waited for, and not said to fail.
+    """
     found = containers_of(service, ctx)
+    if reason := _worse(found, before, ctx):
+        raise StepFailed(_failed(service, reason, ctx))
+    return _why_not(service, found, before, ctx)
+
+
+def _why_not(service: str, found: Sequence[Container], before: Data, ctx: Context) -> str | None:
     running = [c for c in found if c.running]
     if len(running) < scale_of(before):
         states = ", ".join(sorted({c.state for c in found})) or "absent"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -31,3 +32,34 @@ def test_a_check_that_is_not_green_yet_is(tmp_path: Path) -> None:
     world.container = replace(world.container, health="starting")
     with pytest.raises(StepFailed, match="waiting for the health of db"):
         gate.wait_serving(STEP, BEFORE, world.context())
+
+
+def started(seconds_ago: float) -> str:
+    """As the engine writes it, with nanoseconds."""
+    return (datetime.now(UTC) - timedelta(seconds=seconds_ago)).strftime("%Y-%m-%dT%H:%M:%S.123456789Z")
+
+
+def waited(tmp_path: Path, started_at: str | None, reasons: list[str | None], state: str = "running") -> float:
+    """Seconds that recovery waits for a server that answers so, one after the other."""
+    world = new_world(tmp_path)
+    assert world.container
+    world.container = replace(world.container, started_at=started_at, state=state)
+    gate.await_starts(world.context(serving=lambda name: reasons.pop(0) if len(reasons) > 1 else reasons[0]))
+    return world.clock
+
+
+def test_a_server_that_comes_up_is_waited_for(tmp_path: Path) -> None:
+    assert 0 < waited(tmp_path, started(5), ["refused", "refused", None]) < 1
+
+
+@pytest.mark.parametrize("ago", [gate.YOUNG_S + 10, -3600])
+def test_one_that_runs_for_long_or_tells_another_time_is_not(tmp_path: Path, ago: float) -> None:
+    assert waited(tmp_path, started(ago), ["refused"]) == 0
+
+
+def test_one_that_does_not_run_is_not(tmp_path: Path) -> None:
+    assert waited(tmp_path, started(5), ["refused"], "restarting") == 0
+
+
+def test_one_that_never_answers_is_given_up(tmp_path: Path) -> None:
+    assert gate.YOUNG_S <= waited(tmp_path, started(1), ["refused"]) < gate.YOUNG_S + 1
