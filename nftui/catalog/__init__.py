@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from nftui.catalog.classify import Classification, classify
-from nftui.catalog.environment import EnvNames, env_names, is_inert
+from nftui.catalog.environment import EnvNames, env_names, is_inert, may_read
 from nftui.catalog.loader import catalog, configuration_directories, load_catalog
 from nftui.catalog.lookup import data_paths, default_ports, healthchecks
 from nftui.catalog.repositories import Repository, deprecation, end_of_support, lacking, next_step, repositories_of
@@ -29,6 +29,7 @@ __all__ = [
     "is_inert",
     "lacking",
     "load_catalog",
+    "may_read",
     "next_step",
     "repositories_of",
 ]

@@ -33,7 +33,15 @@ _DRIVERS = (
     (("CACHE_DRIVER", "CACHE_STORE"), Purpose.CACHE),
 )
 """Variables by which Laravel, and what is made with it, says what Redis is for (laravel.com/docs, queues; session)."""
-_WORKERS = {"sidekiq", "celery", "rq", "rqworker", "resque", "huey_consumer", "dramatiq", "arq"}
+_LOCK_KEY = regex(r"(?:^|_)(?:RED)?LOCKS?(?:_|$)")
+_WORKERS = {"sidekiq", "celery", "rq", "rqworker", "resque", "huey_consumer", "dramatiq", "arq", "taskiq", "saq"}
+_WORKER_SCRIPT = regex(r"(?:[\w-]*[-_])?(?:celery|sidekiq|dramatiq)(?:[-_]?(?:worker|beat|entrypoint|start))*(?:\.sh)?")
+"""A script that is called after what it starts: /start-celeryworker."""
+_RUNNERS = {
+    "poetry": "run", "uv": "run", "pipenv": "run", "pdm": "run", "hatch": "run", "bundle": "exec",
+    "newrelic-admin": "run-program", "ddtrace-run": "", "opentelemetry-instrument": "",
+}  # fmt: skip
+"""Programs that start the one behind their verb."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +185,7 @@ def _purposes(key: str, environment: Mapping[str, str]) -> tuple[Purpose, ...]:
     found = (
         (_QUEUE_KEY, Purpose.QUEUE),
         (_SESSION_KEY, Purpose.SESSION),
+        (_LOCK_KEY, Purpose.LOCK),
         (_CACHE_KEY, Purpose.CACHE),
     )
     name = key.upper()
@@ -195,6 +204,9 @@ def _worker(
         return
     if any(value.startswith(("amqp://", "amqps://", "pyamqp://", "sqs://")) for value in environment.values()):
         return
+    brokers = (find_address(v) for k, v in environment.items() if "BROKER" in k.upper() and "://" in v)
+    if any(broker is not None and broker.kind != "redis" for broker in brokers):
+        return
     depends = service.config.get("depends_on")
     wanted = [str(name) for name in depends] if isinstance(depends, (list, tuple, Mapping)) else []
     servers = [s for s in (names.resolve(service, name) for name in wanted) if s is not None]
@@ -206,17 +218,39 @@ def _worker(
 def _is_worker(service: Service) -> bool:
     entrypoint, command = argv_of(service.config)
     for program in started([*entrypoint, *command]):
-        words = [word.rpartition("/")[2] for word in program]
+        words = _behind_runners([word.rpartition("/")[2] for word in program])
         if words[:1] == ["flower"] or "flower" in words:
             return False
-        words = words[2:] if words[:2] == ["bundle", "exec"] or _is_module(words) else words
-        if words and words[0] in _WORKERS:
+        if words and (words[0] in _WORKERS or _WORKER_SCRIPT.fullmatch(words[0])):
             return True
         if "manage.py" in words and any(w in ("rqworker", "run_huey", "rundramatiq") for w in words):
             return True
-        if words[:1] == ["php"] and any(w in ("queue:work", "queue:listen", "horizon") for w in words):
+        if words[:1] == ["php"] and _is_laravel(words, service.environment):
             return True
     return False
+
+
+def _behind_runners(words: list[str]) -> list[str]:
+    """`./wait-for-it.sh redis:6379 -- poetry run celery …`: from `celery` on."""
+    words = words[words.index("--") + 1 :] if "--" in words else words
+    while words:
+        verb = _RUNNERS.get(words[0])
+        if verb is None:
+            return words[2:] if _is_module(words) else words
+        words = words[words.index(verb) + 1 :] if verb in words else words[1:]
+    return words
+
+
+def _is_laravel(words: list[str], environment: Mapping[str, str | None]) -> bool:
+    """Horizon, or a worker of a queue that neither its argument nor the environment puts elsewhere."""
+    if "horizon" in words:
+        return True
+    verb = next((i for i, w in enumerate(words) if w in ("queue:work", "queue:listen")), None)
+    if verb is None:
+        return False
+    named = next((w for w in words[verb + 1 : verb + 2] if not w.startswith("-")), None)
+    told = named or environment.get("QUEUE_CONNECTION") or environment.get("QUEUE_DRIVER") or "redis"
+    return told == "redis"
 
 
 def _is_module(words: list[str]) -> bool:

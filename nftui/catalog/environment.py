@@ -9,11 +9,11 @@ from dataclasses import field
 from functools import lru_cache
 from pathlib import Path
 
-from nftui.catalog.classify import classify
+from nftui.catalog.classify import classify, environment_of
 from nftui.catalog.globs import matches
 from nftui.catalog.lookup import family_for, version_of
 from nftui.catalog.programs import argv_of, base_name
-from nftui.catalog.references import parse_reference, within
+from nftui.catalog.references import parse_reference, version_key, within
 from nftui.catalog.schema import Family
 from nftui.model.dataclass import dataclass
 from nftui.model.stack import Role
@@ -58,14 +58,27 @@ def env_names(role: Role, image: str | None = None, version: str | None = None) 
     family = family_for(role, image)
     if family is None:
         return EnvNames()
+    reference = parse_reference(image or "")
     if version is None and image:
-        version = version_of(family, parse_reference(image))
+        version = version_of(family, reference)
+    since, until = family.reads_since, family.reads_until
+    # A digest alone may be of any version.
+    unknown = version is None and reference.tag is None and reference.digest is not None
     names = list(family.reads)
-    names += [name for name, until in family.reads_until.items() if version and within(version, None, until)]
+    names += [name for name in {**since, **until} if unknown or _is_read(version, since.get(name), until.get(name))]
     exact = tuple(name for name in names if "*" not in name)
     globs = tuple(name for name in names if "*" in name)
     known = family.env_known and _image_known(family, image)
     return EnvNames(family.prefixes, exact, globs, family.fold, known, family.source, frozenset(exact))
+
+
+def _is_read(version: str | None, since: str | None, until: str | None) -> bool:
+    """Whether a name of some versions is one of this version's; a tag without a version is the newest."""
+    if version is None or (until is not None and not within(version, None, until)):
+        return until is None
+    # `1.9` moves within its line: the newest 1.9 reads what came with 1.9.3.
+    first, key = version_key(since or ""), version_key(version)
+    return key >= first[: len(key)]
 
 
 def _image_known(family: Family, image: str | None) -> bool:
@@ -89,11 +102,19 @@ def is_inert(config: Mapping[str, object], name: str, project_directory: str) ->
     image = str(config.get("image") or "")
     if found.family is None or not image or config.get("build"):
         return False
-    names = env_names(found.role, image)
-    if not names.ignores(name) or not _entrypoint_known(config):
-        return False
+    return env_names(found.role, image).ignores(name) and not may_read(config, name, project_directory)
+
+
+def may_read(config: Mapping[str, object], name: str, project_directory: str) -> bool:
+    """Whether something that the operator added reads the variable `name`, or may.
+
+    An entrypoint, the command, the healthcheck, another variable's value, a mounted file.
+    """
     word = re.compile(rf"(?<!\w){re.escape(name)}(?!\w)")
-    return not word.search(_texts(config)) and not _in_mounts(config, word, project_directory, found.role, image)
+    others = (value for key, value in environment_of(config).items() if key != name)
+    if not _entrypoint_known(config) or word.search(_texts(config)) or any(word.search(value) for value in others):
+        return True
+    return _in_mounts(config, word, project_directory, classify(config).role, str(config.get("image") or ""))
 
 
 def _entrypoint_known(config: Mapping[str, object]) -> bool:
@@ -125,9 +146,14 @@ def _in_mounts(config: Mapping[str, object], word: re.Pattern[str], directory: s
             if target.startswith(_SCRIPT_PATHS):
                 return True
             continue
-        if reader.mentions(Path(source)):
+        if reader.mentions(Path(source)) or (_is_script(target) and not Path(source).exists()):
             return True
     return False
+
+
+def _is_script(target: str) -> bool:
+    """A script that the image runs at its first start: one that is not here is made where the stack is deployed."""
+    return target.startswith("/docker-entrypoint") and target.endswith((".sh", ".js", ".py"))
 
 
 def data_roots(role: Role, image: str) -> tuple[str, ...]:

@@ -84,7 +84,8 @@ def _unwrapped(words: list[str]) -> list[str]:
             words = words[1:]
             continue
         name = base_name(words[0])
-        if name not in _WRAPPERS or (name in _ENTRYPOINTS and len(words) == 1):
+        # Options straight behind an image's entrypoint are the server's, which it starts with them.
+        if name not in _WRAPPERS or (name in _ENTRYPOINTS and (len(words) == 1 or words[1].startswith("-"))):
             return words
         words = words[1:]
         while words and words[0].startswith("-"):

@@ -9,7 +9,7 @@ from functools import cache
 
 from nftui.catalog.globs import matches
 from nftui.catalog.references import Reference, leading_version, parse_reference, version_key, within
-from nftui.catalog.schema import Reader
+from nftui.catalog.schema import Reader, read_port
 from nftui.catalog.tags import is_floating
 from nftui.model.dataclass import dataclass
 
@@ -18,8 +18,9 @@ _PUBLIC = ("ghcr.io", "quay.io", "gcr.io", "pkg.dev", "gitlab.com", "public.ecr.
            "azurecr.io", "codeberg.org", "registry.redhat.io", "elastic.co", "n8n.io", "nvcr.io", "k8s.io")  # fmt: skip
 """Registries whose names belong to others than on Docker Hub."""
 _KEYS = (
-    "images", "source", "deprecated", "instead", "support", "next", "lacks", "lacks_unless", "lacks_since",
-    "lacks_until", "no_paths", "own_healthcheck", "store", "late", "least_memory", "inert", "unused_mount",
+    "images", "source", "deprecated", "instead", "support", "next", "lacks", "lacks_where", "lacks_unless",
+    "lacks_since", "lacks_until", "no_paths", "own_healthcheck", "store", "late", "least_memory", "inert",
+    "no_healthcheck", "no_metrics", "unused_mount",
 )  # fmt: skip
 
 
@@ -29,16 +30,20 @@ class Inert:
 
     names: tuple[str, ...]
     unless: Mapping[str, str] = field(default_factory=dict)
-    """Variable to the value that makes the program read the names."""
+    """Variable to the value, or values with `|` between, that make the program read the names."""
     why: str = ""
     mounted: str = ""
     """A file whose mount makes the program ignore the names; "" where it never reads them."""
     since: str | None = None
     """The first version that does not read them."""
+    tags_but: tuple[str, ...] = ()
+    """Parts of a tag whose image reads them all the same."""
 
     def is_of(self, image: str) -> bool:
         """Whether the image's tag says that version or a later one, or moves with the newest."""
         tag = parse_reference(image).tag
+        if any(part in (tag or "") for part in self.tags_but):
+            return False
         version = leading_version(tag)
         return self.since is None or (within(version, self.since, None) if version else is_floating(tag))
 
@@ -66,6 +71,8 @@ class Repository:
     """Line of versions to the version that an update goes to from it, one step at a time."""
     lacks: tuple[str, ...] = ()
     """Programs that are not in the image: curl, wget, sh."""
+    lacks_where: tuple[str, ...] = ()
+    """Parts of a tag, one of which must be there for that; () for every tag."""
     lacks_unless: tuple[str, ...] = ()
     """Parts of a tag that bring them all the same."""
     lacks_since: str | None = None
@@ -73,8 +80,12 @@ class Repository:
     """Versions between which they are not there; a tag that names none is the newest."""
     no_paths: tuple[str, ...] = ()
     """HTTP paths that people ask for health and that the server has not."""
+    no_metrics: tuple[int, ...] = ()
+    """Ports that people have scraped and that answer with no metrics."""
     own_healthcheck: bool = False
     """The image's own Dockerfile has a HEALTHCHECK."""
+    no_healthcheck: bool = False
+    """It has none, which is known of stores without that."""
     store: bool = False
     """Holds data that no network should reach unasked."""
     late: bool = False
@@ -102,11 +113,14 @@ def read_repository(file: str, number: int, value: object) -> Repository:
         support=_support(entry),
         next=_next(entry),
         lacks=entry.texts("lacks"),
+        lacks_where=entry.texts("lacks_where"),
         lacks_unless=entry.texts("lacks_unless"),
         lacks_since=entry.text("lacks_since", "") or None,
         lacks_until=entry.text("lacks_until", "") or None,
         no_paths=entry.texts("no_paths"),
+        no_metrics=tuple(read_port(entry, item) for item in entry.items("no_metrics")),
         own_healthcheck=entry.flag("own_healthcheck"),
+        no_healthcheck=entry.flag("no_healthcheck"),
         store=entry.flag("store"),
         late=entry.flag("late"),
         least_memory=memory,
@@ -131,10 +145,12 @@ def _next(entry: Reader) -> dict[str, str]:
 
 def _inert(entry: Reader, number: int, value: object) -> Inert:
     item = Reader(entry.file, f"{entry.where}.inert[{number}]", value)
-    item.only("names", "unless", "why", "mounted", "since")
+    item.only("names", "unless", "why", "mounted", "since", "tags_but")
     unless = {str(k): str(v) for k, v in item.part("unless").value.items()}
     since = item.text("since", "") or None
-    return Inert(item.texts("names"), unless, item.text("why", ""), item.text("mounted", ""), since)
+    return Inert(
+        item.texts("names"), unless, item.text("why", ""), item.text("mounted", ""), since, item.texts("tags_but")
+    )
 
 
 def _unused(entry: Reader) -> UnusedMount | None:
@@ -200,7 +216,9 @@ def lacking(image: str) -> Iterator[tuple[str, Repository]]:
     reference = parse_reference(image)
     tag = reference.tag or ""
     for repository in repositories_of(image):
-        if not any(part in tag for part in repository.lacks_unless) and _is_of_those(reference, repository):
+        where, unless = repository.lacks_where, repository.lacks_unless
+        fits = (not where or any(part in tag for part in where)) and not any(part in tag for part in unless)
+        if fits and _is_of_those(reference, repository):
             yield from ((name, repository) for name in repository.lacks)
 
 

@@ -66,7 +66,9 @@ class Family:
     hint_needed: bool = False
     prefixes: tuple[str, ...] = ()
     reads: tuple[str, ...] = ()
+    reads_since: Mapping[str, str] = field(default_factory=dict)
     reads_until: Mapping[str, str] = field(default_factory=dict)
+    """Names that only some versions read; one that stands in both is read between them."""
     fold: bool = False
     env_known: bool = False
     """Whether `reads` is the whole truth, so that other names with the prefix are inert."""
@@ -186,10 +188,7 @@ def read_family(file: str, number: int, value: object) -> Family:
     entry = Reader(file, f"families[{number}]", value)
     entry.only(*_FAMILY_KEYS)
     env = entry.part("env")
-    env.only("prefixes", "reads", "until", "fold")
-    until = env.part("until").value
-    if not all(isinstance(v, str) for v in until.values()):
-        raise env.fail("until", "must map names to versions in quotes")
+    env.only("prefixes", "reads", "since", "until", "fold")
     if not entry.texts("images") and not entry.texts("names"):
         raise entry.fail("images", "an image or a name is needed")
     if entry.text("version_in", "tag") not in ("tag", "name"):
@@ -207,14 +206,23 @@ def read_family(file: str, number: int, value: object) -> Family:
         hint_needed=entry.flag("hint_needed"),
         prefixes=env.texts("prefixes"),
         reads=env.texts("reads"),
-        reads_until={str(name): str(version) for name, version in until.items()},
+        reads_since=_versions(env, "since"),
+        reads_until=_versions(env, "until"),
         fold=env.flag("fold"),
         env_known="env" in entry.value,
         data=tuple(_data(entry, n, item) for n, item in enumerate(entry.items("data"))),
-        ports=tuple(_port(entry, item) for item in entry.items("ports")),
+        ports=tuple(read_port(entry, item) for item in entry.items("ports")),
         healthchecks=tuple(_health(entry, n, item) for n, item in enumerate(entry.items("healthchecks"))),
         bundles=tuple(_bundle(entry, n, item) for n, item in enumerate(entry.items("bundles"))),
     )
+
+
+def _versions(env: Reader, key: str) -> dict[str, str]:
+    """Names of variables, each with a version."""
+    found = env.part(key).value
+    if not all(isinstance(v, str) for v in found.values()):
+        raise env.fail(key, "must map names to versions in quotes")
+    return {str(name): str(version) for name, version in found.items()}
 
 
 def _data(entry: Reader, number: int, value: object) -> DataPath:
@@ -223,7 +231,8 @@ def _data(entry: Reader, number: int, value: object) -> DataPath:
     return DataPath(item.text("path"), item.text("since", "") or None, item.text("until", "") or None)
 
 
-def _port(entry: Reader, value: object) -> int:
+def read_port(entry: Reader, value: object) -> int:
+    """A port's number."""
     if not isinstance(value, int) or isinstance(value, bool) or not 0 < value < 65536:
         raise entry.fail("ports", f"{value!r} is not a port")
     return value

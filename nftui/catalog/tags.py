@@ -9,7 +9,8 @@ from nftui.model.patterns import regex
 _MOVING = regex(
     r"latest|stable|main|master|edge|nightly|dev|develop|development|beta|alpha|rolling|next|lts|current|release|canary|"
     r"unstable|testing|prod|production|snapshot|head|trunk|preview|experimental|mainline|community|rocm|cuda|gpu|cpu|"
-    r"ollama|all|aio|management|fpm|apache|oss|ee|ce|full"
+    r"ollama|all|aio|management|fpm|apache|oss|ee|ce|full|server|light|lite|minimal|standalone|vulkan|musa|intel|"
+    r"cli|dind|nginx|staging|backend|frontend|web|api|worker"
 )
 """Words of a tag that name no version."""
 _VARIANT = regex(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from nftui.catalog import repositories_of
 from nftui.catalog.programs import argv_of, started
 from nftui.catalog.references import parse_reference
+from nftui.engine.given import written_names
 from nftui.model.patterns import regex
 from nftui.model.stack import Role
 
@@ -34,13 +36,23 @@ _ENDING = frozenset(
     "echo printf true mkdir cp mv rm ls ln cat touch chown chmod tar curl mc".split()  # noqa: SIM905
 )
 """Programs that do one thing."""
+_BY_HAND = regex(r"(?:^|[-_])(?:cli|wpcli|composer|artisan)$")
+"""Services that are there for `docker compose run`."""
+_TELLS = frozenset({"-v", "-V", "--version", "--help", "-h", "version", "help"})
+"""Arguments by which a program says what it is, and ends."""
 _LOOPS = regex(r"\b(?:while|until|for \(\(;;|watch|sleep (?:inf|\d{4,})|tail -[fF]|crond?)\b|--watch|mirror -w")
 
+_ROUTES = regex(r"traefik\.(?:http|tcp|udp)\.|caddy(?:$|[._])")
 _STAYS = regex(
     r"(?<![a-z])(worker|server|scheduler|consumer|daemon)(?![a-z])"
     r"(?!.*(?:init|setup|migrate|migration|migrator|seed|install|wait|backup|create\w*|job|permissions?)$)"
 )
 _SERVES = frozenset({"server", "serve", "worker", "runserver", "start-worker", "daemon"})
+_SERVERS = frozenset(
+    "mongod mongos etcd nginx httpd apache2-foreground caddy traefik haproxy php-fpm gunicorn uvicorn hypercorn daphne "  # noqa: SIM905
+    "puma celery sidekiq supervisord memcached rabbitmq-server".split()
+)
+"""Programs that serve until they are stopped, whatever their policy says."""
 _TEMPLATE = regex(r"(?:^|[-_])(?:base|common|template|defaults?|shared)$")
 
 
@@ -54,10 +66,12 @@ def sequence(value: object) -> Sequence[object]:
     return value if isinstance(value, (list, tuple)) else ()
 
 
-def written_names(service: Service) -> frozenset[str]:
-    """Variables of the service's own `environment`: those of an env_file are not among them."""
-    raw = service.raw.get("environment")
-    return frozenset(mapping(raw)) or frozenset(str(entry).partition("=")[0] for entry in sequence(raw))
+def is_handed_on(facts: Facts, service: Service, name: str) -> bool:
+    """Of an env_file that is the project's `.env` too: a variable that the Compose files themselves use."""
+    if name in written_names(service):
+        return False
+    used = re.compile(rf"\$\{{?{re.escape(name)}\b")
+    return any(used.search(str(value)) for s in facts.stack.services for value in s.raw.values())
 
 
 def is_store(service: Service) -> bool:
@@ -113,6 +127,9 @@ def is_task(service: Service) -> bool:
     """A program that does one thing and ends, or that people start by hand, by all that the service says."""
     config = service.config
     words = (*(service.entrypoint or ()), *(service.command or ()))
+    programs = [p[0] for p in started([w for part in argv_of(config) for w in part])]
+    if not _SERVERS.isdisjoint(programs) or (not words and (is_store(service) or is_broker(service))):
+        return False
     if service.restart in ("no", "false"):
         return True
     # `minio server /data` and `appwrite-worker-migrations` are there to stay, whatever else they are called.
@@ -121,21 +138,29 @@ def is_task(service: Service) -> bool:
     # `on-failure` keeps servers up as well: a task has its own command, and nobody speaks to it.
     if (service.restart or "").startswith("on-failure") and (service.command or service.entrypoint):
         return not any(config.get(key) for key in ("ports", "expose", "healthcheck"))
-    if (config.get("stdin_open") or config.get("tty")) and not service.ports and service.restart is None:
+    by_hand = (config.get("stdin_open") or config.get("tty")) and service.restart is None
+    if by_hand and not (service.ports or _is_routed_to(service)):
         return True
     if service.ports or mapping(config.get("healthcheck")).get("test"):
         return False
     # A policy by which the engine starts it again whenever it ends: `docker-bootstrap.sh beat` is no task.
     if service.restart in ("always", "unless-stopped"):
         return False
-    entrypoint, command = argv_of(config)
-    programs = [p[0] for p in started([*entrypoint, *command])]
     ends = parse_reference(service.image or "").name in _TOOLS or (programs and _ENDING.issuperset(programs))
     if ends and not _LOOPS.search(" ".join(words)):
+        return True
+    told = [w for w in words if w]
+    if _BY_HAND.search(service.name.lower()) or (len(told) > 1 and _TELLS.issuperset(told[1:])):
         return True
     # The first word is the program; a later one with a slash is a path: `server /export` serves.
     named = [service.name, *(w.rpartition("/")[2] for w in words[:1]), *(w for w in words[1:] if "/" not in w)]
     return bool(_TASK.search(" ".join(named).lower())) or bool(service.profiles and not service.restart)
+
+
+def _is_routed_to(service: Service) -> bool:
+    """A proxy sends requests to it: by Traefik's or Caddy's labels, or nginx-proxy's variable."""
+    labels = mapping(service.config.get("labels"))
+    return any(_ROUTES.match(label) for label in labels) or bool(service.environment.get("VIRTUAL_HOST"))
 
 
 def is_everywhere(port: Port) -> bool:
@@ -165,4 +190,6 @@ def has_healthcheck(service: Service) -> bool:
         return running.health is not None
     unknown = bool(service.config.get("build")) or service.role in (Role.APP, Role.UNKNOWN)
     unknown = unknown and not is_store(service) and not is_broker(service)
-    return unknown or any(r.own_healthcheck for r in repositories_of(service.image or ""))
+    repositories = repositories_of(service.image or "")
+    unknown = unknown and (bool(service.config.get("build")) or not any(r.no_healthcheck for r in repositories))
+    return unknown or any(r.own_healthcheck for r in repositories)

@@ -71,7 +71,8 @@ def _noauth(server: Server) -> Finding | None:
 
 def _asks(server: Server) -> bool:
     """Whether it has a password, be it one that only the place of deployment gives: `--requirepass ${VAR}`."""
-    blank = "requirepass" in server.settings.missing and server.is_given_elsewhere("requirepass")
+    written = {*server.settings.missing, *server.settings.values}
+    blank = "requirepass" in written and server.is_given_elsewhere("requirepass")
     return bool(server.value("requirepass")) or blank
 
 

@@ -54,6 +54,15 @@ class Server:
         return bool(self.kept_by) or bool(self.live and self.live.queue_keys)
 
     @property
+    def follows(self) -> bool:
+        """True for a replica: it begins anew from its master, whatever it keeps itself."""
+        if self.live is not None:
+            return self.live.role != "master"
+        mode = self.service.environment.get("REDIS_REPLICATION_MODE") or ""
+        bitnami = (self.settings.family or "").startswith("bitnami") and mode in ("slave", "replica")
+        return bitnami or not {"replicaof", "slaveof"}.isdisjoint(self.settings.values)
+
+    @property
     def keeps_sessions(self) -> bool:
         """True where a client says itself that its sessions are in it; what a catalog's app means by it may differ."""
         return any(Purpose.SESSION in u.purposes and u.use is None for u in self.kept_by)

@@ -26,7 +26,11 @@ if TYPE_CHECKING:
 SERVERS = ("redis-server", "valkey-server", "keydb-server", "redis-stack-server", "dragonfly")
 _CONFIGURED = ("redis-official", "valkey-official", "redis-stack", "keydb", "dragonfly", "bitnami-redis",
                "bitnami-valkey")  # fmt: skip
+_OWN_FILES = (("keydb", "/etc/keydb/keydb.conf"),)
+"""Configurations that images bring, which set nothing that is asked for here (KeyDB's Dockerfile and keydb.conf)."""
 _OPTION = regex(r"--[A-Za-z][\w-]*")
+_RUN = regex(r"/opt/bitnami/scripts/(?:redis|valkey)/run\.sh")
+"""What Bitnami's images start by themselves; its arguments go to the server."""
 _BLANK_NUMBER = regex(r"-\d")
 
 
@@ -57,6 +61,9 @@ class Settings:
         """The value of `name`; `default` where it is known not to be set, None where it is not known."""
         if name in self.values:
             return self.values[name].text
+        if name in self.missing:
+            # Without a value `--save` is `--save ""` (redis#10660); of any other one the value comes from elsewhere.
+            return "" if name == "save" else None
         return default if self.known else None
 
     def put(self, name: str, words: tuple[str, ...], evidence: Evidence) -> None:
@@ -84,7 +91,9 @@ def read_settings(stack: Stack, service: Service) -> Settings:
     _image_variables(stack, service, settings)
     loses_default = bool(arguments) and _drops_save(settings.family, service.version)
     if arguments and not arguments[0].startswith("-"):
-        _configuration(settings, mounted(stack, service, arguments[0]), service)
+        found = mounted(stack, service, arguments[0])
+        if found is not None or (settings.family, arguments[0]) not in _OWN_FILES:
+            _configuration(settings, found, service)
         arguments = arguments[1:]
     if settings.family == "redis-stack":
         # Its start script takes a mounted /redis-stack.conf; the one of the image sets no limits.
@@ -92,6 +101,7 @@ def read_settings(stack: Stack, service: Service) -> Settings:
         if found is not None:
             _configuration(settings, found, service)
     _put_arguments(settings, arguments, service, "command")
+    settings.known = settings.known and "include" not in settings.values
     if loses_default and "save" not in settings.values:
         shown = at(service, "save", "command", '"" (before 6.2 any argument takes the default away)')
         settings.values["save"] = Value(("",), shown)
@@ -135,6 +145,10 @@ def _image_variables(stack: Stack, service: Service, settings: Settings) -> None
         text = service.environment.get(name)
         if text and settings.family == read_by:
             _put_arguments(settings, split_words(text), service, f"environment.{name}", name)
+    for name, text in service.environment.items() if settings.family == "dragonfly" else ():
+        if name.startswith("DFLY_") and text:
+            flag = name.removeprefix("DFLY_").replace("_", "-")
+            settings.put(flag, (text,), at(service, name, f"environment.{name}", _shown(flag, text)))
 
 
 def _put_arguments(
@@ -187,21 +201,35 @@ def _configuration(settings: Settings, found: Mounted | None, service: Service) 
 
 
 def _bitnami(service: Service, settings: Settings) -> None:
-    """Bitnami's scripts: AOF on and no snapshots by default, extra flags, a password by variable."""
+    """Bitnami's scripts: AOF on and the server's own snapshots by default, extra flags, a password by variable."""
     environment: Mapping[str, str | None] = service.environment
     prefix = "VALKEY" if settings.family == "bitnami-valkey" else "REDIS"
     entrypoint, command = argv_of(service.config)
-    if entrypoint or command or any("/redis/" in m.target or "/valkey/" in m.target for m in service.mounts
-                                    if m.target.startswith("/opt/")):  # fmt: skip
+    runs = not command or _RUN.fullmatch(command[0]) is not None
+    if entrypoint or not runs or any("/redis/" in m.target or "/valkey/" in m.target for m in service.mounts
+                                     if m.target.startswith("/opt/")):  # fmt: skip
         settings.known = False
     aof = environment.get(f"{prefix}_AOF_ENABLED")
     key = f"{prefix}_AOF_ENABLED"
     settings.put("appendonly", (aof or "yes",), at(service, key, f"environment.{key}", aof))
+    _snapshots(service, settings, prefix)
     password = f"{prefix}_PASSWORD"
     if environment.get(password) or environment.get(f"{password}_FILE"):
         settings.put("requirepass", ("set",), at(service, password, f"environment.{password}", "••••••"))
     key = f"{prefix}_EXTRA_FLAGS"
     _put_arguments(settings, split_words(environment.get(key) or ""), service, f"environment.{key}", key)
+    _put_arguments(settings, command[1:] if runs else (), service, "command")
+
+
+def _snapshots(service: Service, settings: Settings, prefix: str) -> None:
+    """Bitnami's variables for save points, as 900#1 for `save 900 1`; none at all only where that is asked for."""
+    policy, off = f"{prefix}_RDB_POLICY", f"{prefix}_RDB_POLICY_DISABLED"
+    points, disabled = service.environment.get(policy), (service.environment.get(off) or "").lower()
+    if points:
+        place = at(service, policy, f"environment.{policy}", points)
+        settings.put("save", tuple(points.replace("#", " ").split()), place)
+    elif disabled in ("yes", "true", "1"):
+        settings.put("save", ("",), at(service, off, f"environment.{off}", disabled))
 
 
 def is_like_redis(role: Role) -> bool:

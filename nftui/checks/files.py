@@ -7,10 +7,10 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nftui.catalog import EnvNames, env_names, is_inert, repositories_of
-from nftui.checks._common import COMPOSE, mapping, sequence, written_names
+from nftui.catalog import EnvNames, env_names, is_inert, may_read, repositories_of
+from nftui.checks._common import COMPOSE, mapping, sequence
 from nftui.engine.evidence import at, at_variable
-from nftui.engine.given import example_gives, raw_value, variables
+from nftui.engine.given import example_gives, lacks_env_file, may_be_given, raw_value, variables, written_names
 from nftui.engine.mounted import mounted
 from nftui.model.findings import Evidence, Finding, Level
 from nftui.model.message import msg
@@ -20,7 +20,7 @@ from nftui.model.units import parse_size
 from nftui.system.redaction import is_secret_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from nftui.model.facts import Facts
     from nftui.model.stack import Place, Service
@@ -30,6 +30,7 @@ _OWN_ID = frozenset({Role.POSTGRES, Role.QDRANT, Role.OLLAMA})
 _TOOLS = regex(r"(COMPOSE|DOCKER|BUILDKIT|BUILDX|NFTUI)_|(UID|GID|USER|HOME|PATH|PWD|TZ|SHELL)$")
 """Names that Compose, the engine's client or the shell read by themselves."""
 _BARE = regex(r"(?<!\$)(?:\$\$)*\$(?:\{(\w+)\}|([A-Za-z_]\w*))")
+_DEFAULTED = regex(r"(?<!\$)(?:\$\$)*\$\{(\w+):?-")
 _SHELL_OWN = frozenset({"HOSTNAME", "RANDOM", "SECONDS", "PPID", "LINENO", "OLDPWD", "IFS", "REPLY", "PGDATA"})
 _HASH = regex(r"(?<!\$)\$(?:apr1|2[abxy]|[156y]|argon2\w+)\$")
 """The head of a password's hash, as htpasswd and mkpasswd write it."""
@@ -41,16 +42,20 @@ SMALL_TMP = 128 * 1024 * 1024
 # -- variables -----------------------------------------------------------------------------------------------
 def env_inert(facts: Facts) -> Iterable[Finding]:
     """env-inert: a variable that this image, or the mode that it runs in, does not read."""
-    shared = _shared_places(facts)
     lists: dict[tuple[Role, str], EnvNames] = {}
+    ignored: dict[str, dict[str, str]] = {}
     for service in facts.stack.services:
         if service.role in _OWN_ID or not service.image:
             continue
         key = service.role, service.image
         names = lists[key] if key in lists else lists.setdefault(key, env_names(*key))
-        set_ = [name for name, value in service.environment.items() if value]
-        why = {name: reason for name in set_ if (reason := _ignored(facts, service, name, names))}
-        own = {n: w for n, w in why.items() if _is_own(service, n, shared)}
+        set_ = [name for name, value in service.environment.items() if value or _is_given(facts, service, name)]
+        ignored[service.name] = {
+            n: reason for n in set_ if (reason := _ignored(facts, service, n, names)) and not _is_filled_in(service, n)
+        }
+    read = _read_places(facts, ignored)
+    for service in facts.stack.services:
+        own = {n: w for n, w in ignored.get(service.name, {}).items() if _is_own(service, n, read)}
         if own:
             reasons = "; ".join(f"{n}: {w}" if w != "-" else n for n, w in own.items())
             yield Finding(
@@ -62,17 +67,29 @@ def env_inert(facts: Facts) -> Iterable[Finding]:
 
 def _ignored(facts: Facts, service: Service, name: str, names: EnvNames) -> str:
     """Why nothing reads the variable, "-" where the image's list says so, "" where something may read it."""
+    directory = facts.stack.invocation.directory
     for repository in repositories_of(service.image or ""):
         for inert in repository.inert:
             meets = any(fnmatchcase(name, pattern) for pattern in inert.names) and inert.is_of(service.image or "")
             meets = meets and _has(facts, service, inert.mounted)
             if meets and not any(_may_be(service, k, v) for k, v in inert.unless.items()):
-                words = (*(service.command or ()), *(service.entrypoint or ()))
-                # A queue's worker is in that mode without being told.
-                told = name in " ".join(words) or (inert.unless and "worker" in " ".join(words).split())
-                return "" if told or service.config.get("build") else inert.why
-    directory = facts.stack.invocation.directory
+                words = " ".join((*(service.command or ()), *(service.entrypoint or ()))).split()
+                # A queue's worker is in that mode without being told; a file that is not here may choose it.
+                told = "worker" in words or lacks_env_file(facts.stack, service) if inert.unless else False
+                read = told or service.config.get("build") or may_read(service.config, name, directory)
+                return "" if read else inert.why
     return "-" if names.ignores(name) and is_inert(service.config, name, directory) else ""
+
+
+def _is_filled_in(service: Service, name: str) -> bool:
+    """Compose fills in the command from a variable of that name: then the setting comes true."""
+    return any(re.search(rf"\b{re.escape(name)}\b", text) for _, text in _scripts(service))
+
+
+def _is_given(facts: Facts, service: Service, name: str) -> bool:
+    """Blank here, and of a variable that has its value where the stack is deployed."""
+    source = raw_value(service, name)
+    return bool(variables(source)) and not source.rstrip().endswith(":-}") and may_be_given(facts.stack, source)
 
 
 def _has(facts: Facts, service: Service, path: str) -> bool:
@@ -83,7 +100,7 @@ def _has(facts: Facts, service: Service, path: str) -> bool:
 
 def _may_be(service: Service, name: str, value: str) -> bool:
     """Whether the variable has that value, or is there and blank: then it is set where the stack is deployed."""
-    return name in service.environment and service.environment[name] in (value, "", None)
+    return name in service.environment and service.environment[name] in (*value.split("|"), "", None)
 
 
 def _source(service: Service) -> str:
@@ -91,23 +108,22 @@ def _source(service: Service) -> str:
     return found[0] if found else "the image's entrypoint, by the catalog"
 
 
-def _shared_places(facts: Facts) -> dict[tuple[str, int | None], int]:
-    """Line to the number of services that have a variable from it: a template hands the same to all."""
-    users: dict[tuple[str, int | None], set[str]] = {}
-    for service in facts.stack.services:
-        for name in service.environment:
-            place = service.places.get(f"environment.{name}")
-            if place:
-                users.setdefault((place.file, place.line), set()).add(service.name)
-    return {place: len(names) for place, names in users.items()}
+def _read_places(facts: Facts, ignored: Mapping[str, Collection[str]]) -> frozenset[tuple[str, Place]]:
+    """Variables, each where it is written, that some service may read: a template hands the same to all."""
+    return frozenset(
+        (name, place)
+        for service in facts.stack.services
+        for name in service.environment
+        if name not in ignored.get(service.name, ()) and (place := service.places.get(f"environment.{name}"))
+    )
 
 
-def _is_own(service: Service, name: str, shared: dict[tuple[str, int | None], int]) -> bool:
-    """Written for this service, not handed on by a template or an env_file."""
-    place = service.places.get(f"environment.{name}")
+def _is_own(service: Service, name: str, read: Collection[tuple[str, Place]]) -> bool:
+    """Written for this service, not handed on by a template to others that read it, or by an env_file."""
     if service.raw and name not in written_names(service):
         return False
-    return place is None or shared.get((place.file, place.line), 0) < 2
+    place = service.places.get(f"environment.{name}")
+    return place is None or (name, place) not in read
 
 
 def _is_partly_read(facts: Facts) -> bool:
@@ -147,7 +163,10 @@ def unreferenced(facts: Facts) -> Iterable[Finding]:
 def dollar(facts: Facts) -> Iterable[Finding]:
     """dollar-interpolated: a `$` that was meant for the shell or for a password, and that Compose takes for itself."""
     # What a template of an `.env` gives is Compose's, and has a value where the stack is deployed.
-    unset = frozenset(name for name in facts.stack.written.unset if not example_gives(facts.stack, (name,)))
+    given = _defaulted(facts) if facts.stack.written.unset else frozenset()
+    unset = frozenset(
+        name for name in facts.stack.written.unset if name not in given and not example_gives(facts.stack, (name,))
+    )
     for service in facts.stack.services if unset else ():
         evidence = tuple(dict.fromkeys(_eaten(service, unset)))
         if evidence:
@@ -157,6 +176,13 @@ def dollar(facts: Facts) -> Iterable[Finding]:
                     "A $ of your own is written $$.", names=", ".join(dict.fromkeys(e.key for e in evidence))),
                 evidence, f"{COMPOSE}, interpolation",
             )  # fmt: skip
+
+
+def _defaulted(facts: Facts) -> frozenset[str]:
+    """Names that have a default outside the scripts: `user: ${AIRFLOW_UID:-50000}` makes it Compose's everywhere."""
+    scripts = ("command", "entrypoint", "healthcheck")
+    rest = (str(value) for s in facts.stack.services for key, value in s.raw.items() if key not in scripts)
+    return frozenset(name for text in rest for name in _DEFAULTED.findall(text))
 
 
 def _eaten(service: Service, unset: frozenset[str]) -> Iterator[Evidence]:
@@ -230,12 +256,11 @@ def tmpfs(facts: Facts) -> Iterable[Finding]:
     # What each service has on a line of its own was chosen for each; the line of a template is the same for all.
     groups: dict[tuple[str, str | None, int | None], list[tuple[Service, Evidence]]] = {}
     for service in facts.stack.services:
-        value = service.config.get("tmpfs")
-        for number, entry in enumerate([value] if isinstance(value, str) else sequence(value)):
-            target, _, options = str(entry).partition(":")
+        for place, target, options in _memory_mounts(service):
             if target.rstrip("/") == _TMP and _is_tight(options):
-                evidence = at(service, f"{service.name}.tmpfs", f"tmpfs.{number}", str(entry))
-                groups.setdefault((str(entry), evidence.file, evidence.line), []).append((service, evidence))
+                shown = f"{target}:{options}"
+                evidence = at(service, f"{service.name}.{place.partition('.')[0]}", place, shown)
+                groups.setdefault((shown, evidence.file, evidence.line), []).append((service, evidence))
     for found in groups.values():
         if len({s.image for s, _ in found}) < 3:
             continue
@@ -245,6 +270,18 @@ def tmpfs(facts: Facts) -> Iterable[Finding]:
                 count=len(found)),
             tuple(evidence for _, evidence in found), "docker run reference, --tmpfs",
         )  # fmt: skip
+
+
+def _memory_mounts(service: Service) -> Iterator[tuple[str, str, str]]:
+    """Place, target and options of the mounts that lie in memory, of both spellings."""
+    value = service.config.get("tmpfs")
+    for number, entry in enumerate([value] if isinstance(value, str) else sequence(value)):
+        target, _, options = str(entry).partition(":")
+        yield f"tmpfs.{number}", target, options
+    for number, entry in enumerate(sequence(service.config.get("volumes"))):
+        if mapping(entry).get("type") == "tmpfs":
+            size = mapping(mapping(entry).get("tmpfs")).get("size")
+            yield f"volumes.{number}", str(mapping(entry).get("target")), f"size={size}" if size else ""
 
 
 def _is_tight(options: str) -> bool:

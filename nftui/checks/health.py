@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from nftui.catalog import lacking, repositories_of
 from nftui.catalog.programs import script_programs, started
-from nftui.checks._common import COMPOSE, dependents, has_healthcheck, health_test, is_broker, is_store
+from nftui.checks._common import COMPOSE, dependents, has_healthcheck, health_test, is_broker, is_store, is_task
 from nftui.engine.evidence import at
 from nftui.model.findings import Evidence, Finding, Level
 from nftui.model.message import msg
@@ -52,8 +52,9 @@ def missing(facts: Facts) -> Iterable[Finding]:
 
 
 def _is_late(service: Service) -> bool:
-    """A server that is started some time before it answers."""
-    return service.role in _READY_LATE or is_broker(service) or (is_store(service) and service.role is Role.APP)
+    """A server that is started some time before it answers; a task made from such an image serves nothing."""
+    known = is_broker(service) or (is_store(service) and service.role is Role.APP)
+    return service.role in _READY_LATE or (known and not is_task(service))
 
 
 def _waits(service: Service, others: Iterable[tuple[Service, str]]) -> Iterator[Evidence]:

@@ -33,13 +33,13 @@ _LAST_DAYS = 365
 
 
 def _images(facts: Facts) -> Iterator[tuple[Service, str]]:
-    """Services that take their image from a registry, by tag."""
+    """Services that take their image from a registry."""
     built = {s.image for s in facts.stack.services if s.config.get("build") and s.image}
     for service in facts.stack.services:
         image = service.image or ""
         policy = service.config.get("pull_policy")
         local = image in built or policy == "build" or (policy == "never" and "/" not in image)
-        if image and not image.startswith("/") and not image.endswith((":", "/")) and "@" not in image and not local:
+        if image and not image.startswith("/") and not image.endswith((":", "/")) and not local:
             yield service, image
 
 
@@ -48,7 +48,11 @@ def floating_tag(facts: Facts) -> Iterable[Finding]:
     for service, image in _images(facts):
         reference = parse_reference(image)
         tag = reference.tag
-        if not is_floating(tag) or (reference.official and reference.name in _CODENAMES and _RELEASE.match(tag or "")):
+        if (
+            "@" in image
+            or not is_floating(tag)
+            or (reference.official and reference.name in _CODENAMES and _RELEASE.match(tag or ""))
+        ):
             continue
         store = is_store(service)
         detail = _moved_data(service) or msg(

@@ -26,6 +26,11 @@ _NEAR_FULL = 0.95
 _JAVA = regex(r"-Xmx(\d+[kKmMgG])")
 _NODE = regex(r"--max[-_]old[-_]space[-_]size[= ](\d+)")
 _WIRED_TIGER = regex(r"--wiredTigerCacheSizeGB[= ](\d+(?:\.\d+)?)")
+_HEAPS = regex(
+    r"MAX_HEAP_SIZE|SOLR_HEAP|SPARK_WORKER_MEMORY|NEO4J_(?:dbms|server)_memory_(?:heap_max__size|pagecache_size)"
+)
+"""Variables whose value is a heap or a cache: Cassandra, Solr, Spark, Neo4j."""
+_MEMCACHED = regex(r"(?<!\S)(?:-m|--memory-limit)[ =]?(\d+)(?!\S)")
 _BUFFER_POOL = regex(r"innodb[-_]buffer[-_]pool[-_]size[= ](\d+[kKmMgG]?)")
 
 
@@ -103,29 +108,46 @@ def _told(service: Service) -> Iterator[tuple[str, str, str, int]]:
     """Memory that the service is told to take for itself: variable or flag, option in it, place, bytes."""
     for name, value in service.environment.items():
         place = f"environment.{name}"
+        if _HEAPS.fullmatch(name):
+            yield name, "", place, parse_size(value or "") or 0
         yield from ((name, "-Xmx", place, parse_size(x) or 0) for x in _JAVA.findall(value or ""))
         yield from ((name, "max-old-space-size", place, int(x) * MIB) for x in _NODE.findall(value or ""))
     words = " ".join((*(service.entrypoint or ()), *(service.command or ())))
     yield from (("-Xmx", "", "command", parse_size(x) or 0) for x in _JAVA.findall(words))
     yield from (("--max-old-space-size", "", "command", int(x) * MIB) for x in _NODE.findall(words))
     yield from (("wiredTigerCacheSizeGB", "", "command", int(float(x) * GIB)) for x in _WIRED_TIGER.findall(words))
+    if service.role is Role.MEMCACHED:
+        yield from (("-m", "", "command", int(x) * MIB) for x in _MEMCACHED.findall(words))
     yield from (("innodb_buffer_pool_size", "", "command", parse_size(x) or 0) for x in _BUFFER_POOL.findall(words))
 
 
 def cpu_exceeds_host(facts: Facts) -> Iterable[Finding]:
     """cpu-limit-exceeds-host: the engine refuses to create the container."""
-    count = (facts.engine.cpus if facts.engine else None) or facts.host.cpu.logical
-    for service in facts.stack.services:
-        if not count or not service.cpus or service.cpus <= count:
-            continue
-        key = "cpus" if service.config.get("cpus") else "deploy.resources.limits.cpus"
-        yield Finding(
-            "cpu-limit-exceeds-host", Level.HIGH if service.active else Level.MEDIUM, service.name,
-            msg("The container cannot be created here: it asks for more CPUs than there are"),
-            msg("It may use {cpus} CPUs, the host has {count}; the engine refuses that.",
-                cpus=f"{service.cpus:g}", count=count),
-            (at(service, key, key, f"{service.cpus:g}"),), "nextflow reference, experiment 7", "limits",
-        )  # fmt: skip
+    count = (facts.engine.cpus if facts.engine else None) or facts.host.cpu.logical or 0
+    for service in facts.stack.services if count else ():
+        evidence, detail = [], msg("")
+        last = _last_cpu(str(service.config.get("cpuset") or ""))
+        if last is not None and last >= count:
+            evidence.append(at(service, "cpuset", "cpuset", str(service.config["cpuset"])))
+            detail = msg("It is bound to CPU {last}, the host has {count}, from 0 on; the engine refuses that.",
+                         last=last, count=count)  # fmt: skip
+        if service.cpus and service.cpus > count:
+            key = "cpus" if service.config.get("cpus") else "deploy.resources.limits.cpus"
+            evidence.insert(0, at(service, key, key, f"{service.cpus:g}"))
+            detail = msg("It may use {cpus} CPUs, the host has {count}; the engine refuses that.",
+                         cpus=f"{service.cpus:g}", count=count)  # fmt: skip
+        if evidence:
+            yield Finding(
+                "cpu-limit-exceeds-host", Level.HIGH if service.active else Level.MEDIUM, service.name,
+                msg("The container cannot be created here: it asks for more CPUs than there are"), detail,
+                tuple(evidence), "nextflow reference, experiment 7", "limits",
+            )  # fmt: skip
+
+
+def _last_cpu(cpuset: str) -> int | None:
+    """The highest number of a list as "0-3,8"; None where it is none."""
+    numbers = re.findall(r"\d+", cpuset) if re.fullmatch(r"\d+(-\d+)?(,\d+(-\d+)?)*", cpuset) else []
+    return max(map(int, numbers), default=None)
 
 
 def reservation_ignored(facts: Facts) -> Iterable[Finding]:

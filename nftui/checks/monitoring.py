@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from nftui.catalog import repositories_of
 from nftui.catalog.connections import POSTGRES_LIKE, REDIS_LIKE
 from nftui.catalog.names import Names
 from nftui.catalog.programs import argv_of
@@ -32,9 +33,12 @@ _DATA_PORTS = {
 }  # fmt: skip
 """Ports that speak the server's own protocol, or have no metrics (Ollama). Dragonfly and Qdrant serve them."""
 
+_PATH = "/metrics"
+"""What Prometheus asks for where a job says nothing else."""
 _EXPORTERS = {
     "PostgreSQL": (POSTGRES_LIKE[:1], regex(r"postgres|pg[-_]?exporter|pgwatch|pganalyze")),
     "Redis": (REDIS_LIKE[:2], regex(r"redis|valkey|keydb")),
+    "MySQL": ((Role.MYSQL,), regex(r"mysql|mariadb")),
 }
 _AGENTS = regex(
     r"netdata|datadog|telegraf|zabbix|otel|opentelemetry|grafana/(agent|alloy)|victoriametrics|vmagent|newrelic|"
@@ -49,6 +53,7 @@ class Target:
     job: str
     host: str
     port: str
+    path: str
     evidence: Evidence
 
 
@@ -95,7 +100,7 @@ def _not_exporters(facts: Facts, service: Service, document: Mapping[str, Any], 
     wrong = []
     for target in _targets(document, found):
         other = names.resolve(service, target.host, target.port)
-        if other is not None and _is_wrong(other, target.port):
+        if other is not None and _is_wrong(other, target):
             wrong.append(target)
     if wrong:
         yield Finding(
@@ -107,8 +112,12 @@ def _not_exporters(facts: Facts, service: Service, document: Mapping[str, Any], 
         )  # fmt: skip
 
 
-def _is_wrong(other: Service, port: str) -> bool:
+def _is_wrong(other: Service, target: Target) -> bool:
+    port = target.port
     if port in _DATA_PORTS.get(other.role, ()):
+        return True
+    # A plugin may bring metrics under a path of its own.
+    if target.path == _PATH and any(int(port) in r.no_metrics for r in repositories_of(other.image or "")):
         return True
     n8n = parse_reference(other.image or "").repository in ("n8nio/n8n", "n8n-io/n8n")
     return n8n and port == "5678" and (other.environment.get("N8N_METRICS") or "").lower() not in ("true", "1", "yes")
@@ -119,12 +128,13 @@ def _targets(document: Mapping[str, Any], found: Mounted) -> Iterable[Target]:
     for job in jobs if isinstance(jobs, list) else []:
         if not isinstance(job, dict) or _is_indirect(job):
             continue
+        path = str(job.get("metrics_path") or _PATH)
         for group in job.get("static_configs") or []:
             for text in (group.get("targets") if isinstance(group, dict) else None) or []:
                 match = re.fullmatch(r"([\w.-]+):(\d+)", str(text))
                 if match:
                     evidence = Evidence(str(text), str(job.get("job_name", "")), found.path, _line(found, str(text)))
-                    yield Target(str(job.get("job_name", "")), match[1], match[2], evidence)
+                    yield Target(str(job.get("job_name", "")), match[1], match[2], path, evidence)
 
 
 def _is_indirect(job: Mapping[str, Any]) -> bool:

@@ -199,8 +199,9 @@ def _is_redirected(service: Service, target: Service, address: str) -> bool:
 def _service_names(facts: Facts) -> dict[str, Service]:
     found = {}
     for service in facts.stack.services:
-        container = str(service.config.get("container_name") or "")
-        for name in (service.name, container):
+        given = mapping(service.config.get("networks")).values()
+        aliases = [str(a) for network in given for a in sequence(mapping(network).get("aliases"))]
+        for name in (*aliases, str(service.config.get("container_name") or ""), service.name):
             if name:
                 found[name] = service
     return found

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from nftui.catalog import is_inert
 from nftui.catalog.programs import argv_of
+from nftui.checks._common import is_handed_on
 from nftui.checks._reach import limit_key
 from nftui.engine.evidence import at, at_option
 from nftui.engine.given import lacks_env_file
@@ -33,6 +34,7 @@ _ALONE = regex(rf"^(?:\S*/?ollama\s+)?(?:pull|run)\s+(?:--?\S+\s+)*['\"]?{_MODEL
 """The arguments of the image's own entrypoint."""
 _ASKED = regex(rf"[\"'](?:name|model)\\?[\"']\s*:\s*\\?[\"']{_MODEL}")
 """The same asked for over HTTP."""
+_FOR_EVER = regex(r"keep_alive[\"'\\]*\s*:\s*[\"'\\]*-\d|--keepalive[ =][\"']?-\d")
 _BYTES_PER_PARAMETER = (
     (regex(r"-(?:fp|f|bf)16\b"), 2.0), (regex(r"-q8_"), 1.06), (regex(r"-q6_"), 0.8),
     (regex(r"-q5_"), 0.66), (regex(r"-q[23]_|-iq"), 0.3),
@@ -57,7 +59,8 @@ def _env_unknown(facts: Facts, service: Service) -> Finding | None:
     """ollama-env-unknown: what the server (of that version) does not read."""
     directory = facts.stack.invocation.directory
     dead = [n for n in sorted(service.environment)
-            if n not in _CLIENT_SIDE and is_inert(service.config, n, directory)]  # fmt: skip
+            if n not in _CLIENT_SIDE and is_inert(service.config, n, directory)
+            and not is_handed_on(facts, service, n)]  # fmt: skip
     if not dead:
         return None
     return Finding(
@@ -86,7 +89,7 @@ def _cold(facts: Facts, service: Service) -> Finding | None:
         return None
     value = service.environment.get(_KEEP)
     seconds = keep_alive_s(value)
-    if seconds > _DEFAULT_KEEP_S:
+    if seconds > _DEFAULT_KEEP_S or any(_pins(other, service) for other in facts.stack.services):
         return None
     live = facts.live_value(service.name, "ollama")
     if isinstance(live, OllamaFacts) and not live.stored:
@@ -115,22 +118,40 @@ def _memory_exceeds(facts: Facts, service: Service) -> Finding | None:
         return _live_exceeds(service, live, limit)
     if _has_gpu(service):
         return None
-    large = [item for other in facts.stack.services for item in _pulled(other, service)]
-    large = [(need, evidence) for need, evidence in large if need > limit]
-    if not large:
+    pulled = sorted((i for other in facts.stack.services for i in _pulled(other, service)), key=lambda i: -i[0])
+    kept = _kept_together(service, pulled)
+    if not pulled or sum(need for need, _ in kept) <= limit:
         return None
-    need, evidence = max(large, key=lambda item: item[0])
+    if len(kept) > 1 and pulled[0][0] <= limit:
+        need = sum(need for need, _ in kept)
+        return _exceeds(service, limit, msg(
+            "{models} stay loaded once they were asked, and need at least {need} for their weights; the limit is "
+            "{limit}, and no GPU takes part.", models=", ".join(e.value or "" for _, e in kept), need=human_size(need),
+            limit=human_size(limit)), tuple(e for _, e in kept))  # fmt: skip
+    need, evidence = pulled[0]
     return _exceeds(service, limit, msg(
         "{model} needs at least {need} for its weights alone; the limit is {limit}, and no GPU takes part.",
         model=evidence.value, need=human_size(need), limit=human_size(limit)), (evidence,))  # fmt: skip
+
+
+def _kept_together(service: Service, pulled: list[tuple[int, Evidence]]) -> list[tuple[int, Evidence]]:
+    """The models, largest first, that are in memory at the same time: one, unless they are to stay for ever."""
+    models = list({evidence.value: (need, evidence) for need, evidence in pulled}.values())
+    forever = keep_alive_s(service.environment.get(_KEEP)) == float("inf")
+    return models[: _at_once(service)] if forever else models[:1]
+
+
+def _at_once(service: Service) -> int:
+    """How many models the server holds without a GPU."""
+    count = service.environment.get("OLLAMA_MAX_LOADED_MODELS") or "0"
+    return int(count) if count.isdigit() and count != "0" else 3
 
 
 def _live_exceeds(service: Service, live: OllamaFacts, limit: int) -> Finding | None:
     """The loaded models, or those that would be loaded together; what lies on a GPU does not count."""
     held = sum(m.size - m.vram for m in live.loaded)
     on_gpu = any(m.vram for m in live.loaded) or _has_gpu(service)
-    count = service.environment.get("OLLAMA_MAX_LOADED_MODELS") or "3"
-    together = sorted((m.size for m in live.stored), reverse=True)[: int(count) if count.isdigit() else 3]
+    together = sorted((m.size for m in live.stored), reverse=True)[: _at_once(service)]
     forever = keep_alive_s(service.environment.get(_KEEP)) == float("inf")
     need = held if on_gpu or not forever else max(held, sum(together))
     if need <= limit:
@@ -158,13 +179,23 @@ def _has_gpu(service: Service) -> bool:
     return bool(isinstance(reserved, Mapping) and reserved.get("devices"))
 
 
-def _pulled(other: Service, server: Service) -> list[tuple[int, Evidence]]:
-    """Models that a command loads into this server, with the bytes that their name's parameters need at least."""
+def _said_to(other: Service, server: Service) -> tuple[str, bool]:
+    """A command that speaks to this server, "" where it does not; whether it does so over HTTP."""
     text = " ".join(w for part in argv_of(other.config) for w in part)
     host = other.environment.get("OLLAMA_HOST") or ""
-    asked = re.search(rf"//{re.escape(server.name)}:\d+/api/(?:pull|generate|chat)\b", text)
-    if other is not server and not asked and not re.search(rf"(?:^|//){re.escape(server.name)}(?::|/|$)", host):
-        return []
+    asked = re.search(rf"//{re.escape(server.name)}:\d+/api/(?:pull|generate|chat|embed)\b", text)
+    near = other is server or re.search(rf"(?:^|//){re.escape(server.name)}(?::|/|$)", host)
+    return (text if asked or near else ""), bool(asked)
+
+
+def _pins(other: Service, server: Service) -> bool:
+    """Whether a command loads a model that stays for ever: requests without a time of their own leave it so."""
+    return bool(_FOR_EVER.search(_said_to(other, server)[0]))
+
+
+def _pulled(other: Service, server: Service) -> list[tuple[int, Evidence]]:
+    """Models that a command loads into this server, with the bytes that their name's parameters need at least."""
+    text, asked = _said_to(other, server)
     named = dict.fromkeys([*_SIZED.findall(text), *_ALONE.findall(text), *(_ASKED.findall(text) if asked else ())])
     return [(_weights(model, size), at_option(other, "command", "command", model, model)) for model, size in named]
 

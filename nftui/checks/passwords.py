@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nftui.catalog.references import parse_reference
@@ -24,8 +25,8 @@ _HIDDEN = "\0"
 """Stands for a value that the file does not show."""
 _VARIABLE = regex(r"\$\$|\$\{(\w+)(?:(:?[-?+])((?:[^{}]|\{[^{}]*\})*))?\}|\$(\w+)")
 _URL = regex(
-    r"\b[a-z][a-z0-9+.-]*://([^\s:/@\"'<>]*):((?:(?!://)[^\s\"'<>@/])+)@"
-    r"|(?<![\w:/@])([\w.-]+):([^\s:@/]+)@(?:tcp|unix)\(",
+    r"(?<![\w+.-])[a-z][a-z0-9+.-]*://([^\s:/@\"'<>]*):((?:(?!://)[^\s\"'<>@/])+)@"
+    r"|(?<![\w:/@.-])([\w.-]+):([^\s:@/]+)@(?:tcp|unix)\(",
     re.IGNORECASE,
 )
 """User and password of a URL, or of what Go's MySQL driver takes: `user:password@tcp(db:3306)/name`."""
@@ -50,12 +51,13 @@ _PASSWORD = regex(
 """Names of passwords; Qdrant's only one is its API key, Neo4j's stands behind the user's name."""
 _NO_PASSWORD = regex(
     r"(^|_)(allow|enable|enabled|disable|disabled|random|min|max|reset|require|required|policy|forgot|hash|hashing|hashers?|expiry|"
-    r"strength|login|auth_method|age|ttl|attempts|rounds|iterations|scheme|algo|algorithm|encoder|method|mode|"
+    r"strength|login|auth_(?:method|database|db|source|mechanism)|age|ttl|attempts|rounds|iterations|scheme|algo|algorithm|encoder|method|mode|"
     r"type|length|history|complexity|field|prompt|protect|hint|realm)(_|$)",
     re.IGNORECASE,
 )
 _SWITCH = regex(r"(true|false|yes|no|on|off|none|null|0|1|md5|scram-sha-256|trust|auto)?", re.IGNORECASE)
-_ELSEWHERE = regex(r"^(/|\./|file:|__|vault:|op://|aws-sm:|\{\{|<|\$\()")
+_ELSEWHERE = regex(r"^(/|\./|file:|__|vault:|op://|aws-sm:|\{\{|<|\$\(|#\{)")
+_ARGUMENTS = ("command", "entrypoint")
 _TELLING = 6
 """Characters from which on an equal value is no chance."""
 _OWN_PREFIXES = {
@@ -87,15 +89,23 @@ _KNOWN = frozenset(
      "miniosecret", "redis", "mysql", "mariadb", "mongo", "rabbitmq", "clickhouse", "grafana", "neo4j", "elastic",
      "langfuse", "langflow", "flowise", "n8n", "dify", "difyai123456", "nextcloud", "wordpress", "keycloak", "zammad",
      "paperless", "immich", "netbox", "outline", "plane", "supabase", "mysecret", "mysalt", "myredissecret", "docker",
-     "foobar", "demo", "dev", "development", "s3cret", "secret123", "adminadmin", "superuser", "pgadmin",
-     "sk-1234", "j5brhraxflqsif0k", "h733kdjndks81", "t4ph722qj5qheq1qfu36")
+     "foobar", "demo", "dev", "development", "s3cret", "secret123", "adminadmin", "superuser", "pgadmin", "secret-key",
+     "sk-1234", "j5brhraxflqsif0k", "h733kdjndks81", "t4ph722qj5qheq1qfu36",
+     # Keys that look like one's own: NetBox's, LibreChat's four, Supabase's, Plane's.
+     "r(m)9nlgnz$(_q3n4z1k(efsmcjjjzx08x9vhnvcfd%6rf#r!6de@+v5zk2x",
+     "drhyf7zenyr6aluckmnz0eyasoqdl6zxh7s7mkfsffct",
+     "f34be427ebb29de8d88c107a71546019685ed8b241d8f2ed00c3df97ad2566f0",
+     "16f8c0ef4a5d391b26034086c628469d3f9f497f08163ab9b40137092f2909ef",
+     "eaa5191f2914e30b9387fd84e254e4ba6fc51b4654968a9b0803b456a54b8418",
+     "upnvntn3cdxhjpq99ymc1t1aqgqpc8kfyturgbiya15blrx8etqoxz3gzv1/u2oq",
+     "60gp0byfz2dvffa45cxl20p1scy9xbpf6d8c5y0geejgkyp1b5")
 )  # fmt: skip
 """Values that stand in documentation and example files everywhere."""
 _EXAMPLE = regex(
     r"change[-_ ]?(me|this|it|in|password)|^change[-_ ]?\w*(pass|key|token|secret)|insecure|"
     r"should[-_ ]be[-_ ](updated|changed)|replace[-_ ]?(me|this|with)|^your[-_ ]|yourpassword|yoursecret|"
-    r"super[-_]?secret|^insert[-_ ]|placeholder|^(.)\2{5,}$|example[-_]?(password|secret)|^my[-_]?(secret|password)|"
-    r"dummy|secret[-_]?key[-_]?here|password[-_]?here|^[a-z0-9]+([-_][a-z0-9]+)*[-_](password|passwd)$",
+    r"super[-_]?secret|^insert[-_ ]|placeholder|^(.)\2{5,}$|^example|example[-_]?(password|secret)|"
+    r"^my[-_]?(secret|password)|dummy|secret[-_]?key[-_]?here|password[-_]?here|^[a-z0-9]+([-_][a-z0-9]+)*[-_](password|passwd|secret([-_]?key)?)$",
     re.IGNORECASE,
 )
 
@@ -126,9 +136,10 @@ _NOT_FILLED_IN = regex(r"^(your|insert|put|enter|add)[-_ ]|[-_ ]here$|^x{5,}$", 
 
 def default_password(facts: Facts) -> Iterable[Finding]:
     """default-password: literal, an interpolation's default, in a URL or a flag; or a well-known one of `.env`."""
-    public = frozenset(p for s in facts.stack.services for p in _given_away(facts, s))
+    private = _private_files(facts)
+    public = frozenset(p for s in facts.stack.services for p in _given_away(facts, s, private))
     for service in facts.stack.services:
-        found = tuple(dict.fromkeys(_found(facts, service, public)))
+        found = tuple(dict.fromkeys(_found(facts, service, public, private)))
         if not found:
             continue
         open_ = any(is_everywhere(port) for port in service.ports) and any(_opens(service, e.key) for e in found)
@@ -147,14 +158,29 @@ def _opens(service: Service, key: str) -> bool:
     """Whether who knows the password gets in by the service's own port: not by what it logs in to elsewhere with."""
     if is_store(service):
         return True
+    if key in _ARGUMENTS:
+        return False  # A URL among them is a login elsewhere.
     server = _OF_A_SERVER.search(key)
     elsewhere = server and not (server.start() == 0 and _is_named_after(service, key))
     return not (elsewhere or any(_logins(service.environment.get(key) or "")))
 
 
-def _found(facts: Facts, service: Service, public: frozenset[str]) -> Iterator[Evidence]:
+def _private_files(facts: Facts) -> frozenset[str]:
+    """Files that give variables to one service alone: what stands in them was written for it.
+
+    `.env` is the project's, whoever is handed it.
+    """
+    users: dict[str, set[str]] = {}
+    for service in facts.stack.services:
+        for key, place in service.places.items():
+            if key.startswith("environment."):
+                users.setdefault(place.file, set()).add(service.name)
+    return frozenset(file for file, names in users.items() if len(names) == 1 and Path(file).name != ".env")
+
+
+def _found(facts: Facts, service: Service, public: frozenset[str], private: frozenset[str]) -> Iterator[Evidence]:
     raw = _raw_environment(service)
-    for name, value in _secrets(service, raw):
+    for name, value in _secrets(service, raw, private):
         shown = _shown(raw[name], facts.stack.environment) if name in raw else ""
         known = _is_candidate(name, value) and (
             _is_known(_secret_part(name, value))
@@ -164,7 +190,7 @@ def _found(facts: Facts, service: Service, public: frozenset[str]) -> Iterator[E
         urls = any(_is_known(p) or p in public or p == user for user, p in _logins(value))
         if known or urls or any(_literals(name, value, shown)) or _is_default_key(name, value, raw.get(name), shown):
             yield at(service, name, f"environment.{name}", MASK)
-    for flag, key, _ in _in_commands(facts, service):
+    for flag, key, _ in (*_in_commands(facts, service), *_known_in_commands(service, public)):
         yield at_option(service, flag, key, flag.lstrip("-"), MASK)
 
 
@@ -193,35 +219,38 @@ def _is_default_key(name: str, value: str, written: str | None, shown: str) -> b
     return default and len(value) >= _TELLING and bool(_OWN_KEY.search(name)) and _is_candidate(name, value)
 
 
-def _given_away(facts: Facts, service: Service) -> Iterator[str]:
+def _given_away(facts: Facts, service: Service, private: frozenset[str]) -> Iterator[str]:
     """Passwords that the Compose files show; the same value out of `.env` is no secret any more."""
     raw = _raw_environment(service)
-    for name, value in _secrets(service, raw):
+    for name, value in _secrets(service, raw, private):
         if name in raw:
             shown = _shown(raw[name], facts.stack.environment)
             yield from (p for p in _literals(name, value, shown) if len(p) >= _TELLING)
     yield from (p for _, _, p in _in_commands(facts, service) if len(p) >= _TELLING)
 
 
-def _secrets(service: Service, raw: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+def _secrets(service: Service, raw: Mapping[str, str], private: frozenset[str]) -> Iterator[tuple[str, str]]:
     """Variables that may hold a password of this service."""
     for name, value in service.environment.items():
         # A pooler is told of its server by a URL; another store logs in nowhere.
         url = service.role in _POOLERS and "://" in (value or "")
         if not value or _NO_PASSWORD.search(name) or (service.role in STORES and not (_PASSWORD.search(name) or url)):
             continue
-        if (name in raw or _has_a_use(service, name)) and not _is_key_id(service, name):
+        if (name in raw or _has_a_use(service, name, private)) and not _is_key_id(service, name):
             yield name, value
 
 
-def _has_a_use(service: Service, name: str) -> bool:
+def _has_a_use(service: Service, name: str, private: frozenset[str]) -> bool:
     """A shared env_file hands everything to everyone: whether the service can have a use for that name."""
+    place = service.places.get(f"environment.{name}")
     if service.role in STORES:
         return name.startswith(_OWN_PREFIXES.get(service.role, ()))
     if name.startswith("GF_"):
         return service.role is Role.GRAFANA
     passes_on = is_store(service) or _PROXY.search(parse_reference(service.image or "").repository)
-    return _is_named_after(service, name) or (bool(service.config.get("depends_on")) and not passes_on)
+    alone = place is not None and place.file in private and service.role is not Role.CLIENT
+    own = bool(service.config.get("depends_on")) or alone
+    return _is_named_after(service, name) or (own and not passes_on)
 
 
 def _is_named_after(service: Service, name: str) -> bool:
@@ -245,7 +274,7 @@ def _literals(name: str, value: str, shown: str) -> Iterator[str]:
     written = {p for _, p in _logins(shown)}
     yield from (p for _, p in _logins(value) if p in written)
     if "\n" in value:
-        yield from (p for p in _ASSIGNED.findall(shown) if _HIDDEN not in p and p in value)
+        yield from (p for p in _ASSIGNED.findall(shown) if _HIDDEN not in p and p in value and not _ELSEWHERE.match(p))
     elif shown == value and _PASSWORD.search(name) and _is_candidate(name, value):
         yield value
 
@@ -292,15 +321,32 @@ def _shown(raw: str, environment: Mapping[str, str]) -> str:
 
 
 def _in_commands(facts: Facts, service: Service) -> Iterator[tuple[str, str, str]]:
-    """Passwords among the arguments: flag, Compose key, password."""
-    for key in ("command", "entrypoint"):
+    """Passwords among the arguments, of flags and of addresses: flag (or Compose key), Compose key, password."""
+    for key in _ARGUMENTS:
         raw = service.raw.get(key)
         text = " ".join(map(str, raw)) if isinstance(raw, (list, tuple)) else str(raw or "")
         in_force = " ".join((service.command if key == "command" else service.entrypoint) or ())
         for found in _FLAG.finditer(_shown(text, facts.stack.environment)):
             password = found.group(1).strip("\"'")
             if password and _HIDDEN not in password and "$" not in password and password in in_force:
-                yield found.group(0).split("=")[0].split()[0], key, password
+                yield _flag_of(found), key, password
+        for _, password in _logins(_shown(text, facts.stack.environment)):
+            if _HIDDEN not in password and "$" not in password and password in in_force:
+                yield key, key, password
+
+
+def _known_in_commands(service: Service, public: frozenset[str]) -> Iterator[tuple[str, str, str]]:
+    """Those of flags that `.env` gives: what everyone knows, or the files show elsewhere."""
+    for key in _ARGUMENTS:
+        in_force = " ".join((service.command if key == "command" else service.entrypoint) or ())
+        for found in _FLAG.finditer(in_force):
+            password = found.group(1).strip("\"'")
+            if _is_known(password) or password in public:
+                yield _flag_of(found), key, password
+
+
+def _flag_of(found: re.Match[str]) -> str:
+    return found.group(0).split("=")[0].split()[0]
 
 
 CHECKS = (default_password,)

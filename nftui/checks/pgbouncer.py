@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from nftui.catalog.connections import POSTGRES_LIKE, connections
 from nftui.catalog.references import parse_reference, version_key
-from nftui.checks._common import is_template, mapping, sequence, written_names
+from nftui.checks._common import lasting, mapping, sequence
 from nftui.engine.evidence import at
+from nftui.engine.given import raw_value, written_names
 from nftui.engine.mounted import mounted
 from nftui.model.findings import Evidence, Finding, Level
 from nftui.model.message import msg
@@ -16,9 +17,10 @@ from nftui.model.patterns import regex
 from nftui.model.stack import Role
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Container, Iterable
 
     from nftui.catalog.connections import Connection
+    from nftui.engine.mounted import Mounted
     from nftui.model.facts import Facts
     from nftui.model.stack import Service
 
@@ -28,13 +30,22 @@ _SAFE = (1, 25, 2)
 _PREPARED = (1, 21)
 _NO_CLIENT = regex(
     r"nginx|proxy|caddy|traefik|frontend|minio|backup|dump|migrat|(?:^|[-_/])(?:init|setup|seed|wait|cron|beat|flower)"
-    r"|housekeep|bucket|(?:^|[-_])mq$|rabbit"
+    r"|housekeep|bucket|adminer|pgadmin|pgweb|cloudbeaver|(?:^|[-_])mq$|rabbit"
 )
 """Services that are often handed the whole environment of an application and open no connection of their own."""
 _DIRECTORY = "/etc/pgbouncer"
+_BITNAMI_DIRECTORY = "/bitnami/pgbouncer/conf"
+_WRITES = {
+    **dict.fromkeys(("bitnami/pgbouncer", "bitnamilegacy/pgbouncer", "bitnamisecure/pgbouncer"),
+                    ("POSTGRESQL_PASSWORD", f"{_BITNAMI_DIRECTORY}/userlist.txt")),
+    "pgbouncer/pgbouncer": ("DATABASES_PASSWORD", f"{_DIRECTORY}/pgbouncer.ini"),
+}  # fmt: skip
+"""Images that write a variable's password as it is, whatever the type, where no file of the operator's is mounted
+(bitnami/containers, libpgbouncer.sh; the entrypoint.sh of pgbouncer/pgbouncer)."""
 _ENTRY = regex(r'(?m)^\s*"(?P<user>(?:[^"]|"")*)"\s+"(?P<secret>(?:[^"]|"")*)"')
 _HASHED = regex(r"md5[0-9a-f]{32}|SCRAM-SHA-256\$.*")
 _AUTH_FILE = regex(r"(?m)^\s*auth_file\s*=\s*(/\S+)")
+_PLAIN = regex(r"(?m)^[ \t]*auth_type\s*=\s*(plain)\b")
 _INI_PASSWORD = regex(r"(?m)^[^;#\n]*\bpassword\s*=\s*(?!\s|$)(\S+)")
 
 
@@ -44,9 +55,10 @@ def missing(facts: Facts) -> Iterable[Finding]:
     if any(s.active and s.role in POSTGRES_LIKE[1:] for s in stack.services):
         return
     links = [c for c in connections(stack) if c.kind == "postgres"]
+    stay = {s.name for s in lasting(facts)}
     for server in stack.with_role(Role.POSTGRES):
         # What the catalog knows of an app comes first: other variables may name the server for a use that is off.
-        held = [c for c in links if c.server.name == server.name and _holds(facts, c)]
+        held = [c for c in links if c.server.name == server.name and _holds(c, stay)]
         if any(_waits(c) for c in held):
             # An env_file that all share tells everybody of the server: those who start before it do not use it.
             held = [c for c in held if _waits(c) or _is_written(c)]
@@ -64,15 +76,15 @@ def missing(facts: Facts) -> Iterable[Finding]:
         )  # fmt: skip
 
 
-def _holds(facts: Facts, connection: Connection) -> bool:
+def _holds(connection: Connection, stay: Container[str]) -> bool:
     """An application that stays connected: no job, exporter or viewer, nor a proxy that is handed the environment."""
     client = connection.client
     words = [client.name, parse_reference(client.image or "").name, *(client.command or ())[:2]]
     if any(_NO_CLIENT.search(word) for word in words) or not client.active or client.scale == 0:
         return False
-    if client.restart == "no" or is_template(facts.stack, client):
-        return False
-    return client.role in (Role.APP, Role.UNKNOWN, Role.GRAFANA)
+    if client.role is Role.UNKNOWN:
+        return client.restart != "no"
+    return client.role in (Role.APP, Role.GRAFANA) and client.name in stay
 
 
 def _waits(connection: Connection) -> bool:
@@ -102,10 +114,9 @@ def auth_plaintext(facts: Facts) -> Iterable[Finding]:
 
 
 def _in_userlist(facts: Facts, service: Service) -> Iterable[Evidence]:
-    ini = mounted(facts.stack, service, f"{_DIRECTORY}/pgbouncer.ini")
-    named = _AUTH_FILE.search((ini.text if ini else None) or "")
-    name = named[1] if named else service.environment.get("AUTH_FILE") or f"{_DIRECTORY}/userlist.txt"
-    for target in dict.fromkeys((name, "/bitnami/pgbouncer/conf/userlist.txt")):
+    named = [m[1] for ini in _inis(facts, service) for m in _AUTH_FILE.finditer(ini.text or "")]
+    names = named or [service.environment.get("AUTH_FILE") or f"{_DIRECTORY}/userlist.txt"]
+    for target in dict.fromkeys((*names, f"{_BITNAMI_DIRECTORY}/userlist.txt")):
         found = mounted(facts.stack, service, target)
         for match in _ENTRY.finditer(found.text if found and found.text else ""):
             if match["secret"] and not _HASHED.fullmatch(match["secret"]):
@@ -115,17 +126,36 @@ def _in_userlist(facts: Facts, service: Service) -> Iterable[Evidence]:
 
 
 def _in_ini(facts: Facts, service: Service) -> Iterable[Evidence]:
-    found = mounted(facts.stack, service, f"{_DIRECTORY}/pgbouncer.ini")
-    for match in _INI_PASSWORD.finditer(found.text if found and found.text else ""):
-        if found is None or found.text is None or match[1].startswith("$"):
-            continue
-        line = found.text.count("\n", 0, match.start(1)) + 1
-        yield Evidence("password", "••••••", found.path, line)
+    # The list of users is often not in the repository: of that kind it holds the passwords themselves.
+    kinds = (("auth_type", _PLAIN, "plain"), ("password", _INI_PASSWORD, "••••••"))
+    for found in _inis(facts, service):
+        text = found.text or ""
+        for name, pattern, shown in kinds:
+            for match in pattern.finditer(text):
+                if not match[1].startswith("$"):
+                    yield Evidence(name, shown, found.path, text.count("\n", 0, match.start(1)) + 1)
+
+
+def _inis(facts: Facts, service: Service) -> list[Mounted]:
+    """The operator's configurations: one that the command names, or in the image's own places."""
+    named = [word for word in service.command or () if word.startswith("/") and word.endswith(".ini")]
+    places = (*named, f"{_DIRECTORY}/pgbouncer.ini", f"{_BITNAMI_DIRECTORY}/pgbouncer.ini")
+    found = [mounted(facts.stack, service, place) for place in dict.fromkeys(places)]
+    return [file for file in found if file is not None]
 
 
 def _written_by_image(facts: Facts, service: Service) -> Iterable[Evidence]:
-    """edoburu's entrypoint writes the password as it is for scram-sha-256 and plain, else its md5."""
-    if parse_reference(service.image or "").repository != "edoburu/pgbouncer" or service.entrypoint:
+    """A password that the image takes from a variable; edoburu's only for scram-sha-256 and plain, else its md5."""
+    repository = parse_reference(service.image or "").repository
+    key, file = _WRITES.get(repository, ("", ""))
+    password = service.environment.get(key)
+    if service.entrypoint:
+        return
+    # Passed through from elsewhere it is in clear inside of the container only.
+    written = password and "$" not in raw_value(service, key)
+    if written and mounted(facts.stack, service, file) is None and not _HASHED.fullmatch(password or ""):
+        yield at(service, key, f"environment.{key}", "••••••")
+    if repository != "edoburu/pgbouncer":
         return
     kind = service.environment.get("AUTH_TYPE") or ""
     given = service.environment.get("DB_PASSWORD") or _password_of(service.environment.get("DATABASE_URL") or "")

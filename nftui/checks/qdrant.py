@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nftui.catalog import env_names, is_inert
+from nftui.checks._common import is_handed_on
 from nftui.checks._reach import open_ports
 from nftui.engine.evidence import at
 from nftui.engine.given import may_be_set
@@ -48,7 +49,8 @@ def _value(service: Service, name: str) -> tuple[str, str | None] | None:
 def _env_unknown(facts: Facts, service: Service) -> Finding | None:
     """qdrant-env-unknown: an unknown key is ignored without a word."""
     directory = facts.stack.invocation.directory
-    dead = [n for n in sorted(service.environment) if is_inert(service.config, n, directory)]
+    dead = [n for n in sorted(service.environment)
+            if is_inert(service.config, n, directory) and not is_handed_on(facts, service, n)]  # fmt: skip
     if not dead:
         return None
     names = env_names(Role.QDRANT, service.image)

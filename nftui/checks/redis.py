@@ -9,6 +9,7 @@ from nftui.checks import _redis_health
 from nftui.checks._reach import limit_key
 from nftui.checks._redis_server import SMALL_QUEUE_BYTES, Server, apps_of
 from nftui.checks._redis_settings import is_like_redis, read_settings
+from nftui.engine.built import as_image
 from nftui.engine.evidence import at, at_option
 from nftui.model.findings import Evidence, Finding, Level
 from nftui.model.message import msg
@@ -34,8 +35,8 @@ def find(facts: Facts) -> Iterable[Finding]:
         return
     links = [c for c in connections(facts.stack) if c.kind == "redis"]
     for service in servers:
-        server = build_server(facts, service, links)
-        for check in _CHECKS if is_like_redis(service.role) else (_dragonfly_eviction,):
+        server = build_server(facts, as_image(facts.stack, service) or service, links)
+        for check in _CHECKS if is_like_redis(service.role) else (_dragonfly_eviction, *_redis_health.CHECKS):
             found = check(server)
             if found is not None:
                 yield found
@@ -63,7 +64,7 @@ def _queue_eviction(server: Server) -> Finding | None:
 def _dragonfly_eviction(server: Server) -> Finding | None:
     """redis-queue-eviction of Dragonfly: `--cache_mode` evicts."""
     mode = server.settings.values.get("cache-mode")
-    if mode is None or mode.text.lower() != "true" or not server.keeps:
+    if mode is None or mode.text.lower() not in ("true", "t", "yes", "y", "1") or not server.keeps:
         return None
     return _eviction(server, "cache_mode", mode.evidence)
 
@@ -83,7 +84,7 @@ def _eviction(server: Server, policy: str, *evidence: Evidence) -> Finding:
 
 def _no_persistence(server: Server) -> Finding | None:
     """redis-no-persistence: a cache is right without; a queue is not."""
-    if not server.keeps or (server.live and server.live.role != "master"):
+    if not server.keeps or server.follows:
         return None
     disk = next((m for m in server.service.mounts if m.type == "tmpfs" and m.target.rstrip("/") == "/data"), None)
     if server.persists() is not False and disk is None:
@@ -154,14 +155,21 @@ def _policy_inert(server: Server) -> Finding | None:
 def _queue_small(server: Server) -> Finding | None:
     """redis-queue-memory-small: a store that refuses writes when full, and is nearly full or tiny."""
     most = server.amount("maxmemory")
-    if not most or not server.keeps or (server.value("maxmemory-policy") or "").startswith("allkeys"):
+    policy = server.value("maxmemory-policy") or ""
+    # Sessions have a time to live: volatile-* makes room among them.
+    evicts = policy.startswith("allkeys") or (policy.startswith("volatile") and server.keeps_sessions)
+    if not most or not server.keeps or evicts:
         return None
     used = server.live.used_memory if server.live else None
     full = used is not None and used >= _FULL_SHARE * most
     if not full and most > SMALL_QUEUE_BYTES:
         return None
-    detail = msg("{used} of {most} are in use; when it is full, every write is refused with OOM.",
-                 used=human_size(used), most=human_size(most))  # fmt: skip
+    detail = (
+        msg("It may hold {most}; when that is full, every write is refused with OOM.", most=human_size(most))
+        if used is None
+        else msg("{used} of {most} are in use; when it is full, every write is refused with OOM.",
+                 used=human_size(used), most=human_size(most))
+    )  # fmt: skip
     return server.finding(
         "redis-queue-memory-small", Level.HIGH if full else Level.LOW, msg("A queue that will refuse writes soon"),
         detail, "databases reference 3.5", server.evidence("maxmemory"), *server.user_evidence(),
@@ -183,6 +191,21 @@ def _fork_headroom(server: Server) -> Finding | None:
         "redis-fork-headroom", Level.MEDIUM if most > 0.85 * limit else Level.LOW,
         msg("No room for the fork of a save"), detail, "databases reference 3.5", server.evidence("maxmemory"),
         at(server.service, key, key, human_size(limit)),
+    )  # fmt: skip
+
+
+def _limit_small(server: Server) -> Finding | None:
+    """limit-too-small: it is killed before it holds as much as it was allowed to."""
+    most, limit = server.amount("maxmemory"), server.service.memory_limit_bytes
+    if not most or not limit or most < limit:
+        return None
+    key = limit_key(server.service)
+    detail = msg("maxmemory {most} is not below the limit of {limit}: the kernel ends it before a key is evicted or a "
+                 "write refused.", most=human_size(most), limit=human_size(limit))  # fmt: skip
+    return server.finding(
+        "limit-too-small", Level.HIGH, msg("Its memory limit is below what it needs"), detail,
+        "compose specification, resources", at(server.service, key, key, human_size(limit)),
+        server.evidence("maxmemory"),
     )  # fmt: skip
 
 
@@ -232,6 +255,11 @@ _RENAMED = {
     "slaveof": ("replicaof", 5),
     "slave-read-only": ("replica-read-only", 5),
     "slave-priority": ("replica-priority", 5),
+    "slave-announce-ip": ("replica-announce-ip", 5),
+    "slave-announce-port": ("replica-announce-port", 5),
+    "slave-lazy-flush": ("replica-lazy-flush", 5),
+    "cluster-slave-validity-factor": ("cluster-replica-validity-factor", 5),
+    "cluster-slave-no-failover": ("cluster-replica-no-failover", 5),
     "slave-serve-stale-data": ("replica-serve-stale-data", 5),
     "min-slaves-to-write": ("min-replicas-to-write", 5),
     "min-slaves-max-lag": ("min-replicas-max-lag", 5),
@@ -259,7 +287,7 @@ def _flag_renamed(server: Server) -> Finding | None:
 
 _CHECKS = (
     _queue_eviction, _no_persistence, _aof_trap, _maxmemory_unset, _policy_inert, _queue_small, _fork_headroom,
-    _errors_hidden, _argument_missing, _flag_renamed, *_redis_health.CHECKS,
+    _limit_small, _errors_hidden, _argument_missing, _flag_renamed, *_redis_health.CHECKS,
 )  # fmt: skip
 
 CHECKS = (find,)

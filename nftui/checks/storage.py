@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from nftui.catalog import data_paths
 from nftui.checks._common import KEEPERS, mapping
 from nftui.engine.evidence import at
+from nftui.engine.mounted import read
 from nftui.model.findings import Evidence, Finding, Level
 from nftui.model.host import Medium
 from nftui.model.message import msg
@@ -28,10 +29,12 @@ _VOLATILE = ("/dev/shm", "/run", "/var/run", "/tmp")  # noqa: S108
 _ROOM = 20 * GIB
 """Bytes free on the faster disk before it is worth a word."""
 _BACKUP = regex(
-    r"backup|pg_?dump|pg_basebackup|mysqldump|mariadb-dump|mariabackup|xtrabackup|mongodump|restic|borg|duplicati|kopia|"
-    r"duplicacy|wal-?g|pgbackrest|barman|velero|rsnapshot|\brsync\b|\bautorestic\b",
+    r"(?<!max)(?<!max[-_])(?<!no[-_])backup|pg_?dump|pg_basebackup|mysqldump|mariadb-dump|mariabackup|xtrabackup|"
+    r"mongodump|restic|borg|duplicati|kopia|duplicacy|wal-?g|pgbackrest|barman|velero|rsnapshot|\brsync\b|"
+    r"\bautorestic\b|pg_?back_?web|postgresus|databasus",
     re.IGNORECASE,
 )
+"""Programs that make copies; a log's `--log.maxbackups=5` are none."""
 _TOOLS_OF = {
     Role.POSTGRES: regex(r"\bpg_?dump|pg_basebackup|wal-?g|pgbackrest|barman|(?:postgres|pg)\w*-backup", re.IGNORECASE),
     Role.MYSQL: regex(
@@ -47,6 +50,11 @@ _REMOTE = regex(
     re.IGNORECASE,
 )
 _OF_DATABASE = regex(r"postgres|mysql|maria|pg|database|(?<![a-z])db(?![a-z])|sql", re.IGNORECASE)
+_SCHEDULE = regex(r"/cron|/etc/periodic/|crontab|ofelia", re.IGNORECASE)
+_FOR_TESTS = regex(r"(?:^|[-_.])tests?(?:$|[-_.])", re.IGNORECASE)
+"""Names of databases whose content nobody wants back."""
+_COPIES = regex(r"/(?![\w.-]*restore)[\w.-]*(?:backup|dump)[\w.-]*\.(?:sh|py|pl)$", re.IGNORECASE)
+"""A script that the operator puts into a container to copy a database: somebody starts it."""
 _TARGET = regex(r"backup|dump|archive|borg|restic|snapshots?$", re.IGNORECASE)
 
 
@@ -124,12 +132,17 @@ def _volatile(path: str) -> str | None:
 
 
 def _lost(facts: Facts, service: Service) -> Iterator[tuple[int, MountSpec, str]]:
-    # A whole project on such storage is a trial, and known to be one.
+    # A whole project on such storage is a trial, and known to be one, with what lies beside it.
     here = facts.stack.invocation.directory
+    root = PurePosixPath(_volatile(here) or here)
+    trial = PurePosixPath(root, *PurePosixPath(here).relative_to(root).parts[:1])
     for number, mount in _data(service) if service.role in KEEPERS - {Role.OLLAMA} else ():
         source = mount.source or ""
-        if mount.type == "bind" and _volatile(source) and _volatile(source) != _volatile(here):
+        if mount.type == "bind" and _volatile(source) and not PurePosixPath(source).is_relative_to(trial):
             yield number, mount, source
+        options = mapping(mapping(facts.stack.volumes.get(source)).get("driver_opts"))
+        if mount.type == "volume" and options.get("type") in ("tmpfs", "ramfs"):
+            yield number, mount, f"{source} ({options['type']})"
     home = facts.host.mount_for(here)
     for number, mount, place in _placed(facts, service):
         if place.ephemeral and place != home and service.role is not Role.OLLAMA:
@@ -141,7 +154,7 @@ def backup_missing(facts: Facts) -> Iterable[Finding]:
     """backup-missing: nothing in the stack, its labels or the host's schedules makes copies of a database."""
     scheduled = any(_BACKUP.search(line) for line in facts.beside.schedules)
     sources = {m.source for _, m in _protected(facts)}
-    makers = [s for s in facts.stack.services if _makes_backups(s) and not _copies_other_files(s, sources)]
+    makers = [s for s in facts.stack.services if _makes_backups(facts, s) and not _copies_other_files(s, sources)]
     covered = {role for s in makers for role in _backed_up(s)}
     for service in facts.stack.services if not scheduled else ():
         kept = [(n, m) for n, m in _data(service)] if service.role in (Role.POSTGRES, Role.MYSQL) else []
@@ -150,6 +163,7 @@ def backup_missing(facts: Facts) -> Iterable[Finding]:
             or not kept
             or service.scale == 0
             or "archive_command" in " ".join(service.command or ())
+            or _FOR_TESTS.search(service.name)
         ):
             continue
         number, mount = kept[0]
@@ -168,11 +182,24 @@ def _backed_up(service: Service) -> tuple[Role, ...]:
     return named or (() if _OF_OTHERS.search(words) else tuple(_TOOLS_OF))
 
 
-def _makes_backups(service: Service) -> bool:
-    """A backup program, a dump in its command, or labels and variables of a backup tool."""
+def _makes_backups(facts: Facts, service: Service) -> bool:
+    """A backup program, a dump in its command, labels and variables of a backup tool, or a schedule that is mounted."""
     words = " ".join((service.name, service.image or "", *(service.command or ()), *(service.entrypoint or ())))
-    labels = " ".join(mapping(service.config.get("labels")))
-    return bool(_BACKUP.search(words) or re.search(r"backup|borg|restic|archive-pre", labels, re.IGNORECASE))
+    labels = mapping(service.config.get("labels"))
+    # A scheduler is told in a label's value what to run: `ofelia.job-exec.nightly.command`.
+    told = any(pattern.search(str(value)) for value in labels.values() for pattern in _TOOLS_OF.values())
+    named = re.search(r"backup|borg|restic|archive-pre", " ".join(labels), re.IGNORECASE)
+    return bool(_BACKUP.search(words) or named or told or any(_is_schedule(facts, m) for m in service.mounts))
+
+
+def _is_schedule(facts: Facts, mount: MountSpec) -> bool:
+    """A crontab with a backup program in it, or a script that is called one; what runs at the first start is none."""
+    if mount.type != "bind" or mount.target.startswith("/docker-entrypoint"):
+        return False
+    if not _SCHEDULE.search(mount.target):
+        return bool(_COPIES.search(mount.target))
+    text = read(Path(facts.stack.invocation.directory, mount.source or ""))
+    return bool(_BACKUP.search(f"{PurePosixPath(mount.target).name}\n{text or ''}"))
 
 
 def _protected(facts: Facts) -> list[tuple[Service, MountSpec]]:

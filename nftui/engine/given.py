@@ -39,6 +39,26 @@ def raw_value(service: Service, name: str) -> str:
     return next((str(line).partition("=")[2] for line in lines if str(line).startswith(f"{name}=")), "")
 
 
+def written_names(service: Service) -> frozenset[str]:
+    """Variables of the service's own `environment`: those of an env_file are not among them."""
+    raw = service.raw.get("environment")
+    if isinstance(raw, Mapping):
+        return frozenset(raw)
+    return frozenset(str(entry).partition("=")[0] for entry in (raw if isinstance(raw, (list, tuple)) else ()))
+
+
+def shares_env_file(stack: Stack, service: Service) -> bool:
+    """True where another service is given the same env_file: what stands in it may be meant for that one."""
+    own = set(_env_files(service))
+    return any(own & set(_env_files(other)) for other in stack.services if other.name != service.name)
+
+
+def _env_files(service: Service) -> list[str]:
+    listed = service.raw.get("env_file")
+    items = listed if isinstance(listed, (list, tuple)) else (listed,)
+    return [path for item in items if (path := str((item.get("path") if isinstance(item, Mapping) else item) or ""))]
+
+
 def may_be_set(stack: Stack, service: Service, name: str) -> bool:
     """True where a variable that is empty or absent here may have a value where the stack is deployed."""
     if name in service.environment and service.environment[name] is None:
@@ -53,12 +73,7 @@ def lacks_env_file(stack: Stack, service: Service) -> bool:
 
     One that is here has been read: what it does not name is not set.
     """
-    listed = service.raw.get("env_file")
-    for item in listed if isinstance(listed, (list, tuple)) else (listed,):
-        path = str((item.get("path") if isinstance(item, Mapping) else item) or "")
-        if path and not Path(stack.invocation.directory, path).exists():
-            return True
-    return False
+    return any(not Path(stack.invocation.directory, path).exists() for path in _env_files(service))
 
 
 def may_be_given(stack: Stack, source: str) -> bool:

@@ -34,4 +34,7 @@ REFUSALS = tuple(
     container-name-conflict compose-failed profile-unresolved profiles-together-unresolved project-unresolved
     """.split()  # noqa: SIM905
 )
-"""What Compose refuses is a finding as well: the reader's problems, under their own ids."""
+"""What Compose refuses is a finding as well: the reader's problems, under their own ids.
+
+include-conflict is none any more since Compose 5 merges; the name stays, as presets and ignore lists may hold it.
+"""

@@ -51,6 +51,9 @@ _OF_LIBRARIES = regex(
     r"PG(HOST|PORT|USER|PASSWORD|DATABASE|SSLMODE)"
 )
 """Names that a program's libraries read, so that its own text need not name them."""
+_ENV_FILES = regex(r"\benv_file:[^\n]*(?:\n\s*(?:-|required:|format:)[^\n]*)*")
+_ENV_FILE = regex(r"(?<![\w./-])[\w./-]*\.env(?![\w.])")
+"""Names of files that another Compose file hands to its services."""
 _SKIPPED = frozenset({".git", "node_modules", ".venv", "venv", "__pycache__", "data", "docs", "volumes", "nftui"})
 
 
@@ -125,18 +128,28 @@ def _words(stack: Stack, candidates: Iterable[str]) -> frozenset[str]:
     left = set(candidates)
     found: set[str] = set()
     loads = False
+    own = {os.path.normpath(place.file) for place in stack.written.env_places.values()}
     for number, path in enumerate(_scripts(Path(stack.invocation.directory), set(stack.written.files))):
         if not left:
             break
         if number >= MAX_FILES:
             # One of those that were not read may name any of them.
             return frozenset(candidates)
-        words = re.findall(r"\w+", _text(path))
+        text = _text(path)
+        if any(os.path.normpath(path.parent / name) in own for name in _handed_on(text)):
+            # Another Compose file of the directory gives all of it to a service.
+            return frozenset(candidates)
+        words = re.findall(r"\w+", text)
         here = left.intersection(words)
         found |= here
         left -= here
         loads = loads or not _LOADERS.isdisjoint(words)
     return frozenset(found | {name for name in left if loads and _OF_LIBRARIES.fullmatch(name)})
+
+
+def _handed_on(text: str) -> Iterator[str]:
+    for entry in _ENV_FILES.findall(text):
+        yield from _ENV_FILE.findall(entry)
 
 
 def _scripts(directory: Path, compose_files: set[str]) -> Iterator[Path]:

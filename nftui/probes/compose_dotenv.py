@@ -22,6 +22,8 @@ MAX_BYTES = 4 * 1024 * 1024
 # Go's isSpace: blanks that do not end a line.
 _BLANK = " \t\v\f\r\x85\xa0"
 _SKIP = regex(r"(?:\s|#[^\n]*)*")
+_BROKEN = "\N{REPLACEMENT CHARACTER}"
+_COMMENT = regex(r"(?:^|\s)#.*")
 _EXPORT = regex(r"export\s+")
 _KEY = regex(r"[^=:\n]*")
 _BAD_KEY = regex(rf"[^\w.\-\[\]{_BLANK}]")
@@ -82,13 +84,14 @@ def read_env_file(file: str, outer: Mapping[str, str], ledger: Ledger) -> EnvFil
 
 
 def _decode(data: bytes, file: str, ledger: Ledger) -> str:
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        what = f"the environment file {file} is not valid UTF-8 at line {line}"
-        ledger.problem("env-file-invalid", what, (file, line))
-        return data.decode("utf-8-sig", errors="replace")
+    """Compose takes the bytes as they are: a comment in another encoding harms nobody."""
+    text = data.decode("utf-8-sig", errors="replace")
+    for line, words in enumerate(text.split("\n"), 1):
+        if _BROKEN in words and _BROKEN in _COMMENT.sub("", words):
+            what = f"the environment file {file} is not valid UTF-8 at line {line}"
+            ledger.problem("env-file-invalid", what, (file, line))
+            break
+    return text
 
 
 def parse_env(text: str, file: str, outer: Mapping[str, str], ledger: Ledger) -> EnvFile:

@@ -50,6 +50,10 @@ class Finisher:
         items: dict[str, Node] = {}
         for key, item in section.items.items():
             resource = item if isinstance(item, Map) else Map({}, item.at)
+            variable = text_of(resource.get("environment"))
+            if variable:
+                # A secret's or configuration's content, out of the caller's environment or `.env`.
+                self.ledger.refer(variable, resource.at)
             if is_null(resource.get("name")):
                 external = resource.get("external")
                 is_external = isinstance(external, Scalar) and external.value is True

@@ -251,7 +251,10 @@ class Loader:
         return [default] if Path(default).is_file() else []
 
     def imported(self, root: Map, model: Map) -> Map:
-        """Put the resources of an included project beside this file's own; a name may not say two things."""
+        """Put the resources of an included project beside this file's own, which go over those of the same name.
+
+        So it is since Compose 5 (compose-go#835); 2.24 to 2.40 refuse a name that says two things.
+        """
         if root.get("version") is None and (version := model.get("version")) is not None:
             # It does nothing there either.
             root = root.with_items({"version": version})
@@ -266,11 +269,7 @@ class Loader:
                 if known is None:
                     added[name] = item
                 elif not self._same(kind, name, known, item):
-                    text = f"{kind}.{name} is defined here and, differently, in the included {item.at[0]}"
-                    self.ledger.problem("include-conflict", text, known.at)
-                    if kind == "services" and isinstance(item, Map) and isinstance(known, Map):
-                        # Compose goes no further; what was meant is this file's own over the included.
-                        added[name] = Merger(self.ledger).extend(item, known)
+                    added[name] = Merger(self.ledger).merge(item, known, (kind, name))
             root = root.with_items({kind: own.with_items(added)})
         return root
 

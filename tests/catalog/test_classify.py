@@ -309,6 +309,8 @@ def test_bundled_servers_only_where_sure() -> None:
     assert classify({"image": image, "environment": half}).extra_roles == (Role.REDIS,)
     assert classify({"image": "ghcr.io/open-webui/open-webui:ollama"}).extra_roles == (Role.OLLAMA,)
     assert classify({"image": "ghcr.io/open-webui/open-webui:main"}).extra_roles == ()
+    inside = classify({"image": "letta/letta:latest", "volumes": ["letta:/var/lib/postgresql/data"]})
+    assert (inside.role, inside.extra_roles) == (Role.APP, (Role.POSTGRES,))
 
 
 def test_there_are_many_rows() -> None:

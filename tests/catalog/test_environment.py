@@ -57,6 +57,10 @@ def test_names_of_the_official_postgres_image() -> None:
         ("ollama/ollama:0.9.1", Role.OLLAMA, "OLLAMA_MAX_VRAM", True),
         ("ollama/ollama:0.1.40", Role.OLLAMA, "OLLAMA_MAX_VRAM", False),
         ("ollama/ollama:0.5.2", Role.OLLAMA, "OLLAMA_TMPDIR", False),
+        ("ollama/ollama:0.5.7", Role.OLLAMA, "OLLAMA_CONTEXT_LENGTH", True),
+        ("ollama/ollama:0.6.0", Role.OLLAMA, "OLLAMA_CONTEXT_LENGTH", False),
+        ("qdrant/qdrant:v1.9", Role.QDRANT, "QDRANT__STORAGE__COLLECTION__REPLICATION_FACTOR", False),
+        ("qdrant/qdrant:v1.8.4", Role.QDRANT, "QDRANT__STORAGE__COLLECTION__REPLICATION_FACTOR", True),
         ("grafana/grafana", Role.GRAFANA, "GF_ANYTHING_AT_ALL", False),
     ],
 )

@@ -15,7 +15,7 @@ def test_every_entry_has_a_source_and_says_something() -> None:
         assert entry.source
         assert any(
             (entry.deprecated, entry.support, entry.lacks, entry.own_healthcheck, entry.store, entry.least_memory,
-             entry.inert, entry.unused_mount, entry.next, entry.late)
+             entry.inert, entry.unused_mount, entry.next, entry.late, entry.no_healthcheck, entry.no_metrics)
         )  # fmt: skip
         assert all(i.names and i.why for i in entry.inert)
 
@@ -46,6 +46,12 @@ def test_support_takes_the_closest_line() -> None:
 def test_a_variant_of_the_tag_brings_the_tool() -> None:
     assert "wget" in {name for name, _ in lacking("oliver006/redis_exporter:v1")}
     assert {name for name, _ in lacking("oliver006/redis_exporter:v1-alpine")} == set()
+
+
+def test_a_variant_of_the_tag_takes_the_tool_away() -> None:
+    assert "wget" in {name for name, _ in lacking("node:24-slim")}
+    assert {name for name, _ in lacking("node:24-alpine")} == {"curl"}
+    assert {name for name, _ in lacking("node:24")} == set()
 
 
 def test_the_operators_entries_stand_first(tmp_path: Path) -> None:

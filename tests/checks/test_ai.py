@@ -23,12 +23,17 @@ def ollama(environment: str = "{}", more: str = "", others: str = "") -> str:
 
 PULL = '  pull:\n    image: ollama/ollama\n    entrypoint: [sh, -c, "ollama pull llama3:{size}"]\n'
 PULL += "    environment: {{OLLAMA_HOST: 'http://{host}:11434'}}\n"
+DIGEST = f"@sha256:{'9b2a1f0d' * 8}"
 OPEN = "    ports: ['6333:6333']\n    volumes: [data:/qdrant/storage]\n"
+PULL_TWO = PULL.format(size="8b && ollama pull qwen2.5:14b", host="db")
 GPU = "    deploy: {resources: {limits: {memory: 8g}, reservations: {devices: [{capabilities: [gpu]}]}}}\n"
 
 TRUE = [
     ("qdrant-env-unknown", qdrant("{QDRANT__STORAGE__HNSW__M: '32'}")),
     ("qdrant-env-unknown", qdrant("[QDRANT_API_KEY=not-a-real-key]")),
+    # Left the settings after 1.9.2; came to them with 1.16.
+    ("qdrant-env-unknown", qdrant("[QDRANT__STORAGE__QUANTIZATION__SCALAR__TYPE=int8]").replace("1.9.0", "1.12.4")),
+    ("qdrant-env-unknown", qdrant("{QDRANT__SERVICE__METRICS_PREFIX: qdrant_}")),
     ("qdrant-no-api-key", qdrant()),
     ("qdrant-no-api-key", qdrant("{QDRANT__SERVICE__API_KEY: ''}")),
     ("qdrant-no-volume", qdrant(more="    restart: always\n")),
@@ -37,15 +42,25 @@ TRUE = [
     ("qdrant-unindexed", qdrant("{QDRANT__STORAGE__HNSW_INDEX__M: 0}")),
     ("ollama-env-unknown", ollama("{OLLAMA_NUM_CTX: '8192', OLLAMA_KEEP_ALIVE: '-1'}")),
     ("ollama-env-unknown", ollama("[OLLAMA_MAX_VRAM=8]").replace("0.5.7", "0.9.0")),
+    ("ollama-env-unknown", ollama("[OLLAMA_CONTEXT_LENGTH=8192]")),  # from 0.5.13 on
+    ("ollama-env-unknown", ollama("[OLLAMA_NEW_ENGINE=true]").replace("0.5.7", "0.30.0")),
     ("ollama-cold", ollama()),
     ("ollama-cold", ollama("{OLLAMA_KEEP_ALIVE: 5m}")),
     ("ollama-cold", ollama("{OLLAMA_KEEP_ALIVE: '0'}")),
     ("ollama-cold", ollama("{OLLAMA_KEEP_ALIVE: forever}")),  # not a duration: five minutes
+    # What is loaded to stay is loaded elsewhere.
+    ("ollama-cold", ollama(others=PULL.format(size="3b --keepalive -1", host="elsewhere").replace("pull l", "run l"))),
     ("ollama-memory-exceeds-limit", ollama("{}", "    mem_limit: 8g\n", PULL.format(size="70b", host="db"))),
+    # Each fits; both stay.
+    ("ollama-memory-exceeds-limit", ollama("{OLLAMA_KEEP_ALIVE: '-1'}", "    mem_limit: 8g\n", PULL_TWO)),
 ]
 
 NEAR = [
     ("qdrant-env-unknown", qdrant("{QDRANT__STORAGE__HNSW_INDEX__M: '32', qdrant__log_level: INFO}")),
+    ("qdrant-env-unknown", qdrant("{QDRANT_NUM_CPUS: 4, QDRANT__STORAGE__QUANTIZATION__SCALAR__TYPE: int8}")),
+    ("qdrant-env-unknown", qdrant("[QDRANT__SERVICE__METRICS_PREFIX=a]").replace("1.9.0", "1.16.1")),
+    # A digest alone tells no version.
+    ("qdrant-env-unknown", qdrant("[QDRANT__STORAGE__QUANTIZATION__SCALAR__TYPE=a]").replace(":v1.9.0", DIGEST)),
     # The healthcheck uses it.
     ("qdrant-env-unknown", qdrant("{QDRANT_KEY: a}", "    healthcheck: {test: 'check $$QDRANT_KEY'}\n")),
     ("qdrant-no-api-key", qdrant("{QDRANT__SERVICE__API_KEY: not-a-real-key}")),
@@ -57,6 +72,8 @@ NEAR = [
     ("qdrant-no-volume", qdrant("{QDRANT__STORAGE__STORAGE_PATH: /data}", "    volumes: [data:/data]\n")),
     ("qdrant-unindexed", qdrant("{QDRANT__STORAGE__OPTIMIZERS__INDEXING_THRESHOLD_KB: '20000'}")),
     ("qdrant-unindexed", qdrant("{QDRANT__STORAGE__HNSW_INDEX__M: 0, QDRANT__STORAGE__HNSW_INDEX__PAYLOAD_M: 16}")),
+    ("ollama-env-unknown", ollama("[OLLAMA_CONTEXT_LENGTH=8192]").replace("0.5.7", "latest")),
+    ("ollama-env-unknown", ollama("{OLLAMA_NEW_ENGINE: 1, OLLAMA_MULTIUSER_CACHE: 1}").replace("0.5.7", "0.13.5")),
     ("ollama-env-unknown", ollama("{OLLAMA_NUM_PARALLEL: '4', OLLAMA_HOST: 0.0.0.0}")),
     ("ollama-env-unknown", ollama("{OLLAMA_NUM_CTX: '8192'}").replace("ollama/ollama:0.5.7", "example/ollama-ours:1")),
     ("ollama-env-unknown", ollama("[OLLAMA_MAX_VRAM=8]")),  # that version still reads it
@@ -65,6 +82,16 @@ NEAR = [
     ("ollama-cold", ollama("[OLLAMA_KEEP_ALIVE]")),
     ("ollama-memory-exceeds-limit", ollama("{}", "    mem_limit: 8g\n", PULL.format(size="8b", host="db"))),
     ("ollama-memory-exceeds-limit", ollama("{}", "    mem_limit: 8g\n", PULL.format(size="70b", host="elsewhere"))),
+    ("ollama-cold", ollama(others=PULL.format(size="3b --keepalive -1", host="db").replace("pull l", "run l"))),
+    (
+        "ollama-cold",
+        ollama(others='  w: {image: "x/c:1", command: "-d {\\"keep_alive\\": -1} http://db:11434/api/generate"}\n'),
+    ),
+    ("ollama-memory-exceeds-limit", ollama("{}", "    mem_limit: 8g\n", PULL_TWO)),
+    (
+        "ollama-memory-exceeds-limit",
+        ollama("{OLLAMA_KEEP_ALIVE: -1m, OLLAMA_MAX_LOADED_MODELS: 1}", "    mem_limit: 8g\n", PULL_TWO),
+    ),
     ("ollama-memory-exceeds-limit", ollama("{}", GPU, PULL.format(size="70b", host="db"))),
     ("ollama-memory-exceeds-limit", ollama("{}", "", PULL.format(size="70b", host="db"))),
 ]

@@ -20,6 +20,7 @@ def services(*parts: str) -> str:
     return "services:\n" + "".join(parts)
 
 
+IMPORT = "    command: import all\n"
 THREE = services(DATABASE, app("a"), app("b"), app("c"))
 POOLER = "  pool:\n    image: {image}\n    environment: {environment}\n{more}"
 
@@ -31,6 +32,7 @@ def pooler(image: str = "edoburu/pgbouncer:v1.25.2-p0", environment: str = "{DB_
 PLAIN = "{DB_HOST: db, DB_USER: u, DB_PASSWORD: not-a-real-secret, AUTH_TYPE: scram-sha-256}"
 MOUNT = "    volumes: ['./pgb:/etc/pgbouncer']\n"
 HASH = '"u" "SCRAM-SHA-256$4096:c2FsdA==$a2V5:a2V5"\n"v" "md5' + "0" * 32 + '"\n'
+CLEAR = "[pgbouncer]\nauth_type = plain\n"
 
 TRUE = [
     ("db", "pgbouncer-missing", THREE, {}),
@@ -42,6 +44,8 @@ TRUE = [
         pooler(more=MOUNT),
         {"pgb/pgbouncer.ini": "[databases]\nx = host=db user=u password=not-a-real-secret\n"},
     ),
+    # The list of users is not in the repository.
+    ("pool", "pgbouncer-auth-plaintext", pooler(more=MOUNT), {"pgb/pgbouncer.ini": CLEAR}),
     ("pool", "pgbouncer-outdated", pooler("edoburu/pgbouncer:v1.23.1-p2"), {}),
     ("pool", "pgbouncer-outdated", pooler("bitnami/pgbouncer:1.18.0"), {}),
 ]
@@ -49,13 +53,16 @@ NEAR = [
     ("db", "pgbouncer-missing", services(DATABASE, app("a"), app("b")), {}),
     ("db", "pgbouncer-missing", services(DATABASE, app("a"), app("b"), app("c", "    restart: 'no'\n")), {}),
     ("db", "pgbouncer-missing", services(DATABASE, app("a"), app("b"), app("c", "    profiles: [x]\n")), {}),
+    ("db", "pgbouncer-missing", services(DATABASE, app("a"), app("b"), app("a-import", IMPORT)), {}),
     # Handed the application's whole environment, they open no connection of their own.
     ("db", "pgbouncer-missing", services(DATABASE, app("a"), app("b"), app("shop-nginx"), app("web-frontend")), {}),
+    ("db", "pgbouncer-missing", services(DATABASE, app("a"), app("b"), app("adminer"), app("pgweb")), {}),
     ("db", "pgbouncer-missing", THREE + POOLER.format(image="edoburu/pgbouncer", environment="{}", more=""), {}),
     ("db", "pgbouncer-missing", THREE.replace("@db:", "@db.example.org:"), {}),
     ("pool", "pgbouncer-auth-plaintext", pooler(environment=PLAIN.replace("scram-sha-256", "md5")), {}),
     ("pool", "pgbouncer-auth-plaintext", pooler(more=MOUNT), {"pgb/userlist.txt": HASH}),
     ("pool", "pgbouncer-auth-plaintext", pooler(more=MOUNT), {"pgb/pgbouncer.ini": "; password=x\n[databases]\n"}),
+    ("pool", "pgbouncer-auth-plaintext", pooler(more=MOUNT), {"pgb/pgbouncer.ini": CLEAR.replace("auth", ";auth")}),
     ("pool", "pgbouncer-outdated", pooler(), {}),
     ("pool", "pgbouncer-outdated", pooler("edoburu/pgbouncer:latest"), {}),
     ("pool", "pgbouncer-outdated", pooler("example/pgbouncer:1.25"), {}),
@@ -63,6 +70,8 @@ NEAR = [
 
 PROMETHEUS = "  prom:\n    image: prom/prometheus:v2.50.0\n    volumes: ['./p:/etc/prometheus']\n"
 CACHE = "  cache: {image: 'redis:7'}\n"
+SEARCH = "  s: {image: 'elasticsearch:9.2.1'}\n"
+MYSQL = "  my: {image: 'mysql:8.4'}\n"
 EXPORTERS = "  pe: {image: 'quay.io/prometheuscommunity/postgres-exporter:v0.15.0'}\n"
 EXPORTERS += "  re: {image: 'oliver006/redis_exporter:v1.58.0'}\n"
 
@@ -78,7 +87,10 @@ TRUE += [
     ("prom", "prometheus-target-not-exporter", services(DATABASE, PROMETHEUS), scrape("db:5432")),
     ("prom", "prometheus-target-not-exporter", services(CACHE, PROMETHEUS), scrape("cache:6379")),
     ("prom", "prometheus-target-not-exporter", services("  n: {image: n8nio/n8n}\n", PROMETHEUS), scrape("n:5678")),
+    ("prom", "prometheus-target-not-exporter", services("  m: {image: 'mongo:8.0'}\n", PROMETHEUS), scrape("m:27017")),
+    ("prom", "prometheus-target-not-exporter", services(SEARCH, PROMETHEUS), scrape("s:9200")),
     ("prom", "monitoring-missing", services(PROMETHEUS), scrape("localhost:9090", head="")),
+    ("my", "monitoring-missing", services(MYSQL, PROMETHEUS), scrape("localhost:9090")),
     ("db", "monitoring-missing", services(DATABASE, PROMETHEUS), scrape("localhost:9090")),
 ]
 NEAR += [
@@ -95,6 +107,20 @@ NEAR += [
         "prometheus-target-not-exporter",
         services("  n: {image: n8nio/n8n, environment: {N8N_METRICS: 'true'}}\n", PROMETHEUS),
         scrape("n:5678"),
+    ),
+    # A plugin's own path; RabbitMQ's port for it.
+    (
+        "prom",
+        "prometheus-target-not-exporter",
+        services(SEARCH, PROMETHEUS),
+        scrape("s:9200", more="    metrics_path: /_prometheus/metrics\n"),
+    ),
+    ("prom", "prometheus-target-not-exporter", services("  q: {image: rabbitmq:4.3}\n", PROMETHEUS), scrape("q:15692")),
+    (
+        "my",
+        "monitoring-missing",
+        services(MYSQL, "  e: {image: 'prom/mysqld-exporter:v0.18.0'}\n", PROMETHEUS),
+        scrape("e:9104"),
     ),
     ("prom", "prometheus-target-not-exporter", services(DATABASE, PROMETHEUS), {"p/prometheus.yml": "a: [broken"}),
     ("prom", "monitoring-missing", services(PROMETHEUS), scrape("localhost:9090")),

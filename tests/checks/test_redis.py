@@ -81,6 +81,7 @@ TRUE = [
     ("redis-no-persistence", stack("redis-server --maxmemory 1gb", "", "redis:5", QUEUE)),
     ("redis-maxmemory-unset", stack()),
     ("redis-maxmemory-unset", stack("redis-server --appendonly yes", LIMIT)),
+    ("redis-maxmemory-unset", stack(shell("docker-entrypoint.sh --requirepass $$P"))),
     ("redis-policy-inert", stack("redis-server --maxmemory-policy allkeys-lru")),
     ("redis-queue-memory-small", stack("redis-server --maxmemory 16mb", others=QUEUE)),
     ("redis-fork-headroom", stack("redis-server --maxmemory 900mb --appendonly yes", LIMIT)),

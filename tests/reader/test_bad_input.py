@@ -145,6 +145,13 @@ def test_env_files_that_compose_refuses(content: bytes, expected: str, tmp_path:
         assert (environment["A"], environment["C"]) == ("1", "3")
 
 
+def test_a_comment_of_a_dot_env_may_be_in_another_encoding(tmp_path: Path) -> None:
+    write(tmp_path, bad=b"# \xd6\xd0\xce\xc4\nA=1 # \xff\n", compose_yaml="services:\n  a: {image: x, env_file: bad}\n")
+    project = read(tmp_path)
+    assert not project.problems
+    assert project.document["services"]["a"]["environment"] == {"A": "1"}  # type: ignore[index]
+
+
 def test_a_dot_env_of_many_lines_is_linear(tmp_path: Path) -> None:
     lines = "".join(f"KEY_{n}='value {n}' # note\n" for n in range(50_000))
     write(tmp_path, dotenv=lines, compose_yaml='services:\n  a: {image: "x:${KEY_49999}"}\n')

@@ -77,6 +77,17 @@ def declared_flags(syntax: Syntax, service: Service) -> dict[str, str]:
     return last_values(syntax, [*command.fixed, *command.actual[command.index :]])
 
 
+def shows_flags(syntax: Syntax, service: Service) -> bool:
+    """Whether the operator's command shows everything that it gives the server; not a script that counts first."""
+    try:
+        command = read_command(syntax, service) if (service.command or service.entrypoint) else None
+        if command is not None and command.place is Place.SCRIPT:
+            script_flags(syntax, command.actual[command.index])
+    except (CannotMerge, UnsafeText):
+        return False
+    return True
+
+
 def source_of(syntax: Syntax, service: Service, name: str) -> str | None:
     """What the operator wrote as the value of that setting, before any variable is filled in; None where none is
     to be seen."""

@@ -28,6 +28,11 @@ def declared_flags(service: Service) -> dict[str, str]:
     return command.declared_flags(_SYNTAX, service)
 
 
+def shows_flags(service: Service) -> bool:
+    """Whether the operator's command shows everything that it gives the server."""
+    return command.shows_flags(_SYNTAX, service)
+
+
 def merge(service: Service, settings: Mapping[str, str]) -> str | list[str]:
     """The whole `command` with those settings. Raises CannotMerge."""
     return command.merge(_SYNTAX, service, settings)

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from nftui.model.postgres import PostgresFacts
-from nftui.optimizations.postgres.images import is_bitnami, is_official_like
+from nftui.optimizations.postgres.images import elsewhere, is_official_like
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 HOME = "/var/lib/postgresql"
 INIT_SCRIPTS = "/docker-entrypoint-initdb.d"
 """What docker-library's entrypoint runs on an empty data directory."""
+INIT_SUFFIXES = (".sh", ".sql", ".sql.gz", ".sql.xz", ".sql.zst")
+"""What it runs of that: it passes over a README, a `.gitkeep` and a `.sql.example`."""
 
 
 def live_facts(facts: Facts, service: Service) -> PostgresFacts | None:
@@ -54,8 +56,8 @@ def data_directory(facts: Facts, service: Service) -> str | None:
     if not is_official_like(service):
         usual = f"{HOME}/data"
         mounted = service.running is None and any(m.target.rstrip("/") == usual for m in service.mounts)
-        # Bitnami's keeps its data elsewhere, whatever is mounted there.
-        return usual if mounted and not is_bitnami(service) else None
+        # Some keep their data elsewhere, whatever is mounted there.
+        return usual if mounted and elsewhere(service) is None else None
     return f"{HOME}/data" if major <= 17 else f"{HOME}/{major}/docker"
 
 

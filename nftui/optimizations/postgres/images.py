@@ -10,11 +10,15 @@ if TYPE_CHECKING:
 _OFFICIAL = {"postgres", "library/postgres"}
 _DERIVED = {
     "pgvector/pgvector", "postgis/postgis", "imresamu/postgis", "timescale/timescaledb", "ankane/pgvector",
-    "apache/age", "citusdata/citus", "paradedb/paradedb",
+    "apache/age", "citusdata/citus", "paradedb/paradedb", "tensorchord/pgvecto-rs", "tensorchord/vchord-postgres",
+    "tensorchord/vchord-suite", "pgrouting/pgrouting", "groonga/pgroonga",
 }  # fmt: skip
 """Built on the official image, with its entrypoint and variables."""
 
-_OWN_CMD = {"citusdata/citus", "paradedb/paradedb", "apache/age", "imresamu/postgis"}
+_OWN_CMD = {
+    "citusdata/citus", "paradedb/paradedb", "apache/age", "imresamu/postgis", "tensorchord/pgvecto-rs",
+    "tensorchord/vchord-postgres", "tensorchord/vchord-suite", "pgrouting/pgrouting", "groonga/pgroonga",
+}  # fmt: skip
 """Derived images whose CMD is not known to be plain `postgres`."""
 
 _SHIPPED = {"supabase/postgres": ("/etc/postgresql/postgresql.conf", {"effective_cache_size": "128MB"})}
@@ -26,6 +30,12 @@ supabase/postgres ansible/files/postgresql_config/postgresql.conf.j2: shared_buf
 _MANAGED = ("patroni", "spilo", "repmgr", "postgresql-ha", "stolon", "pg_auto_failover", "cloudnative-pg")
 _MANAGED_ENVIRONMENT = ("PATRONI_", "REPMGR_", "SPILO_", "STKEEPER_")
 _BITNAMI = ("bitnami/postgresql", "bitnamilegacy/postgresql", "bitnamisecure/postgresql")
+_ELSEWHERE = {
+    **dict.fromkeys(_BITNAMI, "/bitnami/postgresql/data"),
+    "timescale/timescaledb-ha": "/home/postgres/pgdata/data",
+}
+"""Images that keep their data where docker-library's never do (bitnami/containers, postgresql-env.sh;
+timescale/timescaledb-docker-ha, Dockerfile)."""
 
 
 def repository(image: str | None) -> str:
@@ -89,6 +99,11 @@ def tunes_itself(service: Service) -> bool:
     """True where the image sets memory and planner settings for the machine at its first start (timescaledb-tune)."""
     timescale = repository(service.image).startswith("timescale/timescaledb")
     return timescale and (service.environment.get("NO_TS_TUNE") or "").lower() not in ("true", "1", "yes", "on")
+
+
+def elsewhere(service: Service) -> str | None:
+    """The data directory of an image that keeps it in a place of its own, None where it is the usual one or unknown."""
+    return _ELSEWHERE.get(repository(service.image)) if service.config.get("build") is None else None
 
 
 def is_bitnami(service: Service) -> bool:

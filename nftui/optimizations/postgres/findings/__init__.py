@@ -6,10 +6,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from nftui.catalog.connections import Connection, connections
+from nftui.engine.built import as_image
 from nftui.model.choices import Choices
 from nftui.model.stack import Role
 from nftui.optimizations.postgres.findings import access, inert, lifecycle, pools, settings, versions, volumes
-from nftui.optimizations.postgres.findings.configured import file_settings, variable_settings
+from nftui.optimizations.postgres.findings.configured import file_settings, first_settings, variable_settings
 from nftui.optimizations.postgres.server import build_server, named_servers
 
 if TYPE_CHECKING:
@@ -32,7 +33,8 @@ def find(facts: Facts) -> Iterable[Finding]:
     if servers:
         named, links = named_servers(facts), _links(facts)
         for service in servers:
-            server = _server(facts, service, named, tuple(links.get(service.name, ())))
+            built = as_image(facts.stack, service) or service
+            server = _server(facts, built, named, tuple(links.get(service.name, ())))
             for check in _CHECKS:
                 finding = check(facts, server)
                 if finding is not None:
@@ -43,8 +45,9 @@ def _server(facts: Facts, service: Service, named: Collection[str], links: tuple
     server = build_server(facts, service, Choices(), {}, named, links)
     if server.live is not None:
         return server
-    files = file_settings(facts, service, server.raw_flags, server.major)
-    return replace(server, files={**files, **variable_settings(service, server.major)})
+    known = facts, service, server.raw_flags, server.major
+    files = {**(file_settings(*known) or {}), **variable_settings(service, server.major), **first_settings(*known)}
+    return replace(server, files=files)
 
 
 def _links(facts: Facts) -> dict[str, list[Connection]]:

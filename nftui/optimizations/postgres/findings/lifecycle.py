@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 import shlex
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from nftui.catalog.programs import SHELLS
 from nftui.engine.evidence import at
 from nftui.engine.mounted import files_in
 from nftui.model.findings import Finding, Level
@@ -13,9 +15,10 @@ from nftui.model.message import msg
 from nftui.model.patterns import regex
 from nftui.model.units import GIB
 from nftui.optimizations.postgres.advise import GRACE_S
-from nftui.optimizations.postgres.data import INIT_SCRIPTS
+from nftui.optimizations.postgres.data import INIT_SCRIPTS, INIT_SUFFIXES
+from nftui.optimizations.postgres.findings.configured import initialises
 from nftui.optimizations.postgres.findings.evidence import amount, finding, setting_evidence
-from nftui.optimizations.postgres.images import has_own_entrypoint, is_official_like
+from nftui.optimizations.postgres.images import is_official_like
 
 if TYPE_CHECKING:
     from nftui.model.facts import Facts
@@ -54,9 +57,11 @@ def init_race(facts: Facts, server: Server) -> Finding | None:
     """postgres-healthcheck-init-race: the socket answers while init scripts still run, and others wait for it."""
     service = server.service
     test = _test(service)
-    if not test or not _has_scripts(facts, service) or not is_official_like(service) or has_own_entrypoint(service):
+    if not test or not _has_scripts(facts, service) or not is_official_like(service):
         return None
-    if service.environment.get("PGHOST") or not _uses_socket(test) or not _awaited(facts, service):
+    if not initialises(facts, service) or not _awaited(facts, service):
+        return None
+    if service.environment.get("PGHOST") or not _uses_socket(test):
         return None
     detail = msg(
         "While the init scripts run, the image's temporary server answers on the socket: the check is green, and what "
@@ -69,8 +74,14 @@ def init_race(facts: Facts, server: Server) -> Finding | None:
 
 
 def _has_scripts(facts: Facts, service: Service) -> bool:
-    mounted = any(m.target.startswith(INIT_SCRIPTS) for m in service.mounts)
-    return mounted or next(files_in(facts.stack, service, INIT_SCRIPTS), None) is not None
+    files = [f.target for f in files_in(facts.stack, service, INIT_SCRIPTS)]
+    # What cannot be looked into, a volume or a directory that is not there yet, may hold some.
+    unseen = any(
+        m.target.startswith(INIT_SCRIPTS)
+        and not (m.type == "bind" and Path(facts.stack.invocation.directory, m.source or "").exists())
+        for m in service.mounts
+    )
+    return unseen or any(target.endswith(INIT_SUFFIXES) for target in files)
 
 
 def _test(service: Service) -> str:
@@ -92,6 +103,8 @@ def _uses_socket(test: str) -> bool:
     except ValueError:
         return False
     words = words[: words.index("||")] if "||" in words else words
+    if len(words) == 3 and words[0].rpartition("/")[2] in SHELLS and words[1] in ("-c", "-ec", "-lc"):
+        return _uses_socket(words[2])
     program = words[0].rpartition("/")[2] if words else ""
     asked = _option(words, "-c", "--command") or ""
     if program != "pg_isready" and not (program == "psql" and _NOTHING_ASKED.fullmatch(asked)):

@@ -6,15 +6,25 @@ import re
 from typing import TYPE_CHECKING
 
 from nftui.engine.evidence import at, at_option
-from nftui.engine.mounted import files_in
+from nftui.engine.mounted import mounted
 from nftui.model.findings import Evidence, Finding, Level
 from nftui.model.message import msg
 from nftui.model.patterns import regex
 from nftui.model.units import MIB, format_size, human_size
-from nftui.optimizations.postgres.data import INIT_SCRIPTS, data_directory, in_memory, major_version
+from nftui.optimizations.postgres.command import shows_flags
+from nftui.optimizations.postgres.data import data_directory, in_memory, major_version
+from nftui.optimizations.postgres.findings.configured import file_settings, main_file, scripts
 from nftui.optimizations.postgres.findings.evidence import amount, fact, finding, in_force, setting_evidence
+from nftui.optimizations.postgres.findings.inert import targets, unread
 from nftui.optimizations.postgres.gucs import stock
-from nftui.optimizations.postgres.images import has_stock_command, is_bitnami, shipped_settings, tunes_itself
+from nftui.optimizations.postgres.images import (
+    has_own_entrypoint,
+    has_stock_command,
+    is_bitnami,
+    repository,
+    shipped_settings,
+    tunes_itself,
+)
 from nftui.optimizations.postgres.shm import Parallel
 
 if TYPE_CHECKING:
@@ -29,7 +39,7 @@ def defaults(facts: Facts, server: Server) -> Finding | None:
     """postgres-defaults: only where the stock values are too small for what the service may use."""
     if server.memory is not None and server.memory <= 512 * MIB:
         return None
-    if server.live is None and not (_untouched_by_files(server) and _untouched_by_scripts(facts, server)):
+    if server.live is None and not (_untouched_by_files(facts, server) and _untouched_by_scripts(facts, server)):
         return None
     if any(in_force(server, name) != stock(name, server.major) for name in _TELLING):
         return None
@@ -52,24 +62,36 @@ def _shipped(server: Server) -> dict[str, str] | None:
     return shipped_settings(server.service, server.raw_flags.get("config_file"))
 
 
-def _untouched_by_files(server: Server) -> bool:
-    """Without live facts: a plain image, no configuration, no initdb settings, no tuning by the image itself."""
+def _untouched_by_files(facts: Facts, server: Server) -> bool:
+    """Without live facts: a plain image, a command and a configuration that can be read, no tuning by the image."""
     service = server.service
     shipped = _shipped(server) is not None
     plain = shipped or has_stock_command(service) or (is_bitnami(service) and not service.command)
-    if not plain or service.entrypoint or ("config_file" in server.raw_flags and not shipped):
+    if not plain or has_own_entrypoint(service) or tunes_itself(service) or not shows_flags(service):
         return False
-    initdb = service.environment.get("POSTGRES_INITDB_ARGS") or ""
-    words = " ".join([*(service.command or ()), initdb])
-    tunes = " -D" in words or "--set" in words or "-c " in initdb or tunes_itself(service)
-    configured = any(m.target.rstrip("/").endswith(_CONFIGURATION) for m in service.mounts)
-    configured = configured or bool(service.config.get("configs") or service.environment.get("POSTGRESQL_EXTRA_FLAGS"))
-    return not tunes and not configured
+    if not shipped and file_settings(facts, service, server.raw_flags, server.major) is None:
+        return False
+    if " -D" in " ".join(service.command or ()) or service.environment.get("POSTGRESQL_EXTRA_FLAGS"):
+        return False
+    main = main_file(facts, service, server.raw_flags)
+    seen = {target for target, _ in unread(facts, server)} | {main.target if main else ""}
+    others = [target.rstrip("/") for target, _ in targets(service) if target not in seen]
+    return not any(t.endswith(_CONFIGURATION) and not t.endswith(_ACCESS) for t in others)
 
 
 def _untouched_by_scripts(facts: Facts, server: Server) -> bool:
-    """Without live facts: no init script that can be read changes settings."""
-    return not any(_TUNES.search(f.text or "") for f in files_in(facts.stack, server.service, INIT_SCRIPTS))
+    """Without live facts: no init script writes a configuration, and nobody asks the running server to change."""
+    stack = facts.stack
+    if any(_WRITES.search(f.text or "") for f in scripts(facts, server.service)):
+        return False
+    if _ASKS.search(str(server.service.config.get("post_start") or "")):
+        return False
+    others = [s for s in stack.services if s.name != server.name and (s.command or s.entrypoint)]
+    words = [(s, [*(s.entrypoint or ()), *(s.command or ())]) for s in others]
+    if any(_ASKS.search(" ".join(given)) for _, given in words):
+        return False
+    run = (mounted(stack, s, word) for s, given in words for word in given if word.startswith("/"))
+    return not any(_ASKS.search(f.text or "") for f in run if f is not None)
 
 
 def exceeds_limit(facts: Facts, server: Server) -> Finding | None:
@@ -103,25 +125,34 @@ def _anyone_set_memory(server: Server) -> bool:
 
 
 def shm_too_small(facts: Facts, server: Server) -> Finding | None:
-    """postgres-shm-too-small: one parallel hash join alone outgrows /dev/shm."""
-    if major_version(facts, server.service) is None:
-        return None
+    """postgres-shm-too-small: one parallel hash join alone outgrows /dev/shm, or one build of a pgvector index."""
     if not server.shm_managed or fact(server, "dynamic_shared_memory_type", "posix") != "posix":
         return None
     shm = (server.service.running.shm_bytes if server.service.running else None) or server.shm_declared
+    # A tag that tells no version may be one of those whose hashes keep to work_mem.
+    known = major_version(facts, server.service) is not None or "hash_mem_multiplier" in server.raw_flags
     parallel = Parallel(
-        int(amount(server, "work_mem")), 0, server.hash_multiplier,
+        int(amount(server, "work_mem")), 0, server.hash_multiplier if known else 1.0,
         int(amount(server, "max_parallel_workers_per_gather")), int(amount(server, "max_parallel_workers")),
         int(amount(server, "max_connections")),
     )  # fmt: skip
-    if parallel.workers < 1 or parallel.one_query <= shm:
+    if parallel.workers < 1:
         return None
+    need, names = parallel.one_query, ("work_mem", "max_parallel_workers_per_gather")
     detail = msg(
         "One parallel hash join may need {need} of /dev/shm, which has {shm}: it fails with 'could not resize shared "
         "memory segment'.",
-        need=human_size(parallel.one_query), shm=human_size(shm),
+        need=human_size(need), shm=human_size(shm),
     )  # fmt: skip
-    names = ("work_mem", "max_parallel_workers_per_gather")
+    if need <= shm:
+        need, names = _one_index(server), ("maintenance_work_mem", "max_parallel_maintenance_workers")
+        detail = msg(
+            "A parallel build of an HNSW index takes maintenance_work_mem, {need}, of /dev/shm, which has {shm}: it "
+            "fails with 'could not resize shared memory segment'.",
+            need=human_size(need), shm=human_size(shm),
+        )  # fmt: skip
+    if need <= shm:
+        return None
     evidence = [setting_evidence(server, n) for n in names]
     size = at(server.service, "shm_size", "shm_size", format_size(shm))
     return finding(
@@ -130,7 +161,16 @@ def shm_too_small(facts: Facts, server: Server) -> Finding | None:
     )  # fmt: skip
 
 
-_TUNES = regex(r"ALTER\s+SYSTEM\s+SET|postgresql\.(?:auto\.)?conf", re.IGNORECASE)
+def _one_index(server: Server) -> int:
+    """What pgvector takes for a parallel build of an HNSW index (its README, Docker), where somebody raised it."""
+    asked = in_force(server, "maintenance_work_mem") != stock("maintenance_work_mem", server.major)
+    builds = "pgvector" in repository(server.service.image) and amount(server, "max_parallel_maintenance_workers") >= 1
+    return int(amount(server, "maintenance_work_mem")) if asked and builds else 0
+
+
+_WRITES = regex(r"ALTER\s+SYSTEM\s+SET\s+(?!\"?[a-z_])|postgresql\.(?:auto\.)?conf", re.IGNORECASE)
+_ASKS = regex(r"ALTER\s+SYSTEM\s+SET", re.IGNORECASE)
+_ACCESS = ("pg_hba.conf", "pg_ident.conf")
 _CONFIGURATION = (".conf", "/conf.d", "/postgresql/conf")
 _OFF = ("off", "false", "no", "0")
 _DURABILITY = ("fsync", "full_page_writes", "synchronous_commit")

@@ -10,16 +10,15 @@ from typing import TYPE_CHECKING
 
 from nftui.catalog import end_of_support
 from nftui.engine.evidence import at
-from nftui.engine.mounted import files_in
 from nftui.model.findings import Evidence, Finding, Level
 from nftui.model.message import msg
-from nftui.optimizations.postgres.data import INIT_SCRIPTS
+from nftui.optimizations.postgres.findings.configured import initialises, scripts
 from nftui.optimizations.postgres.findings.evidence import finding
-from nftui.optimizations.postgres.images import has_own_entrypoint, is_official_like
+from nftui.optimizations.postgres.images import is_official_like
 from nftui.system.clock import SystemClock
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from nftui.engine.mounted import Mounted
     from nftui.model.facts import Facts
@@ -62,10 +61,11 @@ def major_upgrade(facts: Facts, server: Server) -> Finding | None:
 def init_script_tcp(facts: Facts, server: Server) -> Finding | None:
     """postgres-init-script-needs-tcp: the image's temporary server has no port while init scripts run."""
     service = server.service
-    if not is_official_like(service) or has_own_entrypoint(service):
+    if not is_official_like(service) or not initialises(facts, service):
         return None
     here = {service.name, str(service.config.get("hostname") or ""), str(service.config.get("container_name") or "")}
-    evidence = [e for file in files_in(facts.stack, service, INIT_SCRIPTS) for e in _lines(file, here - {""})]
+    names = "|".join([_HERE, *(re.escape(name) for name in sorted(here - {""}))])
+    evidence = [e for file in scripts(facts, service) for e in _lines(file, names, service.environment)]
     if not evidence:
         return None
     detail = msg(
@@ -78,21 +78,36 @@ def init_script_tcp(facts: Facts, server: Server) -> Finding | None:
     )  # fmt: skip
 
 
-def _lines(file: Mounted, here: set[str]) -> Iterator[Evidence]:
-    """Lines that connect to this server over TCP, in a file that the entrypoint runs."""
+def _lines(file: Mounted, here: str, environment: Mapping[str, str | None]) -> Iterator[Evidence]:
+    """Lines that connect to this server over TCP, in a script that the entrypoint runs; `here` matches its names."""
     if PurePosixPath(file.target).suffix != ".sh":
         return
-    names = "|".join([_HERE, *(re.escape(name) for name in sorted(here))])
-    connects = re.compile(
-        rf"{_PROGRAMS}[^|;&#]*?\s(?:-h\s*|--host[= ])[\"']?(?:{names})(?![\w.-])"
-        rf"|{_PROGRAMS}[^|;&#]*\bpostgres(?:ql)?://(?:[^@/\s]*@)?(?:{names})(?![\w.-])"
-        rf"|\bPGHOST=[\"']?(?:{names})(?![\w.-])"
-        rf"|\bnc\s[^|;&#]*(?:{names})\s+5432\b|/dev/tcp/(?:{names})/5432\b"
-    )
+    names = f"(?:{here}|{_variables(file.text or '', here, environment)})"
+    patterns = [
+        rf"{_PROGRAMS}[^|;&#]*?\s(?:-h\s*|--host[= ])[\"']?{names}(?![\w.-])",
+        rf"{_PROGRAMS}[^|;&#]*\bpostgres(?:ql)?://(?:[^@/\s]*@)?{names}(?![\w.-])",
+        rf"{_PROGRAMS}[^|;&#]*(?<![\w-])host=[\"']?{names}(?![\w.-])",
+        rf"\bPGHOST=[\"']?{names}(?![\w.-])",
+        rf"\bnc\s[^|;&#]*{names}[\"']?\s+5432\b",
+        rf"/dev/tcp/{names}/5432\b",
+    ]
+    if re.fullmatch(here, environment.get("PGHOST") or "") and "PGHOST" not in (file.text or ""):
+        # The entrypoint takes it away for itself, not for scripts.
+        patterns.append(rf"{_PROGRAMS}(?![^|;&#]*(?:\s-h|--host|://|host=))[^|;&#]*\s-")
+    connects = re.compile("|".join(patterns))
     for number, line in enumerate((file.text or "").splitlines(), 1):
         match = None if line.lstrip().startswith("#") else connects.search(line)
         if match is not None:
             yield Evidence(PurePosixPath(file.target).name, match[0].strip(), file.path, number)
+
+
+def _variables(text: str, here: str, environment: Mapping[str, str | None]) -> str:
+    """A pattern of the variables that hold one of the server's own names: the service's, or those of the script."""
+    default = rf"\$\{{(?!(?:{'|'.join(map(re.escape, environment)) or 'PATH'})\b)\w+:?-(?:{here})\}}"
+    given = rf"(?m)^\s*(?:export\s+)?(\w+)=[\"']?(?:{here}|{default})[\"']?\s*(?:[;#].*)?$"
+    held = [name for name, value in environment.items() if re.fullmatch(here, value or "")]
+    held += re.findall(given, text)
+    return rf"{default}|\$\{{?(?:{'|'.join(map(re.escape, held))})\b(?::?-[^}}]*)?\}}?" if held else default
 
 
 CHECKS = (major_upgrade, init_script_tcp)

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 from nftui.engine.evidence import at
 from nftui.model.findings import Evidence, Finding, Level
 from nftui.model.message import Message, msg
+from nftui.model.patterns import regex
 from nftui.optimizations.postgres.data import HOME, covers, data_directory, deepest, hidden_volume, in_memory
 from nftui.optimizations.postgres.findings.evidence import finding
-from nftui.optimizations.postgres.images import is_bitnami, is_official_like
+from nftui.optimizations.postgres.images import elsewhere, is_bitnami, is_official_like
 
 if TYPE_CHECKING:
     from nftui.model.facts import Facts
@@ -17,8 +18,8 @@ if TYPE_CHECKING:
     from nftui.optimizations.postgres.server import Server
 
 
-_BITNAMI_DATA = "/bitnami/postgresql/data"
-"""POSTGRESQL_DATA_DIR of Bitnami's scripts (bitnami/containers, postgresql README)."""
+_BITNAMI_DIRECTORY = ("POSTGRESQL_DATA_DIR", "POSTGRES_DATA_DIR")
+"""By what Bitnami's scripts are told where the data is (bitnami/containers, postgresql-env.sh)."""
 
 
 def no_volume(facts: Facts, server: Server) -> Finding | None:
@@ -40,14 +41,29 @@ def no_volume(facts: Facts, server: Server) -> Finding | None:
     return None
 
 
+_MEANT = regex(
+    r"/(?:var/lib/(?:postgres|pgsql)|postgres(?:ql)?/data|pgdata|bitnami/postgresql|home/postgres/pgdata)(?=/|$)"
+)
+"""Paths that hold the data of some PostgreSQL, if not of this one."""
+_NAMED = regex(r"(?:.*[-_./])?(?:pg|postgres(?:ql)?|db|database)[-_]?data")
+"""A volume or a directory whose name says the same: pgdata, app_postgres-data."""
+_BESIDE = regex(
+    r"/(?:conf(?:ig)?(?:\.d)?|logs?|backups?|dumps?|(?:docker-entrypoint-)?initdb(?:\.d)?|scripts?|sql|seeds?|imports?|csv"
+    r"|fixtures|certs?|ssl|tls|run|tmp|(?:wal_?)?archive|\.[^/]+)(?:/|$)"
+)
+"""What lies beside the data."""
+
+
 def _is_known(server: Server) -> bool:
     """Whether the image's data directory is known."""
-    return is_official_like(server.service) or is_bitnami(server.service)
+    return is_official_like(server.service) or elsewhere(server.service) is not None
 
 
 def _directory(facts: Facts, server: Server) -> str | None:
-    known = (None if server.live else _moved(server)) or data_directory(facts, server.service)
-    return _BITNAMI_DATA if known is None and is_bitnami(server.service) else known
+    service = server.service
+    known = (None if server.live else _moved(server)) or data_directory(facts, service)
+    told = [service.environment.get(key) for key in _BITNAMI_DIRECTORY] if is_bitnami(service) else []
+    return known or next((path.rstrip("/") for path in told if path), None) or elsewhere(service)
 
 
 def _moved(server: Server) -> str | None:
@@ -66,28 +82,32 @@ def _no_volume(server: Server, detail: Message, evidence: Evidence) -> Finding:
 
 
 def _meant_for_data(server: Server) -> tuple[int, MountSpec] | None:
-    """A mount at the image's home directory that holds no PGDATA: someone meant it for the data."""
+    """A mount at a place of some PostgreSQL's data, or named after it, without PGDATA in it: it was meant for data."""
     for i, mount in enumerate(server.service.mounts):
-        if mount.type in ("volume", "bind") and covers(HOME, mount.target) and not mount.target.endswith(".conf"):
+        meant = covers(HOME, mount.target) or _MEANT.match(mount.target) or _NAMED.fullmatch(mount.source or "")
+        beside = mount.target.endswith(".conf") or _BESIDE.search(mount.target)
+        if mount.type in ("volume", "bind") and meant and not beside:
             return i, mount
     return None
 
 
 def volume_path(facts: Facts, server: Server) -> Finding | None:
     """postgres-volume-path: a mount that does not cover the data directory of this version."""
-    directory = _directory(facts, server)
-    if directory is None or not _is_known(server) or server.service.config.get("volumes_from"):
-        return None
+    known = _directory(facts, server)
     meant = _meant_for_data(server)
-    hidden = hidden_volume(facts, server.service, directory)
-    covered = deepest(server.service.mounts, directory) is not None and not hidden
-    if meant is None or covered:
+    if meant is None or not _is_known(server) or server.service.config.get("volumes_from"):
         return None
     number, mount = meant
+    # Where the tag tells no version, either place below its home may be right.
+    if known is None and any(covers(HOME, m.target) or covers(m.target, HOME) for m in server.service.mounts):
+        return None
+    directory = known or f"{HOME}/data"
+    if deepest(server.service.mounts, directory) is not None and not hidden_volume(facts, server.service, directory):
+        return None
     detail = msg(
-        "PostgreSQL {major} keeps its data in {path}; the mount on {target} does not hold it, so the data lies "
+        "{server} keeps its data in {path}; the mount on {target} does not hold it, so the data lies "
         "elsewhere and does not survive.",
-        major=server.major, path=directory, target=mount.target,
+        server=f"PostgreSQL {server.major}" if known else "PostgreSQL", path=known or HOME, target=mount.target,
     )  # fmt: skip
     return finding(
         server, "postgres-volume-path", Level.HIGH, msg("The mount does not cover the data directory"), detail,
