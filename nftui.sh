@@ -2,7 +2,8 @@
 # Starts nftui from this checkout; the first start sets it up.
 #
 #   ./nftui.sh [nftui arguments]               any verb: check, plan, apply, demo, ...
-#   ./nftui.sh test [--all] [pytest arguments] all tests, --all with the long ones
+#   ./nftui.sh test [--all] [pytest arguments] all tests, --all with the long ones (three hours on two processors);
+#                                              --all --part 1/3 a third of them: all parts are the whole
 #
 # NFTUI_VENV names another directory for the Python environment (default: .venv here).
 # Everything that set-up says goes to stderr: stdout belongs to nftui alone.
@@ -164,6 +165,11 @@ run_tests() {
   if [[ ${1:-} == --all ]]; then
     export NFTUI_TEST_ALL=1
     shift
+    if [[ ${1:-} == --part ]]; then
+      export NFTUI_TEST_PART=${2:-}
+      [[ ${2:-} =~ ^[1-9]/[1-9]$ && ${2%/*} -le ${2#*/} ]] || die "--part takes one of so many parts: 1/3"
+      shift 2
+    fi
   fi
   cd -- "$checkout"
   # Side by side; `-n 0` after them runs one after the other.
