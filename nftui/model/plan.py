@@ -154,7 +154,8 @@ class DataSwitch:
     source: Mapping[str, str]
     target: Mapping[str, str]
     fence: Mapping[str, str]
-    """What keeps a server from starting on a copy: {"path": file below the place, "block": "absent"|"directory"}."""
+    """What keeps a server from starting on a copy: {"path": file below the place, "block": "absent"|"directory"}; with
+    "needed" where no data is at a place without that file."""
     writers: tuple[str, ...] | None
     """Services that write to it through the service; None where they cannot be known or stopped."""
     downtime_s: float

@@ -8,7 +8,7 @@ from nftui.model.message import msg
 from nftui.model.plan import StepSpec
 from nftui.steps.calls import Data
 from nftui.steps.kind import Context, Found, StepFailed
-from nftui.steps.places import Place, fenced_name, find, name_of, path_of, place_of, put_block
+from nftui.steps.places import Place, fenced_name, find, is_needed, name_of, path_of, place_of, put_block
 from nftui.steps.reading import Reading
 
 _SPARE = 1.05
@@ -22,13 +22,23 @@ class DataCheckKind(Reading):
     version = 1
 
     def verify(self, step: StepSpec, before: Data, ctx: Context) -> Data:
-        """Raises StepFailed: the source out of reach, the target not empty, too little room, what cannot be copied."""
+        """Raises StepFailed: the source out of reach or without its data, the target not empty, too little room, what
+        cannot be copied."""
         source, target = path_of(place_of(step, "source"), ctx), place_of(step, "target")
         facts = ctx.trees.facts(source)
         if facts.problems:
             raise StepFailed(
                 msg("{source} cannot be copied as it is: {why}.", source=source, why="; ".join(facts.problems[:3]))
             )
+        name, _ = fenced_name(step)
+        if is_needed(step) and not ctx.trees.holds(source, name):
+            raise StepFailed(
+                msg(
+                    "{source} holds no {name}: what {dataset} should bring along is kept elsewhere, by a configuration "
+                    "that nftui did not read. Go to another version by its own manual.",
+                    source=source, name=name, dataset=str(step.params["dataset"]),
+                )
+            )  # fmt: skip
         must_be_vacant(target, ctx)
         # A volume that is not there yet will lie on the disk of the engine's others.
         place = find(target, ctx) or target.get("path") or source

@@ -47,6 +47,11 @@ def fenced_name(step: StepSpec) -> tuple[str, str]:
     return fence["path"], fence["path"] + FENCED
 
 
+def is_needed(step: StepSpec) -> bool:
+    """Whether there is no data at a place without that file: the server would keep it elsewhere."""
+    return "needed" in cast("Mapping[str, str]", step.params["fence"])
+
+
 _WHAT = {"absent": "file", "directory": "file", "file": "directory"}
 """What is fenced, by what stands in its place meanwhile."""
 

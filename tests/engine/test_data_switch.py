@@ -362,6 +362,16 @@ def test_a_full_disk_is_seen_before_anything_stops(tmp_path: Path, monkeypatch: 
     assert world.effects == [] and world.now() == OLD and not (world.root / "new").exists()
 
 
+@pytest.mark.parametrize("needed", [True, False])
+def test_a_place_without_the_data_is_seen_before_anything_stops(tmp_path: Path, needed: bool) -> None:
+    """A server that was told to keep it elsewhere: what lies here is none of it, a copy would bring nothing back."""
+    world = new_data_world(tmp_path)
+    fence = {"path": "app.db", "block": "directory"} | ({"needed": "yes"} if needed else {})
+    outcome = run(world, tmp_path / "j", (stage_of(world, replace(switch(), fence=fence)),))
+    assert (outcome is not None and "holds no app.db" in outcome.reason) == needed
+    assert not needed or not [e for e in world.effects if e.startswith(("stop", "up"))]
+
+
 def test_a_copy_that_differs_is_never_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     world = new_data_world(tmp_path)
     copied = DataWorld.create_volume

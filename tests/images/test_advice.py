@@ -27,20 +27,21 @@ STACK = """
 services:
   db: {{image: "{db}", volumes: ["data:{data}"], environment: {{POSTGRES_PASSWORD: not-a-secret}}}}
   cache: {{image: "{cache}", volumes: ["keys:/data"]}}
-  web: {{image: "{web}", environment: {{DATABASE_URL: "postgresql://u:not-a-secret@db/x", REDIS_URL: "redis://cache"}}}}
+  web: {{image: "{web}", environment: {{{environment}}}}}
   files: {{image: "shop/files:1.2", volumes: ["files:/files"]}}
   built: {{build: ., image: "shop/built"}}
 volumes: {{data: {{}}, keys: {{}}, files: {{}}}}
 """
 PGDATA = "/var/lib/postgresql/data"
+URLS = 'DATABASE_URL: "postgresql://u:not-a-secret@db/x", REDIS_URL: "redis://cache"'
 CLUSTER = ClusterFacts(130000, True, "postgres", (DatabaseFacts("x", 5000, "UTF8", "C", "C"),))
 
 
 def facts(tmp_path: Path, db: str = "postgres:13", cache: str = "redis:6.2", web: str = "shop/web:latest",
           running: str | None = None, volume: str = "p_data", cluster: ClusterFacts | None = CLUSTER,
-          redis: RedisFacts | None = None, data: str = PGDATA) -> Facts:  # fmt: skip
+          redis: RedisFacts | None = None, data: str = PGDATA, environment: str = URLS) -> Facts:  # fmt: skip
     """A running stack; `running` is the version that the database says, where it is not the tag's."""
-    found = read(tmp_path, STACK.format(db=db, cache=cache, web=web, data=data))
+    found = read(tmp_path, STACK.format(db=db, cache=cache, web=web, data=data, environment=environment))
     version = running or (db.rpartition(":")[2].partition("-")[0])
     major = int(version.partition(".")[0]) if version[0].isdigit() else 13
     mounts = {
@@ -302,7 +303,26 @@ def test_nobody_knows_how_an_app_keeps_its_data(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="its own manual"):
         advised(facts(tmp_path), files="shop/files:2.0")
     assert advised(facts(tmp_path), files="shop/files:1.3")["files"].value == "shop/files:1.3"
-    assert advised(facts(tmp_path), web="shop/web:2")["web"].value == "shop/web:2"
+
+
+@pytest.mark.parametrize(
+    ("environment", "refused"),
+    [
+        ('DATABASE_URL: "postgresql://u:not-a-secret@db/x"', True), ("PGHOST: db", True),
+        ('DB: "mysql+pymysql://u@elsewhere/x"', True), ('SPRING_DATASOURCE_URL: "jdbc:mariadb://m/x"', True),
+        ('REDIS_URL: "redis://cache"', False), ('SITE: "https://mysql.example.org"', False),
+    ],
+)  # fmt: skip
+def test_an_app_with_a_database_may_change_it_for_good(tmp_path: Path, environment: str, refused: bool) -> None:
+    found = facts(tmp_path, web="shop/web:1.2", environment=environment)
+    if refused:
+        with pytest.raises(UsageError, match="its own manual"):
+            advised(found, web="shop/web:2")
+    else:
+        assert advised(found, web="shop/web:2")["web"].value == "shop/web:2"
+    told = " ".join(map(str, advised(found, web="shop/web:1.3")["web"].notes))
+    assert ("have a backup" in told) == refused
+    assert "have a backup" not in " ".join(map(str, advised(found, web="pin")["web"].notes))
 
 
 def test_a_name_that_nobody_has_is_told(tmp_path: Path) -> None:

@@ -19,19 +19,22 @@ from tests.checks.build import read
 
 STACK = """
 services:
-  charts: {{image: "grafana/grafana:{grafana}", volumes: ["charts:/var/lib/grafana"]}}
+  charts: {{image: "grafana/grafana:{grafana}", volumes: ["charts:/var/lib/grafana"], environment: {{{charts}}}}}
   vectors: {{image: "qdrant/qdrant:v{qdrant}", volumes: ["vectors:/qdrant/storage"]}}
   cache: {{image: "redis:{redis}", volumes: ["keys:/data"]}}
   web: {{image: "shop/web:1.2", environment: {{REDIS_URL: "redis://cache", QDRANT_URL: "http://vectors:6333"}}}}
 volumes: {{charts: {{}}, vectors: {{}}, keys: {{}}}}
 """
 PLACES = {"charts": "/var/lib/grafana", "vectors": "/qdrant/storage", "cache": "/data"}
+GRAFANA = {"path": "grafana.db", "block": "directory", "needed": "yes"}
 VOLUMES = {"charts": "charts", "vectors": "vectors", "cache": "keys"}
 
 
-def facts(tmp_path: Path, grafana: str = "9.5.2", qdrant: str = "1.12.4", redis: str = "7.2.4") -> Facts:
+def facts(
+    tmp_path: Path, grafana: str = "9.5.2", qdrant: str = "1.12.4", redis: str = "7.2.4", charts: str = ""
+) -> Facts:
     """A running stack of those versions; the Redis keeps a log."""
-    found = read(tmp_path, STACK.format(grafana=grafana, qdrant=qdrant, redis=redis))
+    found = read(tmp_path, STACK.format(grafana=grafana, qdrant=qdrant, redis=redis, charts=charts))
     services = tuple(
         replace(
             s, containers=(Container(s.name, s.name, s.name, 1, "running", None, s.image or "", f"sha256:{s.name}",
@@ -58,7 +61,7 @@ def planned(found: Facts, **chosen: str) -> tuple[dict[str, dict[str, object]], 
 @pytest.mark.parametrize(
     ("name", "wanted", "volume", "fence"),
     [
-        ("charts", "grafana/grafana:10.4.7", "p_charts-10", {"path": "grafana.db", "block": "directory"}),
+        ("charts", "grafana/grafana:10.4.7", "p_charts-10", GRAFANA),
         ("vectors", "qdrant/qdrant:v1.13.6", "p_vectors-1.13", {"path": "raft_state.json", "block": "directory"}),
         ("cache", "redis:8", "p_cache-8", {"path": "appendonlydir", "block": "file"}),
     ],
@@ -97,3 +100,27 @@ def test_several_lines_at_once_and_a_way_back_are_refused(tmp_path: Path, name: 
 def test_a_fix_within_the_line_moves_nothing(tmp_path: Path, name: str, wanted: str) -> None:
     written, moved = planned(facts(tmp_path), **{name: wanted})
     assert written == {name: {"image": wanted}} and not moved
+
+
+@pytest.mark.parametrize(
+    ("charts", "place"),
+    [
+        ("GF_DATABASE_TYPE: postgres, GF_DATABASE_HOST: 'db:5432'", "db"), ("GF_DATABASE_TYPE: mysql", "mysql"),
+        ("GF_DATABASE_URL: 'postgres://u@db/grafana'", "postgres"),
+        ("GF_DATABASE_PATH: /elsewhere/g.db", "/elsewhere/g.db"),
+    ],
+)  # fmt: skip
+def test_a_grafana_whose_database_is_elsewhere_goes_by_its_manual(tmp_path: Path, charts: str, place: str) -> None:
+    """Its directory would be copied, and its database changed for good: the way back would be none."""
+    with pytest.raises(UsageError, match=f"changes what it keeps in {place}, and nftui cannot bring that back"):
+        planned(facts(tmp_path, charts=charts), charts="grafana/grafana:10.4.7")
+    written, moved = planned(facts(tmp_path, charts=charts), charts="grafana/grafana:9.5.9")
+    assert written == {"charts": {"image": "grafana/grafana:9.5.9"}} and not moved
+
+
+@pytest.mark.parametrize(
+    "charts", ["GF_DATABASE_TYPE: sqlite3", "GF_DATABASE_PATH: grafana.db", "PG: 'postgres://u@db/shop'"]
+)
+def test_a_grafana_that_only_draws_from_a_database_moves_its_own(tmp_path: Path, charts: str) -> None:
+    _, moved = planned(facts(tmp_path, charts=charts), charts="grafana/grafana:10.4.7")
+    assert set(moved) == {"charts"}

@@ -93,6 +93,8 @@ def test_what_runs_already_is_not_tried(tmp_path: Path) -> None:
 
 def test_where_there_is_no_rehearsal_the_plan_says_why(tmp_path: Path) -> None:
     found = facts(tmp_path)
-    assert "nftui does not know how it keeps its data" in notes(found, "files", "shop/files:1.3")
+    told = notes(found, "files", "shop/files:1.3")
+    assert "nftui does not know how it keeps its data" in told and "at its start in /files stays" in told
+    found = facts(tmp_path, environment="SITE: x")
     assert "ehears" not in notes(found, "web", "shop/web:2"), "it keeps nothing"
     assert not steps(found, files="shop/files:1.3", web="shop/web:2")

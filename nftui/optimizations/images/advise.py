@@ -10,8 +10,9 @@ from nftui.model.errors import UsageError
 from nftui.model.message import Message, msg
 from nftui.model.stack import Role
 from nftui.model.units import human_size
+from nftui.optimizations.images.databases import databases_of
 from nftui.optimizations.images.knobs import ID, KNOB, PIN, POLICY, REHEARSE, STAY
-from nftui.optimizations.images.rehearsals import rehearsal
+from nftui.optimizations.images.rehearsals import own_mounts, rehearsal
 from nftui.optimizations.images.stores import KINDS, Store, refusal
 from nftui.optimizations.images.subject import Subject, place_words, resolve, target_line
 from nftui.optimizations.images.versions import (
@@ -108,7 +109,7 @@ def _refusals(facts: Facts, subject: Subject, value: str) -> Iterator[Message]:
         return
     if subject.service.role in KINDS:
         yield from _of_store(facts, subject, value, line)
-    elif value not in (PIN, STAY) and _keeps_data(subject) and _leading(facts, value) != _leading(facts, subject):
+    elif value not in (PIN, STAY) and _keeps(facts, subject) and _leading(facts, value) != _leading(facts, subject):
         yield msg("nftui does not know how {service} keeps its data: go to another version by its own manual",
                   service=subject.name)  # fmt: skip
 
@@ -125,6 +126,10 @@ def _of_store(facts: Facts, subject: Subject, value: str, line: Line | None) -> 
         )  # fmt: skip
     if isinstance(subject.store, Message):
         yield subject.store
+    databases = databases_of(facts, subject.service)
+    if databases and line != subject.line:
+        yield msg("its new version changes what it keeps in {places}, and nftui cannot bring that back: have a backup, "
+                  "and go by its own manual", places=", ".join(databases))  # fmt: skip
     if subject.service.role in _STEPWISE and sum(line) - sum(subject.line) > 1:
         yield msg("it goes one step at a time: from {running} to {wanted} are several",
                   running=words(subject.line), wanted=words(line))  # fmt: skip
@@ -134,9 +139,8 @@ def _of_store(facts: Facts, subject: Subject, value: str, line: Line | None) -> 
         yield reason
 
 
-def _keeps_data(subject: Subject) -> bool:
-    mounts = subject.service.mounts
-    return any(m.type in ("volume", "bind") and not m.read_only for m in mounts)
+def _keeps(facts: Facts, subject: Subject) -> bool:
+    return bool(own_mounts(subject.service) or databases_of(facts, subject.service))
 
 
 def _leading(facts: Facts, of: Subject | str) -> Line:

@@ -8,12 +8,14 @@ from nftui.model.message import Message, msg
 from nftui.model.plan import StepSpec
 from nftui.model.redis import RedisFacts
 from nftui.model.stack import Role
+from nftui.optimizations.images.databases import databases_of
 from nftui.optimizations.images.knobs import ID
 from nftui.optimizations.images.stores import Store, cluster_of, flags_of
 from nftui.optimizations.images.subject import Subject, moves, resolve
 
 if TYPE_CHECKING:
     from nftui.model.facts import Facts
+    from nftui.model.stack import Service
 
 Rehearsal = tuple[StepSpec | None, Message]
 """The step, and what is said about it; without a step, why there is none."""
@@ -34,14 +36,23 @@ def rehearsal(facts: Facts, subject: Subject, value: str) -> Rehearsal | None:
     if role is Role.QDRANT:
         return None, msg("No rehearsal: a running Qdrant cannot be copied as files, and its snapshots are read in by a "
                          "server that serves. Where the data moves, the former place stays as it is.")  # fmt: skip
-    if role is Role.GRAFANA:
+    if role is Role.GRAFANA and isinstance(subject.store, Store):
         return None, msg("No rehearsal: its database cannot be copied as a file while it runs. Where the data moves, "
                          "the former place stays as it is.")  # fmt: skip
-    if any(m.type in ("volume", "bind") and not m.read_only for m in subject.service.mounts):
-        return None, msg(
-            "No rehearsal: nftui does not know how it keeps its data, so a copy of it could not be trusted."
-        )
-    return None
+    places = (*own_mounts(subject.service), *databases_of(facts, subject.service))
+    if not places:
+        return None
+    return None, msg(
+        "No rehearsal: nftui does not know how it keeps its data, so a copy of it could not be trusted. What the new "
+        "version changes at its start in {places} stays when the image is taken back: have a backup.",
+        places=", ".join(dict.fromkeys(places)),
+    )
+
+
+def own_mounts(service: Service) -> tuple[str, ...]:
+    """Paths inside at which it may write what outlives its container; a socket is none."""
+    written = (m.target for m in service.mounts if m.type in ("volume", "bind") and not m.read_only)
+    return tuple(target for target in written if not target.endswith(".sock"))
 
 
 def _runs_it(facts: Facts, subject: Subject, reference: str) -> bool:

@@ -14,6 +14,7 @@ from nftui.model.message import Message, msg
 from nftui.model.postgres import CLUSTER_PROBE, ClusterFacts
 from nftui.model.redis import RedisFacts
 from nftui.model.stack import MountSpec, Role, Service
+from nftui.optimizations.images.databases import databases_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -67,7 +68,7 @@ def _place(kind: str, name: str) -> dict[str, str]:
 
 def find_store(facts: Facts, service: Service) -> Store | Message | None:
     """None where it keeps no data that is known; a Message where it must not be moved."""
-    if service.role not in KINDS or service.running is None:
+    if service.role not in KINDS or service.running is None or databases_of(facts, service):
         return None
     directory = _directory(facts, service)
     mount, declared = _deepest(service.running.mounts, directory), _deepest(service.mounts, directory)
@@ -114,7 +115,9 @@ def fence_of(facts: Facts, store: Store) -> Mapping[str, str]:
         return {"path": store.inside("global/pg_control"), "block": "absent"}
     if role is Role.REDIS:
         return _redis_fence(facts, store)
-    return {"path": store.inside(_BLOCKED[role]), "block": "directory"}
+    kept = {"path": store.inside(_BLOCKED[role]), "block": "directory"}
+    # A configuration that is mounted may name a server instead of the file.
+    return kept | {"needed": "yes"} if role is Role.GRAFANA else kept
 
 
 _PARTED = 7
