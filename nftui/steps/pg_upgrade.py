@@ -48,6 +48,8 @@ def why_not(found: ClusterFacts) -> Iterator[Message]:
     ):
         if names:
             yield msg(text, names=", ".join(names))
+    if any("timescaledb" in d.extensions for d in found.databases):
+        yield msg("TimescaleDB's data is restored by its own procedure (timescaledb_pre_restore), which nftui has not")
     if found.prepared:
         yield msg("{count} prepared transactions: no dump has them; commit or roll them back", count=found.prepared)
 

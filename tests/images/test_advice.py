@@ -30,7 +30,7 @@ services:
   web: {{image: "{web}", environment: {{{environment}}}}}
   files: {{image: "shop/files:1.2", volumes: ["files:/files"]}}
   built: {{build: ., image: "shop/built"}}
-volumes: {{data: {{}}, keys: {{}}, files: {{}}}}
+{more}volumes: {{data: {{}}, keys: {{}}, files: {{}}}}
 """
 PGDATA = "/var/lib/postgresql/data"
 URLS = 'DATABASE_URL: "postgresql://u:not-a-secret@db/x", REDIS_URL: "redis://cache"'
@@ -39,9 +39,11 @@ CLUSTER = ClusterFacts(130000, True, "postgres", (DatabaseFacts("x", 5000, "UTF8
 
 def facts(tmp_path: Path, db: str = "postgres:13", cache: str = "redis:6.2", web: str = "shop/web:latest",
           running: str | None = None, volume: str = "p_data", cluster: ClusterFacts | None = CLUSTER,
-          redis: RedisFacts | None = None, data: str = PGDATA, environment: str = URLS) -> Facts:  # fmt: skip
+          redis: RedisFacts | None = None, data: str = PGDATA, environment: str = URLS,
+          more: str = "") -> Facts:  # fmt: skip
     """A running stack; `running` is the version that the database says, where it is not the tag's."""
-    found = read(tmp_path, STACK.format(db=db, cache=cache, web=web, data=data, environment=environment))
+    found = read(tmp_path, STACK.format(db=db, cache=cache, web=web, data=data, environment=environment,
+                                         more=more))  # fmt: skip
     version = running or (db.rpartition(":")[2].partition("-")[0])
     major = int(version.partition(".")[0]) if version[0].isdigit() else 13
     mounts = {
@@ -121,6 +123,36 @@ def test_the_next_step_keeps_the_variant(image: str, version: str, wanted: str |
         assert step is not None and step[0] == "pgvector/pgvector:pg15"
     else:
         assert (step[0] if step else None) == wanted
+
+
+@pytest.mark.parametrize(
+    "image",
+    ["pgvector/pgvector:0.8.0-pg16", "timescale/timescaledb:2.14.2-pg16", "citusdata/citus:12.1",
+     "paradedb/paradedb:v0.15.0"],
+)  # fmt: skip
+def test_an_extensions_version_is_not_the_servers(tmp_path: Path, image: str) -> None:
+    """Taken for it, the data of a running 16 would seem to have been moved there, and a pin would dump it."""
+    found = facts(tmp_path, db=image, running="16.4", cluster=replace(CLUSTER, version_num=160004))
+    for value in ("stay", "pin"):
+        line = advised(found, db=value)["db"]
+        assert line.value == value and "cannot read" not in " ".join(map(str, line.notes))
+        assert not switches(found, db=value)
+        assert "volumes" not in fragment(found, db=value).services.get("db", {})
+
+
+def test_another_build_of_an_extension_stays_in_its_place(tmp_path: Path) -> None:
+    cluster = replace(CLUSTER, version_num=160004)
+    found = facts(tmp_path, db="pgvector/pgvector:0.8.0-pg16", running="16.4", cluster=cluster)
+    assert not switches(found, db="pgvector/pgvector:0.8.1-pg16")
+    assert _with_version("pgvector/pgvector:0.8.0-pg13", "15") == "pgvector/pgvector:0.8.0-pg15"
+    assert _with_version("timescale/timescaledb-ha:pg13.2-ts2.14", "15") == "timescale/timescaledb-ha:pg15-ts2.14"
+
+
+def test_timescale_is_not_dumped_as_others_are(tmp_path: Path) -> None:
+    base = replace(CLUSTER.databases[0], extensions=("plpgsql", "timescaledb"))
+    found = facts(tmp_path, cluster=replace(CLUSTER, databases=(base,)))
+    with pytest.raises(UsageError, match="its own procedure"):
+        advised(found, db="postgres:15")
 
 
 def test_a_version_in_a_name_of_a_release_is_none() -> None:
@@ -310,11 +342,13 @@ def test_nobody_knows_how_an_app_keeps_its_data(tmp_path: Path) -> None:
     [
         ('DATABASE_URL: "postgresql://u:not-a-secret@db/x"', True), ("PGHOST: db", True),
         ('DB: "mysql+pymysql://u@elsewhere/x"', True), ('SPRING_DATASOURCE_URL: "jdbc:mariadb://m/x"', True),
-        ('REDIS_URL: "redis://cache"', False), ('SITE: "https://mysql.example.org"', False),
+        ("database__connection__host: shop-db", True), ("MONGO_HOST: 'documents:27017'", True),
+        ('REDIS_URL: "redis://cache"', False), ('SITE: "https://mysql.example.org"', False), ("API_HOST: files", False),
     ],
 )  # fmt: skip
 def test_an_app_with_a_database_may_change_it_for_good(tmp_path: Path, environment: str, refused: bool) -> None:
-    found = facts(tmp_path, web="shop/web:1.2", environment=environment)
+    more = '  shop-db: {image: "mysql:8.0"}\n  documents: {image: "mongo:7"}\n'
+    found = facts(tmp_path, web="shop/web:1.2", environment=environment, more=more)
     if refused:
         with pytest.raises(UsageError, match="its own manual"):
             advised(found, web="shop/web:2")

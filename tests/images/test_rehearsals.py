@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from nftui.engine.protocols import Prepares
+from nftui.model.errors import UsageError
 from nftui.model.facts import Facts
 from nftui.model.images import StoredImage
 from nftui.model.plan import StepSpec
@@ -74,8 +75,16 @@ def test_a_postgres_of_the_same_major_is_tried_on_a_server_of_its_own(tmp_path: 
     (step,) = steps(found, db="postgres:13.22")
     assert (step.kind, step.params["flags"]) == ("pg-try", ["max_connections", "work_mem"])
     assert "cannot be copied as files" in notes(found, "db", "postgres:13.22")
-    blind = facts(tmp_path, cluster=None)
-    assert not steps(blind, db="postgres:13.22") and "cannot be asked" in notes(blind, "db", "postgres:13.22")
+    assert steps(found, db="postgres:13.22", rehearse="off") == [step], "an order of text is no rehearsal"
+
+
+@pytest.mark.parametrize("wanted", ["postgres:13.22", "postgres:13-alpine"])
+def test_text_that_nobody_compares_comes_to_no_other_library(tmp_path: Path, wanted: str) -> None:
+    with pytest.raises(UsageError, match="sorts text"):
+        steps(facts(tmp_path, cluster=None), db=wanted)
+    blind = facts(tmp_path, db="postgres:13.1-bullseye", cluster=None)
+    assert not steps(blind, db="postgres:13.22-bullseye")
+    assert "cannot be asked" in notes(blind, "db", "postgres:13.22-bullseye")
 
 
 def test_a_dump_is_its_own_rehearsal(tmp_path: Path) -> None:

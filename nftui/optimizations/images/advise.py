@@ -13,10 +13,11 @@ from nftui.model.units import human_size
 from nftui.optimizations.images.databases import databases_of
 from nftui.optimizations.images.knobs import ID, KNOB, PIN, POLICY, REHEARSE, STAY
 from nftui.optimizations.images.rehearsals import own_mounts, rehearsal
-from nftui.optimizations.images.stores import KINDS, Store, refusal
-from nftui.optimizations.images.subject import Subject, place_words, resolve, target_line
+from nftui.optimizations.images.stores import KINDS, Store, cluster_of, refusal
+from nftui.optimizations.images.subject import Subject, moves, place_words, resolve, target_line
 from nftui.optimizations.images.versions import (
     Line,
+    distribution,
     is_known,
     line_of,
     next_of,
@@ -45,8 +46,8 @@ def advise(facts: Facts, subject: Subject, choices: Choices) -> Advice:
     chosen = choices.value(ID, None, subject.name) or choices.value(ID, subject.name, subject.name)
     value = chosen or recommended
     reasons = list(_refusals(facts, subject, value))
-    moves = value not in (PIN, STAY) and target_line(facts, subject, value) != subject.line
-    asked = chosen is not None or not moves
+    goes_on = value not in (PIN, STAY) and target_line(facts, subject, value) != subject.line
+    asked = chosen is not None or not goes_on
     if reasons and chosen is not None:
         raise UsageError(msg("{id}.{service} = {value} is refused: {why}", id=ID, service=subject.name, value=value,
                              why=str(reasons[0])))  # fmt: skip
@@ -133,10 +134,21 @@ def _of_store(facts: Facts, subject: Subject, value: str, line: Line | None) -> 
     if subject.service.role in _STEPWISE and sum(line) - sum(subject.line) > 1:
         yield msg("it goes one step at a time: from {running} to {wanted} are several",
                   running=words(subject.line), wanted=words(line))  # fmt: skip
-    moves = place_words(facts, subject, value) is not None and line != subject.line
-    reason = refusal(facts, subject.store) if moves and isinstance(subject.store, Store) else None
+    if _sorts_otherwise(facts, subject, value, line):
+        yield msg("it cannot be asked, so nobody can tell whether {wanted} sorts text as {running} does, and indexes "
+                  "hang on that: let nftui log in", wanted=value, running=subject.declared)  # fmt: skip
+    moved = place_words(facts, subject, value) is not None and line != subject.line
+    reason = refusal(facts, subject.store) if moved and isinstance(subject.store, Store) else None
     if reason is not None:
         yield reason
+
+
+def _sorts_otherwise(facts: Facts, subject: Subject, value: str, line: Line) -> bool:
+    """Whether another C library may come to a PostgreSQL's files with nobody comparing (databases reference 4.1)."""
+    if subject.service.role is not Role.POSTGRES or value in (PIN, STAY) or cluster_of(facts, subject.service):
+        return False
+    builds = {distribution(value), distribution(subject.declared)}
+    return line == subject.line and not moves(facts, subject, value) and (len(builds) == 2 or None in builds)
 
 
 def _keeps(facts: Facts, subject: Subject) -> bool:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from nftui.catalog.connections import connections
+from nftui.catalog.names import Names
+from nftui.catalog.references import parse_reference
 from nftui.model.patterns import regex
 from nftui.model.stack import Role
 
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from nftui.model.stack import Service
 
 _URL = regex(r"(?:jdbc:)?(postgres(?:ql)?|mysql|mariadb|mongodb|sqlserver|mssql)(?:\+[a-z0-9]+)*:")
+_HOST = regex(r"(?i)(?:HOST|HOSTNAME|SERVER|ADDR|ADDRESS)$")
 _SQLITE = ("sqlite3", "sqlite", "")
 _GRAFANA_FILES = ("grafana.db", "/var/lib/grafana/grafana.db")
 """Where the image keeps it, unless it is told otherwise."""
@@ -22,7 +25,7 @@ _GRAFANA_FILES = ("grafana.db", "/var/lib/grafana/grafana.db")
 
 def databases_of(facts: Facts, service: Service) -> tuple[str, ...]:
     """Databases outside of its own directory that the app migrates: services of the stack, else kinds of servers."""
-    environment = {k: v for k, v in (service.environment | _running(service)).items() if v}
+    environment = {k: v for k, v in {**service.environment, **_running(service)}.items() if v}
     if service.role is Role.GRAFANA:
         return tuple(_of_grafana(environment))
     return tuple(dict.fromkeys(_of_app(facts, service, environment))) if _migrates(service) else ()
@@ -43,6 +46,15 @@ def _of_app(facts: Facts, service: Service, environment: Mapping[str, str]) -> I
     named = {key for connection in known for key in connection.keys}
     urls = (_URL.match(value) for name, value in sorted(environment.items()) if name not in named)
     yield from (url[1] for url in urls if url)
+    names = Names(facts.stack)
+    hosts = (value.partition(":") for name, value in sorted(environment.items()) if _HOST.search(name))
+    servers = (names.resolve(service, host, port or None) for host, _, port in hosts)
+    yield from (server.name for server in servers if server and _is_database(server))
+
+
+def _is_database(server: Service) -> bool:
+    """One whose connections nobody else follows."""
+    return server.role is Role.MYSQL or "mongo" in parse_reference(server.image or "").name
 
 
 def _of_grafana(environment: Mapping[str, str]) -> Iterator[str]:

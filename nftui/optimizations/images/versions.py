@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from nftui.catalog import end_of_support, next_step, repositories_of
+from nftui.catalog import end_of_support, lookup, next_step, repositories_of
 from nftui.catalog.references import parse_reference, version_key
 from nftui.model.patterns import regex
 from nftui.model.stack import Role
@@ -19,6 +19,8 @@ Line = tuple[int, ...]
 """Versions between which data stays readable: (15,) of PostgreSQL, (1, 12) of Qdrant."""
 
 _IN_TAG = regex(r"(?:^|(?<=pg))v?(\d+(?:\.\d+)*)")
+_OF_SERVER = regex(r"(?<=pg)\d+(?:\.\d+)*")
+"""Behind it stands the server's version, whatever stands before: 0.8.0-pg16 of pgvector, 2.14.2-pg16 of TimescaleDB."""
 _PARTS = {Role.POSTGRES: 1, Role.REDIS: 1, Role.GRAFANA: 1, Role.QDRANT: 2}
 _ENVIRONMENT = ("PG_MAJOR", "REDIS_VERSION")
 """Variables of official images that tell their version."""
@@ -29,11 +31,21 @@ _DISTRIBUTION = regex(r"alpine|bookworm|bullseye|buster|stretch|trixie|jammy|nob
 
 def version_of(facts: Facts, reference: str) -> str | None:
     """By its tag, else by what the image on the engine says of itself; None where neither tells."""
-    found = _IN_TAG.search(parse_reference(reference).tag or "")
-    if found:
-        return found[1]
+    found = _tagged(reference)
+    if found is not None:
+        return found
     stored = facts.image(reference)
     return next((stored.environment[n] for n in _ENVIRONMENT if n in stored.environment), None) if stored else None
+
+
+def _tagged(reference: str) -> str | None:
+    """As the catalog reads such tags: an extension's version (citus:12.1) is not the server's."""
+    parsed = parse_reference(reference)
+    family = next((f for f in lookup.families_of(parsed) if f.version is not None), None)
+    if family is not None:
+        return lookup.version_of(family, parsed)
+    found = _IN_TAG.search(parsed.tag or "")
+    return found[1] if found else None
 
 
 def line_of(role: Role, version: str | None) -> Line | None:
@@ -77,10 +89,11 @@ def is_known(image: str) -> bool:
 def _with_version(image: str, version: str) -> str:
     """The same image of another version; the variant stays, without the release that it was built on."""
     name, _, tag = image.partition("@")[0].rpartition(":")
-    head = re.match(r"(pg)?(v)?", tag)
-    rest = _IN_TAG.sub("", tag, count=1).removeprefix("pg")
-    rest = re.sub(r"alpine[\d.]+", "alpine", _RELEASES.sub("", rest))
-    return f"{name}:{head[0] if head else ''}{version}{rest}"
+    wanted = _OF_SERVER.sub(version, tag, count=1)
+    if wanted == tag:
+        head = re.match("v?", tag)
+        wanted = f"{head[0] if head else ''}{version}{_IN_TAG.sub('', tag, count=1)}"
+    return f"{name}:{re.sub(r'alpine[0-9.]+', 'alpine', _RELEASES.sub('', wanted))}"
 
 
 def distribution(reference: str) -> str | None:
