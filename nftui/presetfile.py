@@ -61,9 +61,11 @@ def _line(node: yaml.Node | None) -> int:
 
 def _parse(path: Path) -> yaml.MappingNode:
     try:
-        if path.stat().st_size > _MAX_BYTES:
+        with path.open(encoding="utf-8") as handle:  # perhaps a pipe, whose size nobody knows before
+            text = handle.read(_MAX_BYTES + 1)
+        if len(text) > _MAX_BYTES:
             raise Wrong(None, msg("the file is too large for a preset"))
-        node = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         wrong = Wrong(None, msg("this is not YAML: {why}", why=str(error.problem or error.context)))

@@ -86,7 +86,7 @@ def preset_files(environ: Mapping[str, str] = os.environ) -> dict[str, Path]:
 def find_preset(name: str, environ: Mapping[str, str] = os.environ) -> Path:
     """The file of a preset: a path (with a / or .yaml), else a name. Raises UsageError naming the known ones."""
     if "/" in name or name.endswith(_SUFFIXES):
-        if Path(name).is_file():
+        if Path(name).exists():
             return Path(name)
         raise UsageError(msg("There is no preset file {path}.", path=name))
     known = preset_files(environ)

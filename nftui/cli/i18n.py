@@ -16,14 +16,15 @@ LANGUAGES = ("en", "vi")
 _catalog: gettext.NullTranslations = gettext.NullTranslations()
 
 
-def use_language(code: str | None, environ: Mapping[str, str]) -> None:
-    """Take `code`, else the environment's language; a language without a catalog falls back to English."""
+def use_language(code: str | None, environ: Mapping[str, str]) -> bool:
+    """Take `code`, else the environment's language; False where that has no catalog and it is English instead."""
     global _catalog
     wanted = code or _from_environment(environ)
     if wanted == "en":
         _catalog = gettext.NullTranslations()
-    else:
-        _catalog = gettext.translation("nftui", _locales(), [wanted], fallback=True)
+        return True
+    _catalog = gettext.translation("nftui", _locales(), [wanted], fallback=True)
+    return isinstance(_catalog, gettext.GNUTranslations)
 
 
 def _from_environment(environ: Mapping[str, str]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 
 from nftui.cli.i18n import LANGUAGES, _, use_language
 
@@ -19,7 +20,9 @@ def run(argv: Sequence[str]) -> int:
     """Do what the command line says; return the exit code (cli.md)."""
     from nftui.cli.parser import BadUsage, parse
 
-    use_language(_language(argv), os.environ)
+    asked = _language(argv)
+    if not use_language(asked, os.environ) and asked is not None:
+        print(f"nftui: there is no translation into '{asked}' yet; this is English.", file=sys.stderr)
     try:
         args = parse(argv)
     except BadUsage as error:

@@ -6,6 +6,7 @@ import dataclasses
 import errno
 import json
 import os
+import re
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
@@ -170,9 +171,20 @@ def table(rows: Iterable[tuple[str, ...]], indent: str = "  ") -> list[str]:
     return [(indent + "  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True))).rstrip() for row in cells]
 
 
-def write_private(path: Path, text: str) -> None:
-    """Write `text` beside `path`, synced, then rename: the file is whole or not there. Mode 0600."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+def write_private(path: Path, text: str, own: re.Pattern[str]) -> None:
+    """Write `text` to a file, whole or not at all, mode 0600; through a link, and into a device or pipe as it is.
+
+    Raises OSError, also where something else than a file with `own` in it would be replaced.
+    """
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    if path.exists() and not path.is_file():
+        path.write_text(text, encoding="utf-8")
+        return
+    target = Path(os.path.realpath(path))
+    if target.exists() and not _may_go(target, own):
+        raise FileExistsError(errno.EEXIST, _("it holds something else, which is not overwritten"), str(path))
+    temporary = target.with_name(f".{target.name}.{os.getpid()}")
     try:
         with os.fdopen(
             os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8"
@@ -180,6 +192,12 @@ def write_private(path: Path, text: str) -> None:
             handle.write(text)
             handle.flush()
             os.fsync(handle.fileno())
-        temporary.replace(path)
+        temporary.replace(target)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _may_go(path: Path, own: re.Pattern[str]) -> bool:
+    """Empty, or of nftui's own writing: a slip of the hand must not cost a Compose file."""
+    text = path.read_text(encoding="utf-8", errors="replace")
+    return not text.strip() or own.search(text) is not None

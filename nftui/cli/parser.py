@@ -194,7 +194,7 @@ def plan_options(parser: Parser) -> None:
 
 
 def _plan(parser: Parser) -> None:
-    parser.add_argument("--out", metavar="FILE", help=_("save the plan for apply --plan"))
+    parser.add_argument("--out", type=_file, metavar="FILE", help=_("save the plan for apply --plan"))
     parser.add_argument("--exit-code", action="store_true", help=_("exit 10 where changes are pending"))
 
 
@@ -264,8 +264,14 @@ def _preset_files(parser: Parser) -> None:
 
 
 def _preset_export(parser: Parser) -> None:
-    parser.add_argument("--out", metavar="FILE", help=_("write there instead of stdout"))
+    parser.add_argument("--out", type=_file, metavar="FILE", help=_("write there instead of stdout"))
     parser.add_argument("--name", default="exported", metavar="NAME", help=_("name of the preset"))
+
+
+def _file(text: str) -> str:
+    if not text:
+        raise argparse.ArgumentTypeError(_("no file is named"))
+    return text
 
 
 def _seconds(text: str) -> float:

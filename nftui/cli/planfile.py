@@ -21,6 +21,7 @@ from nftui.model.choices import Choices
 from nftui.model.dataclass import dataclass
 from nftui.model.errors import DriftError, UsageError
 from nftui.model.message import msg
+from nftui.model.patterns import regex
 from nftui.model.plan import PLAN_SCHEMA, Plan, canonical
 from nftui.model.stack import ProjectRequest
 
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 
 Json = dict[str, object]
 Redact = Callable[[object], object]
+_SAVED = regex(r'(?m)^ "schema": "nftui/plan/')
+"""What a file has that `save_plan` wrote."""
 _MAX_BYTES = 32 * 1024 * 1024
 
 
@@ -58,7 +61,7 @@ def save_plan(path: str, plan: Plan, request: ProjectRequest, redact: Redact) ->
     }
     data["seal"] = seal(data)
     try:
-        write_private(Path(path), json.dumps(data, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
+        write_private(Path(path), json.dumps(data, indent=1, sort_keys=True, ensure_ascii=False) + "\n", _SAVED)
     except OSError as error:
         why = error.strerror or str(error)
         raise UsageError(msg("The plan cannot be saved as {path}: {why}.", path=path, why=why)) from error

@@ -18,11 +18,11 @@ def plan(ctx: Context) -> int:
     """What would change; writes nothing but --out."""
     choices, warnings = read_choices(ctx)
     found = ctx.session.prove(choices)
-    if ctx.args.out:
+    if ctx.args.out is not None:
         save_plan(ctx.args.out, found, ctx.request, ctx.session.redact)
     ctx.out.document(documents.plan(found, warnings))
     ctx.out.text(render.plan(found, warnings, verbose=ctx.args.verbose))
-    if ctx.args.out:
+    if ctx.args.out is not None:
         ctx.out.tell(_("Saved as {path}. Apply it: nftui apply --plan {path}").format(path=ctx.args.out))
     return ExitCode.CHANGES if ctx.args.exit_code and found.draft.changes else ExitCode.DONE
 

@@ -9,6 +9,9 @@ from nftui.cli.i18n import _, tr
 from nftui.cli.output import Line, table, write_private
 from nftui.model.errors import ExitCode, UsageError
 from nftui.model.message import msg
+from nftui.model.patterns import regex
+
+_PRESET = regex(r"(?m)^schema:\s*[\"']?nftui/preset/")
 
 
 def show_list(ctx: Context) -> int:
@@ -78,18 +81,18 @@ def export(ctx: Context) -> int:
     if not in_force.generation:
         raise UsageError(msg("Nothing of nftui is in force in this project, so there is nothing to export."))
     text = export_preset(in_force.choices, ctx.args.name, _("Exported from a running project"))
-    if ctx.args.out:
+    if ctx.args.out is not None:
         _write(ctx.args.out, text)
         ctx.out.tell(_("Saved as {path}.").format(path=ctx.args.out))
     ctx.out.document({"name": ctx.args.name, "choices": in_force.choices.as_json(), "text": text})
-    if not ctx.args.out:
+    if ctx.args.out is None:
         ctx.out.text(text.splitlines())
     return ExitCode.DONE
 
 
 def _write(path: str, text: str) -> None:
     try:
-        write_private(Path(path), text)
+        write_private(Path(path), text, _PRESET)
     except OSError as error:
         why = error.strerror or str(error)
         raise UsageError(msg("{path} cannot be written: {why}.", path=path, why=why)) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import sys
 from collections.abc import Iterable
@@ -59,11 +60,19 @@ def _judge_usage(ctx: Context) -> None:
         raise UsageError(msg("--measure comes with a later version of nftui; apply without it."))
     if args.plan and used:
         raise UsageError(msg("--plan excludes {options}: the saved plan says what changes.", options=", ".join(used)))
-    if args.resume and (args.plan or used):
-        named = ", ".join((["--plan"] if args.plan else []) + used)
+    more = [name for name, value in _own_options(args).items() if value]
+    if args.resume and (used or more):
+        named = ", ".join(used + more)
         raise UsageError(msg("--resume excludes {options}: it goes on with the run that was cut off.", options=named))
     if args.files_only and args.confirm_within is not None:
         raise UsageError(msg("--files-only and --confirm-within exclude each other: nothing live would be confirmed."))
+
+
+def _own_options(args: argparse.Namespace) -> dict[str, object]:
+    """What a run was told when it began: one that goes on has it already."""
+    return {"--plan": args.plan, "--confirm-within": args.confirm_within is not None, "--files-only": args.files_only,
+            "--force": args.force, "--accept-irreversible": args.accept_irreversible,
+            "--without-backup": args.without_backup}  # fmt: skip
 
 
 def _must_consent(ctx: Context) -> None:

@@ -64,7 +64,7 @@ def _unified(before: list[str], after: list[str], context: int) -> list[str]:
 def _env_lines(change: FileChange) -> list[str]:
     """Changed lines only: the lines around them are other people's passwords."""
     found = _unified(_text(change.before), _text(change.content), 0)
-    return [_env_line(line, change.keys) for line in found if not line.startswith("@@")]
+    return [line if line.startswith("@@") else _env_line(line, change.keys) for line in found]
 
 
 def _env_line(line: str, keys: tuple[str, ...]) -> str:
@@ -77,7 +77,7 @@ def _env_line(line: str, keys: tuple[str, ...]) -> str:
 
 
 def _secret_lines(change: FileChange) -> list[str]:
-    """That the file changes is shown, its content is not."""
-    before, after = len(_text(change.before)), len(_text(change.content))
-    removed = [f"-{MASK}"] if before else []
-    return [f"@@ -{before} +{after} @@", *removed, *([f"+{MASK}"] if after else [])]
+    """That the file changes is shown as one line for another, its content is not."""
+    before, after = bool(change.before), bool(change.content)
+    removed, added = [f"-{MASK}"] if before else [], [f"+{MASK}"] if after else []
+    return [f"@@ -{'1' if before else '0,0'} +{'1' if after else '0,0'} @@", *removed, *added]

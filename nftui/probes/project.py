@@ -124,6 +124,8 @@ class _Search:
         """Files that the operator named: PROJECT as a file, then `-f`."""
         place = _absolute(self.cwd, self.request.path) if self.request.path is not None else self.cwd
         first = [] if place.is_dir() else [place]
+        if "-" in self.request.files:
+            raise UsageError(msg("-f - is not supported: the files are read more than once. Name a file."))
         return first + [_absolute(self.base, f) for f in self.request.files]
 
     def _env_files(self) -> list[Path]:

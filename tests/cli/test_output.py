@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -93,12 +94,41 @@ def test_columns_line_up() -> None:
     assert table([]) == []
 
 
+OWN = re.compile("^mine")
+
+
 def test_files_are_written_whole_and_private(tmp_path: Path) -> None:
     path = tmp_path / "f"
-    path.write_text("old")
+    path.write_text("mine, old")
     path.chmod(0o644)
-    write_private(path, "new")
+    write_private(path, "new", OWN)
     assert (path.read_text(), path.stat().st_mode & 0o777, list(tmp_path.iterdir())) == ("new", 0o600, [path])
+
+
+def test_what_somebody_else_wrote_is_not_overwritten(tmp_path: Path) -> None:
+    path = tmp_path / "compose.yaml"
+    path.write_text("services: {}\n")
+    with pytest.raises(FileExistsError, match="something else"):
+        write_private(path, "new", OWN)
+    assert path.read_text() == "services: {}\n" and list(tmp_path.iterdir()) == [path]
+    path.write_text("")
+    write_private(path, "new", OWN)
+    assert path.read_text() == "new"
+    with pytest.raises(IsADirectoryError):
+        write_private(Path(), "new", OWN)
+
+
+def test_a_link_and_a_pipe_stay_what_they_are(tmp_path: Path) -> None:
+    """/dev/null, as root, would be a file from then on."""
+    link, target, pipe = tmp_path / "link", tmp_path / "target", tmp_path / "pipe"
+    link.symlink_to(target)
+    write_private(link, "new", OWN)
+    assert link.is_symlink() and target.read_text() == "new"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    write_private(pipe, "new", OWN)
+    assert os.read(reader, 9) == b"new" and pipe.is_fifo()
+    os.close(reader)
 
 
 def test_one_document_only(capsys: pytest.CaptureFixture[str]) -> None:
@@ -112,7 +142,7 @@ def test_one_document_only(capsys: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.parametrize("code", ["en", "vi", None])
 def test_a_language_without_a_catalog_is_english(code: str | None) -> None:
-    use_language(code, {"LANG": "fr_FR.UTF-8"})
+    assert use_language(code, {"LANG": "fr_FR.UTF-8"}) == (code != "vi")
     assert _("interrupted")
     use_language("en", {})
     assert _("interrupted") == "interrupted"

@@ -40,13 +40,14 @@ def test_an_env_file_shows_its_merged_key_and_nothing_around_it() -> None:
     before = b"DB_PASSWORD=hunter2\nCOMPOSE_FILE=compose.yaml\nTOKEN=abc\n"
     after = b"DB_PASSWORD=hunter2\nCOMPOSE_FILE=compose.yaml:compose.nftui.yaml\nTOKEN=abc\n"
     (diff,) = diff_files([FileChange("/p/.env", "update", before, after, 0o600, "env", ("COMPOSE_FILE",))])
-    assert diff.lines == ("-COMPOSE_FILE=compose.yaml", "+COMPOSE_FILE=compose.yaml:compose.nftui.yaml")
+    changed = ("-COMPOSE_FILE=compose.yaml", "+COMPOSE_FILE=compose.yaml:compose.nftui.yaml")
+    assert diff.lines == ("@@ -2 +2 @@", *changed)
 
 
 def test_other_changed_lines_of_an_env_file_are_masked() -> None:
     before, after = b"export TOKEN=abc\nnoise\n", b"COMPOSE_FILE=a\n"
     (diff,) = diff_files([FileChange("/p/.env", "update", before, after, 0o600, "env", ("COMPOSE_FILE",))])
-    assert set(diff.lines) == {f"-export TOKEN={MASK}", f"-{MASK}", "+COMPOSE_FILE=a"}
+    assert set(diff.lines) == {"@@ -1,2 +1 @@", f"-export TOKEN={MASK}", f"-{MASK}", "+COMPOSE_FILE=a"}
 
 
 def test_a_mounted_file_that_others_cannot_read_is_not_shown() -> None:
