@@ -67,6 +67,7 @@ class PostgresFacts:
     superuser: bool = False
     in_recovery: bool = False
     has_standbys: bool = False
+    """Whether a standby, or another receiver of WAL, follows it, or a slot waits for one that is down."""
     system_identifier: str | None = None
     data_directory: str | None = None
     preloaded: tuple[str, ...] = ()

@@ -31,7 +31,12 @@ SELECT json_build_object(
       name, setting, unit, context, source, current_setting(name, true), vartype, sourcefile, sourceline,
       pending_restart, boot_val, reset_val, min_val, max_val, enumvals) ORDER BY name) FROM pg_settings))"""
 
-_STANDBYS = "SELECT count(*) FROM pg_stat_replication WHERE state IS DISTINCT FROM 'backup'"
+# A slot is there also while its standby is down. Who receives decoded changes is no standby; a login without rights
+# sees no state, but every pid.
+_STANDBYS = """
+SELECT (SELECT count(*) FROM pg_stat_replication r WHERE r.state IS DISTINCT FROM 'backup' AND NOT EXISTS
+    (SELECT FROM pg_replication_slots s WHERE s.slot_type = 'logical' AND s.active_pid = r.pid))
+  + (SELECT count(*) FROM pg_replication_slots WHERE slot_type = 'physical' AND NOT active AND NOT temporary)"""
 _ROLE_SETTINGS = """
 SELECT json_agg(json_build_array(d.datname, r.rolname, c) ORDER BY d.datname, r.rolname, c)
 FROM pg_db_role_setting s LEFT JOIN pg_database d ON d.oid = s.setdatabase LEFT JOIN pg_roles r ON r.oid = s.setrole,

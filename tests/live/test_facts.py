@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 
 import pytest
@@ -48,6 +49,16 @@ def test_every_version_counts_checkpoints_where_it_keeps_them(version: int) -> N
     assert facts.databases == {"a": 1, "b": 2}
     assert (facts.connections_now, facts.cache_hit_ratio, facts.temp_bytes, facts.has_standbys) == (7, 0.99, 1024, True)
     assert facts.system_identifier == "7711547539986927638"
+
+
+def test_a_standby_is_told_from_what_receives_decoded_changes() -> None:
+    """One statement for all versions: columns that 12 has, and none that a login without rights sees empty."""
+    client = FakeClient({**answers(150018, superuser=False), "pg_stat_replication": [("0",)]})
+    assert not read_facts(client).has_standbys
+    (asked,) = (query.sql for query in client.asked if "pg_stat_replication" in query.sql)
+    named = set(re.findall(r"\b(?:[rs]\.)?(state|slot_type|active_pid|pid|active|temporary)\b", asked))
+    assert named == {"state", "slot_type", "active_pid", "pid", "active", "temporary"}
+    assert not re.search(r"wal_status|invalidation|inactive_since|backend_type|restart_lsn", asked)
 
 
 def test_a_login_without_rights_leaves_gaps_and_asks_nothing_forbidden() -> None:

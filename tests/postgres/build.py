@@ -44,6 +44,12 @@ def service(major: int = 16, command: object = None, **more: Any) -> Service:
     return Service("db", **(values | more))
 
 
+def ran(*words: str, **more: Any) -> Container:
+    """A running container of docker-library's image, started with those words."""
+    values: dict[str, Any] = {"entrypoint": ("docker-entrypoint.sh",), "image_command": ("postgres",)}
+    return Container("c1", "x-db-1", "db", 1, "running", None, "postgres:16", "id", command=words, **(values | more))
+
+
 def setting(name: str, shown: str, source: str = "default", **more: Any) -> Setting:
     return Setting(name, shown, None, "user", source, shown, enumvals=ENUMS.get(name, ()), **more)
 
@@ -91,8 +97,11 @@ def fragment(world: Facts, choices: Choices | None = None, memory: int = 4 * GIB
     return OPTIMIZATION.fragment(world, OPTIMIZATION.advise(world, choices or Choices(), grants(memory)))
 
 
-def simulate(world: Facts, written: Fragment, *, files_read: bool = True) -> Facts:
-    """The facts after an apply of that fragment; `files_read`: pg_file_settings could be read (superusers only)."""
+def simulate(world: Facts, written: Fragment, *, files_read: bool = True, **later: Any) -> Facts:
+    """The facts after an apply of that fragment; `files_read`: pg_file_settings could be read (superusers only).
+
+    `later`: what the server says otherwise by then.
+    """
     keys = written.services.get("db", {})
     found = world.stack.service("db")
     before = world.live_value("db", "postgres")
@@ -112,5 +121,5 @@ def simulate(world: Facts, written: Fragment, *, files_read: bool = True) -> Fac
         environment={"PG_MAJOR": str(before.major)}, entrypoint=("docker-entrypoint.sh",),
     )  # fmt: skip
     stack = replace(world.stack, services=(replace(found, containers=(container,)), *world.stack.services[1:]))
-    after = replace(before, settings=rows, file_settings=files)
+    after = replace(before, settings=rows, file_settings=files, **later)
     return replace(world, stack=stack, live={("db", "postgres"): Live("postgres", "db", after)})

@@ -17,7 +17,7 @@ from nftui.presets import build_choices
 from nftui.probes.surroundings import elsewhere_problems
 from tests.optimizations.test_contract import standing
 
-from .build import advise, choose, data_mount, facts, fragment, grants, live, service, setting, simulate
+from .build import advise, choose, data_mount, facts, fragment, grants, live, ran, service, setting, simulate
 
 
 def from_file(name: str, shown: str) -> dict[str, object]:
@@ -95,15 +95,18 @@ def test_a_value_nftui_wrote_is_no_input() -> None:
     """Whatever stands on the command line beside the declared flags, the recommendation is the same."""
     plain = advise(facts(server=live()))
     rows = {"work_mem": setting("work_mem", "99MB", "command line"), "jit": setting("jit", "on", "command line")}
-    hidden = advise(facts(server=live(changed=rows)))
+    by_us = service(containers=(ran("postgres", "-c", "jit=on", "-c", "work_mem=99MB"),))
+    hidden = advise(facts(by_us, server=live(changed=rows)))
+    assert not any(a.kept for a in hidden.values())
     assert {k: a.recommended for k, a in hidden.items()} == {k: a.recommended for k, a in plain.items()}
 
 
 def test_noise_is_not_written() -> None:
     rows = {"shared_buffers": setting("shared_buffers", "1000MB", "command line")}
-    line = advise(facts(server=live(changed=rows)))["shared_buffers"]
+    world = facts(service(containers=(ran("postgres", "-c", "shared_buffers=1000MB"),)), server=live(changed=rows))
+    line = advise(world)["shared_buffers"]
     assert (line.value, line.recommended, line.changes) == ("1000MB", "1GB", False)
-    assert fragment(facts(server=live(changed=rows))).values["db"]["shared_buffers"] == "1000MB", "it must stay"
+    assert fragment(world).values["db"]["shared_buffers"] == "1000MB", "it must stay"
 
 
 def test_without_a_server_to_ask() -> None:
@@ -176,12 +179,48 @@ def test_standbys_are_never_left_behind() -> None:
     server = live(has_standbys=True, connections_peak=99)
     lines = advise(facts(server=server, cpus=32), memory=64 * GIB)
     assert lines["max_connections"].value == "100" and lines["max_worker_processes"].value == "8"
-    with pytest.raises(UsageError, match="standby"):
+    with pytest.raises(UsageError, match="standby, or a receiver of WAL"):
         advise(facts(server=server), choose(max_connections="200"))
+
+
+def test_a_standby_that_came_after_a_raise_changes_nothing() -> None:
+    alone = facts(server=live(), cpus=16)
+    given = choose(max_connections="200")
+    written = fragment(alone, given, memory=64 * GIB)
+    assert written.values["db"]["max_worker_processes"] == "16"
+    followed = simulate(alone, written, has_standbys=True)
+    assert fragment(followed, given, memory=64 * GIB) == written
+    with pytest.raises(UsageError, match="standby"):
+        advise(followed, choose(max_connections="201"), memory=64 * GIB)
 
 
 def test_busy_servers_get_more_connections() -> None:
     assert advise(facts(server=live(connections_peak=98)))["max_connections"].value == "130"
+
+
+@pytest.mark.parametrize("files_read", [True, False])
+def test_connections_that_were_raised_stay_when_fewer_are_seen(files_read: bool) -> None:
+    """The busy hour is over when the next plan is made: it changes nothing, and turns nobody away."""
+    busy = facts(server=live(connections_now=98))
+    written = fragment(busy)
+    assert written.values["db"]["max_connections"] == "130"
+    night = simulate(busy, written, files_read=files_read, connections_now=4)
+    assert fragment(night) == written and not advise(night)["max_connections"].changes
+    busier = simulate(busy, written, connections_now=125)
+    assert advise(busier)["max_connections"].value == "160"
+    followed = simulate(busy, written, connections_now=125, has_standbys=True)
+    assert advise(followed)["max_connections"].value == "130"
+    own = facts(server=live(changed=from_file("max_connections", "40"), connections_now=4))  # type: ignore[arg-type]
+    assert advise(own)["max_connections"].value == "40", "the operator's own count is no raise of nftui's"
+
+
+@pytest.mark.parametrize(("own", "fits"), [("64MB", False), ("65536", False), ("1MB", True), (None, True)])
+def test_a_role_s_work_mem_is_part_of_the_proof(own: str | None, fits: bool) -> None:
+    rows = (RoleSetting(None, "report", "work_mem", own),) if own else ()
+    others = (RoleSetting(None, "report", "maintenance_work_mem", "4GB"),)
+    why = str(advise(facts(server=live(role_settings=rows + others)))["work_mem"].why)
+    assert ("still fits" in why, "Not proven" in why) == (fits, not fits), why
+    assert fits or "64MB" in why
 
 
 def test_a_server_that_cannot_fit_says_so() -> None:

@@ -130,7 +130,7 @@ def test_the_service_s_cpus_count_not_the_host_s(more: dict[str, Any], parallel:
         ("desktop", 500 * GIB, "2GB", "100MB"),
         ("web", 25 * GIB, "2560MB", "640MB"),
         ("web", 5 * GIB, "1GB", "80MB"),
-        ("web", None, "4GB", "1GB"),
+        ("web", None, "1GB", "80MB"),
     ],
 )
 def test_wal_is_bounded_by_the_disk(workload: str, free: int | None, most: str, least: str) -> None:

@@ -18,10 +18,12 @@ from nftui.optimizations._command.words import UnsafeText, agrees, escape, split
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from nftui.model.stack import Service
+    from nftui.model.stack import Container, Service
 
 _SHELLS = {"sh", "bash", "ash", "dash"}
 _RUN_AS = {"gosu", "su-exec"}
+_INITS = {"tini", "dumb-init"}
+_WRAPPER = "docker-entrypoint.sh"
 
 
 class CannotMerge(Exception):
@@ -50,24 +52,29 @@ class Command:
     text: str | None = None
     """The source string where it cannot be split as Compose does after interpolation: settings go to its end."""
     fixed: tuple[str, ...] = ()
-    """Arguments that an overridden entrypoint gives before these."""
+    """Arguments that the entrypoint gives before these."""
+    named: bool = False
+    """The entrypoint names the server: its program must not stand before these again."""
 
 
 def read_command(syntax: Syntax, service: Service) -> Command:
     """How the declared service starts its server. Raises CannotMerge."""
     source, actual, text = _words(service)
-    entrypoint = service.entrypoint or ()
-    if entrypoint:
-        return _behind_entrypoint(syntax, source, actual, text, entrypoint)
+    if service.entrypoint:
+        return _behind_entrypoint(syntax, source, actual, text, service.entrypoint)
     if not actual:
-        source = actual = _image_command(syntax, service)
+        source, actual = _image_command(syntax, service)
+    entrypoint = _image_entrypoint(service)
+    if entrypoint and (not actual or _is_shell(entrypoint) or _first_argument(syntax, entrypoint) is not None):
+        return _behind_entrypoint(syntax, source, actual, text, entrypoint)
     return _located(syntax, source, actual, text)
 
 
 def declared_flags(syntax: Syntax, service: Service) -> dict[str, str]:
-    """Settings that the operator's command gives the server (name to the text); {} where it cannot be read."""
+    """Settings that the operator's command, else the image's own, gives the server (name to the text); {} where it
+    cannot be read."""
     try:
-        command = read_command(syntax, service) if (service.command or service.entrypoint) else None
+        command = read_command(syntax, service) if _is_told(service) else None
         if command is None:
             return {}
         if command.place is Place.SCRIPT:
@@ -80,12 +87,28 @@ def declared_flags(syntax: Syntax, service: Service) -> dict[str, str]:
 def shows_flags(syntax: Syntax, service: Service) -> bool:
     """Whether the operator's command shows everything that it gives the server; not a script that counts first."""
     try:
-        command = read_command(syntax, service) if (service.command or service.entrypoint) else None
+        command = read_command(syntax, service) if _is_told(service) else None
         if command is not None and command.place is Place.SCRIPT:
             script_flags(syntax, command.actual[command.index])
     except (CannotMerge, UnsafeText):
         return False
     return True
+
+
+def running_flags(syntax: Syntax, service: Service) -> dict[str, str]:
+    """Settings among the running container's own words, nftui's too; what its entrypoint or a variable adds is not
+    there."""
+    container = service.running
+    words = container.command if container else ()
+    script = words[2] if len(words) > 2 and _is_shell(words) else None
+    if container and len(container.entrypoint) == 2 and _is_shell(container.entrypoint) and words:
+        script = words[0]
+    if script is None:
+        return last_values(syntax, words)
+    try:
+        return script_flags(syntax, script)
+    except UnsafeText:
+        return {}
 
 
 def source_of(syntax: Syntax, service: Service, name: str) -> str | None:
@@ -149,16 +172,33 @@ def _string_words(raw: str, actual: tuple[str, ...]) -> tuple[tuple[str, ...], t
     return source, actual, raw
 
 
-def _image_command(syntax: Syntax, service: Service) -> tuple[str, ...]:
-    """What the image starts by itself. Raises CannotMerge where it is not known."""
-    container = service.running or (service.containers[0] if service.containers else None)
-    if container is not None and container.image_command is not None:
-        return tuple(escape(word) for word in container.image_command) or syntax.programs[:1]
-    if container is not None and container.command:
-        return tuple(escape(word) for word in _without_ours(syntax, container.command))
-    if stock := syntax.stock(service):
-        return stock
-    raise CannotMerge(msg("what its image starts by itself is not known; write it as the service's command."))
+def _container(service: Service) -> Container | None:
+    return service.running or (service.containers[0] if service.containers else None)
+
+
+def _is_told(service: Service) -> bool:
+    """Whether it is known what starts the server: it is declared, or the image's own words were read."""
+    container = _container(service)
+    return bool(service.command or service.entrypoint) or bool(container and container.image_command is not None)
+
+
+def _image_entrypoint(service: Service) -> tuple[str, ...]:
+    """The image's own, of a service that declares none; () where it was not read."""
+    container = _container(service)
+    return container.entrypoint if container is not None else ()
+
+
+def _image_command(syntax: Syntax, service: Service) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """What the image gives its entrypoint, as source and as it is. Raises CannotMerge where it is not known."""
+    container = _container(service)
+    words = container.image_command if container is not None else None
+    if words is None and container is not None and container.command:
+        words = tuple(_without_ours(syntax, container.command))
+    if words is None or not (words or _image_entrypoint(service)):
+        words = syntax.stock(service)
+        if not words:
+            raise CannotMerge(msg("what its image starts by itself is not known; write it as the service's command."))
+    return tuple(escape(word) for word in words), words
 
 
 def _without_ours(syntax: Syntax, command: Sequence[str]) -> Sequence[str]:
@@ -188,7 +228,7 @@ def _located(syntax: Syntax, source: tuple[str, ...], actual: tuple[str, ...], t
     i = 0
     if _base(actual[0]) in _RUN_AS and len(actual) > 2:
         i = 2
-    if _base(actual[i]) == "docker-entrypoint.sh":
+    if _base(actual[i]) == _WRAPPER:
         i += 1
     if i < len(actual) and i and syntax.is_argument(actual[i]):
         return Command(source, actual, Place.ARGUMENTS, i, text)
@@ -211,24 +251,36 @@ def _script(syntax: Syntax, source: tuple[str, ...], actual: tuple[str, ...], te
     return Command(source, actual, Place.SCRIPT, index)
 
 
+def _first_argument(syntax: Syntax, entrypoint: Sequence[str]) -> int | None:
+    """Index behind the program that an entrypoint names, or leaves to docker-library's script; None where it starts
+    what it is given."""
+    names, i = [_base(word) for word in entrypoint], 0
+    if names[0] in _INITS:
+        i = next((n for n, name in enumerate(names) if n and not name.startswith("-")), len(names))
+    if i < len(names) and names[i] in _RUN_AS:
+        i += 2
+    if _WRAPPER in names[i : i + 2]:
+        i = names.index(_WRAPPER, i) + 1
+        if i < len(names) and syntax.is_argument(entrypoint[i]):
+            return i
+    return i + 1 if i < len(names) and names[i] in syntax.programs else None
+
+
 def _behind_entrypoint(
     syntax: Syntax, source: tuple[str, ...], actual: tuple[str, ...], text: str | None, entrypoint: tuple[str, ...]
 ) -> Command:
-    """The command behind an entrypoint that the operator wrote. Raises CannotMerge."""
+    """The command behind an entrypoint that the operator or the image's author wrote. Raises CannotMerge."""
     if _is_shell(entrypoint):
         if len(entrypoint) == 2 and actual:
             return _script(syntax, source, actual, text, 0)
         raise CannotMerge(msg("its entrypoint starts the server through a shell; add the flags there."))
-    position = next((i for i, word in enumerate(entrypoint) if _base(word) in syntax.programs and i in (0, 1, 2)), None)
-    if position is not None and (position == 0 or _base(entrypoint[position - 1]) == "docker-entrypoint.sh"):
-        return Command(source, actual, Place.ARGUMENTS, 0, text, fixed=entrypoint[position + 1 :])
+    first = _first_argument(syntax, entrypoint)
+    if first is not None:
+        return Command(source, actual, Place.ARGUMENTS, 0, text, fixed=entrypoint[first:], named=True)
     if not actual:
         raise CannotMerge(
             msg("its own entrypoint {program} starts the server; add the flags there.", program=entrypoint[0])
         )
-    if _base(entrypoint[-1]) == "docker-entrypoint.sh" or _base(actual[0]) in {
-        *syntax.programs,
-        "docker-entrypoint.sh",
-    }:
+    if _base(entrypoint[-1]) == _WRAPPER or _base(actual[0]) in {*syntax.programs, _WRAPPER}:
         return _located(syntax, source, actual, text)
     raise CannotMerge(msg("its own entrypoint {program} hides how the server starts.", program=entrypoint[0]))

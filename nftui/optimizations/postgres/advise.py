@@ -11,6 +11,7 @@ from nftui.optimizations.postgres import rules
 from nftui.optimizations.postgres.decision import Decision, Origin, chosen, decide, is_off, refusal
 from nftui.optimizations.postgres.guards import check_chosen
 from nftui.optimizations.postgres.gucs import near, number, stock
+from nftui.optimizations.postgres.huge_pages import keep_present
 from nftui.optimizations.postgres.knobs import MEASURED
 from nftui.optimizations.postgres.memory import SIZES, Solution, solve
 from nftui.optimizations.postgres.proof import WORK_MEM_MIN, WORK_MEM_STEP
@@ -35,6 +36,7 @@ def decide_all(server: Server, choices: Choices) -> dict[str, Decision]:
     solution = solve(server, choices, workers)
     _settle(server, choices, decisions, solution)
     decisions |= solution.decisions
+    keep_present(server, decisions)
     decisions["wal_buffers"] = _wal_buffers(server, choices, decisions)
     decisions["stop_grace_period"] = _grace(server, choices)
     check_chosen(server, decisions)
@@ -53,7 +55,17 @@ def _keep_together(server: Server, decisions: dict[str, Decision]) -> None:
     least, most = decisions["min_wal_size"], decisions["max_wal_size"]
     low, high = number("min_wal_size", least.value), number("max_wal_size", most.value)
     if least.origin is Origin.AUTO and low and high and low > high / 2:
-        least.value = format_size(max(2 * MIB, int(high) // 2 // MIB * MIB))
+        least.value = format_size(max(server.least_wal, int(high) // 2 // MIB * MIB))
+    for decision in (least, most):
+        _say_unknown_disk(server, decision)
+
+
+def _say_unknown_disk(server: Server, decision: Decision) -> None:
+    """A choice counts also where the disk below the WAL is not known; that nothing proves it is said."""
+    present = server.baseline(decision.name) or stock(decision.name, server.major)
+    more = (number(decision.name, decision.value) or 0) > (number(decision.name, present) or 0)
+    if decision.origin is Origin.CHOSEN and server.wal_free_bytes is None and more:
+        decision.notes.append(msg("The disk below its WAL is not known: nothing proves that it has room for this."))
 
 
 def _settle(server: Server, choices: Choices, decisions: dict[str, Decision], solution: Solution) -> None:

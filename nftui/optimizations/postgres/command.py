@@ -24,8 +24,14 @@ _SYNTAX = Syntax(("postgres",), read_flags, written, GUCS, _stock)
 
 
 def declared_flags(service: Service) -> dict[str, str]:
-    """Settings that the operator's command gives the server (name to the text); {} where it cannot be read."""
+    """Settings that the operator's command, else the image's own, gives the server (name to the text); {} where it
+    cannot be read."""
     return command.declared_flags(_SYNTAX, service)
+
+
+def written_flags(service: Service) -> frozenset[str]:
+    """Settings that nftui put on the running command: they stand among its words, and the operator's has them not."""
+    return frozenset(command.running_flags(_SYNTAX, service)) - declared_flags(service).keys()
 
 
 def shows_flags(service: Service) -> bool:

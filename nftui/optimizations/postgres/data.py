@@ -95,27 +95,55 @@ def running_mount(service: Service, directory: str) -> MountSpec | None:
     return deepest(service.running.mounts, directory) if service.running else None
 
 
-def data_mount(facts: Facts, service: Service) -> MountSpec | None:
-    """The declared mount that holds the data, None where there is none."""
-    directory = data_directory(facts, service)
-    if directory is None or hidden_volume(facts, service, directory):
-        return None
-    return deepest(service.mounts, directory)
-
-
 def disk_of(facts: Facts, service: Service) -> Mount | None:
     """The host's mount below the data, None where it is not known (a volume driver, another machine)."""
-    mount = data_mount(facts, service)
+    directory = data_directory(facts, service)
+    return None if directory is None else _disk_below(facts, service, directory)
+
+
+def wal_free_bytes(facts: Facts, service: Service) -> int | None:
+    """Bytes free where its WAL lies: the least of the places where it may be, None where one of them is not known.
+
+    Only initdb reads where it shall be, so what the service says today may have come too late for its data; and by
+    hand pg_wal is moved to a mount that is named after it.
+    """
+    directory = data_directory(facts, service)
+    if directory is None:
+        return None
+    named = [m.target for m in service.mounts if _NAMED_WAL.search(m.target.rstrip("/"))]
+    places = {f"{directory}/pg_wal", *_told_wal(service), *(target.rstrip("/") for target in named)}
+    free = [disk.free_bytes if disk else None for disk in (_disk_below(facts, service, path) for path in places)]
+    known = [count for count in free if count is not None]
+    return min(known) if len(known) == len(free) else None
+
+
+_NAMED_WAL = re.compile(r"(?:^|[/_.-])(?:pg|postgres)?[_.-]?(?:wal|xlog)(?:[_.-]?dir)?$", re.IGNORECASE)
+_WALDIR = re.compile(r"""(?:^|\s)(?:--waldir(?:=|\s+)|-X\s*)["']?(/[^\s"']+)""")
+
+
+def _told_wal(service: Service) -> set[str]:
+    """Where initdb was told to put the WAL: by the files, or by what the container was made with."""
+    environments = [service.environment, *(c.environment for c in service.containers)]
+    told = {found.get("POSTGRES_INITDB_WALDIR") for found in environments}
+    options = [found.get("POSTGRES_INITDB_ARGS") or "" for found in environments]
+    told |= {match for text in options for match in _WALDIR.findall(text)}
+    return {path.rstrip("/") for path in told if path}
+
+
+def _disk_below(facts: Facts, service: Service, path: str) -> Mount | None:
+    """The host's mount below a path of the container, None where it is not known."""
+    mount = None if hidden_volume(facts, service, path) else deepest(service.mounts, path)
     if mount is None or (facts.engine is not None and not facts.engine.local):
         return None
+    below = path[len(mount.target.rstrip("/")) :]
     if mount.type == "bind" and mount.source and mount.source.startswith("/"):
-        return facts.host.mount_for(mount.source)
+        return facts.host.mount_for(mount.source.rstrip("/") + below)
     if mount.type != "volume" or facts.engine is None or not facts.engine.data_root:
         return None
-    return _volume_disk(facts, mount, facts.engine.data_root.rstrip("/"))
+    return _volume_disk(facts, mount, facts.engine.data_root.rstrip("/"), below)
 
 
-def _volume_disk(facts: Facts, mount: MountSpec, root: str) -> Mount | None:
+def _volume_disk(facts: Facts, mount: MountSpec, root: str, below: str) -> Mount | None:
     """Named volumes lie below the engine's data root, unless driver options bind another directory."""
     definition = facts.stack.volumes.get(mount.source or "", {}) or {}
     options = definition.get("driver_opts")
@@ -123,6 +151,8 @@ def _volume_disk(facts: Facts, mount: MountSpec, root: str) -> Mount | None:
         return None
     if isinstance(options, dict) and options:
         device = str(options.get("device", ""))
-        bound = device.startswith("/") and "bind" in str(options.get("o", ""))
-        return facts.host.mount_for(device) if bound else None
-    return facts.host.mount_for(f"{root}/volumes/{mount.source}")
+        how = str(options.get("o", ""))
+        # Without "r" what is mounted below the directory is not seen in the container.
+        inner = device.rstrip("/") + below if "rbind" in how else device
+        return facts.host.mount_for(inner) if device.startswith("/") and "bind" in how else None
+    return facts.host.mount_for(f"{root}/volumes/{definition.get('name') or mount.source}/_data{below}")

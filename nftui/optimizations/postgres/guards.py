@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from nftui.model.message import msg
-from nftui.model.units import GIB, MIB
+from nftui.model.units import GIB, format_size
 from nftui.optimizations.postgres.decision import Decision, Origin, refusal
-from nftui.optimizations.postgres.gucs import IO_METHOD_SINCE, number
+from nftui.optimizations.postgres.gucs import IO_METHOD_SINCE, number, stock
+from nftui.optimizations.postgres.huge_pages import are_too_few, pages
 from nftui.optimizations.postgres.knobs import ID
+from nftui.optimizations.postgres.server import Server
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from nftui.model.choices import Choices
-    from nftui.optimizations.postgres.server import Server
+
+Decisions = Mapping[str, Decision]
+Check = Callable[[Server, Decisions, str], None]
+
+_MAX_PROCESSES = 262143
+_SLOTS = "autovacuum_worker_slots"
+_SPECIAL = 2
+"""Processes of the server that are counted beside: autovacuum's launcher, and from 17 on the syncer of slots."""
 
 
 def check_chosen(server: Server, decisions: Mapping[str, Decision]) -> None:
@@ -22,7 +32,7 @@ def check_chosen(server: Server, decisions: Mapping[str, Decision]) -> None:
     for name, check in _CHECKS.items():
         decision = decisions.get(name)
         if decision is not None and decision.origin is Origin.CHOSEN and decision.value is not None:
-            check(server, decision.value)
+            check(server, decisions, decision.value)
 
 
 def refuse_for_version(servers: Sequence[Server], choices: Choices) -> None:
@@ -37,51 +47,71 @@ def refuse_for_version(servers: Sequence[Server], choices: Choices) -> None:
         raise refusal(servers[0], "io_method", general, reason)
 
 
-def _connections(server: Server, value: str) -> None:
-    live = server.live
-    if live is None:
-        return
-    seen = max((n for n in (live.connections_now, live.connections_peak) if n), default=0)
-    if int(value) < seen + 3:
-        reason = msg("{seen} connections were seen and 3 are reserved; at least {least}", seen=seen, least=seen + 3)
+def _connections(server: Server, decisions: Decisions, value: str) -> None:
+    """Not fewer than are connected; and a server that reserves all of them does not start (postmaster.c)."""
+    live, reserved = server.live, server.reserved_connections
+    seen = max((n for n in (live.connections_now, live.connections_peak) if n), default=0) if live else 0
+    least = max(seen, 1) + reserved
+    if int(value) < least:
+        reason = msg(
+            "{seen} connections were seen and {reserved} are reserved; at least {least}",
+            seen=seen, reserved=reserved, least=least,
+        )  # fmt: skip
         raise refusal(server, "max_connections", value, reason)
+    _within_processes(server, decisions, "max_connections", value)
     _not_above_standby(server, "max_connections", value)
 
 
 def _not_above_standby(server: Server, name: str, value: str) -> None:
     """A standby whose value is below its primary's stops replaying: it must be raised first."""
-    present = number(name, server.baseline(name))
+    present = number(name, server.current(name))
     if server.live is not None and server.live.has_standbys and present is not None and float(value) > present:
-        reason = msg("a standby follows it and would stop below its primary's value; raise the standby first")
+        reason = msg(
+            "a standby, or a receiver of WAL, follows it, and a standby stops below its primary's value: raise it first"
+        )
         raise refusal(server, name, value, reason)
 
 
-def _workers(server: Server, value: str) -> None:
+def _within_processes(server: Server, decisions: Decisions, name: str, value: str) -> None:
+    """The server has numbers for so many processes, and does not start with more (MAX_BACKENDS)."""
+    names = ("max_connections", "max_worker_processes")
+    count = sum(int(number(n, decisions[n].value) or number(n, stock(n, server.major)) or 0) for n in names)
+    count += server.count("max_wal_senders", 10) + _SPECIAL
+    count += server.count("autovacuum_max_workers", 3) if server.major < 18 else server.count(_SLOTS, 16)
+    if count > _MAX_PROCESSES:
+        reason = msg("the server has room for {most} processes in all, so it would not start", most=_MAX_PROCESSES)
+        raise refusal(server, name, value, reason)
+
+
+def _workers(server: Server, decisions: Decisions, value: str) -> None:
+    _within_processes(server, decisions, "max_worker_processes", value)
     _not_above_standby(server, "max_worker_processes", value)
 
 
-def _compression(server: Server, value: str) -> None:
-    setting = server.setting("wal_compression")
-    known = setting.enumvals if setting is not None and setting.enumvals else None
-    if server.major < 15:
-        known = ("on", "off")
-    if known is not None and value not in known:
-        reason = msg("this server takes {words}", words=", ".join(known))
-        raise refusal(server, "wal_compression", value, reason)
+def _compression(server: Server, decisions: Decisions, value: str) -> None:
+    _among_words(server, "wal_compression", value, ("on", "off") if server.major < 15 else ())
 
 
-def _huge_pages(server: Server, value: str) -> None:
+def _among_words(server: Server, name: str, value: str, words: tuple[str, ...] = ()) -> None:
+    """What the build was made without is no word of its setting, and the server does not start with it."""
+    setting = server.setting(name)
+    known = words or (setting.enumvals if setting is not None else ())
+    if known and value not in known:
+        raise refusal(server, name, value, msg("this server takes {words}", words=", ".join(known)))
+
+
+def _huge_pages(server: Server, decisions: Decisions, value: str) -> None:
     """'on' does not start without enough free huge pages of the host (databases reference 1.2)."""
-    pages = server.sysctl.get("vm.nr_hugepages", "0")
-    buffers = number("shared_buffers", server.current("shared_buffers")) or 128 * MIB
-    if value == "on" and int(pages or 0) * 2 * MIB < buffers * 1.1:
+    if value == "on" and are_too_few(server, decisions):
         reason = msg(
-            "the host has {pages} huge pages, so the server would not start; 'try' takes what is there", pages=pages
+            "the host has {pages} huge pages, so the server would not start; 'try' takes what is there",
+            pages=pages(server),
         )
         raise refusal(server, "huge_pages", value, reason)
 
 
-def _io_method(server: Server, value: str) -> None:
+def _io_method(server: Server, decisions: Decisions, value: str) -> None:
+    _among_words(server, "io_method", value)
     options = server.service.config.get("security_opt")
     open_profile = isinstance(options, (list, tuple)) and any("seccomp" in str(o) for o in options)
     if value == "io_uring" and (not open_profile or server.sysctl.get("kernel.io_uring_disabled", "0") != "0"):
@@ -89,18 +119,25 @@ def _io_method(server: Server, value: str) -> None:
         raise refusal(server, "io_method", value, reason)
 
 
-def _wal(server: Server, value: str) -> None:
-    size = number("max_wal_size", value) or 0
-    if server.free_bytes is not None and size > server.free_bytes // 2 and size > GIB:
-        reason = msg("that is more than half of the free disk below its data")
-        raise refusal(server, "max_wal_size", value, reason)
+def _wal(name: str) -> Check:
+    def check(server: Server, decisions: Decisions, value: str) -> None:
+        size, free = number(name, value) or 0, server.wal_free_bytes
+        if size < server.least_wal:
+            reason = msg("the server does not start with less than two segments of WAL, {least}",
+                         least=format_size(server.least_wal))  # fmt: skip
+            raise refusal(server, name, value, reason)
+        if free is not None and size > free // 2 and size > GIB:
+            raise refusal(server, name, value, msg("that is more than half of the free disk below its WAL"))
+
+    return check
 
 
-_CHECKS = {
+_CHECKS: dict[str, Check] = {
     "max_connections": _connections,
     "max_worker_processes": _workers,
     "wal_compression": _compression,
     "huge_pages": _huge_pages,
     "io_method": _io_method,
-    "max_wal_size": _wal,
+    "max_wal_size": _wal("max_wal_size"),
+    "min_wal_size": _wal("min_wal_size"),
 }

@@ -62,12 +62,14 @@ def _unknown(server: Server, choices: Choices) -> dict[str, Decision]:
 
 def vacuum_memory(server: Server) -> tuple[int, int | None]:
     """Autovacuum's workers, and its own work_mem where one is set."""
-    try:
-        count = int(server.fact("autovacuum_max_workers", "3"))
-    except ValueError:
-        count = 3
     own = size("work_mem", server.fact("autovacuum_work_mem", "-1"))
-    return count, own if own is not None and own > 0 else None
+    return server.count("autovacuum_max_workers", 3), own if own is not None and own > 0 else None
+
+
+def largest_of_roles(server: Server) -> int:
+    """The largest work_mem of a role or a database, which stands above the server's; 0 where none has its own."""
+    rows = server.live.role_settings if server.live else ()
+    return max((int(number("work_mem", row.value) or 0) for row in rows if row.name == "work_mem"), default=0)
 
 
 class _Solver:
@@ -97,7 +99,13 @@ class _Solver:
         if share is not None and getattr(self.auto, name) == share(self.limit, self.server.workload):
             part = max(1, round(self.limit / share(self.limit, self.server.workload)))
             return msg("1/{part} of the {memory} this service has.", part=part, memory=memory)
-        count = self.auto.max_connections
+        count, raised = self.auto.max_connections, largest_of_roles(self.server)
+        if self.auto.fits and not replace(self.auto, work_mem=max(self.auto.work_mem, raised)).fits:
+            return msg(
+                "Not proven: a role or a database has {raised} of work_mem of its own, and {count} connections with it "
+                "would not fit {memory}.",
+                raised=format_size(raised), count=count, memory=memory,
+            )  # fmt: skip
         if name == "work_mem" and self.auto.fits and self.auto.work_mem < 4 * MIB:
             return msg(
                 "Below the usual 4MB: {count} connections at work would not fit {memory}. Fewer connections give more.",

@@ -12,7 +12,7 @@ from nftui.model.dataclass import dataclass
 from nftui.model.host import Medium
 from nftui.model.message import Message, msg
 from nftui.model.units import GIB, KIB, MIB, format_size
-from nftui.optimizations.postgres.gucs import IO_METHOD_SINCE, stock
+from nftui.optimizations.postgres.gucs import IO_METHOD_SINCE, number, stock
 from nftui.optimizations.postgres.knobs import REFERENCE
 
 if TYPE_CHECKING:
@@ -57,21 +57,29 @@ def cache_size(memory: int, buffers: int, workload: str) -> int:
 
 
 def connections(server: Server) -> tuple[int, Message]:
-    """The operator's count or the stock 100, raised where clients come near it; never lowered.
+    """The operator's count or the stock 100, raised where clients come near it; never lowered, and a raise of nftui's
+    stays when fewer are seen.
 
     How many were seen changes from one look to the next; said, it would make two plans of one stack differ.
     """
-    base = int(server.own("max_connections") or stock("max_connections", server.major))
-    live = server.live
+    base, live = _present_count(server, "max_connections"), server.live
     peak = max((n for n in (live.connections_peak, live.connections_now) if n), default=0) if live else 0
-    needed = math.ceil(peak * 1.2) + 3
+    needed = math.ceil(peak * 1.2) + server.reserved_connections
     if not peak:
         return base, msg("It stays: how many the apps open in their busiest hour is not known.")
     if needed <= base:
         return base, msg("Enough for the connections seen; fewer could turn clients away.")
     if live is not None and live.has_standbys:
-        return base, msg("More were seen than it holds with a reserve, but a standby must be raised first.")
-    return math.ceil(needed / 10) * 10, msg("The connections seen, with a fifth and 3 in reserve.")
+        return base, msg(
+            "More were seen than it holds with a reserve, but a standby, or a receiver of WAL, follows it: a standby "
+            "must be raised first."
+        )
+    return math.ceil(needed / 10) * 10, msg("The connections seen, with a fifth and what is reserved on top.")
+
+
+def _present_count(server: Server, name: str) -> int:
+    """The operator's or the stock count, or more where nftui wrote more before."""
+    return max(int(server.own(name) or stock(name, server.major)), int(server.ours(name) or 0))
 
 
 def processes(server: Server) -> dict[str, Rule]:
@@ -91,7 +99,7 @@ def processes(server: Server) -> dict[str, Rule]:
 def _workers(server: Server) -> int:
     """Never below the stock 8; TimescaleDB's background workers come on top (timescaledb-tune)."""
     if server.live is not None and server.live.has_standbys:
-        return int(server.own("max_worker_processes") or stock("max_worker_processes", server.major))
+        return _present_count(server, "max_worker_processes")
     extra = 19 if server.live is not None and "timescaledb" in server.live.preloaded else 0
     return max(8, server.cpus + extra)
 
@@ -138,23 +146,33 @@ _WAL_STEP = 256 * MIB
 
 def wal(server: Server) -> dict[str, Rule]:
     """WAL sizes within a tenth of the free disk; checkpoints spread; compression that the build has."""
-    most, least = _WAL[server.workload]
-    room = None if server.free_bytes is None else server.free_bytes // 10
-    why = msg("Fewer forced checkpoints; recovery after a crash reads at most about that much.")
-    if room is not None and room < most:
-        most, why = (
-            room // _WAL_STEP * _WAL_STEP,
-            msg("A tenth of the free disk below its data."),
-        )
-    if room is not None and room < GIB:
-        most, why = 0, msg("The disk has too little room to keep more WAL.")
-    least = min(least, most // 4 // MIB * MIB)
+    most, why = _most_wal(server)
+    least = max(min(_WAL[server.workload][1], most // 4 // MIB * MIB), server.least_wal)
     return {
-        "max_wal_size": Rule(format_size(most) if most else _left(server, "max_wal_size"), why),
-        "min_wal_size": Rule(format_size(least) if most else _left(server, "min_wal_size"), why),
+        "max_wal_size": Rule(format_size(most) if most else _left_wal(server, "max_wal_size"), why),
+        "min_wal_size": Rule(format_size(least) if most else _left_wal(server, "min_wal_size"), why),
         "checkpoint_completion_target": Rule("0.9", msg("Spreads the writes; the default from 14 on.")),
         "wal_compression": _compression(server),
     }
+
+
+def _most_wal(server: Server) -> tuple[int, Message]:
+    """max_wal_size in bytes, 0 where what the server has shall stay."""
+    most = _WAL[server.workload][0]
+    if server.wal_free_bytes is None:
+        return 0, msg("How much the disk below its WAL has free is not known, so it is not raised.")
+    room = server.wal_free_bytes // 10
+    if room < max(GIB, server.least_wal):
+        return 0, msg("The disk below its WAL has too little room to keep more.")
+    if room < most:
+        return room // _WAL_STEP * _WAL_STEP, msg("A tenth of the free disk below its WAL.")
+    return most, msg("Fewer forced checkpoints; recovery after a crash reads at most about that much.")
+
+
+def _left_wal(server: Server, name: str) -> str:
+    """The operator's value or the stock one, which initdb writes larger where a segment is."""
+    left = server.own(name) or stock(name, server.major)
+    return format_size(max(int(number(name, left) or 0), server.least_wal))
 
 
 def _compression(server: Server) -> Rule:

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 from nftui.model.dataclass import dataclass
 from nftui.model.host import Medium
 from nftui.model.stack import Role
-from nftui.model.units import MIB, format_size
-from nftui.optimizations.postgres.command import declared_flags
-from nftui.optimizations.postgres.data import disk_of, live_facts, major_version
+from nftui.model.units import MIB, format_size, parse_size
+from nftui.optimizations.postgres.command import declared_flags, written_flags
+from nftui.optimizations.postgres.data import disk_of, live_facts, major_version, wal_free_bytes
 from nftui.optimizations.postgres.gucs import GUCS, NEWEST, hash_multiplier_stock, show, stock
 from nftui.optimizations.postgres.knobs import ID
 
@@ -33,6 +33,9 @@ DOCKER_GRACE_S = 10
 """Stop timeout of a container that asks for nothing."""
 _PLAIN_SOURCES = {"default", "configuration file", "environment variable", "override", "dynamic default"}
 """pg_settings.source values that neither a command line nor a role or session hides."""
+_COMMAND_LINE = "command line"
+_SEGMENT = "16MB"
+"""wal_segment_size where initdb was told nothing else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +50,16 @@ class Server:
     workload: str
     workload_chosen: bool
     medium: Medium = Medium.UNKNOWN
-    free_bytes: int | None = None
+    wal_free_bytes: int | None = None
+    """Free where its WAL lies, which may be another disk than the data's; None where that is not known."""
     live: PostgresFacts | None = None
     flags: Mapping[str, str] = field(default_factory=dict)
-    """Settings of the operator's command, in SHOW form."""
+    """Settings of the operator's command, else of the image's own, in SHOW form."""
+    written: frozenset[str] = frozenset()
+    """Settings that nftui put on the command line that runs."""
     sysctl: Mapping[str, str] = field(default_factory=dict)
     raw_flags: Mapping[str, str] = field(default_factory=dict)
-    """Every setting of the operator's command as written, also those that are not advised."""
+    """Every setting of that command as written, also those that are not advised."""
     links: tuple[Connection, ...] = ()
     """Who connects to it; findings only."""
     files: Mapping[str, Evidence] = field(default_factory=dict)
@@ -69,10 +75,20 @@ class Server:
         return self.live.settings.get(name) if self.live else None
 
     def hidden(self, name: str) -> bool:
-        """True where a command line that is not the operator's (nftui's or the image's), a role or a session
-        hides what the server would have without nftui."""
+        """True where nftui's command line, a role or a session hides what the server would have without nftui.
+
+        What a variable of a script or an entrypoint put on the command line is the operator's.
+        """
         setting = self.setting(name)
-        return setting is not None and name not in self.flags and setting.source not in _PLAIN_SOURCES
+        if setting is None or name in self.flags or setting.source in _PLAIN_SOURCES:
+            return False
+        return setting.source != _COMMAND_LINE or name in self.written
+
+    def ours(self, name: str) -> str | None:
+        """What nftui's command line gives the server now, None where it gives nothing."""
+        setting = self.setting(name)
+        by_us = setting is not None and setting.source == _COMMAND_LINE and self.hidden(name)
+        return self.current(name) if by_us else None
 
     def beneath(self, name: str) -> str | None:
         """What the configuration files ask for, where that is known."""
@@ -93,20 +109,30 @@ class Server:
         return self.beneath(name) if self.hidden(name) else self.current(name)
 
     def own(self, name: str) -> str | None:
-        """The operator's value: a flag, ALTER SYSTEM, or a configuration file that is not initdb's; else None."""
+        """The operator's value: of the command line, of ALTER SYSTEM, or of a configuration file that is not initdb's;
+        else None."""
         if name in self.flags:
             return self.flags[name]
         setting = self.setting(name)
         if setting is None or setting.source in ("default", "override", "dynamic default"):
             return None
-        value = self.beneath(name) if self.hidden(name) else self.current(name)
+        hidden = self.hidden(name)
+        value = self.beneath(name) if hidden else self.current(name)
         by_command = self.live is not None and name in self.live.auto_conf
+        by_command = by_command or (setting.source == _COMMAND_LINE and not hidden)
         return value if value is not None and (by_command or value != stock(name, self.major)) else None
 
     def fact(self, name: str, default: str) -> str:
         """A setting that is read but never advised: live, else the operator's flag, else `default`."""
         setting = self.setting(name)
         return setting.shown if setting is not None else self.raw_flags.get(name, default)
+
+    def count(self, name: str, default: int) -> int:
+        """The same of a whole number; `default` too where it cannot be read."""
+        try:
+            return int(self.fact(name, str(default)))
+        except ValueError:
+            return default
 
     @property
     def hash_multiplier(self) -> float:
@@ -115,6 +141,16 @@ class Server:
             return float(self.fact("hash_mem_multiplier", str(hash_multiplier_stock(self.major))))
         except ValueError:
             return hash_multiplier_stock(self.major)
+
+    @property
+    def reserved_connections(self) -> int:
+        """Connections that are kept for superusers and for pg_use_reserved_connections (16 and later)."""
+        return self.count("superuser_reserved_connections", 3) + self.count("reserved_connections", 0)
+
+    @property
+    def least_wal(self) -> int:
+        """Bytes below which the server does not start with a WAL size: two segments (ReadControlFile in xlog.c)."""
+        return 2 * (parse_size(self.fact("wal_segment_size", _SEGMENT)) or parse_size(_SEGMENT) or 0)
 
     @property
     def shm_managed(self) -> bool:
@@ -165,9 +201,10 @@ def build_server(
         workload=chosen or ("web" if service.name in named else "mixed"),
         workload_chosen=chosen is not None,
         medium=disk.medium if disk else Medium.UNKNOWN,
-        free_bytes=disk.free_bytes if disk else None,
+        wal_free_bytes=wal_free_bytes(facts, service),
         live=live_facts(facts, service),
         flags={name: show(name, text, major) for name, text in raw.items() if name in GUCS},
+        written=written_flags(service),
         sysctl=dict(facts.host.sysctl),
         raw_flags=raw,
         links=links,

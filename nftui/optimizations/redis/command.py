@@ -77,7 +77,8 @@ def program(service: Service) -> str | None:
     except command.CannotMerge:
         return None
     before = found.source[: found.index] or _stock(service) or _SYNTAX.programs[:1]
-    if found.place is not command.Place.ARGUMENTS or found.text is not None or len(before) > 1:
+    plain = found.place is command.Place.ARGUMENTS and found.text is None and not found.named
+    if not plain or len(before) > 1:
         return None
     return before[0]
 
