@@ -18,6 +18,8 @@ _ENDS = {
     "database": ("NAME", "DATABASE", "DB", "DBNAME", "DATABASE_NAME"),
 }
 _HOST_ENDS = ("HOSTNAME", "HOST", "SERVER", "ADDRESS", "ADDR", "ENDPOINT")
+_SESSION = ("search_path", "currentschema", "role")
+"""Query parameters of a URL by which drivers set whose tables a session sees, and as whom (JDBC, pgx, lib/pq)."""
 TLS = ("require", "verify-ca", "verify-full")
 """Values of sslmode with which a client refuses a connection in clear."""
 
@@ -32,17 +34,22 @@ class ClientLogin:
     sslmode: str = ""
     options: str = ""
     """What it sends as `options` when it connects."""
+    session: tuple[str, ...] = ()
+    """Parameters of its URL that say whose tables it sees, or as whom."""
 
 
 def login_of(keys: Mapping[str, str], environment: Mapping[str, str | None]) -> ClientLogin:
     """The login by `keys` (as `login_keys` gives them) in that environment."""
     url = environment.get(keys.get("url", ""))
+    options = environment.get("PGOPTIONS") or ""
     if url:
-        return _of_url(url)
+        return _of_url(url, options)
     found = {part: environment.get(key) for part, key in keys.items()}
     user = found.get("user")
     mode = next((v for k, v in environment.items() if v and k.upper().endswith(("SSLMODE", "SSL_MODE"))), "")
-    return ClientLogin(user, found.get("database") or user, found.get("password"), mode)
+    # Only libpq goes by the user's name where none is said; others have a default of their own (Odoo: "postgres").
+    usual = user if keys.get("user") == "PGUSER" else None
+    return ClientLogin(user, found.get("database") or usual, found.get("password"), mode, options)
 
 
 def login_keys(connection: Connection) -> dict[str, str]:
@@ -68,7 +75,8 @@ def _beside(key: str, environment: Mapping[str, str | None]) -> dict[str, str]:
     return found
 
 
-def _of_url(url: str) -> ClientLogin:
+def _of_url(url: str, options: str) -> ClientLogin:
+    """`options` where the URL has none."""
     try:
         parts = urlsplit(url.removeprefix("jdbc:"))
     except ValueError:
@@ -78,4 +86,5 @@ def _of_url(url: str) -> ClientLogin:
     password = unquote(parts.password or "") or query.get("password", [""])[0] or None
     database = unquote(parts.path.lstrip("/")) or user
     mode = (query.get("sslmode") or query.get("ssl") or [""])[0]
-    return ClientLogin(user, database, password, mode, (query.get("options") or [""])[0])
+    session = tuple(sorted(name for name in query if name.lower() in _SESSION))
+    return ClientLogin(user, database, password, mode, (query.get("options") or [options])[0], session)

@@ -45,7 +45,8 @@ _ASK = (
 """Where the socket lies is the configuration's business: it is looked for."""
 _INCLUDE = re.compile(r"(?m)^\s*%include\s+(\S+)")
 _SETTING = re.compile(r"(?m)^[ \t]*(\w+)[ \t]*=[ \t]*(.*?)[ \t]*$")
-_SECTION = re.compile(r"(?m)^\s*\[pgbouncer\]\s*$([^\[]*)")
+_SECTION = re.compile(r"(?ms)^\s*\[pgbouncer\]\s*$(.*?)(?=^\s*\[|\Z)")
+"""To the next line that begins a section: a bracket may also stand in a comment or a value."""
 OURS = "/etc/nftui-pgbouncer/"
 """Where nftui mounts its own file, in a pooler of its own and in one of the operator's."""
 _SEPARATOR = "\x1f"

@@ -29,6 +29,8 @@ MORE = 3
 MOST = 40
 """Never more at once than this: the apps' own clients must still find a place."""
 WAIT_S = 20.0
+BACK_S = 120.0
+"""So long an app that held sessions may take to open its first one through the pooler: it was started anew."""
 _UNREACHABLE = (Failure.REFUSED, Failure.TIMEOUT)
 
 
@@ -62,25 +64,34 @@ class PoolsKind(Reading):
 
 
 class RouteKind(Reading):
-    """An app's sessions come from the pooler, and none of them is direct any more."""
+    """An app's sessions come from the pooler, and none of the logins that were routed is direct any more.
+
+    What it opens with other logins (data sources, what its users entered) is none of the pooler's.
+    """
 
     name = "pgbouncer-route"
     version = 1
     reads_files = True
 
     def verify(self, step: StepSpec, before: Data, ctx: Context) -> Data:
-        """Raises StepFailed where a session of the app still reaches the server past the pooler."""
-        mine = _addresses(step.target, ctx)
-        deadline = ctx.now() + WAIT_S
+        """Raises StepFailed where a session still reaches the server past the pooler, or none has come through it."""
+        mine, began = _addresses(step.target, ctx), ctx.now()
         while True:
             direct, seen = _direct(step, mine, ctx), _seen(step, mine, ctx)
-            if (not direct and seen) or ctx.now() >= deadline:
+            missing = seen is False and bool(step.params.get("held"))
+            limit = BACK_S if missing and not direct else WAIT_S
+            if (seen and not direct) or ctx.now() >= began + limit:
                 break
             ctx.sleep(POLL_S)
         if direct:
             raise StepFailed(
                 msg("{service} still holds {count} connections of its own to {server}, past the pooler.",
                     service=step.target, count=direct, server=step.params["server"])
+            )  # fmt: skip
+        if missing:
+            raise StepFailed(
+                msg("{service} held connections to {server}, and none has come through the pooler since.",
+                    service=step.target, server=step.params["server"])
             )  # fmt: skip
         return {"through": seen}
 
@@ -90,13 +101,22 @@ def _addresses(service: str, ctx: Context) -> set[str]:
 
 
 def _direct(step: StepSpec, addresses: set[str], ctx: Context) -> int:
+    """Sessions of its routed logins; a plan of an older nftui names none, and means all."""
     live = ctx.probe(str(step.params["server"]), "postgres-roles")
     if not isinstance(live.value, ServerFacts):
         raise StepFailed(
             msg("{service} cannot be asked who is connected: {why}", service=step.params["server"],
                 why=live.error or "?")
         )  # fmt: skip
-    return sum(s.address in addresses for s in live.value.sessions)
+    logins = step.params.get("logins")
+    routed = None if logins is None else {tuple(login) for login in _rows(logins)}
+    mine = [s for s in live.value.sessions if s.address in addresses]
+    return sum(routed is None or (s.user, s.database) in routed for s in mine)
+
+
+def _rows(value: object) -> list[list[str]]:
+    assert isinstance(value, (list, tuple))
+    return [[str(cell) for cell in row] for row in value]
 
 
 def _seen(step: StepSpec, addresses: set[str], ctx: Context) -> bool | None:
@@ -113,6 +133,7 @@ def _console(step: StepSpec, ctx: Context) -> str:
         return ""
     wanted = _texts(step.params["config"])
     wrong = [f"{k} = {live.value.config.get(k)}, not {v}" for k, v in wanted.items() if live.value.config.get(k) != v]
+    wrong += _lost(step, live.value.config)
     for database, mode in _texts(step.params["modes"]).items():
         row = live.value.databases.get(database, {})
         if row.get("pool_mode") != mode:
@@ -122,6 +143,25 @@ def _console(step: StepSpec, ctx: Context) -> str:
             msg("{service} does not run what was asked: {list}", service=step.target, list="; ".join(wrong))
         )
     return live.value.version
+
+
+def _lost(step: StepSpec, config: Mapping[str, str]) -> list[str]:
+    """What was only restated, and is now neither as the file has it nor as the console showed it before."""
+    kept = step.params.get("kept") or {}
+    assert isinstance(kept, Mapping)
+    return [
+        f"{name} = {config[name]}, not {before}"
+        for name, (text, before) in zip(kept, _rows(list(kept.values())), strict=True)
+        if name in config and not _same(config[name], text) and not _same(config[name], before)
+    ]
+
+
+def _same(shown: str, text: str) -> bool:
+    """PgBouncer shows words in lower case and numbers without what they do not need."""
+    try:
+        return float(shown) == float(text)
+    except ValueError:
+        return shown.lower() == text.lower()
 
 
 def _texts(value: object) -> dict[str, str]:

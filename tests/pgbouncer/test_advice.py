@@ -34,6 +34,8 @@ N8N = (
     "DB_TYPE: postgresdb, DB_POSTGRESDB_HOST: db, DB_POSTGRESDB_DATABASE: shop, DB_POSTGRESDB_USER: shop, "
     "DB_POSTGRESDB_PASSWORD: '${SHOP_PASSWORD}'"
 )
+SHOP = "postgresql://shop:${SHOP_PASSWORD}@db:5432"
+SPLIT = "DB_HOST: db, DB_USER: shop, DB_PASSWORD: x, DB_NAME: shop"
 HOSTS = "    extra_hosts: ['pgbouncer:10.0.0.1']\n"
 ROUTES = {
     "nothing is known": (app(), "session", "Nothing is known"),
@@ -43,6 +45,37 @@ ROUTES = {
     "an exporter": (app("metrics", "prometheuscommunity/postgres-exporter:v0.15"), "direct", "exporters"),
     "TLS asked": (app(variables=f"DATABASE_URL: '{URL}?sslmode=require'"), "direct", "sslmode=require"),
     "its own schema": (app(variables=f"DATABASE_URL: '{URL}?options=-csearch_path%3Dx'"), "direct", "search_path"),
+    "a schema in the URL": (app(variables=f"DATABASE_URL: '{URL}?search_path=tenant'"), "direct", "search_path"),
+    "a schema by JDBC": (
+        app(variables="DB_URL: 'jdbc:postgresql://db/shop?user=shop&password=x&currentSchema=x'"),
+        "direct",
+        "currentSchema",
+    ),
+    "a role in the URL": (app(variables=f"DATABASE_URL: '{URL}?role=owner'"), "direct", "role"),
+    "a schema by PGOPTIONS": (
+        app(variables=f"DATABASE_URL: '{URL}', PGOPTIONS: '-c search_path=tenant'"),
+        "direct",
+        "search_path=tenant",
+    ),
+    "a schema beside a timeout": (
+        app(variables=f"{SPLIT}, PGOPTIONS: '-c lock_timeout=1s --search_path=tenant'"),
+        "direct",
+        "search_path=tenant",
+    ),
+    "a timeout": (app(variables=f"{SPLIT}, PGOPTIONS: '-c lock_timeout=1s'"), "session", "Nothing is known"),
+    "a query of another kind": (
+        app(variables=f"DATABASE_URL: '{URL}?connect_timeout=3'"),
+        "session",
+        "Nothing is known",
+    ),
+    "n8n's own schema": (app("flow", "n8nio/n8n:1.60", f"{N8N}, DB_POSTGRESDB_SCHEMA: flow"), "direct", "schema flow"),
+    "n8n's usual schema": (app("flow", "n8nio/n8n:1.60", f"{N8N}, DB_POSTGRESDB_SCHEMA: public"), "pooled", "known"),
+    "no database named": (app("odoo", "odoo:17", "HOST: db, USER: shop, PASSWORD: x"), "direct", "no variable"),
+    "libpq's own default": (app(variables="PGHOST: db, PGUSER: shop, PGPASSWORD: x"), "session", "Nothing is known"),
+    "a name in need of quotes": (app(variables=f"DATABASE_URL: '{SHOP}/my%20shop'"), "direct", "cannot name"),
+    "a name beyond ASCII": (app(variables=f"DATABASE_URL: '{SHOP}/gesch%C3%A4ft'"), "direct", "cannot name"),
+    "the console's name": (app(variables=f"DATABASE_URL: '{SHOP}/pgbouncer'"), "direct", "cannot name"),
+    "a name with all signs": (app(variables=f"DATABASE_URL: '{SHOP}/my-shop_v2.1'"), "session", "Nothing is known"),
     "a fixed name": (app(more=HOSTS), "direct", "extra_hosts"),
     "another network": (app(more="    networks: [other]\n") + "networks: {other: {}}\n", "direct", "no network"),
     "no role": (app(variables="DATABASE_URL: 'postgresql://nobody:x@db/shop'"), "direct", "no login role nobody"),
@@ -161,8 +194,54 @@ def test_startup_timeouts_are_dropped_only_where_they_are_sent(tmp_path: Path) -
     plain, n8n = facts(tmp_path, app()), facts(tmp_path, app("flow", "n8nio/n8n:1.60", N8N))
     assert "ignore_startup_parameters = extra_float_digits\n" in text_of(fragment(plain), "pgbouncer.ini")
     text = text_of(fragment(n8n), "pgbouncer.ini")
-    assert "options,statement_timeout" in text and "search_path" not in text
+    ignored = "extra_float_digits,idle_in_transaction_session_timeout,lock_timeout,statement_timeout"
+    assert f"ignore_startup_parameters = {ignored}\n" in text
     assert any("ALTER ROLE" in str(note) for note in advise(n8n)["route.flow"].notes)
+
+
+@pytest.mark.parametrize(
+    ("image", "options", "direct"),
+    [
+        ("1.19", "-c statement_timeout=5s", True), ("latest", "-c statement_timeout=5s", True), ("1.19", "", False),
+        ("1.20", "-c statement_timeout=5s", False), ("1.20", "--statement_timeout=5s", True),
+        ("1.23", "--statement_timeout=5s", False),
+    ],
+)  # fmt: skip
+def test_timeouts_in_options_need_a_version_that_looks_into_them(
+    tmp_path: Path, image: str, options: str, direct: bool
+) -> None:
+    found = facts(tmp_path, app(variables=f"DATABASE_URL: '{URL}', PGOPTIONS: '{options}'"))
+    line = advise(found, image=f"acme/pgbouncer:{image}")["route.api"]
+    assert (line.value == "direct") is direct and ("later" in str(line.why)) is direct, str(line.why)
+
+
+@pytest.mark.parametrize(("image", "value"), [("1.18", "direct"), ("1.20", "pooled")])
+def test_so_does_an_app_that_sends_them_by_itself(tmp_path: Path, image: str, value: str) -> None:
+    found = facts(tmp_path, app("flow", "n8nio/n8n:1.60", N8N))
+    assert advise(found, image=f"acme/pgbouncer:{image}")["route.flow"].value == value
+
+
+@pytest.mark.parametrize(
+    ("image", "mode", "signal"),
+    [
+        ("1.25.2", "transaction", "SIGINT"), ("1.18", "transaction", "SIGINT"), ("1.23", "session", "SIGQUIT"),
+        ("1.22", "session", "SIGTERM"), ("latest", "session", "SIGQUIT"),
+    ],
+)  # fmt: skip
+def test_it_is_ended_within_its_grace_period(tmp_path: Path, image: str, mode: str, signal: str) -> None:
+    made = fragment(facts(tmp_path, app()), image=f"acme/pgbouncer:{image}", route_api="pooled", pool_mode=mode)
+    assert made.services["pgbouncer"]["stop_signal"] == signal
+
+
+def test_a_server_that_recovers_for_long_does_not_make_it_ill(tmp_path: Path) -> None:
+    check = fragment(facts(tmp_path, app())).services["pgbouncer"]["healthcheck"]
+    assert isinstance(check, dict) and check["start_period"] == "15m" and "pg_isready" in check["test"][1]
+
+
+def test_a_database_that_the_server_does_not_have_is_named(tmp_path: Path) -> None:
+    found = facts(tmp_path, app(), known=server(databases=("postgres",)))
+    assert "no database shop" in str(advise(found)["route.api"].why)
+    assert advise(facts(tmp_path, app(), known=server(databases=("shop",))))["route.api"].value == "session"
 
 
 @pytest.mark.parametrize(

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
 from nftui.model.errors import UsageError
 from nftui.model.facts import Facts, Live
 from nftui.model.pooling import PoolerFacts
+from nftui.model.stack import Container
 from nftui.optimizations.pgbouncer import OPTIMIZATION
+from nftui.probes.pooling import _own_file
 from tests.pgbouncer.build import advise, app, choose, facts, fragment, text_of
 
 INI = "/etc/pgbouncer/pgbouncer.ini"
@@ -52,6 +55,29 @@ def test_its_section_is_restated_and_the_rest_included(tmp_path: Path) -> None:
     assert set(made.services) == {"pool"} and not made.own
     step = OPTIMIZATION.steps(pooled(tmp_path), made)[0]
     assert step.params["config"] == made.values["pool"] and step.params["clients"] == []
+
+
+def test_what_is_only_restated_is_read_back_as_well(tmp_path: Path) -> None:
+    shown = {"default_pool_size": "7", "auth_file": "/x", "listen_addr": "*", "pool_mode": "session"}
+    found = pooled(tmp_path, own={**OWN, "unknown_key": "1"}, config=shown)
+    kept = OPTIMIZATION.steps(found, fragment(found, default_pool_size="30"))[0].params["kept"]
+    assert kept == {"auth_file": ["/etc/pgbouncer/userlist.txt", "/x"], "listen_addr": ["*", "*"]}
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        "; see [databases] above\n", "auth_query = SELECT a[1] FROM b\n", "# [a]\n\n  ; [b]\n", "",
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("after", ["", "\n  [users]\nshop = pool_mode=session\n", "[peers]\n"])
+def test_a_section_ends_at_the_line_that_begins_the_next(before: str, after: str) -> None:
+    text = f"[databases]\nshop = host=db\n[pgbouncer]\nlisten_addr = *\n{before}client_tls_sslmode = require\n{after}"
+    container = Container("c", "pool-1", "pool", 1, "running", None, "i", "s", command=("pgbouncer", INI))
+    files = SimpleNamespace(exec=lambda *words, **more: (0, text.encode(), b""))
+    path, own = _own_file(container, cast("Any", files))
+    assert path == INI and (own["client_tls_sslmode"], own["listen_addr"]) == ("require", "*")
+    assert "shop" not in own and ("auth_query" in own) == ("auth_query" in before)
 
 
 def test_sizes_stay_where_the_server_is_not_this_stacks(tmp_path: Path) -> None:

@@ -65,6 +65,19 @@ def test_what_the_console_says_otherwise_fails_the_step(facts: PoolerFacts | Non
         PoolsKind().verify(pools(), {}, context(facts))
 
 
+OWN = {"client_tls_sslmode": ["require", "require"], "server_lifetime": ["60.0", "3600"], "listen_addr": ["*", "*"]}
+
+
+def test_what_was_only_restated_must_be_as_before() -> None:
+    kept = pools(kept=OWN)
+    now = {**CONFIG, "client_tls_sslmode": "require", "listen_addr": "*"}
+    for lifetime in ("60", "3600"):  # As their file has it, or as it was while a file of nftui's said otherwise.
+        PoolsKind().verify(kept, {}, context(PoolerFacts("1", {**now, "server_lifetime": lifetime}, ROW)))
+    with pytest.raises(StepFailed, match="client_tls_sslmode = disable, not require"):
+        lost = {**now, "client_tls_sslmode": "disable", "server_lifetime": "60"}
+        PoolsKind().verify(kept, {}, context(PoolerFacts("1", lost, ROW)))
+
+
 def test_a_pool_that_cannot_be_reached_fails_the_step_without_its_password() -> None:
     variables = {"URL": "postgresql://shop:not-a-secret-shop@pgbouncer/shop"}
     spec = step("pgbouncer-pools", "api", config=CONFIG, modes={"shop": "transaction"}, size=1,
@@ -83,6 +96,34 @@ def test_a_session_past_the_pooler_fails_the_step() -> None:
     assert kind.verify(spec, {}, context(asked, Session("10.0.0.8", "shop", "shop"))) == {"through": True}
     with pytest.raises(StepFailed, match="1 connections of its own"):
         kind.verify(spec, {}, context(asked, Session("10.0.0.9", "shop", "shop")))
+
+
+def test_sessions_of_logins_that_were_not_routed_are_none_of_it() -> None:
+    kind, spec = RouteKind(), step("pgbouncer-route", "api", logins=[["shop", "shop"]])
+    asked = PoolerFacts("1.24.1", clients=("10.0.0.9",))
+    others = [Session("10.0.0.9", "shop", "crm"), Session("10.0.0.9", "reader", "shop")]
+    assert kind.verify(spec, {}, context(asked, *others)) == {"through": True}
+    with pytest.raises(StepFailed, match="1 connections of its own"):
+        kind.verify(spec, {}, context(asked, *others, Session("10.0.0.9", "shop", "shop")))
+
+
+@pytest.mark.parametrize(("held", "asked"), [(False, True), (True, False)])
+def test_an_app_that_is_gone_from_the_database_is_a_failure_if_it_was_there(held: bool, asked: bool) -> None:
+    spec = step("pgbouncer-route", "api", logins=[["shop", "shop"]], held=held)
+    found = context(PoolerFacts("1.24.1") if asked else None)
+    assert RouteKind().verify(spec, {}, found) == {"through": False if asked else None}
+    if held:
+        with pytest.raises(StepFailed, match="held connections to db"):
+            RouteKind().verify(spec, {}, context(PoolerFacts("1.24.1")))
+
+
+def test_an_app_that_was_started_anew_has_time_to_come_back() -> None:
+    found = context(PoolerFacts("1.24.1"))
+    late = SimpleNamespace(**{**vars(found), "probe": lambda service, name: (
+        Live(name, service, PoolerFacts("1", clients=("10.0.0.9",))) if name == "pgbouncer" and found.now() > 90
+        else found.probe(service, name))})  # fmt: skip
+    spec = step("pgbouncer-route", "api", logins=[["shop", "shop"]], held=True)
+    assert RouteKind().verify(spec, {}, cast("Context", late)) == {"through": True}
 
 
 def test_an_idle_app_is_not_a_failure() -> None:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 from nftui.model.advice import Advice
 from nftui.model.message import Message, msg
 from nftui.optimizations.pgbouncer.knobs import BY_NAME, DIRECT, ID, IMAGE, POOLED, ROUTE, SESSION
-from nftui.optimizations.pgbouncer.service import prepares
 from nftui.optimizations.pgbouncer.setup import PREPARED, RESERVE_S, RETRY_S, WAIT_S
 from nftui.optimizations.pgbouncer.sizes import CLIENTS
+from nftui.optimizations.pgbouncer.versions import prepares
 
 if TYPE_CHECKING:
     from nftui.model.choices import Choices

@@ -22,9 +22,9 @@ from nftui.model.pooling import POOLER_PROBE, ROLES_PROBE, PoolerFacts, ServerFa
 from nftui.model.stack import Role
 from nftui.optimizations.pgbouncer.files import INI, PLACE
 from nftui.optimizations.pgbouncer.knobs import BY_NAME, ID, ROUTE
-from nftui.optimizations.pgbouncer.service import PREPARED_SINCE
 from nftui.optimizations.pgbouncer.setup import PREPARED, RETRY_S
 from nftui.optimizations.pgbouncer.sizes import CLIENTS, HEADROOM, Budget, size_pools
+from nftui.optimizations.pgbouncer.versions import PREPARED_SINCE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -178,12 +178,15 @@ def fragment(facts: Facts, existing: Existing, advice: tuple[Advice, ...]) -> Fr
 
 
 def steps(existing: Existing, values: Mapping[str, str]) -> tuple[StepSpec, ...]:
-    """The console must say what was written."""
+    """The console must say what was written, and of what was only restated what the file says or it said before."""
     name = existing.pooler.name
+    known = existing.facts
+    kept = {key: [text, known.config[key]] for key, text in sorted(known.own.items())
+            if key in known.config and key not in values}  # fmt: skip
     return (
         StepSpec(
             id=f"{ID}-pools:{name}", kind="pgbouncer-pools", target=name, service=name, optimization=ID,
-            params={"pooler": name, "config": dict(sorted(values.items())), "modes": {}, "clients": []},
+            params={"pooler": name, "config": dict(sorted(values.items())), "kept": kept, "modes": {}, "clients": []},
             summary=msg("read {count} settings back from {service}", count=len(values), service=name),
         ),
     )  # fmt: skip

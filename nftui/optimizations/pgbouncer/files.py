@@ -50,26 +50,19 @@ def file_set(
 def _ini(settings: Mapping[str, str], server: tuple[str, int], entries: Iterable[Entry]) -> str:
     """Each database by name, so that the pooler offers no other; without `user=`, which would break SCRAM.
 
+    Names stand as they are: the parser knows no quotes, and an app of another name stays direct.
+
     `max_db_connections` is the hard cap on what its pools hold together, whoever logs in.
     """
     host, port = server
     each = int(settings["default_pool_size"]) + int(settings["reserve_pool_size"])
     lines = ["; Written by nftui. It stands for what was applied: a change is a new directory.", "[databases]"]
     lines += [
-        f"{_name(e.name)} = host={host} port={port} dbname={_quoted(e.name)} pool_mode={e.mode} "
-        f"max_db_connections={each * e.users}"
+        f"{e.name} = host={host} port={port} dbname={e.name} pool_mode={e.mode} max_db_connections={each * e.users}"
         for e in sorted(entries, key=lambda e: e.name)
     ]
     lines += ["", "[pgbouncer]"]
     return "\n".join([*lines, *(f"{k} = {v}" for k, v in sorted(settings.items()))]) + "\n"
-
-
-def _name(name: str) -> str:
-    return name if name.replace("_", "").replace("-", "").isalnum() else '"' + name.replace('"', '""') + '"'
-
-
-def _quoted(name: str) -> str:
-    return name if name.replace("_", "").replace("-", "").isalnum() else "'" + name.replace("'", "''") + "'"
 
 
 def _users(roles: Iterable[RoleSecret]) -> str:

@@ -13,11 +13,13 @@ from nftui.model.plan import StepSpec
 from nftui.model.pooling import ROLES_PROBE
 from nftui.optimizations._servers import variables
 from nftui.optimizations.pgbouncer.files import USER, Entry, file_set
-from nftui.optimizations.pgbouncer.knobs import ID
+from nftui.optimizations.pgbouncer.knobs import ID, SESSION
 from nftui.optimizations.pgbouncer.service import definition
 from nftui.optimizations.pgbouncer.setup import Setup, set_up
 from nftui.optimizations.pgbouncer.site import NAME, Site, find_site
+from nftui.optimizations.pgbouncer.sizes import pools_of
 from nftui.optimizations.pgbouncer.verdicts import PORT, networks
+from nftui.optimizations.pgbouncer.versions import stop_signal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -55,7 +57,8 @@ def build_fragment(facts: Facts, advice: tuple[Advice, ...]) -> Fragment:
     descriptors = int(setup.settings["max_client_conn"]) + setup.held + _SPARE_FILES
     where = files.directory(facts.stack.base)
     whole = definition(setup.image, where, server, user, descriptors, _networks(setup))
-    services: dict[str, Mapping[str, object]] = {NAME: {**whole, "mem_limit": setup.memory}}
+    signal = stop_signal(setup.image, SESSION in setup.modes.values())
+    services: dict[str, Mapping[str, object]] = {NAME: {**whole, "mem_limit": setup.memory, "stop_signal": signal}}
     services |= {verdict.service: _routed(verdict) for verdict in setup.routed}
     return Fragment(ID, services, {NAME: dict(sorted(values.items()))}, (files,),
                     {NAME: tuple(v.service for v in setup.routed)})  # fmt: skip
@@ -114,13 +117,16 @@ def read_back(setup: Setup) -> tuple[StepSpec, ...]:
         summary=msg("log in through {count} pools and read the console of {service}", count=len(setup.pools),
                     service=NAME),
     )  # fmt: skip
-    return (first, *(_app_step(v, common) for v in setup.routed))
+    return (first, *(_app_step(v, setup.site, common) for v in setup.routed))
 
 
-def _app_step(verdict: Verdict, common: dict[str, object]) -> StepSpec:
+def _app_step(verdict: Verdict, site: Site, common: dict[str, object]) -> StepSpec:
+    """A login that a variable takes past the pooler as well proves nothing of the way of its sessions."""
+    logins = sorted(set(pools_of([verdict])) - {link.pool for link in verdict.past})
+    held = any((s.user, s.database) in logins for s in site.sessions_of(verdict.links[0].client))
     return StepSpec(
         id=f"{ID}-route:{verdict.service}", kind="pgbouncer-route", target=verdict.service, service=verdict.service,
-        optimization=ID, params=dict(common),
+        optimization=ID, params={**common, "logins": [list(x) for x in logins], "held": held},
         summary=msg("see that {service} reaches its database through the pooler", service=verdict.service),
     )  # fmt: skip
 

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from nftui.catalog.references import leading_version, parse_reference, version_key
 from nftui.optimizations.pgbouncer.files import INI, PLACE, SOCKET
 from nftui.optimizations.pgbouncer.verdicts import PORT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-PREPARED_SINCE = (1, 21)
 _CHECK = (
     "if command -v psql >/dev/null; then psql -XAtqwc 'SHOW VERSION' && pg_isready -q -h {server} -p {port}; "
     "else test -S {socket}/.s.PGSQL.{own}; fi"
 )
 """The console answers, and the server behind it accepts connections. A query through a pool would need a password in
 the container; nftui does that from outside, when it applies."""
+_RECOVERS = "15m"
+"""So long the server may be away before the pooler counts as ill: after a power cut it may recover for minutes, and
+`docker compose up` gives up on apps that wait for an ill service. The first success ends the wait at once."""
 
 
 def definition(
@@ -37,16 +38,10 @@ def definition(
         },
         "healthcheck": {
             "test": ["CMD-SHELL", _CHECK.format(server=host, port=port, socket=SOCKET, own=PORT)],
-            "interval": "5s", "timeout": "5s", "retries": 5, "start_period": "5s",
+            "interval": "5s", "timeout": "5s", "retries": 5, "start_period": _RECOVERS,
         },
         "networks": sorted(networks),
         "stop_grace_period": "15s",
         "ulimits": {"nofile": {"soft": files, "hard": files}},
         "volumes": [{"type": "bind", "source": directory, "target": PLACE, "read_only": True}],
     }  # fmt: skip
-
-
-def prepares(image: str) -> bool:
-    """Whether that version keeps prepared statements apart, and knows the setting; an untold version may not."""
-    version = leading_version(parse_reference(image).tag)
-    return version is not None and version_key(version) >= PREPARED_SINCE

@@ -9,9 +9,9 @@ from nftui.model.errors import UsageError
 from nftui.model.message import Message, msg
 from nftui.optimizations.pgbouncer.files import fixed_settings
 from nftui.optimizations.pgbouncer.knobs import ID, IMAGE, POOLED, SESSION, TRANSACTION
-from nftui.optimizations.pgbouncer.service import PREPARED_SINCE, prepares
 from nftui.optimizations.pgbouncer.sizes import CLIENTS, Budget, Sizes, budget_of, memory_of, pools_of, size_pools
-from nftui.optimizations.pgbouncer.verdicts import Verdict, judge, mode_of
+from nftui.optimizations.pgbouncer.verdicts import TIMEOUTS, Verdict, judge, mode_of, serve_all
+from nftui.optimizations.pgbouncer.versions import PREPARED_SINCE, prepares
 
 if TYPE_CHECKING:
     from nftui.model.choices import Choices
@@ -21,7 +21,6 @@ PREPARED = 200
 WAIT_S, RESERVE_S, RETRY_S = 30, 3, 2
 _IGNORED = ("extra_float_digits",)
 """What JDBC and the exporter send; PgBouncer refuses what it does not know."""
-_DROPPED = ("idle_in_transaction_session_timeout", "lock_timeout", "options", "statement_timeout")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +65,7 @@ class Setup:
 def set_up(site: Site, choices: Choices) -> Setup:
     """Chosen values first, else what follows from the site. Raises UsageError for what is refused."""
     image = choices.value(ID, None, "image") or IMAGE
-    verdicts = judge(site, choices, _missing(site, choices, image))
-    budget = budget_of(site, verdicts)
-    sizes = size_pools(budget, choices)
+    verdicts, budget, sizes = _fit(site, choices, judge(site, choices, image, _missing(site, choices, image)))
     recommended = TRANSACTION if any(v.route == POOLED for v in verdicts) else SESSION
     mode = choices.value(ID, None, "pool_mode") or recommended
     settings = {
@@ -84,6 +81,20 @@ def set_up(site: Site, choices: Choices) -> Setup:
         **_prepared(choices, image),
     }
     return Setup(site, verdicts, budget, sizes, image, mode, recommended, settings)
+
+
+def _fit(site: Site, choices: Choices, verdicts: tuple[Verdict, ...]) -> tuple[tuple[Verdict, ...], Budget, Sizes]:
+    """Sizes, and the verdicts that hold under them. Raises UsageError.
+
+    An app that does not fit its pool stays direct, and what it holds is no longer to be shared: each round has fewer.
+    """
+    while True:
+        budget = budget_of(site, verdicts)
+        sizes = size_pools(budget, choices)
+        served = serve_all(site, verdicts, sizes.pool + sizes.reserve)
+        if served == verdicts:
+            return verdicts, budget, sizes
+        verdicts = served
 
 
 def _missing(site: Site, choices: Choices, image: str) -> Message | None:
@@ -102,8 +113,8 @@ def _seconds(choices: Choices, name: str, usual: int) -> str:
 
 
 def _ignored(verdicts: tuple[Verdict, ...]) -> list[str]:
-    """Never search_path: without it an app would read another schema's tables."""
-    return sorted({*_IGNORED, *(_DROPPED if any(v.drops and v.through for v in verdicts) else ())})
+    """By name, also of what stands inside `options`. Never search_path: an app would read another schema's tables."""
+    return sorted({*_IGNORED, *(TIMEOUTS if any(v.drops and v.through for v in verdicts) else ())})
 
 
 def _prepared(choices: Choices, image: str) -> dict[str, str]:

@@ -10,17 +10,24 @@ from nftui.catalog.logins import ClientLogin, login_keys, login_of
 from nftui.catalog.names import Names
 from nftui.model.dataclass import dataclass
 from nftui.model.message import Message, msg
+from nftui.model.patterns import regex
 from nftui.model.pooling import ROLES_PROBE, ServerFacts
 from nftui.model.stack import Role
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from nftui.model.facts import Facts
+    from nftui.model.pooling import Session
     from nftui.model.stack import Service, Stack
 
 NAME = "pgbouncer"
 """The service that nftui brings."""
+_PAST = regex(r"(?:^|_)(?:DIRECT|UNPOOLED|NON_?POOL(?:ED|ING)|MIGRAT\w*|SHADOW|LISTEN\w*|REPLICATION)(?:_|$)")
+"""Variables for what must not go through a pooler, which people set beside the usual one (Prisma's directUrl and
+shadowDatabaseUrl, Vercel's POSTGRES_URL_NON_POOLING, Neon's DATABASE_URL_UNPOOLED)."""
+_POOLED = regex(r" - \S+:\d+$")
+"""What application_name_add_host adds to the name of a session that comes through nftui's own pooler."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +43,16 @@ class Link:
         """The app."""
         return self.connection.client
 
+    @property
+    def pool(self) -> tuple[str | None, str | None]:
+        """User and database."""
+        return self.login.user, self.login.database
+
+    @property
+    def is_past(self) -> bool:
+        """Whether its variable's name asks for a way past a pooler."""
+        return "url" in self.keys and _PAST.search(self.connection.key.upper()) is not None
+
 
 @dataclass(frozen=True, slots=True)
 class Site:
@@ -49,16 +66,43 @@ class Site:
 
     def held(self, user: str | None, database: str | None) -> int:
         """Sessions of that user on that database that these apps hold themselves now: none once they are pooled."""
-        addresses = {a for link in self.links for c in link.client.containers for a in c.addresses.values()}
-        mine = (s for s in self.facts.sessions if s.address in addresses)
+        mine = self.sessions_of(*(link.client for link in self.links))
         return sum((s.user, s.database) == (user, database) for s in mine)
 
+    def most_held(self, links: Iterable[Link]) -> int:
+        """`held` of the fullest of their pools."""
+        return max(self.held(*link.pool) for link in links)
+
+    def sessions_of(self, *clients: Service) -> list[Session]:
+        """What they hold themselves now."""
+        addresses = {a for client in clients for c in client.containers for a in c.addresses.values() if a}
+        return [s for s in self.facts.sessions if s.address in addresses]
+
+    def unpooled(self) -> list[Session]:
+        """All sessions but those of a pooler that nftui brought: it is told by what it adds to their names."""
+        poolers = {s.address for s in self.facts.sessions if _POOLED.search(s.application)}
+        return [s for s in self.facts.sessions if s.address not in poolers]
+
     def apps(self) -> dict[str, list[Link]]:
-        """Service to its links, in name order."""
+        """Service to its links that a pooler may take, in name order."""
+        found = self._by_client()
+        return {name: [x for x in links if x not in _past(links)] for name, links in found.items()}
+
+    def past(self, name: str) -> tuple[Link, ...]:
+        """The links of an app that stay direct whatever becomes of its others."""
+        return _past(self._by_client()[name])
+
+    def _by_client(self) -> dict[str, list[Link]]:
         found: dict[str, list[Link]] = {}
         for link in sorted(self.links, key=lambda x: x.client.name):
             found.setdefault(link.client.name, []).append(link)
         return found
+
+
+def _past(links: list[Link]) -> tuple[Link, ...]:
+    """None where the app has no other way."""
+    found = tuple(link for link in links if link.is_past)
+    return found if len(found) < len(links) else ()
 
 
 def find_site(facts: Facts) -> Site | Message:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from nftui.model.dataclass import dataclass
@@ -57,9 +58,27 @@ def pools_of(verdicts: Iterable[Verdict]) -> list[tuple[str, str]]:
 def budget_of(site: Site, verdicts: Iterable[Verdict]) -> Budget:
     """What the server has, less what is reserved, direct and for people."""
     found = list(verdicts)
-    direct = DIRECT_EACH * sum(not v.through for v in found)
-    kept = site.facts.reserved + HEADROOM + direct
+    kept = site.facts.reserved + HEADROOM + _beside(site, found)
     return Budget(site.facts.max_connections, kept, len(pools_of(found)))
+
+
+def _beside(site: Site, verdicts: list[Verdict]) -> int:
+    """Connections for those who go past the pools: what they hold now, and room for each app that may open some.
+
+    What is held by nobody that is known, or by a routed app with another login, counts in steps: one session more or
+    less changes no plan.
+    """
+    sessions, kept = Counter(site.unpooled()), 0
+    for verdict in verdicts:
+        mine = Counter(site.sessions_of(verdict.links[0].client))
+        if not verdict.through:
+            sessions -= mine
+            kept += max(DIRECT_EACH, mine.total())
+        else:
+            pools = {link.pool for link in verdict.links}
+            sessions -= Counter(s for s in mine.elements() if (s.user, s.database) in pools)
+            kept += DIRECT_EACH * bool(verdict.past)
+    return kept + -(-sessions.total() // DIRECT_EACH) * DIRECT_EACH
 
 
 def memory_of(clients: int, servers: int) -> int:
@@ -79,7 +98,7 @@ class Sizes:
 
 
 def size_pools(budget: Budget, choices: Choices) -> Sizes:
-    """The chosen sizes, else what fits. Raises UsageError for sizes that cannot fit."""
+    """The chosen sizes, else what fits. Raises UsageError for sizes that cannot fit, where there are pools at all."""
     each = budget.each
     reserve = min(RESERVE, each // 6)
     pool = min(POOL, each - reserve)
@@ -89,7 +108,7 @@ def size_pools(budget: Budget, choices: Choices) -> Sizes:
         sizes = (int(chosen[0]), reserve_now)
     else:
         sizes = (min(POOL, max(1, each - int(chosen[1]))), int(chosen[1])) if chosen[1] is not None else (pool, reserve)
-    if sum(sizes) > each or sizes[0] < 1:
+    if budget.pools and (sum(sizes) > each or sizes[0] < 1):
         raise _refused(budget, *sizes)
     why = msg(
         "{pools} pools of a user and a database share {room} of {total} connections; {kept} stay for others.",

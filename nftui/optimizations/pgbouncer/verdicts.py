@@ -19,6 +19,7 @@ from nftui.model.stack import Role
 from nftui.optimizations._servers import variables
 from nftui.optimizations.pgbouncer.knobs import DIRECT, ID, POOLED, ROUTE, SESSION, STATEMENT, TRANSACTION
 from nftui.optimizations.pgbouncer.site import NAME
+from nftui.optimizations.pgbouncer.versions import LONG_OPTIONS_SINCE, OPTIONS_SINCE, is_since
 
 if TYPE_CHECKING:
     from nftui.model.choices import Choices
@@ -30,9 +31,15 @@ PORT = 5432
 USUAL_POOL, SPARE = 25, 1.3
 """In session mode a pool must have room for the most clients that there will be, not only for those of now."""
 _JOB = regex(r"backup|dump|migrat|restore|(?:^|[-_/])(?:init|setup|seed|wait|cron|beat)(?:$|[-_/])|exporter")
-_TIMEOUTS = regex(r"(?:\s*(?:-c\s*|--)(?:statement|lock|idle_in_transaction_session)_timeout=\S+)*")
+TIMEOUTS = ("idle_in_transaction_session_timeout", "lock_timeout", "statement_timeout")
+"""What an app may ask for when it connects and lose without another answer to any query."""
+_TIMEOUTS = regex(rf"(?:\s*(?:-c\s*|--)(?:{'|'.join(TIMEOUTS)})=\S+)*\s*")
 _SENDS_TIMEOUTS = ("n8n",)
 """Apps that ask for a statement_timeout when they connect (databases reference 2.3)."""
+_SCHEMAS = {"n8n": "DB_POSTGRESDB_SCHEMA"}
+"""Apps that rely on search_path for a schema other than public, and the variable of it (databases reference 2.8)."""
+_PLAIN = regex(r"(?!pgbouncer$)[A-Za-z0-9_.-]+")
+"""Databases that pgbouncer.ini can name: its parser takes no quotes (pgbouncer/pgbouncer#971), and one is its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +52,14 @@ class Verdict:
     recommended: str
     why: Message
     links: tuple[Link, ...]
+    """What is routed, if anything is."""
     chosen: bool = False
     drops: bool = False
     """What it asks for at its start is dropped by the pooler."""
     possible: bool = True
     """False where something stands in the way of any route but direct."""
+    past: tuple[Link, ...] = ()
+    """Further links that stay direct: their variables are there for that."""
 
     @property
     def through(self) -> bool:
@@ -57,13 +67,13 @@ class Verdict:
         return self.route != DIRECT
 
 
-def judge(site: Site, choices: Choices, obstacle: Message | None = None) -> tuple[Verdict, ...]:
+def judge(site: Site, choices: Choices, image: str, obstacle: Message | None = None) -> tuple[Verdict, ...]:
     """One verdict for each app, in name order. Raises UsageError for a chosen route that is not to be had.
 
-    `obstacle`: why none of them can be routed.
+    `image` is the pooler's; `obstacle`: why none of them can be routed.
     """
     found = [
-        _judge(site, name, tuple(links), choices, obstacle or _obstacle(site, links))
+        _judge(site, name, tuple(links), choices, obstacle or _obstacle(site, links) or _options(links, image))
         for name, links in site.apps().items()
     ]
     return tuple(_side_by_side(found))
@@ -71,24 +81,24 @@ def judge(site: Site, choices: Choices, obstacle: Message | None = None) -> tupl
 
 def _judge(site: Site, name: str, links: tuple[Link, ...], choices: Choices, obstacle: Message | None) -> Verdict:
     chosen = choices.value(ID, None, ROUTE + name)
-    drops = any(_drops(link) for link in links)
+    drops, past = any(_drops(link) for link in links), site.past(name)
     if obstacle is not None:
         if chosen not in (None, DIRECT):
             raise UsageError(
                 msg("{id}.{knob} = {value} is refused: {why}", id=ID, knob=ROUTE + name, value=chosen,
                     why=str(obstacle))
             )  # fmt: skip
-        return Verdict(name, DIRECT, DIRECT, obstacle, links, chosen is not None, possible=False)
+        return Verdict(name, DIRECT, DIRECT, obstacle, links, chosen is not None, possible=False, past=past)
     recommended, why = _recommend(site, links)
     if recommended == POOLED and choices.value(ID, None, "pool_mode") == STATEMENT:
         recommended, why = SESSION, msg("Statement mode forbids transactions of several statements.")
-    return Verdict(name, chosen or recommended, recommended, why, links, chosen is not None, drops)
+    return Verdict(name, chosen or recommended, recommended, why, links, chosen is not None, drops, past=past)
 
 
 # -- what makes it impossible ------------------------------------------------------------------------------------
 def _obstacle(site: Site, links: Iterable[Link]) -> Message | None:
     for link in links:
-        for check in (_network, _fixed_name, _secret, _tls, _search_path, _text):
+        for check in (_network, _fixed_name, _secret, _database, _tls, _search_path, _text):
             reason = check(site, link)
             if reason is not None:
                 return reason
@@ -124,6 +134,15 @@ def _secret(site: Site, link: Link) -> Message | None:
     return None
 
 
+def _database(site: Site, link: Link) -> Message | None:
+    database = link.login.database or ""
+    if site.facts.databases and database not in site.facts.databases:
+        return msg("the server has no database {database}.", database=database)
+    if _PLAIN.fullmatch(database) is None:
+        return msg("the configuration of PgBouncer cannot name the database {database}.", database=database)
+    return None
+
+
 def _tls(site: Site, link: Link) -> Message | None:
     """What is encrypted stays encrypted: the pooler would need a certificate of its own."""
     mode = link.login.sslmode.lower()
@@ -136,9 +155,12 @@ def _tls(site: Site, link: Link) -> Message | None:
 
 
 def _search_path(site: Site, link: Link) -> Message | None:
-    if not link.login.options or _TIMEOUTS.fullmatch(link.login.options):
+    if link.login.session:
+        names = ", ".join(link.login.session)
+        return msg("it sets {names} when it connects, which a pooler would refuse.", names=names)
+    if _TIMEOUTS.fullmatch(link.login.options):
         return None
-    return msg("it sets options when it connects ({options}); a pooler would drop them.", options=link.login.options)
+    return msg("it sets options when it connects ({options}), which a pooler would refuse.", options=link.login.options)
 
 
 def _text(site: Site, link: Link) -> Message | None:
@@ -148,9 +170,23 @@ def _text(site: Site, link: Link) -> Message | None:
     return msg("the text of {key} does not show its host (an env_file, or one whole variable).", key=refused)
 
 
+def _options(links: Iterable[Link], image: str) -> Message | None:
+    """Never `options` as a whole in ignore_startup_parameters: another app's search_path would be lost unseen."""
+    sent = " ".join(link.login.options for link in links if _drops(link))
+    since = LONG_OPTIONS_SINCE if "--" in sent else OPTIONS_SINCE
+    if not any(_drops(link) for link in links) or is_since(image, since):
+        return None
+    version = ".".join(str(n) for n in since)
+    return msg("it sends timeouts as options when it connects, and {image} does not say that it is PgBouncer {version} "
+               "or later, which tells them from others.", image=image, version=version)  # fmt: skip
+
+
 def _drops(link: Link) -> bool:
-    app = link.connection.app
-    return bool(link.login.options) or (app is not None and app.id in _SENDS_TIMEOUTS)
+    return bool(link.login.options) or _is_one_of(link, _SENDS_TIMEOUTS)
+
+
+def _is_one_of(link: Link, apps: Iterable[str]) -> bool:
+    return link.connection.app is not None and link.connection.app.id in apps
 
 
 def networks(service: Service) -> set[str]:
@@ -163,23 +199,36 @@ def networks(service: Service) -> set[str]:
 
 # -- what is wise ------------------------------------------------------------------------------------------------
 def _recommend(site: Site, links: tuple[Link, ...]) -> tuple[str, Message]:
-    service = links[0].client
-    job = _why_job(service)
-    if job is not None:
-        return DIRECT, job
-    seen = _seen(site, links)
-    if seen is not None:
-        return SESSION, seen
+    direct = _why_job(links[0].client) or _elsewhere(site, links) or _schema(links)
+    if direct is not None:
+        return DIRECT, direct
     known = {link.connection.use.pooling if link.connection.use else None for link in links}
-    if known == {Pooling.TRANSACTION}:
+    seen = _seen(site, links)
+    if seen is None and known == {Pooling.TRANSACTION}:
         return POOLED, msg("It is known to work in transaction mode.")
-    if Pooling.SESSION in known:
-        return SESSION, msg("It is known to need its session (LISTEN, session locks or settings).")
-    held = max(site.held(link.login.user, link.login.database) for link in links)
+    held = site.most_held(links)
     if held * SPARE > USUAL_POOL:
-        return DIRECT, msg("Nothing is known of it, and {count} connections are held with its login: in session mode a "
-                           "pool of {size} would make some of them wait.", count=held, size=USUAL_POOL)  # fmt: skip
-    return SESSION, msg("Nothing is known of it: session mode changes nothing that it could notice.")
+        return DIRECT, _crowded(held, USUAL_POOL)
+    if seen is None and Pooling.SESSION in known:
+        seen = msg("It is known to need its session (LISTEN, session locks or settings).")
+    return SESSION, seen or msg("Nothing is known of it: session mode changes nothing that it could notice.")
+
+
+def _crowded(held: int, size: int) -> Message:
+    return msg("Only session mode is safe for it, and {count} connections are held with its login: a pool of {size} "
+               "would make some of them wait.", count=held, size=size)  # fmt: skip
+
+
+def serve_all(site: Site, verdicts: Iterable[Verdict], size: int) -> tuple[Verdict, ...]:
+    """Direct as well: who would hold more sessions than the `size` of its pool and its reserve, and wait for itself."""
+    return tuple(_served(v, site.most_held(v.links), size) for v in verdicts)
+
+
+def _served(verdict: Verdict, held: int, size: int) -> Verdict:
+    if verdict.recommended != SESSION or held <= size:
+        return verdict
+    route = verdict.route if verdict.chosen else DIRECT
+    return replace(verdict, route=route, recommended=DIRECT, why=_crowded(held, size))
 
 
 def _why_job(service: Service) -> Message | None:
@@ -191,9 +240,24 @@ def _why_job(service: Service) -> Message | None:
     return None
 
 
+def _elsewhere(site: Site, links: tuple[Link, ...]) -> Message | None:
+    """The pooler has the databases that variables name: to the app another one would be gone."""
+    client = links[0].client
+    named = {link.login.database for link in (*links, *site.past(client.name))}
+    used = sorted({s.database for s in site.sessions_of(client)} - named - {""})
+    return msg("It also uses {databases}, which no variable names.", databases=", ".join(used)) if used else None
+
+
+def _schema(links: tuple[Link, ...]) -> Message | None:
+    for app, key in _SCHEMAS.items():
+        schema = links[0].client.environment.get(key)
+        if any(_is_one_of(link, (app,)) for link in links) and schema not in (None, "", "public"):
+            return msg("It relies on search_path for its schema {schema}.", schema=schema)
+    return None
+
+
 def _seen(site: Site, links: tuple[Link, ...]) -> Message | None:
-    addresses = {a for c in links[0].client.containers for a in c.addresses.values()}
-    mine = [s for s in site.facts.sessions if s.address in addresses]
+    mine = site.sessions_of(links[0].client)
     if any(s.listens for s in mine):
         return msg("It uses LISTEN, which only session mode serves.")
     if any(s.holds_lock for s in mine):
