@@ -36,6 +36,8 @@ class Session:
     """Its last statement was LISTEN."""
     holds_lock: bool = False
     """An advisory lock outlives its transactions."""
+    lasts: bool = False
+    """Open for a minute already: not one of a client that connects for each request."""
 
 
 @dataclass(frozen=True, slots=True)

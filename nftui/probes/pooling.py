@@ -32,7 +32,8 @@ SELECT json_agg(json_build_array(rolname, rolpassword, rolsuper) ORDER BY rolnam
 _SESSIONS = """
 SELECT json_agg(json_build_array(coalesce(host(client_addr), ''), usename, datname, application_name,
   query ~* '^\\s*listen\\s',
-  state = 'idle' AND EXISTS (SELECT FROM pg_locks l WHERE l.pid = a.pid AND l.locktype = 'advisory' AND l.granted))
+  state = 'idle' AND EXISTS (SELECT FROM pg_locks l WHERE l.pid = a.pid AND l.locktype = 'advisory' AND l.granted),
+  backend_start < now() - interval '1 minute')
   ORDER BY 1, 2, 3, a.pid)
 FROM pg_stat_activity a WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"""
 _SHOW = ("VERSION", "CONFIG", "DATABASES", "POOLS", "CLIENTS")
@@ -93,7 +94,7 @@ def _role(name: str, verifier: str | None, superuser: bool) -> RoleSecret:
 
 def _sessions(text: str | None) -> tuple[Session, ...]:
     return tuple(
-        Session(str(row[0]), row[1] or "", row[2] or "", row[3] or "", bool(row[4]), bool(row[5]))
+        Session(str(row[0]), row[1] or "", row[2] or "", row[3] or "", *map(bool, row[4:7]))
         for row in json.loads(text or "[]")
     )
 

@@ -147,12 +147,13 @@ def test_a_database_that_is_only_reached_past_the_pooler_has_no_pool(tmp_path: P
 @pytest.mark.parametrize(
     ("more", "found", "logins", "held"),
     [
-        ("", sessions(1), [["shop", "shop"]], True),
-        ("", [Session(HERE, "else", "shop"), *sessions(1, address=THERE)], [["shop", "shop"]], False),
-        (f", DIRECT_URL: '{DIRECT}'", sessions(1), [], False),
-        (f", SHADOW_DATABASE_URL: '{DIRECT}_shadow'", sessions(1), [["shop", "shop"]], True),
+        ("", sessions(1, lasts=True), [["shop", "shop"]], True),
+        ("", sessions(1), [["shop", "shop"]], False),
+        ("", [Session(HERE, "else", "shop"), *sessions(1, address=THERE, lasts=True)], [["shop", "shop"]], False),
+        (f", DIRECT_URL: '{DIRECT}'", sessions(1, lasts=True), [], False),
+        (f", SHADOW_DATABASE_URL: '{DIRECT}_shadow'", sessions(1, lasts=True), [["shop", "shop"]], True),
     ],
-    ids=["it holds some", "others do", "the same login stays direct", "another one stays direct"],
+    ids=["it holds some", "it comes and goes", "others do", "the same login stays direct", "another one stays direct"],
 )
 def test_the_step_knows_which_logins_were_routed_and_whether_some_were_there(
     tmp_path: Path, more: str, found: list[Session], logins: list[list[str]], held: bool

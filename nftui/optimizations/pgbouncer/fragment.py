@@ -123,7 +123,8 @@ def read_back(setup: Setup) -> tuple[StepSpec, ...]:
 def _app_step(verdict: Verdict, site: Site, common: dict[str, object]) -> StepSpec:
     """A login that a variable takes past the pooler as well proves nothing of the way of its sessions."""
     logins = sorted(set(pools_of([verdict])) - {link.pool for link in verdict.past})
-    held = any((s.user, s.database) in logins for s in site.sessions_of(verdict.links[0].client))
+    sessions = site.sessions_of(verdict.links[0].client)
+    held = any(s.lasts and (s.user, s.database) in logins for s in sessions)
     return StepSpec(
         id=f"{ID}-route:{verdict.service}", kind="pgbouncer-route", target=verdict.service, service=verdict.service,
         optimization=ID, params={**common, "logins": [list(x) for x in logins], "held": held},
