@@ -44,9 +44,8 @@ def test_of_several_names_of_one_file_one_is_kept(tmp_path: Path) -> None:
 
 def test_one_in_memory_by_another_name_counts_as_in_use(tmp_path: Path) -> None:
     loaded = (replace(TWIN, context=4096),)
-    models = (MISTRAL, replace(MISTRAL, name="m:2"), replace(MISTRAL, name="m:3"), SMALL, TWIN)
-    models = tuple(replace(m, size=1_000_000_000 + n) for n, m in enumerate(models[:3])) + models[3:]
-    found = advice(facts(tmp_path, *models, loaded=loaded))["models"].value
+    smaller = [replace(MISTRAL, name=f"m:{n}", size=1_000_000_000 + n) for n in range(3)]
+    found = advice(facts(tmp_path, *smaller, SMALL, TWIN, loaded=loaded))["models"].value
     assert found is not None and found.startswith("llama3:8b, ")
 
 
@@ -136,7 +135,5 @@ def test_another_model_whose_file_is_damaged_is_in_nobodys_way(tmp_path: Path) -
 def test_a_server_that_made_room_by_its_own_count_is_a_reason(tmp_path: Path) -> None:
     world, kind = new_world(tmp_path), OllamaPreloadKind()
     world.held = {"embed:latest": FOREVER}
-    with pytest.raises(
-        StepFailed, match=r"chat:1b did not stay .* holds embed:latest\. A server that sees too little"
-    ):
+    with pytest.raises(StepFailed, match=r"chat:1b did not stay .* holds embed:latest\. A server that sees too little"):
         kind.verify(spec({n: {} for n in STORED if n != "other:2b"}), {"loaded": {}, "oom_kills": 0}, world.context())

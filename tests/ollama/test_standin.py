@@ -23,7 +23,7 @@ from nftui.clients.ollama import FOREVER, OllamaClient, OllamaRefused, _own_cont
 from nftui.model.ai import Model
 from nftui.model.stack import Container, Role, Service
 from nftui.optimizations.ollama.estimate import Setting, in_runner
-from nftui.steps.ollama import is_pinned
+from nftui.steps.ollama_memory import is_pinned
 from tests.stack.running import SOURCE, wait_until
 
 PROGRAM = SOURCE / "images" / "ollama"
