@@ -151,12 +151,13 @@ def _live_exceeds(service: Service, live: OllamaFacts, limit: int) -> Finding | 
     """The loaded models, or those that would be loaded together; what lies on a GPU does not count."""
     held = sum(m.size - m.vram for m in live.loaded)
     on_gpu = any(m.vram for m in live.loaded) or _has_gpu(service)
-    together = sorted((m.size for m in live.stored), reverse=True)[: _at_once(service)]
+    files = {m.file: m for m in live.stored}.values()
+    together = sorted((m.size for m in files), reverse=True)[: _at_once(service)]
     forever = keep_alive_s(service.environment.get(_KEEP)) == float("inf")
     need = held if on_gpu or not forever else max(held, sum(together))
     if need <= limit:
         return None
-    names = live.loaded if need == held else sorted(live.stored, key=lambda m: -m.size)[: len(together)]
+    names = live.loaded if need == held else sorted(files, key=lambda m: -m.size)[: len(together)]
     evidence = tuple(Evidence(f"model {m.name}", human_size(m.size)) for m in names)
     return _exceeds(service, limit, msg("They need {need}; the limit is {limit}.",
                     need=human_size(need), limit=human_size(limit)), evidence)  # fmt: skip

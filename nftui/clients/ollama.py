@@ -10,10 +10,11 @@ import json
 import re
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from nftui.clients.http import MAX_BYTES, TIMEOUT_S, HttpClient
-from nftui.model.ai import Architecture, Model
+from nftui.model.ai import Architecture, Model, Vision
 from nftui.model.dataclass import dataclass
 from nftui.model.errors import NftuiError
 from nftui.model.message import msg
@@ -24,6 +25,9 @@ FOREVER = -1
 """keep_alive of a model that is to stay; a number: "-1" as a text is refused by the server."""
 _WINDOWED = re.compile(r"^(gemma3|gemma3n|gpt-?oss)$")
 """Architectures whose sliding window every server uses (fs/ggml, GraphSize); gemma2's is used by newer ones only."""
+_BLOB = re.compile(r"^FROM \S*/blobs/(sha256-[0-9a-f]+)", re.MULTILINE)
+"""The file of the weights; a projector's line follows it."""
+_NUM_CTX = re.compile(r"^num_ctx\s+(\S+)$", re.MULTILINE)
 _MOST_SHOWN = 64 * 1024 * 1024
 """Bytes of /api/show with everything: a vocabulary of 260,000 words and its merges take about 15 MB."""
 
@@ -33,6 +37,25 @@ class OllamaRefused(NftuiError):
 
     no_route = False
     """The server is too old for that path, or too new."""
+    embeds = False
+    """The model only embeds, and was asked for text."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What /api/show adds to a stored model."""
+
+    architecture: Architecture | None = None
+    capabilities: tuple[str, ...] = ()
+    blob: str = ""
+    own_context: int | None = None
+
+    def of(self, model: Model) -> Model:
+        """The model with it."""
+        return replace(
+            model, architecture=self.architecture, capabilities=self.capabilities or model.capabilities,
+            blob=self.blob, own_context=self.own_context,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +104,8 @@ class OllamaClient(HttpClient):
         """Models in memory."""
         return tuple(_model(m) for m in _list(self.json("/api/ps")))
 
-    def show(self, name: str) -> tuple[Architecture | None, tuple[str, ...]]:
-        """Shape and capabilities of a stored model; loads nothing.
+    def show(self, name: str) -> Shown:
+        """Shape, capabilities and file of a stored model; loads nothing.
 
         Lists (heads of each layer) are told only with everything else, which is long: asked for where there are any.
         """
@@ -91,30 +114,41 @@ class OllamaClient(HttpClient):
         if _lacks_lists(info):
             whole = self.call("/api/show", {"model": name, "verbose": True}, 10 * TIMEOUT_S, most=_MOST_SHOWN)
             info = whole.get("model_info")
-        return architecture_of(info), tuple(str(c) for c in capabilities or ())
+        blob = _BLOB.search(str(found.get("modelfile") or ""))
+        return Shown(
+            architecture_of(info, found.get("tensors")), tuple(str(c) for c in capabilities or ()),
+            blob[1] if blob else "", _own_context(found.get("parameters")),
+        )  # fmt: skip
 
     def load(self, model: Model, keep_alive: int | str, options: Mapping[str, int], timeout: float) -> float:
         """Bring it into memory, or set anew how long it stays; returns the seconds that the server took to load it.
 
-        A model that only embeds refuses /api/generate, so it gets a word to embed.
+        The answer to a load tells no time in any version, so the whole request counts. A model that only embeds
+        refuses /api/generate, so it gets a word to embed; where the server does not say which do, its refusal does.
         """
-        more: dict[str, object] = {"options": dict(options)} if options else {}
-        if model.embeds:
-            return self._embed({"model": model.name, "keep_alive": keep_alive, **more}, timeout)
-        request = {"model": model.name, "keep_alive": keep_alive, "stream": False, **more}
-        return _seconds(self.call("/api/generate", request, timeout).get("load_duration"))
-
-    def _embed(self, request: Mapping[str, object], timeout: float) -> float:
-        """Servers before 0.2.6 have another route, which tells no time: the whole request counts."""
+        request = {"model": model.name, "keep_alive": keep_alive, **({"options": dict(options)} if options else {})}
         begin = time.monotonic()
         try:
-            found = self.call("/api/embed", {**request, "input": "nftui"}, timeout)
+            found = (
+                self._embed(request, timeout)
+                if model.embeds
+                else self.call("/api/generate", {**request, "stream": False}, timeout)
+            )
+        except OllamaRefused as error:
+            if not error.embeds:
+                raise
+            found = self._embed(request, timeout)
+        told = found.get("load_duration")
+        return time.monotonic() - begin if told is None else _seconds(told)
+
+    def _embed(self, request: Mapping[str, object], timeout: float) -> Mapping[str, Any]:
+        """Servers before 0.2.6 have another route."""
+        try:
+            return self.call("/api/embed", {**request, "input": "nftui"}, timeout)
         except OllamaRefused as error:
             if not error.no_route:
                 raise
-            found = self.call("/api/embeddings", {**request, "prompt": "nftui"}, timeout)
-        told = found.get("load_duration")
-        return time.monotonic() - begin if told is None else _seconds(told)
+            return self.call("/api/embeddings", {**request, "prompt": "nftui"}, timeout)
 
     def unload(self, model: Model, timeout: float) -> None:
         """Take it out of memory; requests that are at work are finished first."""
@@ -173,7 +207,7 @@ class OllamaClient(HttpClient):
             reason = f"no answer within {timeout:.0f} s" if isinstance(error, TimeoutError) else type(error).__name__
         connection.close()
         refused = OllamaRefused(msg("{path}: {reason}", path=path, reason=reason))
-        refused.no_route = no_route
+        refused.no_route, refused.embeds = no_route, "does not support generate" in reason
         raise refused
 
 
@@ -222,7 +256,7 @@ def _lacks_lists(info: object) -> bool:
     return any(f"{name}.{key}" in info and not info[f"{name}.{key}"] for key in _LISTS)
 
 
-def architecture_of(info: object) -> Architecture | None:
+def architecture_of(info: object, tensors: object = None) -> Architecture | None:
     """The shape from `model_info`; None where it lacks what a cache is made of (AI reference 1.2)."""
     if not isinstance(info, Mapping) or _lacks_lists(info):
         return None
@@ -238,7 +272,41 @@ def architecture_of(info: object) -> Architecture | None:
     window = _int(info, f"{name}.attention.sliding_window") or None
     if not (key and value and kv_heads):
         return None
-    return Architecture(name, kv_heads, key, value, trained, window if _WINDOWED.match(name) else None)
+    return Architecture(
+        name, kv_heads, key, value, trained, window if _WINDOWED.match(name) else None, width,
+        _int(info, f"{name}.vocab_size") or _vocabulary(tensors), _vision(info, f"{name}.vision."),
+        f"{name}.pooling_type" in info,
+    )  # fmt: skip
+
+
+def _vocabulary(tensors: object) -> int:
+    """Rows of the table of tokens: few files tell their number otherwise without telling every token."""
+    for tensor in tensors if isinstance(tensors, list) else ():
+        if isinstance(tensor, Mapping) and tensor.get("name") == "token_embd.weight":
+            shape = tensor.get("shape")
+            return int(shape[-1]) if isinstance(shape, list) and shape else 0
+    return 0
+
+
+def _vision(info: Mapping[str, Any], prefix: str) -> Vision | None:
+    """The image encoder that is part of the model's own file."""
+    patch, heads, width = (_int(info, prefix + key) for key in _VISION)
+    if not (patch and heads and width and _int(info, f"{prefix}block_count")):
+        return None
+    image, channels, pixels = (_int(info, prefix + key) for key in ("image_size", "num_channels", "max_pixels"))
+    return Vision(patch, heads, width, image, channels, _int(info, f"{prefix}max_num_tiles") or 1, pixels)
+
+
+_VISION = ("patch_size", "attention.head_count", "embedding_length")
+
+
+def _own_context(parameters: object) -> int | None:
+    """num_ctx of the model's own parameters, as the server prints them: a line each, large numbers as 1e+06."""
+    match = _NUM_CTX.search(str(parameters or ""))
+    try:
+        return (int(float(match[1])) or None) if match else None
+    except ValueError:
+        return None
 
 
 def _int(info: Mapping[str, Any], key: str) -> int:

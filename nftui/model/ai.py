@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import field
 
 from nftui.model.dataclass import dataclass
@@ -68,8 +68,25 @@ class QdrantFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class Vision:
+    """The image encoder of a model (/api/show, model_info, A.vision.*)."""
+
+    patch: int
+    """Pixels of a patch's side."""
+    heads: int
+    width: int
+    """Numbers that stand for a patch."""
+    image: int = 0
+    """Pixels of an image's side, 0 where the file does not fix it."""
+    channels: int = 0
+    tiles: int = 1
+    pixels: int = 0
+    """Of the largest image, 0 where the file does not say."""
+
+
+@dataclass(frozen=True, slots=True)
 class Architecture:
-    """What a model's file says of its shape (/api/show, model_info): enough to tell its key and value cache."""
+    """What a model's file says of its shape (/api/show, model_info): enough to tell its caches and buffers."""
 
     name: str
     kv_heads: tuple[int, ...]
@@ -80,6 +97,13 @@ class Architecture:
     """Tokens that it was made for: a larger context is cut to it."""
     window: int | None = None
     """Tokens that its sliding-window layers look back, None where all layers see everything."""
+    width: int = 0
+    """Numbers that stand for a token."""
+    vocabulary: int = 0
+    """Tokens that it knows, 0 where it is not told."""
+    vision: Vision | None = None
+    pooled: bool = False
+    """It makes one vector of a whole text: such a model only embeds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,13 +123,26 @@ class Model:
     """Tokens of context that it was loaded with; None where it is not loaded, or the server does not say."""
     family: str = ""
     """What its details call it; before 0.1.45 there is nothing else to know it by."""
+    blob: str = ""
+    """The file of its weights ("sha256-…"); "" where the server does not tell."""
+    own_context: int | None = None
+    """num_ctx of its own parameters: it beats the server's setting, and a request beats it."""
+    least_context: int = 0
+    """The server raises a smaller context to this."""
+
+    @property
+    def file(self) -> str:
+        """What tells models apart in memory: a server keeps one for each file of weights, however many names it has
+        (server/sched.go, Model.ModelPath)."""
+        return self.blob or self.digest or self.name
 
     @property
     def embeds(self) -> bool:
         """True where it only makes embeddings: such a model refuses /api/generate."""
         if self.capabilities:
             return "embedding" in self.capabilities and "completion" not in self.capabilities
-        return "bert" in (self.architecture.name if self.architecture else self.family)
+        shape = self.architecture
+        return "bert" in self.family if shape is None else shape.pooled or "bert" in shape.name
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,3 +154,27 @@ class OllamaFacts:
     loaded: tuple[Model, ...] = ()
     given: Mapping[str, str] = field(default_factory=dict)
     """OLLAMA_* and LLAMA_ARG_* variables that the running server was started with."""
+
+    def held(self, name: str) -> Model | None:
+        """What is in memory of that model's file: /api/ps tells it by the name that it was loaded by."""
+        mine = next((m.file for m in self.stored if m.name == name), None)
+        found = (m for m in self.loaded if m.name == name or (mine and _file_of(m, self.stored) == mine))
+        return next(found, None)
+
+
+def _file_of(loaded: Model, stored: Iterable[Model]) -> str:
+    """/api/ps tells no file: that of the stored model of the same name or, where that was renamed, digest."""
+    known = list(stored)
+    same = [m for m in known if m.name == loaded.name] or [m for m in known if m.digest and m.digest == loaded.digest]
+    return (same[0] if same else loaded).file
+
+
+LONG_FAMILIES = ("gptoss", "gpt-oss", "qwen3vl", "qwen3vlmoe")
+LONG_CONTEXT, IMAGES_CONTEXT = 8192, 2048
+"""What some servers give those families at least, and models that see images."""
+
+
+def least_contexts(model: Model) -> tuple[int, ...]:
+    """Contexts to which some server raises a smaller one for that model (server/routes.go, server/sched.go)."""
+    long = (LONG_CONTEXT,) if model.family in LONG_FAMILIES else ()
+    return (*long, IMAGES_CONTEXT) if "vision" in model.capabilities else long

@@ -47,10 +47,9 @@ def read_facts(client: OllamaClient) -> OllamaFacts:
 def _with_shape(client: OllamaClient, model: Model) -> Model:
     """What /api/show adds; a model whose file is damaged, or an old server, says nothing."""
     try:
-        architecture, capabilities = client.show(model.name)
+        return client.show(model.name).of(model)
     except NftuiError:
         return model
-    return replace(model, architecture=architecture, capabilities=capabilities or model.capabilities)
 
 
 def pulls(service: Service, exec_port: Exec | None) -> tuple[Message, ...]:

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from nftui.clients.ollama import Answer
-    from nftui.model.ai import Architecture, Model
+    from nftui.clients.ollama import Answer, Shown
+    from nftui.model.ai import Model
     from nftui.model.artefact import Artefact
     from nftui.model.images import StoredImage
     from nftui.model.stack import Container
@@ -142,8 +142,8 @@ class ModelCalls(Protocol):
     def version(self) -> str | None: ...
     def stored(self) -> Sequence[Model]: ...
     def loaded(self) -> Sequence[Model]: ...
-    def show(self, name: str) -> tuple[Architecture | None, Sequence[str]]:
-        """Shape and capabilities; loads nothing."""
+    def show(self, name: str) -> Shown:
+        """Shape, capabilities and file; loads nothing."""
         ...
 
     def load(self, model: Model, keep_alive: int | str, options: Mapping[str, int], timeout: float) -> float:

@@ -158,11 +158,11 @@ def _same_ollama(assertion: Assertion, live: ReadLive) -> bool:
 
 
 def _held(assertion: Assertion, live: ReadLive) -> str | None:
-    """Whether the model is in memory, however long it stays: an app's own keep_alive is the app's business."""
+    """Whether the model's file is in memory, however long it stays: an app's own keep_alive is the app's business."""
     facts = live(service_of(assertion), "ollama").value
     if not isinstance(facts, OllamaFacts):
         return None
-    return IN_MEMORY if name_of(assertion) in {m.name for m in facts.loaded} else "not in memory"
+    return IN_MEMORY if facts.held(name_of(assertion)) else "not in memory"
 
 
 def _same_held(assertion: Assertion, live: ReadLive) -> bool:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 
 from nftui.clients.ollama import FOREVER, Answer
 from nftui.model.ai import Model, OllamaFacts
@@ -19,6 +18,7 @@ from nftui.steps.calls import Data, ModelCalls
 from nftui.steps.gate import POLL_S, containers_of
 from nftui.steps.kind import Context, Found, StepFailed
 from nftui.steps.ollama_config import differences, server_config
+from nftui.steps.ollama_memory import capable, has_context, held_of, is_pinned, names_of
 from nftui.steps.reading import Reading
 
 _LOG_LINES = 2000
@@ -35,8 +35,6 @@ COLD_S, WARM_S = 2.0, 0.5
 _LOOKUP_S = 1.0
 """What a busy server may need to find a loaded model, told as load_duration: it reads the model's file and asks its
 process. One that loads within that is as good as loaded."""
-_CENTURY = 2200
-"""A model that stays for ever expires centuries ahead."""
 
 
 def _texts(found: object) -> dict[str, str]:
@@ -126,10 +124,13 @@ class OllamaPreloadKind:
         """Model to seconds of its load, of the run that this process drives."""
 
     def read(self, step: StepSpec, ctx: Context) -> Data:
-        """Which models are in memory, and which of them for ever."""
+        """Which models are in memory, and which of them for ever; of one file also by the name that is wanted."""
         _wait(step, lambda: _answers(step.target, ctx), ctx)
         kills = gate.oom_kills(containers_of(step.target, ctx), ctx)
-        return {"loaded": {m.name: is_pinned(m) for m in ctx.models(step.target).loaded()}, "oom_kills": kills}
+        server = ctx.models(step.target)
+        names = {m.name: is_pinned(m) for m in server.loaded()}
+        held = {name: is_pinned(m) for name, m in held_of(_wanted(step), server).items()}
+        return {"loaded": {**names, **held}, "oom_kills": kills}
 
     def classify(self, step: StepSpec, before: Data, ctx: Context) -> Found:
         """By what is in memory now: somebody else's model is no concern of ours."""
@@ -149,7 +150,7 @@ class OllamaPreloadKind:
                     msg("{model} is not stored in {service} any more: pull it, or leave it out of the models.",
                         model=name, service=step.target)
                 )  # fmt: skip
-            self._cold[name] = self._load(step, server, _capable(server, model), ctx)
+            self._cold[name] = self._load(step, server, capable(server, model), ctx)
 
     def _load(self, step: StepSpec, server: ModelCalls, model: Model, ctx: Context) -> float:
         patience = 120.0 + model.size / _SLOWEST
@@ -166,7 +167,7 @@ class OllamaPreloadKind:
         server = ctx.models(step.target)
         _must_have_been_spared(step, before, ctx)
         _must_be_kept(step, server, ctx)
-        found = {m.name: m for m in server.loaded()}
+        found = held_of(_wanted(step), server)
         figures = {name: self._figures(step, server, found[name], ctx) for name in _wanted(step)}
         for name, seen in figures.items():
             late = _too_slow(name, seen)
@@ -182,9 +183,9 @@ class OllamaPreloadKind:
         if model.name in self._cold:
             figures["load_s"] = round(self._cold[model.name], 3)
         ctx.progress(f"timing {model.name}", None)
-        capable, options = _capable(server, model), _wanted(step)[model.name]
-        if capable.embeds:
-            _must_be_warm(step, model.name, server.load(capable, FOREVER, options, _SHORT_S))
+        shown, options = capable(server, model), _wanted(step)[model.name]
+        if shown.embeds:
+            _must_be_warm(step, model.name, server.load(shown, FOREVER, options, _SHORT_S))
             return figures
         answers = _ask(server, model.name, options, ctx)
         _must_be_warm(step, model.name, max(a.load for a in answers))
@@ -212,12 +213,6 @@ def _stop_keeper(step: StepSpec, ctx: Context) -> None:
             ctx.engine.stop(container.id, 1)
 
 
-def is_pinned(model: Model) -> bool:
-    """Whether it stays until it is told to go."""
-    year = (model.expires_at or "").lstrip("+")[:4]
-    return year.isdigit() and int(year) >= _CENTURY
-
-
 def _wanted(step: StepSpec) -> dict[str, dict[str, int]]:
     """Model to the options that it is loaded with: others would make the server load it again."""
     models = step.params["models"]
@@ -227,10 +222,10 @@ def _wanted(step: StepSpec) -> dict[str, dict[str, int]]:
 
 def _missing(step: StepSpec, server: ModelCalls) -> list[str]:
     """Those that are not in memory, or not for good, or with another context than asked for."""
-    held = {m.name: m for m in server.loaded()}
+    held = held_of(_wanted(step), server)
     return [
         n for n, options in _wanted(step).items()
-        if n not in held or not is_pinned(held[n]) or not _has_context(server, held[n], options)
+        if n not in held or not is_pinned(held[n]) or not has_context(server, held[n], options)
     ]  # fmt: skip
 
 
@@ -241,12 +236,13 @@ def _must_be_kept(step: StepSpec, server: ModelCalls, ctx: Context) -> None:
     """
     deadline = ctx.now() + _SHORT_S
     while missing := _missing(step, server):
-        held = {m.name: m for m in server.loaded()}
-        used = [n for n in missing if n in held and _has_context(server, held[n], _wanted(step)[n])]
+        held = held_of(_wanted(step), server)
+        used = [n for n in missing if n in held and has_context(server, held[n], _wanted(step)[n])]
         if len(used) < len(missing):
             raise StepFailed(
-                msg("{models} did not stay in the memory of {service}: {room}", models=", ".join(missing),
-                    service=step.target, room=_held(server))
+                msg("{models} did not stay in the memory of {service}: {room}. A server that sees too little free "
+                    "memory, by its own count, unloads one model for another: keep fewer of them, or give it more.",
+                    models=", ".join(missing), service=step.target, room=names_of(server))
             )  # fmt: skip
         if ctx.now() >= deadline:
             ctx.note(str(msg("{models} is in the memory of {service}, but nothing says that it stays: it is in use all "
@@ -257,41 +253,21 @@ def _must_be_kept(step: StepSpec, server: ModelCalls, ctx: Context) -> None:
         ctx.sleep(POLL_S)
 
 
-def _has_context(server: ModelCalls, model: Model, options: Mapping[str, int]) -> bool:
-    """Loaded with the context that is asked for; the server cuts it to what the model was made for."""
-    wanted = options.get("num_ctx")
-    if wanted is None or model.context in (None, wanted):
-        return True
-    shape = server.show(model.name)[0]
-    return shape is not None and model.context == min(wanted, shape.trained_context)
-
-
-def _held(server: ModelCalls) -> str:
-    held = [m.name for m in server.loaded()]
-    return f"it holds {', '.join(held)}" if held else "it holds none"
-
-
-def _capable(server: ModelCalls, model: Model) -> Model:
-    """With what tells whether it only embeds."""
-    architecture, capabilities = server.show(model.name)
-    return replace(model, capabilities=tuple(capabilities), architecture=architecture)
-
-
 def _take_out(step: StepSpec, loaded: Mapping[object, object], ctx: Context) -> None:
     """What was not in memory before (`loaded`) goes; what was there and not for ever stays as long as any other."""
     server = ctx.models(step.target)
-    now = {m.name: m for m in server.loaded()}
+    now = held_of(_wanted(step), server)
     for name in _wanted(step):
         if name in now and name not in loaded:
-            _unload(step, server, _capable(server, now[name]), ctx)
+            _unload(step, server, capable(server, now[name]), ctx)
         elif name in now and not loaded[name]:
-            _relax(step, server, _capable(server, now[name]), ctx)
+            _relax(step, server, capable(server, now[name]), ctx)
 
 
 def _unload(step: StepSpec, server: ModelCalls, model: Model, ctx: Context) -> None:
     server.unload(model, _SHORT_S)
     held = f"{model.name} is still in memory"
-    _wait(step, lambda: held if any(m.name == model.name for m in server.loaded()) else None, ctx)
+    _wait(step, lambda: held if held_of({model.name}, server) else None, ctx)
 
 
 def _relax(step: StepSpec, server: ModelCalls, model: Model, ctx: Context) -> None:

@@ -170,12 +170,14 @@ def test_a_server_without_models_is_not_cold(tmp_path: Path) -> None:
 
 def test_loaded_models_against_the_limit(tmp_path: Path) -> None:
     facts = read(tmp_path, ollama("{OLLAMA_KEEP_ALIVE: '-1'}", "    mem_limit: 8g\n"))
-    model = Model("a:8b", 5_000_000_000)
+    model, other = Model("a:8b", 5_000_000_000), Model("b:8b", 5_000_000_000)
+    twin = replace(model, name="a:latest", digest=model.name)
 
     def found(value: OllamaFacts) -> bool:
         return ("db", "ollama-memory-exceeds-limit") in check(live(facts, "ollama", value))
 
     assert found(OllamaFacts("0.5.7", (), (model, model)))
-    assert found(OllamaFacts("0.5.7", (model, model), ()))  # both shall stay loaded
+    assert found(OllamaFacts("0.5.7", (model, other), ()))  # both shall stay loaded
+    assert not found(OllamaFacts("0.5.7", (model, twin), ())), "two names of one file are in memory once"
     assert not found(OllamaFacts("0.5.7", (model,), (model,)))
     assert not found(OllamaFacts("0.5.7", (), (replace(model, vram=model.size),) * 3))

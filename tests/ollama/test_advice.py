@@ -13,13 +13,14 @@ from hypothesis import strategies as st
 
 from nftui.cli import render
 from nftui.model.ai import Model
+from nftui.model.choices import Choices
 from nftui.model.errors import UsageError
 from nftui.model.units import GIB, MIB
 from nftui.optimizations.ollama.estimate import Estimator, Setting, in_runner
 from nftui.optimizations.ollama.fit import Fixed, solve, worst
-from nftui.optimizations.ollama.placement import Gpus, place
+from nftui.optimizations.ollama.placement import SHARE, Gpus, place
 from nftui.optimizations.ollama.wishes import BadList, Wish, parse_wishes, show_wishes
-from tests.ollama.build import BIG, CHAT, GPU, LLAMA, LLAMA3, MISTRAL, NOMIC, advice, facts, plan, written
+from tests.ollama.build import BIG, CHAT, GPU, LLAMA, LLAMA3, MISTRAL, NOMIC, REGISTRY, advice, facts, plan, written
 
 NAMED = "{MODEL: 'llama3:8b', EMBEDDINGS: nomic-embed-text}"
 
@@ -115,6 +116,79 @@ def test_a_context_that_an_app_asks_for_is_told(tmp_path: Path) -> None:
     assert 'Name it so in models: "llama3:8b num_ctx=8192"' in said(notes)
     held = Model("llama3:8b", 6 * GIB, context=4096)
     assert "num_ctx" not in said(advice(facts(tmp_path, LLAMA3, loaded=(held,)))["models"].notes)
+
+
+def test_a_context_of_the_models_own_counts_and_is_no_apps(tmp_path: Path) -> None:
+    own = replace(LLAMA3, own_context=32768)
+    held = Model("llama3:8b", 6 * GIB, context=32768)
+    notes = said(advice(facts(tmp_path, own, loaded=(held,)))["models"].notes)
+    assert "num_ctx" not in notes and "llama3:8b 9.7 GiB" in notes
+    app = Model("llama3:8b", 6 * GIB, context=8192)
+    assert "llama3:8b num_ctx=8192" in said(advice(facts(tmp_path, own, loaded=(app,)))["models"].notes)
+    # Nobody named it, and an app may ask for it at any time: it counts as large as it comes.
+    assert advice(facts(tmp_path, own, NOMIC, limit="12g"))["models"].value == "nomic-embed-text:latest"
+    assert advice(facts(tmp_path, LLAMA3, NOMIC, limit="12g"))["models"].value == "nomic-embed-text:latest, llama3:8b"
+
+
+def test_a_keeper_counts_a_models_own_context(tmp_path: Path) -> None:
+    def need(*models: Model) -> int:
+        stack = facts(tmp_path, *models, limit="24g")
+        (fragment,) = [f for f in plan(stack, preload="always", models="llama3:8b").fragments if f.own]
+        environment: Any = fragment.services["ollama-keeper"]["environment"]
+        return int(environment["NFTUI_MODELS"].split(" ")[1])
+
+    assert need(LLAMA3) == in_runner(LLAMA3, Setting(4096, 1))
+    assert need(replace(LLAMA3, own_context=32768)) == in_runner(LLAMA3, Setting(32768, 1))
+
+
+def test_what_the_server_raises_a_context_to_is_no_apps(tmp_path: Path) -> None:
+    oss = replace(LLAMA3, name="gpt-oss:20b", family="gptoss")
+    held = Model("gpt-oss:20b", 6 * GIB, context=8192)
+    on_card = facts(tmp_path, oss, loaded=(held,), gpus=(24 * GIB,), more=GPU)
+    assert "An app loads" not in said(advice(on_card)["models"].notes)
+    small = facts(tmp_path, oss, loaded=(held,), gpus=(16 * GIB,), more=GPU)
+    assert "An app loads gpt-oss:20b with num_ctx=8192" in said(advice(small)["models"].notes)
+
+
+def test_models_that_keep_an_exact_cache_all_the_same_are_named(tmp_path: Path) -> None:
+    stack = facts(tmp_path, LLAMA3, NOMIC, gpus=(24 * GIB,), more=GPU)
+    notes = said(advice(stack, kv_cache_type="q8_0")["kv_cache_type"].notes)
+    assert "It does not take hold for nomic-embed-text:latest:" in notes and "llama3:8b" not in notes
+    assert "take hold" not in said(advice(stack)["kv_cache_type"].notes)
+
+
+@pytest.mark.parametrize(
+    ("version", "limit", "more", "counted"),
+    [
+        ("0.13.0", "16g", "", True), ("0.24.0", "16g", "", True), ("0.12.6", "16g", "", False),
+        ("0.30.0", "16g", "", False), ("0.13.0", None, "", False), ("0.13.0", "16g", GPU, False),
+    ],
+)  # fmt: skip
+def test_the_page_cache_of_the_files_counts_for_servers_that_take_it_for_memory_in_use(
+    tmp_path: Path, version: str, limit: str | None, more: str, counted: bool
+) -> None:
+    stack = facts(tmp_path, LLAMA3, version=version, limit=limit, more=more, gpus=(24 * GIB,) if more else ())
+    notes = said(
+        advice(stack, models="llama3:8b", num_parallel="1", context_length="4096", prompt_cache="0")["models"].notes
+    )
+    assert ("llama3:8b 10.1 GiB" in notes, "what the kernel caches" in notes) == (counted, counted)
+    assert counted or "llama3:8b 5.5 GiB" in notes
+    first = replace(stack, host=replace(stack.host, cgroup_version=1))
+    assert "what the kernel caches" not in said(advice(first)["models"].notes), "it sees only the second version's"
+
+
+def test_a_limit_that_is_granted_leaves_room_for_the_cache_that_will_count_under_it(tmp_path: Path) -> None:
+    def wanted(version: str) -> int:
+        (mine,) = REGISTRY["ollama"].demand(facts(tmp_path, LLAMA3, version=version, limit=None), Choices())
+        return mine.wanted
+
+    cache = LLAMA3.size / SHARE
+    assert cache - 64 * MIB <= wanted("0.13.0") - wanted("0.12.6") <= cache + 64 * MIB
+
+
+def test_nothing_is_said_of_the_servers_view_of_memory_that_only_some_versions_have(tmp_path: Path) -> None:
+    why = str(advice(facts(tmp_path, LLAMA3))["max_loaded_models"].why)
+    assert "depends on its version, and only this count can be relied on" in why
 
 
 def test_the_real_order_of_eviction_is_told(tmp_path: Path) -> None:

@@ -9,10 +9,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nftui.clients.ollama import architecture_of
-from nftui.model.ai import Architecture, Model
+from nftui.model.ai import Architecture, Model, OllamaFacts, Vision
 from nftui.model.units import GIB, MIB
-from nftui.optimizations.ollama.estimate import Setting, in_runner, kv_cache, measure, tokens
-from tests.ollama.build import BERT, LLAMA3, NOMIC
+from nftui.optimizations.ollama.estimate import (
+    Estimator,
+    Setting,
+    image_graph,
+    in_runner,
+    keeps_exact,
+    kv_cache,
+    measure,
+    tokens,
+)
+from nftui.optimizations.ollama.fit import loaded_with
+from nftui.optimizations.ollama.versions import least_context
+from nftui.optimizations.ollama.wishes import Wish
+from tests.ollama.build import BERT, CHAT, EMBEDS, LLAMA, LLAMA3, NOMIC
 
 GEMMA = Model("gemma3:1b", 800 * MIB, capabilities=("completion",),
               architecture=Architecture("gemma3", (1,) * 26, 256, 256, 32768, 512))  # fmt: skip
@@ -63,20 +75,129 @@ def test_what_was_measured_larger_counts_and_what_was_smaller_does_not() -> None
     estimate = in_runner(LLAMA3, running)
     for factor, expected in ((1.5, 1.5), (1.02, 1.05), (0.7, 1.0)):
         held = Model("llama3:8b", int(estimate * factor), context=4096)
-        found = measure((LLAMA3,), (held,), running, on_gpu=False)
+        found = measure(OllamaFacts(None, (LLAMA3,), (held,)), running, on_gpu=False)
         assert found.need(LLAMA3, running) == int(estimate * expected)
 
 
 def test_a_measurement_is_compared_under_the_context_that_it_was_loaded_with() -> None:
     held = Model("llama3:8b", in_runner(LLAMA3, Setting(32768, 1)), context=32768)
-    assert measure((LLAMA3,), (held,), Setting(4096, 1), on_gpu=False).measured == {}
+    assert measure(OllamaFacts(None, (LLAMA3,), (held,)), Setting(4096, 1), on_gpu=False).measured == {}
 
 
 def test_old_prompts_lie_in_the_hosts_memory() -> None:
     setting = Setting(4096, 1, prompt_cache=GIB)
-    on_cpu, on_gpu = (measure((), (), setting, on_gpu=gpu) for gpu in (False, True))
+    on_cpu, on_gpu = (measure(OllamaFacts(None), setting, on_gpu=gpu) for gpu in (False, True))
     assert on_cpu.need(LLAMA3, setting) - on_gpu.need(LLAMA3, setting) == GIB
     assert GIB < on_gpu.in_host(LLAMA3, setting) < 2 * GIB
+
+
+# -- what a model's own file asks for --------------------------------------------------------------------------------
+def test_a_wished_context_comes_first_then_the_models_own_then_the_setting() -> None:
+    own = replace(LLAMA3, own_context=32768)
+    wish = Wish(LLAMA3.name, {"num_ctx": 8192})
+    setting = Setting(4096, 1)
+    found = [loaded_with(setting, m, w).context for m, w in ((LLAMA3, None), (own, None), (own, wish), (LLAMA3, wish))]
+    assert found == [4096, 32768, 8192, 8192]
+
+
+@pytest.mark.parametrize(
+    ("family", "capabilities", "version", "vram", "expected"),
+    [
+        ("gptoss", CHAT, (0, 12, 6), 24 * GIB, 8192), ("gptoss", CHAT, (0, 12, 6), 16 * GIB, 0),
+        ("gptoss", CHAT, (0, 12, 6), 0, 0), ("gptoss", CHAT, (0, 12, 6), None, 8192),
+        ("gptoss", CHAT, (0, 11, 2), 0, 8192), ("gptoss", CHAT, (0, 10, 1), 0, 0),
+        ("gptoss", CHAT, (0, 15, 5), 24 * GIB, 0), ("gptoss", CHAT, None, 24 * GIB, 0),
+        ("gpt-oss", CHAT, (0, 13, 5), 24 * GIB, 8192), ("llama", CHAT, (0, 12, 6), 24 * GIB, 0),
+        ("qwen3vl", CHAT, (0, 13, 0), 24 * GIB, 8192), ("qwen3vl", CHAT, (0, 12, 6), 24 * GIB, 0),
+        ("gemma3", (*CHAT, "vision"), (0, 12, 6), 0, 2048), ("gemma3", (*CHAT, "vision"), None, 0, 2048),
+        ("gemma3", (*CHAT, "vision"), (0, 11, 4), 0, 0), ("gemma3", CHAT, (0, 12, 6), 0, 0),
+    ],
+)  # fmt: skip
+def test_the_server_gives_some_models_more_than_was_asked(
+    family: str, capabilities: tuple[str, ...], version: tuple[int, ...] | None, vram: int | None, expected: int
+) -> None:
+    model = replace(LLAMA3, family=family, capabilities=capabilities)
+    assert least_context(model, version, vram) == expected
+
+
+def test_the_least_counts_and_the_trained_context_still_bounds_it() -> None:
+    raised = replace(LLAMA3, least_context=8192)
+    assert [tokens(raised, Setting(c, 2)) for c in (4096, 16384)] == [2 * 8192, 2 * 16384]
+    short = replace(raised, architecture=replace(LLAMA, trained_context=2048))
+    assert tokens(short, Setting(4096, 1)) == 2048
+    assert kv_cache(replace(GEMMA, least_context=8192), Setting(4096, 1)) == kv_cache(GEMMA, Setting(8192, 1))
+
+
+@pytest.mark.parametrize(
+    ("model", "exact"),
+    [
+        (LLAMA3, False), (NOMIC, True), (GEMMA, False),
+        (replace(LLAMA3, architecture=replace(LLAMA, name="gemma2")), True),
+        (replace(LLAMA3, architecture=replace(LLAMA, key_length=192)), True),
+        (replace(LLAMA3, architecture=None), False),
+    ],
+)  # fmt: skip
+def test_a_quantized_cache_does_not_take_hold_everywhere(model: Model, exact: bool) -> None:
+    quantized, plain = (kv_cache(model, Setting(2048, 1, cache)) for cache in ("q8_0", "f16"))
+    assert keeps_exact(model) is exact
+    if model.architecture:
+        assert (quantized == plain) is exact
+
+
+def test_the_page_cache_counts_only_where_the_server_counts_it() -> None:
+    setting = Setting(4096, 1)
+    plain, pages, on_gpu = Estimator({}), Estimator({}, False, True), Estimator({}, True, True)
+    assert pages.need(LLAMA3, setting) - plain.need(LLAMA3, setting) == LLAMA3.size
+    assert on_gpu.need(LLAMA3, setting) == Estimator({}, True).need(LLAMA3, setting)
+
+
+# -- images and vocabularies --------------------------------------------------------------------------------------
+GEMMA3_4B = {
+    "general.architecture": "gemma3", "general.file_type": 15, "general.parameter_count": 4299915632,
+    "gemma3.attention.head_count": 8, "gemma3.attention.head_count_kv": 4, "gemma3.attention.key_length": 256,
+    "gemma3.attention.sliding_window": 1024, "gemma3.attention.value_length": 256, "gemma3.block_count": 34,
+    "gemma3.context_length": 131072, "gemma3.embedding_length": 2560, "gemma3.feed_forward_length": 10240,
+    "gemma3.mm.tokens_per_image": 256, "gemma3.vision.attention.head_count": 16,
+    "gemma3.vision.attention.layer_norm_epsilon": 1e-06, "gemma3.vision.block_count": 27,
+    "gemma3.vision.embedding_length": 1152, "gemma3.vision.feed_forward_length": 4304,
+    "gemma3.vision.image_size": 896, "gemma3.vision.num_channels": 3, "gemma3.vision.patch_size": 14,
+    "tokenizer.ggml.tokens": None,
+}  # fmt: skip
+TABLE = [{"name": "token_embd.weight", "type": "Q6_K", "shape": [2560, 262144]}]
+
+
+@pytest.mark.parametrize("tensors", [TABLE, None])
+def test_a_real_model_that_sees_images_takes_what_its_server_said(tensors: object) -> None:
+    """gemma3:4b: 3.1 GiB of weights, and 4.87 GiB in memory at 4096 tokens."""
+    model = Model("gemma3:4b", 3_338_801_718, capabilities=(*CHAT, "vision"),
+                  architecture=architecture_of(GEMMA3_4B, tensors))  # fmt: skip
+    assert in_runner(model, Setting(4096, 1)) == pytest.approx(4.87 * GIB, rel=0.15)
+    blind = replace(model, architecture=architecture_of({k: v for k, v in GEMMA3_4B.items() if "vision" not in k}))
+    assert in_runner(blind, Setting(4096, 1)) < 0.85 * 4.87 * GIB
+
+
+@pytest.mark.parametrize(
+    ("name", "vision", "mib"),
+    [
+        ("gemma3", Vision(14, 16, 1152, 896, 3), 1033), ("mistral3", Vision(14, 16, 1024, 1540, 3), 8963),
+        ("mllama", Vision(14, 16, 1280, 560, 3, tiles=4), 2853), ("qwen25vl", Vision(14, 16, 1280, channels=3), 1659),
+        ("qwen25vl", Vision(14, 16, 1280, channels=3, pixels=28 * 28 * 640), 429),
+        ("llama4", Vision(14, 16, 1408, 336, 3), 0),
+    ],
+)  # fmt: skip
+def test_the_buffers_of_an_image_encoder(name: str, vision: Vision, mib: int) -> None:
+    assert image_graph(name, vision) // MIB == mib
+
+
+def test_a_large_vocabulary_takes_more_than_the_usual_buffers_and_a_small_one_does_not() -> None:
+    def beside(vocabulary: int, capabilities: tuple[str, ...] = CHAT) -> int:
+        shape = replace(LLAMA, width=4096, vocabulary=vocabulary)
+        model = replace(LLAMA3, architecture=shape, capabilities=capabilities)
+        return in_runner(model, Setting(4096, 1)) - in_runner(replace(model, architecture=LLAMA), Setting(4096, 1))
+
+    assert beside(128256) == 0
+    assert beside(262144) == 4 * 512 * (4096 + 262144) - int(0.3 * GIB)
+    assert beside(262144, EMBEDS) == 0, "it scores no words"
 
 
 # -- model_info ---------------------------------------------------------------------------------------------------
@@ -88,7 +209,7 @@ INFO = {
 
 def test_lengths_follow_from_the_width_where_nothing_is_said() -> None:
     shape = architecture_of(INFO)
-    assert shape == Architecture("llama", (8,) * 32, 128, 128, 8192)
+    assert shape == Architecture("llama", (8,) * 32, 128, 128, 8192, width=4096)
 
 
 def test_heads_may_be_told_for_each_layer() -> None:
@@ -106,3 +227,12 @@ def test_a_window_counts_only_where_it_holds_for_most_layers() -> None:
 )
 def test_what_lacks_a_part_is_no_shape(info: object) -> None:
     assert architecture_of(info) is None
+
+
+def test_a_model_that_only_embeds_is_known_by_its_file_where_the_server_does_not_say() -> None:
+    """/api/show has told what a model can since 0.6.4."""
+    pooled, plain = (
+        Model("m", 1, architecture=architecture_of({**INFO, **more})) for more in ({"llama.pooling_type": 0}, {})
+    )
+    assert pooled.embeds and not plain.embeds
+    assert not replace(pooled, capabilities=CHAT).embeds and replace(plain, capabilities=EMBEDS).embeds

@@ -25,6 +25,8 @@ CHAT = {"size": 1_000_000, "architecture": "llama", "blocks": 1, "heads": 1, "kv
         "context": 4096, "capabilities": ["completion"]}  # fmt: skip
 EMBED = {**CHAT, "capabilities": ["embedding"]}
 NAMES = ("a:1b", "b:1b", "c:1b", "d:1b")
+TWINS = ("twin:1", "twin:2")
+"""Names of one file."""
 EACH = 1_000_000 + 4096 * 8
 """What a loaded one takes, beside the buffers, of which the test's server has none."""
 
@@ -42,17 +44,20 @@ class Bed:
     place: Path
     places: int = 3
     version: str = "0.12.3"
+    memory: int = 0
+    """Bytes that the server thinks it has for models; it unloads one for another. 0: it does not look."""
     port: int = field(default_factory=free_port)
     server: subprocess.Popen[bytes] | None = None
     keeper: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        models = {**dict.fromkeys(NAMES, CHAT), "embed:latest": EMBED}
+        models = {**dict.fromkeys(NAMES, CHAT), "embed:latest": EMBED,
+                  **{name: {**CHAT, "blob": "0123"} for name in TWINS}}  # fmt: skip
         (self.place / "models.json").write_text(json.dumps(models))
         environment = {
             **os.environ, "OLLAMA_HOST": f"127.0.0.1:{self.port}", "OLLAMA_MODELS": str(self.place),
             "OLLAMA_MAX_LOADED_MODELS": str(self.places), "OLLAMA_KEEP_ALIVE": "24h", "STANDIN_RUNNER_BYTES": "0",
-            "STANDIN_VERSION": self.version,
+            "STANDIN_VERSION": self.version, "STANDIN_MEMORY_BYTES": str(self.memory),
         }  # fmt: skip
         self.server = subprocess.Popen(
             [sys.executable, str(PROGRAM), "serve"], env=environment, stderr=subprocess.DEVNULL
@@ -243,3 +248,46 @@ def test_a_model_that_cannot_be_loaded_is_told_of_in_the_servers_words_and_not_a
     bed.noticed()
     bed.noticed()
     assert bed.log().count("absent:7b could not be loaded") == 1 and "model 'absent:7b' not found" in bed.log()
+
+
+def test_a_name_whose_file_is_held_by_another_name_is_not_loaded_again_and_again(bed: Bed) -> None:
+    bed.use("twin:1")
+    bed.watch("twin:2", "a:1b", order="server")
+    wait(lambda: bed.held() == {"twin:1": True, "a:1b": True})
+    for _ in range(3):
+        bed.noticed()
+    assert bed.log().count("loading twin:2") == 1 and bed.log().count("twin:2 is not listed although") == 1
+    assert "a:1b is not listed" not in bed.log()
+
+
+def test_models_that_the_server_unloads_for_each_other_are_not_fought_over(bed: Bed) -> None:
+    bed.stop()
+    bed.memory = EACH + 1000
+    bed.start()
+    bed.watch("a:1b", "b:1b", order="server")
+    wait(lambda: bed.held() == {"b:1b": True})
+    for _ in range(3):
+        bed.noticed()
+    assert bed.log().count("loading a:1b") == bed.log().count("loading b:1b") == 1
+    assert bed.log().count("a:1b left memory when b:1b was loaded") == 1 and "b:1b left" not in bed.log()
+
+
+def test_what_a_restart_takes_is_no_reason_to_wait(bed: Bed) -> None:
+    bed.stop()
+    bed.memory = EACH + 1000
+    bed.start()
+    bed.watch("a:1b", "b:1b", order="server")
+    wait(lambda: bed.held() == {"b:1b": True} and "left memory" in bed.log())
+    bed.stop()
+    bed.memory = 0
+    bed.start()
+    wait(lambda: bed.held() == {"a:1b": True, "b:1b": True})
+
+
+def test_a_wait_doubles_up_to_an_hour() -> None:
+    functions = SCRIPT[SCRIPT.index("hold_off()") : SCRIPT.index("weigh()")]
+    line = "for _ in 1 2 3 4 5 6 7 8 9; do hold_off a why >&2; echo $((retry[a] - now)); done"
+    script = f"declare -A pause retry; now=1000\n{functions}\n{line}"
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["60", "120", "240", "480", "960", "1920", "3600", "3600", "3600"]
+    assert done.stderr.count("a why; not loaded again for 60 s") == 1

@@ -222,6 +222,23 @@ def test_a_context_that_was_cut_to_what_the_model_was_made_for_is_the_one_asked_
     assert kind.classify(spec({"chat:1b": {"num_ctx": 200_000}}), {"loaded": {}}, world.context()) is Found.AFTER
 
 
+@pytest.mark.parametrize(
+    ("family", "sees", "asked", "held", "found"),
+    [
+        ("gptoss", (), 4096, 8192, Found.AFTER), ("gptoss", (), 4096, 4096, Found.AFTER),
+        ("qwen3vl", ("vision",), 1024, 2048, Found.AFTER), ("gemma3", ("vision",), 1024, 2048, Found.AFTER),
+        ("llama", (), 4096, 8192, Found.BEFORE), ("gptoss", (), 16384, 8192, Found.BEFORE),
+        ("llama", (), 1024, 2048, Found.BEFORE),
+    ],
+)  # fmt: skip
+def test_a_context_that_the_server_raises_to_its_least_is_the_one_asked_for(
+    tmp_path: Path, family: str, sees: tuple[str, ...], asked: int, held: int, found: Found
+) -> None:
+    world, kind = new_world(tmp_path), OllamaPreloadKind()
+    world.held, world.context_held, world.family, world.sees = {"chat:1b": FOREVER}, held, family, sees
+    assert kind.classify(spec({"chat:1b": {"num_ctx": asked}}), {}, world.context()) is found
+
+
 def test_another_context_than_asked_for_is_loaded_again(tmp_path: Path) -> None:
     world, kind = new_world(tmp_path), OllamaPreloadKind()
     world.held = {"chat:1b": FOREVER}

@@ -11,7 +11,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 from pathlib import Path
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
@@ -20,11 +19,11 @@ import ollama
 import psutil
 import pytest
 
-from nftui.clients.ollama import FOREVER, OllamaClient, OllamaRefused, architecture_of
+from nftui.clients.ollama import FOREVER, OllamaClient, OllamaRefused, _own_context, architecture_of
 from nftui.model.ai import Model
 from nftui.model.stack import Container, Role, Service
 from nftui.optimizations.ollama.estimate import Setting, in_runner
-from nftui.steps.ollama import is_pinned
+from nftui.steps.ollama_memory import is_pinned
 from tests.stack.running import SOURCE, wait_until
 
 PROGRAM = SOURCE / "images" / "ollama"
@@ -34,6 +33,9 @@ MODELS = {
     **{f"{n}:1": {**SHAPE, "size": 4 * MIB, "capabilities": ["completion"]} for n in ("a", "b", "c", "d")},
     "slow:1": {**SHAPE, "size": 40 * MIB, "capabilities": ["completion"]},
     "e:latest": {**SHAPE, "size": MIB, "capabilities": ["embedding"]},
+    "long:1": {**SHAPE, "size": 4 * MIB, "capabilities": ["completion"], "parameters": {"num_ctx": 1024}},
+    "twin:1": {**SHAPE, "size": 4 * MIB, "capabilities": ["completion"], "blob": "0123"},
+    "twin:2": {**SHAPE, "size": 4 * MIB, "capabilities": ["completion"], "blob": "0123"},
     "lists:1": {**SHAPE, "size": MIB, "blocks": 4, "kv_heads": [0, 0, 0, 2], "capabilities": ["completion"]},
 }
 
@@ -144,6 +146,36 @@ def test_other_options_mean_another_load(start: Start) -> None:
     assert [m.context_length for m in client.ps().models] == [2048]
 
 
+def test_a_models_own_context_beats_the_variable_and_a_request_beats_it(start: Start) -> None:
+    client = start(OLLAMA_CONTEXT_LENGTH="2048")
+    load(client, "long:1", "a:1")
+    assert {m.model: m.context_length for m in client.ps().models} == {"long:1": 1024, "a:1": 2048}
+    client.generate("long:1", options={"num_ctx": 512})
+    assert {m.model: m.context_length for m in client.ps().models} == {"long:1": 512, "a:1": 2048}
+
+
+def test_a_file_is_in_memory_once_by_the_name_that_it_was_loaded_by(start: Start) -> None:
+    client = start()
+    load(client, "twin:1", "twin:2", "a:1")
+    assert held(client) == ["a:1", "twin:1"]
+    client.generate("twin:2", keep_alive=0)
+    assert held(client) == ["a:1"]
+
+
+def test_where_its_memory_is_told_it_unloads_one_for_another(start: Start) -> None:
+    client = start(STANDIN_MEMORY_BYTES=str(70 * MIB))
+    load(client, "a:1", keep_alive=FOREVER)
+    load(client, "b:1")
+    assert held(client) == ["a:1", "b:1"]
+    load(client, "slow:1", keep_alive=FOREVER)
+    assert held(client) == ["slow:1"], "the first is loaded as it is, and each other only where it fits"
+
+
+def test_a_load_without_a_question_tells_no_time(start: Start) -> None:
+    answer = start().generate("a:1")
+    assert (answer.done_reason, answer.load_duration, answer.total_duration) == ("load", None, None)
+
+
 def test_a_model_in_use_is_finished_before_it_goes(start: Start) -> None:
     client = start(OLLAMA_MAX_LOADED_MODELS="1")
     found: list[str | None] = []
@@ -182,8 +214,7 @@ def test_nftuis_estimate_is_within_15_percent_of_what_a_model_takes(start: Start
     stored = {m.name: m for m in asked.stored()}
     for held in client.ps().models:
         name = str(held.model)
-        architecture, capabilities = asked.show(name)
-        model = replace(stored[name], architecture=architecture, capabilities=capabilities)
+        model = asked.show(name).of(stored[name])
         own = next(p for p in psutil.process_iter(["cmdline"])
                    if (p.info["cmdline"] or [])[-2:] == ["runner", str(held.size)])  # fmt: skip
         estimate, measured = in_runner(model, Setting(context, int(parallel))), own.memory_info().rss
@@ -238,17 +269,49 @@ def client_of(host: str) -> OllamaClient:
 def test_chat_and_embedding_models_are_each_loaded_in_their_way(mine: OllamaClient) -> None:
     stored = {m.name: m for m in mine.stored()}
     for name in ("a:1", "e:latest"):
-        architecture, capabilities = mine.show(name)
-        model = type(stored[name])(name, 0, capabilities=capabilities, architecture=architecture)
+        model = mine.show(name).of(stored[name])
         assert mine.load(model, FOREVER, {}, 10) > 0
         assert [is_pinned(m) for m in mine.loaded() if m.name == name] == [True]
         mine.unload(model, 10)
         assert name not in {m.name for m in mine.loaded()}
 
 
+def test_a_load_is_timed_by_the_clock(mine: OllamaClient) -> None:
+    """The server's answer tells no time: 40 MiB at 200 MB/s, and then nothing to load."""
+    model = Model("slow:1", 0, capabilities=("completion",))
+    assert mine.load(model, FOREVER, {}, 10) > 0.2 > mine.load(model, FOREVER, {}, 10)
+
+
+def test_a_model_of_which_nothing_is_known_is_embedded_with_where_the_server_says_so(mine: OllamaClient) -> None:
+    """Servers before 0.6.4 do not tell what a model can."""
+    assert mine.load(Model("e:latest", 0), FOREVER, {}, 10) > 0
+    assert [m.name for m in mine.loaded()] == ["e:latest"]
+    with pytest.raises(OllamaRefused, match="not found"):
+        mine.load(Model("zzz:1", 0), FOREVER, {}, 10)
+
+
+def test_names_of_one_file_tell_it_and_a_models_own_context_is_read(mine: OllamaClient) -> None:
+    one, other, long = (mine.show(name) for name in ("twin:1", "twin:2", "long:1"))
+    assert (one.blob, other.blob, long.blob == one.blob) == ("sha256-0123", "sha256-0123", False)
+    assert (one.own_context, long.own_context) == (None, 1024)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ('stop                           "<|end|>"\nnum_ctx                        32768', 32768),
+        ("num_ctx                        1.048576e+06\ntemperature                    0.5", 1048576),
+        ('stop                           "num_ctx 7"', None), ("", None), (None, None), ("num_ctx   0", None),
+        ("num_ctx   much", None),
+    ],
+)  # fmt: skip
+def test_a_models_own_context_is_read_as_the_server_prints_it(text: object, expected: int | None) -> None:
+    assert _own_context(text) == expected
+
+
 def test_heads_of_each_layer_are_asked_for_with_everything(mine: OllamaClient) -> None:
     """A model that attends in each fourth layer only: without its list its cache would count 64 times."""
-    architecture, _ = mine.show("lists:1")
+    architecture = mine.show("lists:1").architecture
     assert architecture is not None and architecture.kv_heads == (0, 0, 0, 2)
     told = {"general.architecture": "x", "x.block_count": 4, "x.attention.head_count": 8, "x.embedding_length": 512,
             "x.context_length": 8192, "x.attention.head_count_kv": None}  # fmt: skip

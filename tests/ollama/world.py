@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from nftui.clients.ollama import FOREVER, Answer, OllamaRefused
+from nftui.clients.ollama import FOREVER, Answer, OllamaRefused, Shown
 from nftui.model.ai import Architecture, Model, OllamaFacts
 from nftui.model.facts import Live
 from nftui.model.message import msg
@@ -44,6 +44,14 @@ class ModelWorld(World):
     in_use: int = 0
     """Looks for which a model that somebody uses still tells its former time."""
     trained: int = 131072
+    context_held: int = 4096
+    sees: tuple[str, ...] = ()
+    """What its models can beside what they are stored with."""
+    family: str = ""
+    damaged: tuple[str, ...] = ()
+    """Models that cannot be shown."""
+    blobs_of: dict[str, str] = field(default_factory=dict)
+    """Name to the file of its weights, where the server tells it; it lists one that was loaded by another name."""
     forgets: bool = False
     """Loads nothing, and says it did."""
 
@@ -82,29 +90,43 @@ class ModelWorld(World):
     def loaded(self) -> Sequence[Model]:
         self.in_use -= 1
         return [
-            replace(STORED[n], expires_at=CENTURIES if k == FOREVER and self.in_use < 0 else SOON, context=4096)
+            replace(
+                STORED[n],
+                expires_at=CENTURIES if k == FOREVER and self.in_use < 0 else SOON,
+                context=self.context_held,
+                family=self.family,
+            )
             for n, k in self.held.items()
         ]
 
-    def show(self, name: str) -> tuple[Architecture | None, Sequence[str]]:
-        return replace(SHAPE, trained_context=self.trained), STORED[name].capabilities
+    def show(self, name: str) -> Shown:
+        if name in self.damaged:
+            raise OllamaRefused(msg("invalid file magic"))
+        capabilities = (*STORED[name].capabilities, *self.sees)
+        return Shown(replace(SHAPE, trained_context=self.trained), capabilities, self.blobs_of.get(name, ""))
 
     def load(self, model: Model, keep_alive: int | str, options: Mapping[str, int], timeout: float) -> float:
         die = self.effect(f"load {model.name} {keep_alive}")
         if self.refuse == f"load {model.name}":
             raise OllamaRefused(msg("model requires more system memory"))
-        cold = model.name not in self.held
+        name = self.listed(model.name)
+        cold = name not in self.held
         if not self.forgets:
-            self.held[model.name] = keep_alive
+            self.held[name] = keep_alive
         if die:
             raise Killed(model.name)
         return self.slow if cold else 0.0
+
+    def listed(self, name: str) -> str:
+        """The name by which what is loaded of its file is listed; its own where nothing is."""
+        blob = self.blobs_of.get(name, name)
+        return next((n for n in self.held if self.blobs_of.get(n, n) == blob), name)
 
     def unload(self, model: Model, timeout: float) -> None:
         die = self.effect(f"unload {model.name}")
         if self.refuse == f"unload {model.name}":
             raise OllamaRefused(msg("no answer within 30 s"))
-        self.held.pop(model.name, None)
+        self.held.pop(self.listed(model.name), None)
         if die:
             raise Killed(model.name)
 

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 from nftui.model.message import Message, msg
 from nftui.model.units import MIB, format_size, human_size, parse_size
 from nftui.optimizations.ollama.decision import Decision, Origin, is_off, own, refusal
+from nftui.optimizations.ollama.estimate import context
 from nftui.optimizations.ollama.eviction import keeping_decisions
-from nftui.optimizations.ollama.fit import AT_ONCE, NO_GPU, Fit, Fixed, solve, worst
+from nftui.optimizations.ollama.fit import AT_ONCE, NO_GPU, Fit, Fixed, loaded_with, solve, worst
 from nftui.optimizations.ollama.keeper import can_keep
 from nftui.optimizations.ollama.knobs import BY_NAME, VARIABLES
 from nftui.optimizations.ollama.reasons import (
@@ -17,10 +18,13 @@ from nftui.optimizations.ollama.reasons import (
     FLASH_CPU,
     FLASH_GPU,
     HANDED_ON,
+    PAGES,
     cache_why,
     context_why,
+    exact_all_the_same,
     keep_why,
     loaded_why,
+    other_names,
     parallel_why,
     places,
     replaced,
@@ -33,8 +37,9 @@ from nftui.optimizations.ollama.wishes import BadList, Wish, parse_wishes, show_
 from nftui.steps.ollama_config import keep_alive_s
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
+    from nftui.model.ai import Model
     from nftui.model.choices import Choices
     from nftui.optimizations.ollama.estimate import Setting
     from nftui.optimizations.ollama.server import Server
@@ -81,7 +86,24 @@ class Adviser:
             raise refusal(self.server, "models", text, msg(
                 "it does not store {models}; pull it first, or choose among {stored}", models=", ".join(absent),
                 stored=", ".join(sorted(names))))  # fmt: skip
-        return found
+        return self._one_of_each_file(found, text)
+
+    def _one_of_each_file(self, wishes: Sequence[Wish], text: str) -> tuple[Wish, ...]:
+        """The first of several names of one file, which is in memory once and with one set of options."""
+        kept: dict[str, Wish] = {}
+        for wish in wishes:
+            names = self.server.same_file(wish.name)
+            first = kept.setdefault(names[0].file if names else wish.name, wish)
+            if self._options(first) != self._options(wish):
+                raise refusal(self.server, "models", text, msg(
+                    "{first} and {second} are names of one file, which is in memory once: give both the same options, "
+                    "or leave one out", first=first.name, second=wish.name))  # fmt: skip
+        return tuple(kept.values())
+
+    def _options(self, wish: Wish) -> dict[str, int]:
+        """What it is loaded with: its own parameters, and what is asked for beside them."""
+        own_context = next((m.own_context for m in self.server.same_file(wish.name)[:1]), None)
+        return ({"num_ctx": own_context} if own_context else {}) | wish.options
 
     def decided(self, name: str, *, also_own: bool = True) -> str | None:
         """Chosen, else the operator's own (unless its part is nftui's to replace)."""
@@ -116,7 +138,7 @@ class Adviser:
         assert room is not None
         quantize = self.server.on_gpu and reads(self.server.version, "OLLAMA_KV_CACHE_TYPE")
         return solve(
-            self.server.stored, wishes, room, self.start(), fixed, self.estimator,
+            _apart(self.server, wishes), wishes, room, self.start(), fixed, self.estimator,
             listed=bool(self.listed), quantize=quantize, gpus=self.server.gpus or NO_GPU,
         )  # fmt: skip
 
@@ -254,8 +276,12 @@ class Adviser:
             models.notes.append(msg("Not kept in memory, because together they do not fit in {room}: {models}.",
                                     room=room, models=", ".join(fit.dropped)))  # fmt: skip
         models.notes += [sizes(fit), *places(self.server, fit), EVICTION] if fit.pinned else []
+        models.notes += [note for wish in fit.pinned for note in other_names(self.server, wish.name)]
+        models.notes += [PAGES] if self.server.counts_pages else []
         for name in fit.lowered:
             found[name].notes.append(msg("Lowered so that the models fit in {room}.", room=room))
+        if found["kv_cache_type"].value in ("q8_0", "q4_0"):
+            found["kv_cache_type"].notes += exact_all_the_same(self.server)
         models.notes += _other_context(self)
         late = slow_to_load(self.server)
         models.notes += [late] if late else []
@@ -263,14 +289,26 @@ class Adviser:
 
 def automatic(server: Server) -> tuple[Wish, ...]:
     """Models to keep where the operator names none: those that services name, those in use, then the smallest."""
-    held = {m.name for m in server.live.loaded} if server.live else set()
+    held = {m.name for m in server.stored if server.live and server.live.held(m.name)}
     named = list(server.named)
 
     def rank(name: str, size: int) -> tuple[int, int, str]:
         return (named.index(name) if name in named else len(named) + (name not in held), size, name)
 
-    found = sorted(server.stored, key=lambda m: rank(m.name, m.size))
-    return tuple(Wish(m.name) for m in found[:AT_ONCE])
+    files: dict[str, Wish] = {}
+    for model in sorted(server.stored, key=lambda m: rank(m.name, m.size)):
+        files.setdefault(model.file, Wish(model.name))
+    return tuple(files.values())[:AT_ONCE]
+
+
+def _apart(server: Server, wishes: Sequence[Wish]) -> tuple[Model, ...]:
+    """Stored models that can be in memory beside each other: of several names for the same, the wished or the first."""
+    wished = {w.name for w in wishes}
+    ordered = sorted(server.stored, key=lambda m: m.name not in wished)
+    found: dict[tuple[str, int | None], str] = {}
+    for model in ordered:
+        found.setdefault((model.file, model.own_context), model.name)
+    return tuple(m for m in server.stored if m.name in found.values())
 
 
 def _refuse(adviser: Adviser, fit: Fit) -> None:
@@ -299,18 +337,20 @@ def _other_context(adviser: Adviser) -> list[Message]:
     fit, live = adviser.fit, adviser.server.live
     if fit is None or live is None:
         return []
-    held: Mapping[str, int] = {m.name: m.context for m in live.loaded if m.context}
-    running = adviser.server.as_running().context
+    pairs = [(wish, live.held(wish.name)) for wish in fit.pinned]
     return [
         msg("An app loads {model} with num_ctx={context}: preloaded without it, it would be loaded again. Name it so "
-            "in models: \"{model} num_ctx={context}\".", model=w.name, context=held[w.name])
-        for w in fit.pinned
-        if w.name in held and held[w.name] not in (running, fit.setting.context, w.options.get("num_ctx"))
-        and not _cut(adviser, w.name, held[w.name])
+            "in models: \"{model} num_ctx={context}\".", model=wish.name, context=held.context)
+        for wish, held in pairs
+        if held and held.context and held.context not in _explained(adviser.server, fit, wish)
     ]  # fmt: skip
 
 
-def _cut(adviser: Adviser, name: str, context: int) -> bool:
-    """The context is just what the model was trained for."""
-    model = next((m for m in adviser.server.stored if m.name == name), None)
-    return bool(model and model.architecture and model.architecture.trained_context == context)
+def _explained(server: Server, fit: Fit, wish: Wish) -> set[int]:
+    """Contexts that one of the model's names gets by a setting, its own parameters, or what the operator wishes."""
+    return {
+        context(model, loaded_with(setting, model, asked))
+        for model in server.same_file(wish.name)
+        for setting in (server.as_running(), fit.setting)
+        for asked in (None, wish)
+    }

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from nftui.model.advice import Demand
 from nftui.model.units import GIB, MIB
 from nftui.optimizations.ollama.advise import Adviser
+from nftui.optimizations.ollama.fit import loaded_with
 from nftui.optimizations.ollama.knobs import ID
 from nftui.optimizations.ollama.placement import SHARE
 from nftui.optimizations.ollama.server import ASIDE, build_server
@@ -43,10 +44,13 @@ def _needs(facts: Facts, choices: Choices, service: Service) -> tuple[int, int]:
     if adviser.fit is None:
         return max(LEAST, used), UNKNOWN
     setting, by_name = adviser.fit.setting, {m.name: m for m in server.stored}
-    sizes = [adviser.estimator.in_host(by_name[w.name], setting) for w in adviser.fit.pinned] or [0]
+    kept = [(by_name[w.name], w) for w in adviser.fit.pinned]
+    sizes = [adviser.estimator.in_host(m, loaded_with(setting, m, w)) for m, w in kept] or [0]
     # Nobody asked for the largest: a machine that cannot hold it is not to be emptied for it.
     least = max(sizes) if adviser.listed else min(sizes)
-    return _with_rest(least), max(_with_rest(sum(sizes)), used)
+    # What is granted may become the limit under which the server counts the cache of their files as well.
+    pages = sum(m.size for m, _ in kept) if server.sees_pages and not server.counts_pages else 0
+    return _with_rest(least), max(_with_rest(sum(sizes) + pages), used)
 
 
 def _with_rest(models: int) -> int:

@@ -8,7 +8,7 @@ from nftui.model.message import Message, msg
 from nftui.model.units import MIB, format_size, human_size, parse_size
 from nftui.optimizations.ollama.decision import Decision, Origin, is_off, refusal
 from nftui.optimizations.ollama.estimate import Estimator, Setting
-from nftui.optimizations.ollama.fit import with_options
+from nftui.optimizations.ollama.fit import loaded_with
 from nftui.optimizations.ollama.keeper import POLL_S, Keeping, can_keep
 from nftui.optimizations.ollama.knobs import BY_NAME
 from nftui.optimizations.ollama.wishes import parse_wishes
@@ -92,8 +92,12 @@ def keeping(server: Server, said: Mapping[str, str | None]) -> Keeping:
         plain.prompt_cache if not said.get("prompt_cache") else parse_size(str(said["prompt_cache"])) or 0,
     )  # fmt: skip
     wishes = parse_wishes(said.get("models") or "none") if said.get("preload") == "always" else ()
-    stored, estimator = {m.name: m for m in server.stored}, Estimator({}, server.on_gpu)
-    needs = {w.name: estimator.need(stored[w.name], with_options(setting, w)) for w in wishes if w.name in stored}
+    stored = {m.name: m for m in server.stored}
+    estimator = Estimator({}, server.on_gpu, server.counts_pages)
+    needs = {
+        w.name: estimator.need(stored[w.name], loaded_with(setting, stored[w.name], w))
+        for w in wishes if w.name in stored
+    }  # fmt: skip
     return Keeping(
         wishes=wishes,
         needs=needs,

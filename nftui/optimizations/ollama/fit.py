@@ -54,7 +54,8 @@ def solve(
     """Lower in this order until it fits: slots, context, the cache's exactness, the number of models (AI 1.4).
 
     `listed`: the operator named the models, so the others are guests; else any model may be asked for at any time,
-    and without a GPU (where the server does not look at memory) as many of the largest as are let in must fit.
+    and without a GPU (where what the server makes of memory depends on its version) as many of the largest as are
+    let in must fit.
     `gpus`: where there are any, the models kept must also find their places on them, loaded in their order.
     """
     by_name = {m.name: m for m in models}
@@ -66,8 +67,8 @@ def solve(
             break
         kept.pop()
     setting = chosen or settings[-1]
-    wished = {w.name: with_options(setting, w) for w in wishes}
-    needs = {m.name: estimator.need(m, wished.get(m.name, setting)) for m in models}
+    wished = {w.name: w for w in wishes}
+    needs = {m.name: estimator.need(m, loaded_with(setting, m, wished.get(m.name))) for m in models}
     usable = [m for m in models if _fits([needs[m.name]], room, gpus)]
     guests = listed or estimator.on_gpu
     loaded = fixed.loaded or _at_once(kept, usable, needs, room, guests=guests, gpus=gpus)
@@ -97,16 +98,17 @@ def _settings(start: Setting, fixed: Fixed, quantize: bool) -> Iterator[Setting]
 
 
 def _sizes(kept: Iterable[Wish], by_name: dict[str, Model], setting: Setting, estimator: Estimator) -> list[int]:
-    return [estimator.need(by_name[w.name], with_options(setting, w)) for w in kept]
+    return [estimator.need(by_name[w.name], loaded_with(setting, by_name[w.name], w)) for w in kept]
 
 
 def _fits(sizes: Sequence[int], room: int, gpus: Gpus) -> bool:
     return sum(sizes) <= room and (not gpus.sizes or place(sizes, gpus) is not None)
 
 
-def with_options(setting: Setting, wish: Wish) -> Setting:
-    """The setting under which that model is loaded."""
-    return replace(setting, context=wish.options.get("num_ctx", setting.context))
+def loaded_with(setting: Setting, model: Model, wish: Wish | None = None) -> Setting:
+    """The setting under which that model is loaded: a request's context comes first, then the model's own."""
+    asked = wish.options.get("num_ctx") if wish else None
+    return replace(setting, context=asked or model.own_context or setting.context)
 
 
 def _at_once(

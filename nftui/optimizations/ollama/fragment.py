@@ -137,7 +137,10 @@ def _preload(facts: Facts, service: str, models: str, beside: str | None) -> Ste
 
 
 def _loaded(value: object) -> set[str] | None:
-    return {m.name for m in value.loaded} if isinstance(value, OllamaFacts) else None
+    """Names of what is in memory, with all names of the same files; None where the server could not be asked."""
+    if not isinstance(value, OllamaFacts):
+        return None
+    return {m.name for m in value.loaded} | {m.name for m in value.stored if value.held(m.name)}
 
 
 def assertions(fragment: Fragment) -> tuple[Assertion, ...]:

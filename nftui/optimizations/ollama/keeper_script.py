@@ -11,7 +11,7 @@ HEARTBEAT = "/tmp/nftui-until"  # noqa: S108 - inside the keeper's own container
 """Until when, in seconds since 1970, the last answer of the server counts."""
 
 SCRIPT = r"""
-declare -A need options size context expires last used kept_size kept_context told retry
+declare -A need options size context expires last used kept_size kept_context told retry pause
 order=() lost= watch= now=0 sum=0 REPLY=
 
 while read -r name bytes json; do
@@ -120,8 +120,24 @@ make_room() { # BYTES WHY: of the guests, the one used least recently goes first
   done
 }
 
+hold_off() { # NAME WHY: not again for a minute, and each time twice as long, up to an hour
+  [[ ${pause[$1]-} ]] || echo "$1 $2; not loaded again for 60 s, and longer each time that it comes to that"
+  pause[$1]=$((${pause[$1]-30} < 1800 ? ${pause[$1]-30} * 2 : 3600))
+  retry[$1]=$((now + ${pause[$1]}))
+}
+
+weigh() { # NAME BEFORE: what a load without an error came to; the server makes room by its own view of memory
+  local name
+  is_restarted && { lost=${lost:-1}; return 1; }
+  [[ ${size[$1]+x} ]] || hold_off "$1" "is not listed although it was loaded: its file may be held by another name"
+  for name in "${order[@]}"; do
+    [[ $name != "$1" && $2 == *" $name "* && ! ${size[$name]+x} ]] || continue
+    hold_off "$name" "left memory when $1 was loaded: the server has no room for both"
+  done
+}
+
 load() { # NAME OPTIONS KEEP_ALIVE_OR_NOTHING
-  local answer rest="\"model\":\"$1\",\"options\":$2${3:+,\"keep_alive\":$3}"
+  local answer before=" ${!size[*]} " rest="\"model\":\"$1\",\"options\":$2${3:+,\"keep_alive\":$3}"
   trust "$NFTUI_LOAD_S"
   answer=$(ask POST /api/generate "{$rest,\"stream\":false}" "$NFTUI_LOAD_S")
   if [[ $answer == *'support generate'* ]]; then
@@ -131,8 +147,10 @@ load() { # NAME OPTIONS KEEP_ALIVE_OR_NOTHING
   if [[ $answer == *'"error"'* ]]; then
     echo "$1 could not be loaded: ${answer##*$'\n'}"
     retry[$1]=$((now + 60))
+    look && remember
+    return
   fi
-  look && remember
+  look && remember && weigh "$1" "$before"
 }
 
 keep() { # the models that are to stay
@@ -205,6 +223,7 @@ while sleep "$NFTUI_POLL_S" & wait $!; do
   [[ $watch ]] || { { exec 4<>"/dev/tcp/$NFTUI_HOST/$NFTUI_PORT"; } 2>/dev/null && watch=1; }
   [[ $lost ]] && before=$(recent) || before=
   [[ $lost == told ]] && echo "it answers again"
+  [[ $lost ]] && pause=() retry=()
   lost=
   remember
   keep || continue

@@ -31,8 +31,8 @@ KNOBS: tuple[Knob, ...] = (
     Knob("keep_alive", Kind.TEXT, msg("keep_alive"), msg(
         "How long a model stays in memory after its last request: 24h, 30m, seconds, or -1 for ever. Requests that "
         "bring their own keep_alive beat it."), ENVCONFIG, unit="duration"),
-    _count("max_loaded_models", "Models in memory at once. Without a GPU this count is all that keeps the server from "
-           "loading more than fits.", "models", 1, 64, SCHEDULER),
+    _count("max_loaded_models", "Models in memory at once. What a server without a GPU makes of free memory depends on "
+           "its version: this count is what keeps it from loading more than fits.", "models", 1, 64, SCHEDULER),
     Knob("flash_attention", Kind.BOOLEAN, msg("flash_attention"), msg(
         "Less memory for long contexts on GPUs that can; a quantized cache needs it."), ENVCONFIG, unit="switch"),
     _count("num_parallel", "Requests that one model answers at once; each has a context of its own in memory.",

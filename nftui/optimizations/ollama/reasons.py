@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from nftui.model.host import Medium
 from nftui.model.message import Message, msg
 from nftui.model.units import human_size
+from nftui.optimizations.ollama.estimate import keeps_exact
 from nftui.optimizations.ollama.knobs import VARIABLES
 from nftui.optimizations.ollama.placement import place
 from nftui.steps.ollama import COLD_S
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
 EVICTION = msg(
     "When room is needed the server unloads the model with the shortest keep-alive first, and among equals by the name "
     "of its file: not the one that was used least. Models kept for ever go last, but they do go."
+)
+PAGES = msg(
+    "This version takes what the kernel caches of the models' files for memory in use: each counts with its file's "
+    "size beside what it needs."
 )
 HANDED_ON = msg("Its value comes from the shell that starts the stack; it is left alone.")
 FLASH_GPU = msg("Less memory for the context on GPUs that can.")
@@ -45,7 +50,8 @@ def loaded_why(server: Server, fit: Fit | None, room: str) -> Message:
     if server.on_gpu:
         return msg("{count} of them fit in {room} of GPU memory.", count=fit.loaded, room=room)
     return msg(
-        "Any {count} of its models fit in {room} at once; without a GPU the server looks at nothing but this count.",
+        "Any {count} of its models fit in {room} at once; what a server without a GPU makes of free memory depends on "
+        "its version, and only this count can be relied on.",
         count=fit.loaded, room=room,
     )  # fmt: skip
 
@@ -75,6 +81,26 @@ def sizes(fit: Fit) -> Message:
     """What each kept model takes."""
     parts = ", ".join(f"{w.name} {human_size(fit.needs[w.name])}" for w in fit.pinned)
     return msg("Estimated memory: {parts}.", parts=parts)
+
+
+def other_names(server: Server, name: str) -> list[Message]:
+    """What stands beside a model in its file's place: names that its place serves, and names that fight for it."""
+    model, *others = server.same_file(name)
+    same = [m.name for m in others if m.own_context == model.own_context]
+    unlike = [m.name for m in others if m.own_context != model.own_context]
+    notes = [msg("{others} is the same file as {model}, and in memory with it.", others=", ".join(same),
+                 model=name)] if same else []  # fmt: skip
+    return notes + ([
+        msg("{others} is the same file as {model} with another num_ctx: who asks for it makes the server load the file "
+            "again, and {model} after that.", others=", ".join(unlike), model=name)
+    ] if unlike else [])  # fmt: skip
+
+
+def exact_all_the_same(server: Server) -> list[Message]:
+    """Models for which a quantized cache does not take hold."""
+    names = [m.name for m in server.stored if keeps_exact(m)]
+    return [msg("It does not take hold for {models}: the server keeps their cache exact.",
+                models=", ".join(names))] if names else []  # fmt: skip
 
 
 def too_large(server: Server, name: str, need: int) -> Message:

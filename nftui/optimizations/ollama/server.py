@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from nftui.model.ai import Model, OllamaFacts
@@ -18,7 +19,9 @@ from nftui.optimizations.ollama.versions import (
     default_context,
     default_parallel,
     has_prompt_cache,
+    least_context,
     parse_version,
+    sees_pages,
 )
 
 if TYPE_CHECKING:
@@ -46,6 +49,8 @@ class Server:
     """Stored models that other services of the stack name, in the services' order."""
     medium: Medium = Medium.UNKNOWN
     """Of the disk that the models are read from."""
+    cgroup: int | None = None
+    """Version of the host's control groups; the server sees the limits of the second one only."""
 
     @property
     def name(self) -> str:
@@ -70,9 +75,26 @@ class Server:
         return None if self.memory is None else int(max(0, self.memory - ASIDE) * SHARE)
 
     @property
+    def sees_pages(self) -> bool:
+        """Whether what the kernel caches of the models' files leaves the server less memory, where it has a limit."""
+        return not self.on_gpu and self.cgroup != 1 and sees_pages(self.version)
+
+    @property
+    def counts_pages(self) -> bool:
+        """Whether that is so with the limit that its files give it."""
+        return self.sees_pages and bool(self.service.memory_limit_bytes)
+
+    @property
     def stored(self) -> tuple[Model, ...]:
         """Models on its disk."""
         return self.live.stored if self.live else ()
+
+    def same_file(self, name: str) -> tuple[Model, ...]:
+        """That stored model, first, and its other names: they share one place in memory."""
+        model = next((m for m in self.stored if m.name == name), None)
+        if model is None:
+            return ()
+        return (model, *(m for m in self.stored if m.file == model.file and m.name != name))
 
     def declared(self, knob: str) -> str | None:
         """What the operator's files give the server for that knob, None where they say nothing."""
@@ -107,7 +129,7 @@ class Server:
 
     def estimator(self) -> Estimator:
         """Estimates of its models, corrected by what is loaded now."""
-        return measure(self.stored, self.live.loaded if self.live else (), self.as_running(), self.on_gpu)
+        return measure(self.live or OllamaFacts(None), self.as_running(), self.on_gpu, self.counts_pages)
 
 
 def number(text: str | None) -> int | None:
@@ -122,17 +144,26 @@ def build_server(facts: Facts, service: Service, grants: Grants) -> Server:
     value = facts.live_value(service.name, ID)
     live = value if isinstance(value, OllamaFacts) else None
     version = parse_version(live.version if live else None) or parse_version(service.version)
+    gpus = gpus_of(facts, service, live)
+    if live is not None:
+        live = _with_least(live, version, None if gpus is None else gpus.total)
     cpus = grant.cpus if grant and grant.cpus else service.cpus
     return Server(
         service=service,
         version=version,
         memory=grant.bytes if grant else service.memory_limit_bytes,
-        gpus=gpus_of(facts, service, live),
+        gpus=gpus,
         cpus=float(cpus or facts.host.cpu.logical or 1),
         live=live,
         named=named_models(facts, service, live.stored if live else ()),
         medium=medium_of(facts, service),
+        cgroup=facts.host.cgroup_version,
     )
+
+
+def _with_least(live: OllamaFacts, version: Version | None, vram: int | None) -> OllamaFacts:
+    """Each stored model with what this server gives it at least."""
+    return replace(live, stored=tuple(replace(m, least_context=least_context(m, version, vram)) for m in live.stored))
 
 
 def models_directory(service: Service) -> str:

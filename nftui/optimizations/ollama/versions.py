@@ -3,6 +3,13 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
+
+from nftui.model.ai import IMAGES_CONTEXT, LONG_CONTEXT
+from nftui.model.units import GIB
+
+if TYPE_CHECKING:
+    from nftui.model.ai import Model
 
 Version = tuple[int, ...]
 
@@ -55,6 +62,33 @@ def default_context(version: Version | None, vram: int | None) -> int:
 def default_parallel(version: Version | None) -> int:
     """Slots of a model where nobody says; some releases tried more than one and took 1 where they did not fit."""
     return next((slots for since, slots in _PARALLEL if version is None or version >= since), 1)
+
+
+_LONG: dict[str, Version] = {
+    "gptoss": (0, 11, 0), "gpt-oss": (0, 11, 0), "qwen3vl": (0, 13, 0), "qwen3vlmoe": (0, 13, 0),
+}  # fmt: skip
+"""Family to the first release that gives it more."""
+_BY_VRAM, _LONG_UNTIL, _IMAGES_SINCE = (0, 11, 4), (0, 15, 5), (0, 11, 5)
+_ENOUGH_VRAM = 20 * GIB
+
+
+def least_context(model: Model, version: Version | None, vram: int | None) -> int:
+    """Tokens to which the server raises a smaller context of that model; 0 for none (server/routes.go, sched.go)."""
+    images = "vision" in model.capabilities and (version is None or version >= _IMAGES_SINCE)
+    return max(LONG_CONTEXT if _is_long(model, version, vram) else 0, IMAGES_CONTEXT if images else 0)
+
+
+def _is_long(model: Model, version: Version | None, vram: int | None) -> bool:
+    """Some families were thought to need more: at first everywhere, then where there is memory for it."""
+    if model.family not in _LONG or version is None or not _LONG[model.family] <= version < _LONG_UNTIL:
+        return False
+    return version < _BY_VRAM or vram is None or vram >= _ENOUGH_VRAM
+
+
+def sees_pages(version: Version | None) -> bool:
+    """Whether a server without a GPU takes its container's memory.current, which holds the page cache of the models'
+    files, for memory in use, and unloads models by that (discover/cpu_linux.go, llm/server.go verifyLayout)."""
+    return version is not None and (0, 13, 0) <= version < (0, 30, 0)
 
 
 def has_prompt_cache(version: Version | None) -> bool:

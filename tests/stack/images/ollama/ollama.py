@@ -2,12 +2,15 @@
 """A stand-in for Ollama: its REST API and its scheduler's rules, with models that are only sizes.
 
 Routes and fields: docs/api.md, server/routes.go, api/types.go; what is in neither is refused.  The
-scheduler follows server/sched.go without a GPU: it counts, and does not look at memory; the victim
-is the shortest keep-alive, then the file's name; other options mean another load; a request without
-keep_alive leaves a loaded model's own.  A loaded model is a process that holds as much memory as
-the real one would (weights, cache of all slots, buffers), and takes as long to load as its size
-takes to read.  STANDIN_READ_BYTES_PER_S is that speed, STANDIN_RUNNER_BYTES
-the buffers of each, STANDIN_VERSION what it says it is.
+scheduler follows server/sched.go without a GPU: it keeps one runner for each file, which bears the
+name that it was loaded by; it counts, and where STANDIN_MEMORY_BYTES tells what models may take it
+unloads one for another by its own estimate (the real one always looks at memory); the victim is the
+shortest keep-alive, then the file's name; other options mean another load; a request's options beat
+the model's own parameters, and those the variables; a request without keep_alive leaves a loaded
+model's own.  A loaded model is a process that holds as much memory as the real one would (weights,
+cache of all slots, buffers), and takes as long to load as its size takes to read.
+STANDIN_READ_BYTES_PER_S is that speed, STANDIN_RUNNER_BYTES the buffers of each, STANDIN_VERSION
+what it says it is.
 """
 
 import datetime
@@ -89,6 +92,7 @@ MAX_LOADED = env_count("OLLAMA_MAX_LOADED_MODELS", 0)
 PARALLEL = env_count("OLLAMA_NUM_PARALLEL", 1) or 1
 CONTEXT = env_count("OLLAMA_CONTEXT_LENGTH", 4096) or 4096
 QUEUE = env_count("OLLAMA_MAX_QUEUE", 512)
+MEMORY = env_count("STANDIN_MEMORY_BYTES", 0)
 
 
 def go_duration(seconds):
@@ -143,7 +147,13 @@ def with_tag(name):
 
 
 def blob_of(name):
-    return hashlib.sha256(name.encode()).hexdigest()
+    """The file of its weights: a name's own, or what its entry says it shares with others."""
+    return stored()[name].get("blob") or hashlib.sha256(name.encode()).hexdigest()
+
+
+def digest_of(name):
+    """Of its manifest."""
+    return hashlib.sha256(f"manifest {name}".encode()).hexdigest()
 
 
 def per_layer(model, layer):
@@ -166,13 +176,18 @@ def memory_of(model, context, slots):
     return model["size"] + sum(layers) + RUNNER_BYTES + surcharge
 
 
+def shape_of(model, options):
+    """Tokens of a slot, and slots."""
+    context = min(options.get("num_ctx", CONTEXT), model["context"])
+    return context, 1 if model["capabilities"] == ["embedding"] else PARALLEL
+
+
 class Runner:
     """A loaded model."""
 
     def __init__(self, name, model, options):
-        self.name, self.model, self.options = name, model, options
-        self.slots = 1 if model["capabilities"] == ["embedding"] else PARALLEL
-        self.context = min(options.get("num_ctx", CONTEXT), model["context"])
+        self.name, self.model, self.options, self.blob = name, model, options, blob_of(name)
+        self.context, self.slots = shape_of(model, options)
         self.size = memory_of(model, self.context, self.slots)
         self.session, self.refs, self.expires, self.timer = KEEP_ALIVE, 0, None, None
         self.slot = threading.Semaphore(self.slots)
@@ -203,8 +218,9 @@ class Scheduler:
 
     def take(self, name, model, options, keep_alive):
         """A loaded runner for this request; (runner, seconds of loading)."""
+        options = {**model.get("parameters", {}), **options}
         with self.state:
-            runner = self.loaded.get(name)
+            runner = self.loaded.get(blob_of(name))
             if runner and runner.serves(options):
                 return self.use(runner, keep_alive), 0.0
             if self.waiting >= QUEUE:
@@ -221,13 +237,13 @@ class Scheduler:
         again = True
         while True:
             with self.state:
-                runner = self.loaded.get(name)
+                runner = self.loaded.get(blob_of(name))
                 if runner and runner.serves(options):
                     return self.use(runner, keep_alive), 0.0
                 if runner:
                     self.expire(runner)
                     continue
-                if len(self.loaded) >= (MAX_LOADED or 3):
+                if len(self.loaded) >= (MAX_LOADED or 3) or not self.has_room(model, options):
                     self.expire(self.victim())
                     continue
             try:
@@ -241,12 +257,17 @@ class Scheduler:
                         self.expire(other)
                 continue
             with self.state:
-                self.loaded[name] = runner
+                self.loaded[runner.blob] = runner
                 return self.use(runner, keep_alive), runner.load_s
+
+    def has_room(self, model, options):
+        """Whether it fits beside the others; the first is loaded as it is."""
+        taken = sum(r.size for r in self.loaded.values())
+        return not MEMORY or not self.loaded or taken + memory_of(model, *shape_of(model, options)) <= MEMORY
 
     def victim(self):
         """An idle one first; else the first by duration and file name."""
-        order = sorted(self.loaded.values(), key=lambda r: (r.session, blob_of(r.name)))
+        order = sorted(self.loaded.values(), key=lambda r: (r.session, r.blob))
         return next((r for r in order if r.refs == 0), order[0])
 
     def use(self, runner, keep_alive):
@@ -266,8 +287,8 @@ class Scheduler:
         self.unload(runner)
 
     def unload(self, runner):
-        if self.loaded.get(runner.name) is runner:
-            del self.loaded[runner.name]
+        if self.loaded.get(runner.blob) is runner:
+            del self.loaded[runner.blob]
             if runner.timer:
                 runner.timer.cancel()
             runner.end()
@@ -296,7 +317,7 @@ class Scheduler:
     def drop(self, name):
         """Answered at once; what is at work ends first (expireRunner)."""
         with self.state:
-            runner = self.loaded.get(name)
+            runner = self.loaded.get(blob_of(name))
             if runner is None:
                 return
             runner.session, runner.expires = 0.0, time.time()
@@ -331,7 +352,7 @@ def tags(_):
                 "model": n,
                 "modified_at": stamp(1_700_000_000),
                 "size": m["size"],
-                "digest": blob_of(n),
+                "digest": digest_of(n),
                 "details": details(m),
             }
             for n, m in stored().items()
@@ -348,7 +369,7 @@ def running(_):
                     "name": r.name,
                     "model": r.name,
                     "size": r.size,
-                    "digest": blob_of(r.name),
+                    "digest": digest_of(r.name),
                     "details": details(r.model),
                     "expires_at": stamp(r.expires or time.time() + r.session),
                     "size_vram": 0,
@@ -360,7 +381,7 @@ def running(_):
 
 
 def show(request):
-    model = find(request)
+    model, name = find(request), with_tag(str(request.get("model") or request.get("name")))
     a = model["architecture"]
     info = {
         "general.architecture": a,
@@ -377,8 +398,8 @@ def show(request):
     if "window" in model:
         info[f"{a}.attention.sliding_window"] = model["window"]
     return {
-        "modelfile": "",
-        "parameters": "",
+        "modelfile": f"# FROM {name}\n\nFROM {STORE}/blobs/sha256-{blob_of(name)}\n",
+        "parameters": "\n".join(f"{k:<30} {v}" for k, v in model.get("parameters", {}).items()),
         "template": "",
         "details": details(model),
         "model_info": info,
@@ -426,14 +447,7 @@ def generate(request):
     runner, load = SCHEDULER.take(name, model, options_of(request), keep)
     if not request.get("prompt"):
         SCHEDULER.release(runner)
-        return {
-            **base,
-            "response": "",
-            "done": True,
-            "done_reason": "load",
-            "load_duration": int(load * 1e9),
-            "total_duration": int((time.monotonic() - begin) * 1e9),
-        }
+        return {**base, "response": "", "done": True, "done_reason": "load"}
     parts = answer(runner, base, load, begin, int((request.get("options") or {}).get("num_predict", 16)))
     return parts if request.get("stream", True) else joined(list(parts))
 
