@@ -177,6 +177,12 @@ def test_the_page_cache_of_the_files_counts_for_servers_that_take_it_for_memory_
     assert "what the kernel caches" not in said(advice(first)["models"].notes), "it sees only the second version's"
 
 
+def test_a_model_that_fits_alone_is_kept_also_where_its_cached_file_would_not(tmp_path: Path) -> None:
+    stack = facts(tmp_path, LLAMA3, version="0.13.0", limit="8g")
+    found = advice(stack, num_parallel="1", context_length="4096", prompt_cache="0")["models"]
+    assert found.value == "llama3:8b" and "llama3:8b 5.5 GiB" in said(found.notes)
+
+
 def test_a_limit_that_is_granted_leaves_room_for_the_cache_that_will_count_under_it(tmp_path: Path) -> None:
     def wanted(version: str) -> int:
         (mine,) = REGISTRY["ollama"].demand(facts(tmp_path, LLAMA3, version=version, limit=None), Choices())

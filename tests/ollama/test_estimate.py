@@ -151,6 +151,13 @@ def test_the_page_cache_counts_only_where_the_server_counts_it() -> None:
     assert on_gpu.need(LLAMA3, setting) == Estimator({}, True).need(LLAMA3, setting)
 
 
+def test_the_only_model_is_let_in_before_its_file_is_read() -> None:
+    setting, pages = Setting(4096, 1), Estimator({}, False, True)
+    alone = pages.alone(LLAMA3, setting)
+    assert alone == Estimator({}).need(LLAMA3, setting) == pages.shown(LLAMA3, setting, alone + 1)
+    assert pages.shown(LLAMA3, setting, alone + LLAMA3.size) == alone + LLAMA3.size
+
+
 # -- images and vocabularies --------------------------------------------------------------------------------------
 GEMMA3_4B = {
     "general.architecture": "gemma3", "general.file_type": 15, "general.parameter_count": 4299915632,

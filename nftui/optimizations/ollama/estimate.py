@@ -133,8 +133,18 @@ class Estimator:
 
     def need(self, model: Model, setting: Setting) -> int:
         """Bytes of the memory that limits it: VRAM where there is a GPU, else the host's, old prompts included."""
+        pages = model.size if self.counts_pages and not self.on_gpu else 0
+        return self.alone(model, setting) + pages
+
+    def alone(self, model: Model, setting: Setting) -> int:
+        """The same of the only model: its own file is read once it was let in."""
         size = int(in_runner(model, setting) * self.measured.get(model.file, 1.0))
-        return size if self.on_gpu else size + setting.prompt_cache + (model.size if self.counts_pages else 0)
+        return size if self.on_gpu else size + setting.prompt_cache
+
+    def shown(self, model: Model, setting: Setting, room: int) -> int:
+        """`need`; where that leaves room for no other anyway, what it takes alone."""
+        need = self.need(model, setting)
+        return need if need <= room else self.alone(model, setting)
 
     def in_host(self, model: Model, setting: Setting) -> int:
         """Bytes of the host's memory."""

@@ -95,7 +95,7 @@ def keeping(server: Server, said: Mapping[str, str | None]) -> Keeping:
     stored = {m.name: m for m in server.stored}
     estimator = Estimator({}, server.on_gpu, server.counts_pages)
     needs = {
-        w.name: estimator.need(stored[w.name], loaded_with(setting, stored[w.name], w))
+        w.name: estimator.shown(stored[w.name], loaded_with(setting, stored[w.name], w), server.room or 0)
         for w in wishes if w.name in stored
     }  # fmt: skip
     return Keeping(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from nftui.model.ai import Model
@@ -68,15 +68,17 @@ def solve(
         kept.pop()
     setting = chosen or settings[-1]
     wished = {w.name: w for w in wishes}
-    needs = {m.name: estimator.need(m, loaded_with(setting, m, wished.get(m.name))) for m in models}
-    usable = [m for m in models if _fits([needs[m.name]], room, gpus)]
+    under = {m.name: loaded_with(setting, m, wished.get(m.name)) for m in models}
+    needs = {m.name: estimator.need(m, under[m.name]) for m in models}
+    usable = [m for m in models if _fits([estimator.alone(m, under[m.name])], room, gpus)]
     guests = listed or estimator.on_gpu
     loaded = fixed.loaded or _at_once(kept, usable, needs, room, guests=guests, gpus=gpus)
     kept = kept[:loaded]
     large = tuple(m.name for m in models if m not in usable)
     dropped = tuple(w.name for w in wishes if w.name in by_name and w not in kept and w.name not in large)
     least = sum(_sizes([w for w in wishes if w.name in by_name], by_name, settings[-1], estimator))
-    return Fit(setting, tuple(kept), loaded, dropped, large, needs, _lowered(start, setting), least)
+    shown = {m.name: estimator.shown(m, under[m.name], room) for m in models}
+    return Fit(setting, tuple(kept), loaded, dropped, large, shown, _lowered(start, setting), least)
 
 
 def _settings(start: Setting, fixed: Fixed, quantize: bool) -> Iterator[Setting]:
@@ -97,8 +99,9 @@ def _settings(start: Setting, fixed: Fixed, quantize: bool) -> Iterator[Setting]
         yield replace(now, cache="q8_0")
 
 
-def _sizes(kept: Iterable[Wish], by_name: dict[str, Model], setting: Setting, estimator: Estimator) -> list[int]:
-    return [estimator.need(by_name[w.name], loaded_with(setting, by_name[w.name], w)) for w in kept]
+def _sizes(kept: Sequence[Wish], by_name: dict[str, Model], setting: Setting, estimator: Estimator) -> list[int]:
+    count = [(by_name[w.name], loaded_with(setting, by_name[w.name], w)) for w in kept]
+    return [(estimator.need if len(count) > 1 else estimator.alone)(model, under) for model, under in count]
 
 
 def _fits(sizes: Sequence[int], room: int, gpus: Gpus) -> bool:

@@ -22,8 +22,8 @@ EVICTION = msg(
     "of its file: not the one that was used least. Models kept for ever go last, but they do go."
 )
 PAGES = msg(
-    "This version takes what the kernel caches of the models' files for memory in use: each counts with its file's "
-    "size beside what it needs."
+    "This version takes what the kernel caches of the models' files for memory in use: beside others each counts "
+    "with its file's size as well."
 )
 HANDED_ON = msg("Its value comes from the shell that starts the stack; it is left alone.")
 FLASH_GPU = msg("Less memory for the context on GPUs that can.")
