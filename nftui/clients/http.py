@@ -10,6 +10,7 @@ import http.client
 import json
 import os
 import ssl
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +23,7 @@ from nftui.model.stack import Service
 
 TIMEOUT_S = 3.0
 MAX_BYTES = 8 * 1024 * 1024
+_LIMITED = 429
 
 
 _PIECE = 1024 * 1024
@@ -31,6 +33,8 @@ class HttpUnreachable(NftuiError):
     """No way to the server, or it refused: one line. `status` is 0 where there was no answer at all."""
 
     status = 0
+    cut_off = False
+    """Whether the answer was longer than MAX_BYTES, so that less has to be asked for at once."""
 
 
 class HttpClient:
@@ -51,6 +55,8 @@ class HttpClient:
         self.headers, self.tls = dict(headers or {}), tls
         self.patience_s = TIMEOUT_S
         """For an answer that comes at once; a run waits longer than somebody who only looks."""
+        self.limited_s = 0.0
+        """How long a request waits in all where the server limits how often it is asked, and says for how long."""
         container = service.running
         reasons = []
         for host, number, via in routes(container, port) if container else ():
@@ -102,12 +108,24 @@ class HttpClient:
     # -- for steps -----------------------------------------------------------------------------------------
     def send(self, method: str, path: str, body: object = None, *, timeout_s: float | None = None) -> Any:
         """Ask with a JSON body; the JSON answer. Raises HttpUnreachable, with the server's own words."""
-        headers = {**self.headers, "Content-Type": "application/json"}
-        data = None if body is None else json.dumps(body).encode()
-        with _told(method, path), self._asked(method, path, data, headers, timeout_s or self.patience_s) as answer:
-            text = answer.read(MAX_BYTES)
-            _must_be_good(method, path, answer.status, text)
+        data, left = None if body is None else json.dumps(body).encode(), self.limited_s
+        while True:
+            status, text, pause = self._sent(method, path, data, timeout_s or self.patience_s)
+            if status != _LIMITED or pause is None or pause > left:
+                break
+            time.sleep(pause)
+            left -= pause
+        _must_be_good(method, path, status, text)
+        if len(text) > MAX_BYTES:
+            raise _too_long(method, path)
+        with _told(method, path):
             return json.loads(text or b"null")
+
+    def _sent(self, method: str, path: str, data: bytes | None, timeout_s: float) -> tuple[int, bytes, float | None]:
+        """Status, body (one byte more than is taken where there is more), and for how long not to ask again."""
+        headers = {**self.headers, "Content-Type": "application/json"}
+        with _told(method, path), self._asked(method, path, data, headers, timeout_s) as answer:
+            return answer.status, answer.read(MAX_BYTES + 1), _pause(answer.getheader("Retry-After"))
 
     def download(self, path: str, target: str, *, timeout_s: float) -> tuple[int, str]:
         """What is at `path` as the new file `target`, on the disk; its bytes and sha256.
@@ -161,6 +179,20 @@ def _written(pieces: Iterator[bytes], target: str) -> tuple[int, str]:
         file.flush()
         os.fsync(file.fileno())
     return size, digest.hexdigest()
+
+
+def _pause(value: str | None) -> float | None:
+    """Seconds of a Retry-After, at least one; None where there is none, or it names a date."""
+    return max(1.0, float(value)) if value is not None and value.isdigit() else None
+
+
+def _too_long(method: str, path: str) -> HttpUnreachable:
+    most = MAX_BYTES // 1024 // 1024
+    error = HttpUnreachable(
+        msg("{method} {path}: an answer of more than {most} MiB", method=method, path=path, most=most)
+    )
+    error.cut_off = True
+    return error
 
 
 @contextmanager

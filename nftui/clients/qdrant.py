@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from nftui.clients.http import HttpClient, HttpUnreachable
 from nftui.model.message import Message, msg
-from nftui.model.stack import Service
+from nftui.model.stack import Container, MountSpec, Service
 
 _KEYS = ("QDRANT__SERVICE__API_KEY", "QDRANT__SERVICE__ALT_API_KEY", "QDRANT__SERVICE__READ_ONLY_API_KEY")
 """The one that may write comes first."""
@@ -21,6 +21,9 @@ _HOME = "/qdrant"
 _CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
 _ON = ("true", "1", "on", "yes")
 """What the server takes for true."""
+_LIMITED_S = 60.0
+"""A strict mode counts reads by the minute (1.13): after one of them a request that may be made at all is answered."""
+_OVERWRITE = "QDRANT__STORAGE__OPTIMIZERS_OVERWRITE__"
 
 
 def connect_qdrant(service: Service) -> HttpClient:
@@ -32,7 +35,26 @@ def connect_qdrant(service: Service) -> HttpClient:
     if port == "0":
         raise HttpUnreachable(msg("{service}: its REST port is closed (QDRANT__SERVICE__HTTP_PORT=0), and nftui asks "
                                   "no other.", service=service.name))  # fmt: skip
-    return HttpClient(service, int(port) if port.isdigit() else 6333, {"api-key": key} if key else {}, tls=tls)
+    client = HttpClient(service, int(port) if port.isdigit() else 6333, {"api-key": key} if key else {}, tls=tls)
+    client.limited_s = _LIMITED_S
+    return client
+
+
+def overwritten(service: Service) -> dict[str, int]:
+    """Values of the optimizers that its environment puts over those of every collection, by their names in the API."""
+    found = {k.removeprefix(_OVERWRITE): v for k, v in _environment(service).items() if k.startswith(_OVERWRITE)}
+    return {name.lower().removesuffix("_kb"): int(v) for name, v in found.items() if v.isdigit()}
+
+
+def snapshots_place(container: Container, root: str) -> str | None:
+    """The directory of the engine's machine in which it makes snapshots: a mount's, else `root`, the engine's own.
+
+    None where that is not known.
+    """
+    environment = {k.upper(): v for k, v in container.environment.items() if v}
+    path = _absolute(environment.get("QDRANT__STORAGE__SNAPSHOTS_PATH") or "./snapshots")
+    mount = _mount_of(container, path)
+    return mount.host_path if mount else root or None
 
 
 def _is_on(environment: Mapping[str, str], name: str) -> bool:
@@ -47,7 +69,7 @@ def _trust(service: Service, environment: Mapping[str, str]) -> ssl.SSLContext:
     if _is_on(environment, "VERIFY_HTTPS_CLIENT_CERTIFICATE"):
         raise _unverified(service, msg("it asks for a client's certificate, and nftui has none"))
     path = environment.get("QDRANT__TLS__CERT") or "./tls/cert.pem"
-    path = path if path.startswith("/") else f"{_HOME}/{path.removeprefix('./')}"
+    path = _absolute(path)
     try:
         own = _CERTIFICATE.search(_read(service, path) or "")
     except OSError as error:
@@ -72,13 +94,20 @@ def _unverified(service: Service, reason: Message) -> HttpUnreachable:
 
 def _read(service: Service, path: str) -> str | None:
     """A file of the container, by the mount that holds it; None where none does. Raises OSError."""
-    container = service.running
-    mounts = [m for m in container.mounts if m.host_path] if container else []
-    mine = [m for m in mounts if path == m.target or path.startswith(m.target.rstrip("/") + "/")]
-    best = max(mine, key=lambda m: len(m.target), default=None)
-    if best is None or best.host_path is None:
+    mount = _mount_of(service.running, path) if service.running else None
+    if mount is None or mount.host_path is None:
         return None
-    return Path(best.host_path + path.removeprefix(best.target.rstrip("/"))).read_text(errors="replace")
+    return Path(mount.host_path + path.removeprefix(mount.target.rstrip("/"))).read_text(errors="replace")
+
+
+def _absolute(path: str) -> str:
+    return path if path.startswith("/") else f"{_HOME}/{path.removeprefix('./')}"
+
+
+def _mount_of(container: Container, path: str) -> MountSpec | None:
+    """The mount that holds that path of the container."""
+    found = [m for m in container.mounts if path == m.target or path.startswith(m.target.rstrip("/") + "/")]
+    return max(found, key=lambda m: len(m.target), default=None)
 
 
 def collection_path(name: str, *rest: str) -> str:

@@ -33,11 +33,12 @@ class VectorConfig:
     """Its own values; the collection's hold for the others."""
     quantization: Json | None = None
     """Its own; None: the collection's."""
-    on_disk: bool = False
+    on_disk: bool | None = None
+    """None where nobody said so: then a memmap_threshold decides, and without one it lies in memory."""
     multi: bool = False
     """Several vectors per point, compared by MaxSim."""
     memory: str | None = None
-    """Where it lies by the newer name, None where nobody said so: only then on_disk decides."""
+    """Where it lies by the newer name; on_disk follows it. None where only on_disk was said, or nothing."""
     datatype: str = "float32"
 
     @property
@@ -53,13 +54,40 @@ class IndexConfig:
     hnsw: Json = field(default_factory=dict)
     quantization: Json | None = None
     vectors: tuple[VectorConfig, ...] = ()
+    memmap_threshold_kb: int | None = None
+    """Segments with as many KB of vectors keep those on the disk whose place nobody chose; None: none does."""
+
+    def is_left(self, vector: VectorConfig) -> bool:
+        """Whether the threshold decides where its originals lie.
+
+        A word about it could not be unsaid: no update makes on_disk null again, and false keeps them in memory.
+        """
+        return vector.on_disk is None and self.memmap_threshold_kb is not None
+
+    @property
+    def has_left(self) -> bool:
+        """Whether the threshold decides about one of its vectors."""
+        return any(self.is_left(v) for v in self.vectors)
+
+    def is_on_disk(self, vector: VectorConfig, points: int) -> bool:
+        """Whether its originals lie on the disk where the collection has that many points.
+
+        Qdrant compares the largest of a segment's vectors with the threshold (segment_optimizer.rs).
+        """
+        if not self.is_left(vector):
+            return bool(vector.on_disk)
+        largest = max(v.raw_bytes for v in self.vectors) * points
+        return largest >= (self.memmap_threshold_kb or 0) * 1024
 
     def value(self, vector: VectorConfig, name: str) -> object:
-        """What is in force for that vector: m, ef_construct, full_scan_threshold (KB), quantization, on_disk."""
+        """What is in force for that vector: m, ef_construct, full_scan_threshold (KB), quantization, on_disk.
+
+        None for on_disk where the threshold decides, segment by segment.
+        """
         if name == "quantization":
             return kind_of(vector.quantization or self.quantization)
         if name == "on_disk":
-            return vector.on_disk
+            return None if self.is_left(vector) else bool(vector.on_disk)
         return vector.hnsw.get(name, self.hnsw.get(name))
 
     def effective(self, name: str) -> str | None:
@@ -74,7 +102,8 @@ class IndexConfig:
         vectors: dict[str, dict[str, object]] = {}
         for vector in self.vectors:
             for name, text in wanted.items():
-                if str(self.value(vector, name)).lower() != text:
+                left = name == "on_disk" and self.is_left(vector)
+                if not left and str(self.value(vector, name)).lower() != text:
                     self._write(vector, name, text, body, vectors.setdefault(vector.name, {}))
         changed = {name: diff for name, diff in vectors.items() if diff}
         return {**body, **({"vectors": changed} if changed else {})}
@@ -107,7 +136,7 @@ class IndexConfig:
         found: dict[str, dict[str, object]] = {}
         for name, diff in diffs.items():
             vector = named[name]
-            places: dict[str, object] = {"on_disk": vector.on_disk, "memory": vector.memory}
+            places: dict[str, object] = {"on_disk": bool(vector.on_disk), "memory": vector.memory}
             found[name] = _restored(diff, vector.hnsw, vector.quantization)
             found[name] |= {key: value for key, value in places.items() if key in diff}
         return {**back, **({"vectors": found} if found else {})}
@@ -140,6 +169,8 @@ def same(one: object, other: object) -> bool:
 
 LEAST_LIMIT = 10
 """The least number of results that a recall is measured with."""
+_LEAST_READS = 1000
+"""Reads a minute that a measurement may take: where fewer are allowed, its times would be those of waiting."""
 
 
 def unmeasurable(config: Mapping[str, object]) -> str | None:
@@ -149,8 +180,14 @@ def unmeasurable(config: Mapping[str, object]) -> str | None:
         return None
     if strict.get("search_allow_exact") is False:
         return "search_allow_exact=false"
-    most = strict.get("max_query_limit")
-    return f"max_query_limit={most}" if isinstance(most, int) and most < LEAST_LIMIT else None
+    least = {"max_query_limit": LEAST_LIMIT, "read_rate_limit": _LEAST_READS}
+    found = ((rule, strict.get(rule)) for rule in least)
+    return next((f"{rule}={most}" for rule, most in found if isinstance(most, int) and most < least[rule]), None)
+
+
+def may_optimize(config: Mapping[str, object]) -> bool:
+    """Whether anything of it is ever built anew: without a thread its segments stay as they are."""
+    return _mapping(config.get("optimizer_config")).get("max_optimization_threads") != 0
 
 
 def most_results(config: Mapping[str, object], wanted: int) -> int:
@@ -158,6 +195,13 @@ def most_results(config: Mapping[str, object], wanted: int) -> int:
     strict = _mapping(config.get("strict_mode_config"))
     most = strict.get("max_query_limit") if strict.get("enabled") else None
     return min(wanted, most) if isinstance(most, int) else wanted
+
+
+def most_read(config: Mapping[str, object], wanted: int) -> int:
+    """`wanted`, or as many points as a request may read at once: each counts, and apps need the rest of the minute."""
+    strict = _mapping(config.get("strict_mode_config"))
+    most = strict.get("read_rate_limit") if strict.get("enabled") else None
+    return min(wanted, max(1, most // 4)) if isinstance(most, int) else wanted
 
 
 def most_written(config: Mapping[str, object], wanted: int) -> int:
@@ -193,18 +237,24 @@ def read_config(config: Mapping[str, object]) -> IndexConfig:
         _known(_mapping(config.get("hnsw_config"))),
         read_quantization(config.get("quantization_config")),
         tuple(_vector(name, _mapping(value)) for name, value in sorted(named.items())),
+        _threshold(_mapping(config.get("optimizer_config")).get("memmap_threshold")),
     )
 
 
+def _threshold(value: object) -> int | None:
+    """0 switches it off, as null does (optimizers_builder.rs)."""
+    return value if isinstance(value, int) and value > 0 else None
+
+
 def _vector(name: str, value: Mapping[str, object]) -> VectorConfig:
-    memory = value.get("memory")
+    memory, on_disk = value.get("memory"), value.get("on_disk")
     return VectorConfig(
         name,
         int(str(value.get("size") or 0)),
         str(value.get("distance", "")),
         _known(_mapping(value.get("hnsw_config"))),
         read_quantization(value.get("quantization_config")),
-        memory == COLD if isinstance(memory, str) else bool(value.get("on_disk")),
+        memory == COLD if isinstance(memory, str) else on_disk if isinstance(on_disk, bool) else None,
         bool(value.get("multivector_config")),
         memory if isinstance(memory, str) else None,
         str(value.get("datatype") or "float32"),

@@ -7,13 +7,13 @@ from dataclasses import replace
 from typing import Any
 
 from nftui.clients.http import HttpClient, HttpUnreachable
-from nftui.clients.qdrant import collection_path, connect_qdrant
+from nftui.clients.qdrant import collection_path, connect_qdrant, overwritten
 from nftui.clients.qdrant_nodes import read_aliases, read_cluster, read_shards
 from nftui.model.ai import Collection, QdrantFacts
 from nftui.model.errors import NftuiError
 from nftui.model.facts import Live
 from nftui.model.message import Message, msg
-from nftui.model.qdrant import read_config, unmeasurable
+from nftui.model.qdrant import may_optimize, read_config, unmeasurable
 from nftui.model.stack import Service
 from nftui.system.exec import Exec
 
@@ -26,27 +26,33 @@ def probe_qdrant(service: Service, exec_port: Exec | None, environ: Mapping[str,
     """Read QdrantFacts from the first running container. Never raises for a server that will not answer."""
     try:
         client = connect_qdrant(service)
-        return Live(PROBE, service.name, read_facts(client), via=client.via)
+        return Live(PROBE, service.name, read_facts(client, overwritten(service)), via=client.via)
     except NftuiError as error:
         return Live(PROBE, service.name, None, str(error))
 
 
-def read_facts(client: HttpClient) -> QdrantFacts:
-    """Facts over REST. Raises HttpUnreachable where not even the collections may be listed."""
+def read_facts(client: HttpClient, forced: Mapping[str, int]) -> QdrantFacts:
+    """Facts over REST. Raises HttpUnreachable where not even the collections may be listed.
+
+    `forced`: values of the optimizers that the server puts over those of every collection.
+    """
     listed = client.json("/collections")["result"]["collections"]
     names = [str(item["name"]) for item in listed][:_MAX_COLLECTIONS]
     told = client.json("/")
     version = told.get("version") if isinstance(told, dict) else None
     cluster, aliases = read_cluster(client), _named(client)
-    found = [c for name in names if (c := _read(client, name, aliases, spread=cluster is not None)) is not None]
+    read = (_read(client, name, aliases, forced, spread=cluster is not None) for name in names)
+    found = [c for c in read if c is not None]
     is_open = client.status("/collections", plain=True) == 200
     return QdrantFacts(str(version) if version else None, tuple(found), is_open, cluster)
 
 
-def _read(client: HttpClient, name: str, aliases: Mapping[str, str], *, spread: bool) -> Collection | None:
+def _read(
+    client: HttpClient, name: str, aliases: Mapping[str, str], forced: Mapping[str, int], *, spread: bool
+) -> Collection | None:
     """None where it was deleted since it was listed. Raises HttpUnreachable."""
     try:
-        found = _collection(name, client.json(collection_path(name)))
+        found = _collection(name, client.json(collection_path(name)), forced)
         replicas, transfers = read_shards(client, name) if spread else ((), 0)
     except HttpUnreachable as error:
         if error.status != 404:
@@ -56,28 +62,30 @@ def _read(client: HttpClient, name: str, aliases: Mapping[str, str], *, spread: 
     return replace(found, aliases=mine, replicas=replicas, transfers=transfers)
 
 
-def _collection(name: str, answer: Any) -> Collection:
+def _collection(name: str, answer: Any, forced: Mapping[str, int]) -> Collection:
     result = answer["result"]
-    config = result.get("config") or {}
-    index = read_config(config)
+    config = dict(result.get("config") or {})
+    config["optimizer_config"] = {**(config.get("optimizer_config") or {}), **forced}
+    index, points = read_config(config), result.get("points_count")
     vectors = index.vectors
     return Collection(
         name=name,
         status=str(result.get("status", "")),
-        points=result.get("points_count"),
+        points=points,
         indexed_vectors=result.get("indexed_vectors_count"),
         segments=result.get("segments_count"),
         dimensions=max((v.size for v in vectors), default=None),
         m=_number(index.hnsw.get("m")),
         ef_construct=_number(index.hnsw.get("ef_construct")),
-        indexing_threshold_kb=(config.get("optimizer_config") or {}).get("indexing_threshold"),
+        indexing_threshold_kb=config["optimizer_config"].get("indexing_threshold"),
         quantized=bool(index.quantization) or any(v.quantization for v in vectors),
-        on_disk=bool(vectors) and all(v.on_disk for v in vectors),
+        on_disk=bool(vectors) and all(index.is_on_disk(v, points or 0) for v in vectors),
         index=index,
         shards=_number((config.get("params") or {}).get("shard_number")) or 1,
         copies=_number((config.get("params") or {}).get("replication_factor")) or 1,
         optimizer=_optimizer(result.get("optimizer_status")),
         unmeasurable=unmeasurable(config),
+        optimizes=may_optimize(config),
     )
 
 

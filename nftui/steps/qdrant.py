@@ -10,14 +10,15 @@ from typing import Any
 
 from nftui.clients.http import HttpUnreachable
 from nftui.clients.qdrant import collection_path
+from nftui.clients.qdrant_nodes import read_aliases
 from nftui.model.message import Message, msg
 from nftui.model.plan import StepSpec
-from nftui.model.qdrant import IndexConfig, read_config, same, unmeasurable
+from nftui.model.qdrant import IndexConfig, may_optimize, read_config, same, unmeasurable
 from nftui.steps.calls import ApiCalls, Data
 from nftui.steps.kind import Context, Found, StepFailed
 from nftui.steps.qdrant_measure import fingerprints, measure, sample_ids
 from nftui.steps.qdrant_segments import outdated
-from nftui.steps.qdrant_snapshot import LONG_S, collection_of, kept_snapshot
+from nftui.steps.qdrant_snapshot import LONG_S, collection_of, is_there, kept_snapshot
 
 POLL_S = 0.5
 _CALM = 10
@@ -26,6 +27,12 @@ _REPLACED = 10
 """One of so many sampled points may be gone or new while a collection is worked on."""
 _PATCH_S = 600.0
 """Qdrant answers a change of its optimizers once the present optimization has ended."""
+_AWAITING = "optimizations pending, awaiting update operation"
+"""What is green and says this is grey: 1.9 and 1.10 have no word for it in the status."""
+
+
+class NotGreen(StepFailed):
+    """Its optimizer does nothing any more, and it is not green."""
 
 
 def _info(api: ApiCalls, name: str) -> dict[str, Any]:
@@ -53,6 +60,8 @@ class QdrantCollectionKind:
             raise StepFailed(
                 msg("{name} is red: {why}. Repair it first.", name=name, why=_optimizer_error(info))
             )  # fmt: skip
+        if not may_optimize(info["config"]):
+            raise StepFailed(never_built(name))
         if float(str(step.params["recall_floor"])) > 0 and (rule := unmeasurable(info["config"])):
             raise StepFailed(
                 msg("The recall of {name} cannot be measured, because its strict mode has {rule}. Lift that, or do "
@@ -60,7 +69,10 @@ class QdrantCollectionKind:
             )  # fmt: skip
         config, present = _config(info), _present(api, name, info["config"])
         search = measure(api, name, info["config"], _ids(present), ctx)
-        return {**present, "back": config.way_back(_patch(step)), "search": search}
+        return {
+            **present, "back": config.way_back(_patch(step)), "search": search, "status": info["status"],
+            "aliases": _aliases_of(api, name),
+        }  # fmt: skip
 
     def classify(self, step: StepSpec, before: Data, ctx: Context) -> Found:
         """By the values that the step writes; the server writes all of them or none."""
@@ -81,7 +93,7 @@ class QdrantCollectionKind:
         config = _config(info)
         if not config.holds(_patch(step)):
             raise StepFailed(msg("{name} did not take what was asked for.", name=name))
-        _must_be_whole(api, name, before)
+        _must_be_whole(api, name, before, info["config"])
         search = measure(api, name, info["config"], _ids(before), ctx)
         _must_find(step, before, search)
         _say(name, before, search, ctx)
@@ -91,18 +103,25 @@ class QdrantCollectionKind:
         }  # fmt: skip
 
     def undo(self, step: StepSpec, before: Data, ctx: Context) -> None:
-        """The former values by another update: later writes stay. A collection that is gone comes from the snapshot."""
+        """The former values by another update: later writes stay. A collection that is gone comes from the snapshot.
+
+        One that was replaced meanwhile is somebody else's: it stays, and so does its snapshot.
+        """
         api, name, back = ctx.api(str(step.service)), collection_of(step), before["back"]
         assert isinstance(back, dict)
-        restored = _bring_back(step, api, ctx)
+        if (other := _replaced_by(api, name, before)) is not None:
+            ctx.note(str(msg("{name} was replaced by {other} meanwhile: neither is touched, and a snapshot of it is "
+                             "kept where one was made.", name=name, other=other)))  # fmt: skip
+            return
+        restored = _bring_back(step, before, api, ctx)
         # Since the run apps may have replaced every point: what counts is that the way back itself loses none.
         present = before if restored else _present(api, name, _info(api, name)["config"])
         if not _config(_info(api, name)).holds(back):
             _send(api, name, back)
-        info = follow(step, api, ctx)
+        info = _followed_back(step, before, api, ctx)
         if not _config(info).holds(back):
             raise StepFailed(msg("{name} did not take its former configuration.", name=name))
-        _must_be_whole(api, name, present)
+        _must_be_whole(api, name, present, info["config"])
 
 
 def _patch(step: StepSpec) -> dict[str, object]:
@@ -112,7 +131,7 @@ def _patch(step: StepSpec) -> dict[str, object]:
 
 
 def _send(api: ApiCalls, name: str, patch: dict[str, object]) -> None:
-    api.send("PATCH", collection_path(name), patch, timeout_s=_PATCH_S)
+    api.send("PATCH", f"{collection_path(name)}?timeout={_PATCH_S:.0f}", patch, timeout_s=_PATCH_S)
 
 
 def _count(api: ApiCalls, name: str) -> int:
@@ -123,7 +142,7 @@ def _count(api: ApiCalls, name: str) -> int:
 def _present(api: ApiCalls, name: str, config: dict[str, Any]) -> Data:
     """What is there now: how many points, and a sample of them with digests of their vectors."""
     ids = sample_ids(api, name, config)
-    return {"count": _count(api, name), "ids": ids, "vectors": fingerprints(api, name, ids)}
+    return {"count": _count(api, name), "ids": ids, "vectors": fingerprints(api, name, ids, config)}
 
 
 def _ids(before: Data) -> list[Any]:
@@ -140,10 +159,22 @@ def _optimizer_error(info: dict[str, Any]) -> str:
     return "a write to it failed, see the log of the server" if status == "ok" else str(status)
 
 
+def never_built(name: str) -> Message:
+    """Why a collection is left alone that no thread may optimize."""
+    return msg("The optimizers of {name} are switched off (max_optimization_threads=0), so nothing of it would be "
+               "built anew. Switch them on first.", name=name)  # fmt: skip
+
+
+def _waits(info: dict[str, Any]) -> bool:
+    """Whether there is work that nobody has begun, after a restart."""
+    pending = info.get("optimizer_status") == {"error": _AWAITING}
+    return info["status"] == "grey" or (info["status"] == "green" and pending)
+
+
 def follow(step: StepSpec, api: ApiCalls, ctx: Context) -> dict[str, Any]:
     """Until it is green and its segments are as configured. StepFailed where it turns red, or nothing moves any more.
 
-    Grey is work that nobody has begun, after a restart: an update without content begins it (AI reference 2.2).
+    Work that waits for an update is begun by one without content (AI reference 2.2). NotGreen where nothing moves.
     """
     name, last, deadline, calm = collection_of(step), None, ctx.now() + step.stall_s, 0
     while True:
@@ -151,19 +182,20 @@ def follow(step: StepSpec, api: ApiCalls, ctx: Context) -> dict[str, Any]:
         status, left = info["status"], None
         if status == "red":
             raise StepFailed(msg("the optimizer of {name} failed: {why}", name=name, why=_optimizer_error(info)))
-        if status == "green":
+        waits = _waits(info)
+        if status == "green" and not waits:
             left, calm = outdated(api, name, _config(info)), calm + 1
             if left == 0 or (left is None and calm >= _CALM):
                 return info
         else:
             calm = 0
-        if status == "grey":
+        if waits:
             _send(api, name, {"optimizers_config": {}})
         sign = (status, info.get("indexed_vectors_count"), info.get("segments_count"), info.get("points_count"), left)
         if sign != last:
             last, deadline = sign, ctx.now() + step.stall_s
         if ctx.now() >= deadline:
-            raise StepFailed(_stalled(step, info, left))
+            raise NotGreen(_stalled(step, info, left))
         _tell(name, info, ctx)
         ctx.sleep(POLL_S)
 
@@ -187,14 +219,31 @@ def _tell(name: str, info: dict[str, Any], ctx: Context) -> None:
     ctx.progress(f"indexing {name}, {indexed} of {points}", min(1.0, (indexed or 0) / points) if points else None)
 
 
-def _must_be_whole(api: ApiCalls, name: str, before: Data) -> None:
+def _followed_back(step: StepSpec, before: Data, api: ApiCalls, ctx: Context) -> dict[str, Any]:
+    """Green again. Where it was not before, or no thread may make it so, what it is now does not stop the way back."""
+    name = collection_of(step)
+    info = _info(api, name)
+    if not may_optimize(info["config"]):
+        ctx.note(str(msg("{name} has its former configuration; with its optimizers switched off, segments that have "
+                         "the other one stay as they are.", name=name)))  # fmt: skip
+        return info
+    try:
+        return follow(step, api, ctx)
+    except NotGreen as error:
+        if before.get("status", "green") == "green":
+            raise
+        ctx.note(f"{error} It was {before['status']} before as well.")
+        return _info(api, name)
+
+
+def _must_be_whole(api: ApiCalls, name: str, before: Data, config: dict[str, Any]) -> None:
     """What was sampled is there unchanged, but for what apps may have written in the same minutes.
 
     What they delete the count tells as well; beyond it one in ten may have been replaced.
     """
     known = before["vectors"]
     assert isinstance(known, dict)
-    now = fingerprints(api, name, _ids(before))
+    now = fingerprints(api, name, _ids(before), config)
     missing = len([i for i in known if i not in now])
     fewer = int(str(before["count"])) - _count(api, name)
     if missing > max(fewer, 0) + len(known) / _REPLACED:
@@ -241,21 +290,59 @@ def _say(name: str, before: Data, search: dict[str, Any], ctx: Context) -> None:
         )))  # fmt: skip
 
 
-def _bring_back(step: StepSpec, api: ApiCalls, ctx: Context) -> bool:
-    """A collection that is gone is restored from its snapshot: nothing written later could be lost by it.
-
-    Whether that was so. StepFailed where no snapshot is kept.
-    """
-    name = collection_of(step)
+def _aliases_of(api: ApiCalls, name: str) -> list[str] | None:
+    """Names that lead to it; None where a key may not ask for them."""
     try:
-        _info(api, name)
+        return sorted(alias for alias, collection in read_aliases(api).items() if collection == name)
+    except HttpUnreachable:
+        return None
+
+
+def _former(before: Data) -> list[str]:
+    """Its aliases before; none where they were not recorded."""
+    found = before.get("aliases") or []
+    assert isinstance(found, list)
+    return [str(alias) for alias in found]
+
+
+def _replaced_by(api: ApiCalls, name: str, before: Data) -> str | None:
+    """What has its place by now: its name is an alias of that, or it is gone and an alias of its leads there."""
+    try:
+        aliases = read_aliases(api)
+    except HttpUnreachable:
+        aliases = {}  # Whoever may not ask for them did not switch them with that key either.
+    if name in aliases:
+        return aliases[name]
+    if is_there(api, name):
+        return None
+    return next((there for alias in _former(before) if (there := aliases.get(alias, name)) != name), None)
+
+
+def _bring_back(step: StepSpec, before: Data, api: ApiCalls, ctx: Context) -> bool:
+    """A collection that is gone is restored with its aliases: nothing written later could be lost by it.
+
+    Whether that was so, also where a former life was cut off in it. StepFailed where no snapshot is kept.
+    """
+    name, kept = collection_of(step), kept_snapshot(step, ctx)
+    there, mark = is_there(api, name), f"{kept.name}.restored" if kept else ""
+    begun = any(a.name == mark for a in ctx.artefacts.list())
+    if there and not begun:
         return False
-    except HttpUnreachable as error:
-        if error.status != 404:
-            raise
-    kept = kept_snapshot(step, ctx)
     if kept is None:
         raise StepFailed(msg("{name} is gone, and no snapshot of it is kept.", name=name))
-    query = f"snapshots/upload?priority=snapshot&wait=true&checksum={kept.checksum}"
-    api.upload(f"{collection_path(name)}/{query}", kept.name, timeout_s=LONG_S)
+    if not begun:  # Recorded first: one that has come back by itself would not be known to lack its aliases.
+        ctx.artefacts.record("file", mark, ctx.run, step.id, was=f"{name} on its way back")
+    if not there:
+        query = f"snapshots/upload?priority=snapshot&wait=true&checksum={kept.checksum}"
+        api.upload(f"{collection_path(name)}/{query}", kept.name, timeout_s=LONG_S)
+    _lead_back(api, name, before)
+    ctx.artefacts.drop(mark)
     return True
+
+
+def _lead_back(api: ApiCalls, name: str, before: Data) -> None:
+    """Its aliases went with it; a name that somebody has given to a collection since is theirs."""
+    free = [alias for alias in _former(before) if not is_there(api, alias)]
+    made = [{"create_alias": {"alias_name": alias, "collection_name": name}} for alias in free]
+    if made:
+        api.send("POST", "/collections/aliases?timeout=60", {"actions": made}, timeout_s=60.0)

@@ -13,7 +13,7 @@ from typing import Any
 
 from nftui.clients.http import HttpUnreachable
 from nftui.clients.qdrant import collection_path
-from nftui.model.qdrant import LEAST_LIMIT, most_results, read_config, unmeasurable
+from nftui.model.qdrant import LEAST_LIMIT, most_read, most_results, read_config, unmeasurable
 from nftui.steps.calls import ApiCalls
 from nftui.steps.kind import Context
 
@@ -24,6 +24,10 @@ _LEAST = 20
 _BUDGET_S = 20.0
 """Seconds after which no further query is asked, once there are `_LEAST`: exact search reads everything."""
 _TIMEOUT_S = 60.0
+_PIECE = 16
+"""Points of which the vectors are read at once: a long one takes some 20 KB as JSON, one of several a multiple."""
+_NO_VECTOR = "should not be empty"
+"""What a server says of a point that has not the vector by which it is asked for others (1.7 to 1.18)."""
 _EXACT = {"exact": True, "quantization": {"ignore": True}}
 
 
@@ -39,13 +43,29 @@ def sample_ids(api: ApiCalls, name: str, config: Mapping[str, object]) -> list[A
     return sorted((p["id"] for p in found), key=str)
 
 
-def fingerprints(api: ApiCalls, name: str, ids: Sequence[Any]) -> dict[str, str]:
-    """Point id to a digest of its vectors; points that are gone are missing."""
-    body = {"ids": list(ids), "with_vector": True, "with_payload": False}
-    found = api.send("POST", collection_path(name, "points"), body, timeout_s=_TIMEOUT_S)["result"]
-    return {
-        str(p["id"]): hashlib.sha256(json.dumps(p["vector"], sort_keys=True).encode()).hexdigest()[:16] for p in found
-    }
+def fingerprints(api: ApiCalls, name: str, ids: Sequence[Any], config: Mapping[str, object]) -> dict[str, str]:
+    """Point id to a digest of its vectors; points that are gone are missing. Raises HttpUnreachable.
+
+    `config`: of GET /collections/NAME.
+    """
+    found: dict[str, str] = {}
+    left, size = list(ids), most_read(config, _PIECE)
+    while left:
+        body = {"ids": left[:size], "with_vector": True, "with_payload": False}
+        try:
+            points = api.send("POST", collection_path(name, "points"), body, timeout_s=_TIMEOUT_S)["result"]
+        except HttpUnreachable as error:
+            if size == 1 or not error.cut_off:
+                raise
+            size //= 2
+            continue
+        found |= {str(p["id"]): _digest(p["vector"]) for p in points}
+        left = left[size:]
+    return found
+
+
+def _digest(vector: object) -> str:
+    return hashlib.sha256(json.dumps(vector, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def measure(api: ApiCalls, name: str, config: Mapping[str, object], ids: Sequence[Any], ctx: Context) -> dict[str, Any]:
@@ -95,6 +115,8 @@ class Search:
             try:
                 found = ask(point, params)
             except HttpUnreachable as error:
+                if error.status == 400 and _NO_VECTOR in str(error):
+                    return []
                 if error.status != 404:
                     raise
             else:

@@ -21,6 +21,8 @@ from nftui.steps.kind import Context
 
 _PAGE = 500
 _PAGE_BYTES = 4 * 1024 * 1024
+_SENT_BYTES = 8 * 1024 * 1024
+"""Of JSON after which a request goes out: a server takes 32 MB where nobody set less (max_request_size_mb)."""
 _NUMBER_BYTES = 12
 """Of one dimension as JSON."""
 _TIMEOUT_S = 120.0
@@ -65,9 +67,9 @@ def points(api: ApiCalls, name: str, limit: int) -> Iterator[Point]:
         try:
             found = api.send("POST", collection_path(name, "points/scroll"), body, timeout_s=_TIMEOUT_S)["result"]
         except HttpUnreachable as error:
-            if limit == 1 or "JSONDecodeError" not in str(error):
+            if limit == 1 or not error.cut_off:
                 raise
-            limit //= 2  # An answer that is cut off was too long: payloads may be of any size.
+            limit //= 2  # Payloads may be of any size.
             continue
         yield from found["points"]
         offset = found.get("next_page_offset")
@@ -104,14 +106,18 @@ class _Writer:
         self.api, self.name, self.limit = api, name, limit
         self.write: list[Point] = []
         self.delete: list[Any] = []
+        self.size = 0
+        """Bytes of what is to be written."""
 
     def take(self, wanted: Point | None, there: Point | None) -> None:
         """The point that shall be there; None: the one that is there goes."""
         if wanted is not None:
-            self.write.append({"id": wanted["id"], "vector": _vector(wanted), "payload": _payload(wanted)})
+            point = {"id": wanted["id"], "vector": _vector(wanted), "payload": _payload(wanted)}
+            self.write.append(point)
+            self.size += len(json.dumps(point))
         elif there is not None:
             self.delete.append(there["id"])
-        if len(self.write) + len(self.delete) >= self.limit:
+        if len(self.write) + len(self.delete) >= self.limit or self.size >= _SENT_BYTES:
             self.flush()
 
     def flush(self) -> None:
@@ -120,7 +126,7 @@ class _Writer:
             self._send("PUT", "points", {"points": self.write})
         if self.delete:
             self._send("POST", "points/delete", {"points": self.delete})
-        self.write, self.delete = [], []
+        self.write, self.delete, self.size = [], [], 0
 
     def _send(self, method: str, rest: str, body: Mapping[str, object]) -> None:
         path = f"{collection_path(self.name, rest)}?wait=true"

@@ -11,21 +11,21 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any, cast
 
-from nftui.clients.http import HttpUnreachable
 from nftui.clients.qdrant import collection_path
 from nftui.clients.qdrant_nodes import read_aliases, read_shards
 from nftui.model.artefact import Artefact
 from nftui.model.errors import NftuiError
 from nftui.model.message import msg
 from nftui.model.plan import StepSpec
-from nftui.model.qdrant import same
+from nftui.model.qdrant import may_optimize, same
 from nftui.steps import hold
 from nftui.steps.calls import ApiCalls, Data
 from nftui.steps.kept import KIND
 from nftui.steps.kind import Context, Found, StepFailed
 from nftui.steps.own_places import EMPTIED
-from nftui.steps.qdrant import follow
+from nftui.steps.qdrant import follow, never_built
 from nftui.steps.qdrant_points import carry, compare, digest_of, page_size
+from nftui.steps.qdrant_snapshot import is_there
 from nftui.steps.reading import Reading
 
 IN_USE = "in use"
@@ -60,16 +60,6 @@ def _info(api: ApiCalls, name: str) -> dict[str, Any]:
     found = api.json(collection_path(name))["result"]
     assert isinstance(found, dict)
     return found
-
-
-def _exists(api: ApiCalls, name: str) -> bool:
-    try:
-        _info(api, name)
-    except HttpUnreachable as error:
-        if error.status != 404:
-            raise
-        return False
-    return True
 
 
 def _known(value: object) -> dict[str, Any]:
@@ -140,24 +130,26 @@ class QdrantShardsKind:
         info = _info(api, old)
         if info["status"] == "red":
             raise StepFailed(msg("{name} is red: it has to be repaired before it is copied.", name=old))
+        if not may_optimize(info["config"]):
+            raise StepFailed(never_built(old))
         if (info["config"]["params"].get("sharding_method") or "auto") != "auto":
             raise StepFailed(msg("{name} is sharded by keys that its apps choose; it is left alone.", name=old))
         _must_be_whole(api, old)
-        if _exists(api, _new(step)):
+        if is_there(api, _new(step)):
             raise StepFailed(msg("{name} is there already; nothing is put over other data.", name=_new(step)))
         fan_out = {k: v for k, v in _known(info["config"]["params"]).items() if k in _FAN_OUT}
         return {"body": body_of(info["config"], *_spread(step)), "indexes": _indexes(info), "params": fan_out}
 
     def classify(self, step: StepSpec, before: Data, ctx: Context) -> Found:
         """One that is there may lack points: filling it again does no harm."""
-        return Found.PARTIAL if _exists(_api(step, ctx), _new(step)) else Found.BEFORE
+        return Found.PARTIAL if is_there(_api(step, ctx), _new(step)) else Found.BEFORE
 
     def do(self, step: StepSpec, before: Data, ctx: Context) -> None:
         """Recorded, made, its fields indexed, filled."""
         api, new = _api(step, ctx), _new(step)
         ctx.artefacts.record(KIND, artefact_of(str(step.service), new), ctx.run, step.id,
                              service=str(step.service), collection=new, was=f"a copy of {_old(step)}")  # fmt: skip
-        if not _exists(api, new):
+        if not is_there(api, new):
             api.send("PUT", f"{collection_path(new)}?timeout=60", before["body"], timeout_s=_TIMEOUT_S)
         if before["params"]:
             api.send("PATCH", collection_path(new), {"params": before["params"]}, timeout_s=_TIMEOUT_S)
@@ -191,7 +183,7 @@ class QdrantShardsKind:
         # Its deletion would take the alias with it, and with that the way of the apps.
         if leading := [a for a, c in read_aliases(api).items() if c == new]:
             raise StepFailed(msg("{aliases} leads to {name}; it is not deleted.", aliases=", ".join(leading), name=new))
-        if record is not None and _exists(api, new):
+        if record is not None and is_there(api, new):
             api.send("DELETE", f"{collection_path(new)}?timeout=60", timeout_s=_TIMEOUT_S)
         ctx.artefacts.drop(name)
 

@@ -56,4 +56,4 @@ def _differs(config: IndexConfig, vector: VectorConfig, stored: Any) -> bool:
         return True
     if kind_of(read_quantization(stored.get("quantization_config"))) != config.value(vector, "quantization"):
         return True
-    return vector.on_disk and stored.get("storage_type") not in (*_ON_DISK, None)
+    return bool(vector.on_disk) and stored.get("storage_type") not in (*_ON_DISK, None)

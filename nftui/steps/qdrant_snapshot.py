@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import cast
 
+from nftui.catalog.references import version_key
 from nftui.clients.http import HttpUnreachable
-from nftui.clients.qdrant import collection_path
+from nftui.clients.qdrant import collection_path, snapshots_place
+from nftui.clients.qdrant_nodes import read_aliases
 from nftui.model.artefact import Artefact, ArtefactState
 from nftui.model.message import msg
 from nftui.model.plan import StepSpec
 from nftui.model.units import MIB, human_size
 from nftui.steps.calls import ApiCalls, Data
+from nftui.steps.gate import containers_of
 from nftui.steps.kind import Context, Found, StepFailed
 from nftui.system.durable import make_directory, sync_directory
 
@@ -21,6 +24,9 @@ LONG_S = 3600.0
 """An answer that comes when the work is done: a snapshot, a restore."""
 _ROOM = 2
 """A snapshot takes at most this times its vectors (originals, graph, payload); a guess, and a full disk is told too."""
+_ROOM_OLD = 3
+"""The same in the server before 1.12, which packs each segment by itself before it packs all of them."""
+_STREAMS = (1, 12)
 
 
 def collection_of(step: StepSpec) -> str:
@@ -32,6 +38,17 @@ def kept_snapshot(step: StepSpec, ctx: Context) -> Artefact | None:
     """The newest whole snapshot of the step's collection, None where none is kept."""
     found = [a for a in ctx.artefacts.list() if a.details.get("collection") == step.target and a.checksum]
     return found[-1] if found else None
+
+
+def is_there(api: ApiCalls, name: str) -> bool:
+    """Whether a collection answers to that name, be it an alias. Raises HttpUnreachable."""
+    try:
+        api.json(collection_path(name))
+    except HttpUnreachable as error:
+        if error.status != 404:
+            raise
+        return False
+    return True
 
 
 class QdrantSnapshotKind:
@@ -57,7 +74,7 @@ class QdrantSnapshotKind:
     def do(self, step: StepSpec, before: Data, ctx: Context) -> None:
         """Made by the server, fetched, compared by checksum, removed there."""
         api, name, path = ctx.api(str(step.service)), collection_of(step), str(before["path"])
-        _must_have_room(step, ctx)
+        _must_have_room(step, api, ctx)
         ctx.artefacts.record("file", path, ctx.run, step.id, collection=step.target, service=step.service)
         ctx.progress(f"snapshot of {name}", None)
         make_directory(Path(ctx.kept))
@@ -81,10 +98,15 @@ class QdrantSnapshotKind:
         return {"path": found.name, "size": found.size, "checksum": found.checksum}
 
     def undo(self, step: StepSpec, before: Data, ctx: Context) -> None:
-        """The collection is back and proven by now: nothing needs the file any more."""
+        """The collection is back and proven by now, so nothing needs the file any more; else it stays."""
         self._tidy(step, before, ctx)
-        _remove(str(before["path"]))
-        ctx.artefacts.drop(str(before["path"]))
+        path = str(before["path"])
+        if Path(path).exists() and not _is_itself(step, ctx):
+            ctx.note(str(msg("The snapshot of {name} stays as {path}: that collection is not there any more.",
+                             name=collection_of(step), path=path)))  # fmt: skip
+            return
+        _remove(path)
+        ctx.artefacts.drop(path)
 
     def left(self, step: StepSpec, before: Data, ctx: Context) -> Collection[str]:
         """The server's copy, where the fetching was cut off: the one snapshot that was not there before.
@@ -109,6 +131,17 @@ def _on_server(step: StepSpec, ctx: Context) -> set[str]:
     return {str(item["name"]) for item in found["result"]}
 
 
+def _is_itself(step: StepSpec, ctx: Context) -> bool:
+    """Whether the collection itself is there: its name may lead to another one by now."""
+    api, name = ctx.api(str(step.service)), collection_of(step)
+    try:
+        if name in read_aliases(api):
+            return False
+    except HttpUnreachable:  # A key need not be allowed to ask for them.
+        pass
+    return is_there(api, name)
+
+
 def _recorded(before: Data, ctx: Context) -> Artefact | None:
     return next((a for a in ctx.artefacts.list() if a.name == before["path"]), None)
 
@@ -126,21 +159,42 @@ def _remove(path: str) -> None:
         sync_directory(Path(path).parent)
 
 
-def _must_have_room(step: StepSpec, ctx: Context) -> None:
-    """Asked before the server begins; it needs as much again beside its storage, and says itself where it has not."""
-    needed = _ROOM * int(str(step.params.get("bytes") or 0)) + 16 * MIB
-    place = Path(ctx.kept)
-    make_directory(place)
-    free = shutil.disk_usage(place).free
-    if free < needed:
-        raise StepFailed(
-            msg(
-                "{path} has not enough room for the snapshot of {name}: needed about {needed}, free {free}. Free some "
-                "there, or do without it: {knob}.",
-                path=str(place), name=collection_of(step), needed=human_size(needed), free=human_size(free),
-                knob="snapshot=off",
-            )
-        )  # fmt: skip
+def _must_have_room(step: StepSpec, api: ApiCalls, ctx: Context) -> None:
+    """Asked before the server begins: room for its copy and for nftui's, together where both lie on one disk."""
+    make_directory(Path(ctx.kept))
+    needed: dict[int, int] = {}
+    places: dict[int, Path] = {}
+    for place, size in _needs(step, api, ctx):
+        device = place.stat().st_dev
+        needed[device] = needed.get(device, 16 * MIB) + size
+        places.setdefault(device, place)
+    for device, place in places.items():
+        free = shutil.disk_usage(place).free
+        if free < needed[device]:
+            raise StepFailed(
+                msg(
+                    "{path} has not enough room for the snapshot of {name}: needed about {needed}, free {free}. Free "
+                    "some there, or do without it: {knob}.",
+                    path=str(place), name=collection_of(step), needed=human_size(needed[device]),
+                    free=human_size(free), knob="snapshot=off",
+                )
+            )  # fmt: skip
+
+
+def _needs(step: StepSpec, api: ApiCalls, ctx: Context) -> Iterator[tuple[Path, int]]:
+    """Directory and bytes: of nftui's copy, and of the server's where its place can be seen from here."""
+    size = int(str(step.params.get("bytes") or 0))
+    yield Path(ctx.kept), _ROOM * size
+    container = next((c for c in containers_of(str(step.service), ctx) if c.running), None)
+    place = snapshots_place(container, str(step.params.get("root") or "")) if container else None
+    if place and Path(place).is_dir():  # Else it is a path of another machine.
+        yield Path(place), _room_there(api) * size
+
+
+def _room_there(api: ApiCalls) -> int:
+    told = api.json("/")
+    version = str(told.get("version") or "") if isinstance(told, dict) else ""
+    return _ROOM_OLD if version and version_key(version) < _STREAMS else _ROOM
 
 
 def _fetched(api: ApiCalls, there: str, path: str) -> tuple[int, str]:

@@ -65,8 +65,24 @@ class FakeQdrant:
     torn: bool = False
     """Downloads arrive cut off."""
     asked: list[str] = field(default_factory=list)
+    aliases: dict[str, str] = field(default_factory=lambda: {"all": "docs"})
+    version: str = "1.19.0"
+    lacking: set[int] = field(default_factory=set)
+    """Points without the vector by which others are looked for."""
+    refusal: str = "Wrong input: Positive vectors should not be empty with `average` strategy"
+    """What is said of them where others are asked for by likeness."""
+    asked_at_once: list[int] = field(default_factory=list)
+    """Of how many points the vectors were read in one request."""
+    most: int = 1000
+    """Points whose vectors fit in one answer."""
+    awaits: bool = False
+    """Green, and in the words of 1.9 an update is needed before its optimizer begins."""
 
     def json(self, path: str) -> Any:
+        if path == "/":
+            return {"title": "qdrant - vector search engine", "version": self.version}
+        if path == "/aliases":
+            return {"result": {"aliases": [{"alias_name": a, "collection_name": c} for a, c in self.aliases.items()]}}
         return self._telemetry() if path.startswith("/telemetry?") else self.send("GET", path)
 
     def _telemetry(self) -> Any:
@@ -86,14 +102,28 @@ class FakeQdrant:
         if rest.startswith("points"):
             return {"result": getattr(self, "_" + rest.replace("/", "_"))(body)}
         die = self.world.effect(f"{method} {rest or name}")
-        result = getattr(self, f"_{method.lower()}_{parts[1] if rest else 'collection'}")(name, *parts[2:], body)
+        what = "aliases" if name == "aliases" else parts[1] if rest else "collection"
+        result = getattr(self, f"_{method.lower()}_{what}")(name, *parts[2:], body)
         if die:
             from tests.engine.world import Killed
 
             raise Killed(path)
         return {"result": result}
 
+    def _post_aliases(self, name: str, body: Any) -> bool:
+        for made in (action["create_alias"] for action in body["actions"]):
+            self._collection(made["collection_name"])
+            self.aliases[made["alias_name"]] = made["collection_name"]
+        return True
+
+    def drop(self, name: str) -> None:
+        """An operator deletes it: its aliases go with it, and its points."""
+        del self.collections[name]
+        self.aliases = {a: c for a, c in self.aliases.items() if c != name}
+        self.points = {}
+
     def _collection(self, name: str) -> dict[str, Any]:
+        name = self.aliases.get(name, name)
         if name not in self.collections:
             raise refused(404, f"Collection {name} doesn't exist")
         return self.collections[name]
@@ -106,8 +136,9 @@ class FakeQdrant:
             self.busy -= 1
             if self.busy <= 0:
                 self.built[name] = copy.deepcopy(config)
+        awaits = {"error": "optimizations pending, awaiting update operation"} if self.awaits else "ok"
         return {
-            "status": status, "optimizer_status": {"error": "no space"} if status == "red" else "ok",
+            "status": status, "optimizer_status": {"error": "no space"} if status == "red" else awaits,
             "indexed_vectors_count": 10, "points_count": len(self.points), "segments_count": 1,
             "config": copy.deepcopy(config),
         }  # fmt: skip
@@ -116,6 +147,7 @@ class FakeQdrant:
         config = self._collection(name)
         if self.inert:
             return True
+        self.awaits = False
         config["hnsw_config"] |= body.get("hnsw_config", {})
         if "quantization_config" in body:
             asked = body["quantization_config"]
@@ -134,17 +166,24 @@ class FakeQdrant:
         return {"count": len(self.points)}
 
     def _points(self, body: Any) -> Any:
+        self.asked_at_once.append(len(body["ids"]))
+        if len(body["ids"]) > self.most:
+            error = refused(0, "too long")
+            error.cut_off = True
+            raise error
         return [{"id": i, "vector": self.points[i]} for i in body["ids"] if i in self.points]
 
     def _points_recommend(self, body: Any) -> Any:
         point = body.pop("positive")[0]
+        if point in self.lacking:
+            raise refused(400, self.refusal)
         return self._near({**body, "query": point})
 
     def _points_scroll(self, body: Any) -> Any:
         return {"points": [{"id": i} for i in self.points]}
 
     def _points_query(self, body: Any) -> Any:
-        if self.old:
+        if self.old or (not isinstance(body["query"], dict) and body["query"] in self.lacking):
             raise refused(404, "")
         return {"points": self._near(body)}
 
@@ -177,14 +216,18 @@ class FakeQdrant:
         return len(content), hashlib.sha256(content).hexdigest()
 
     def upload(self, path: str, source: str, *, timeout_s: float) -> None:
-        self.world.effect("upload")
+        die = self.world.effect("upload")
         config, points = json.loads(Path(source).read_bytes())
         self.collections[unquote(path.split("/")[2])] = config
         self.points = {int(i): v for i, v in points.items()}
+        if die:
+            from tests.engine.world import Killed
+
+            raise Killed(path)
 
     def state(self) -> tuple[Any, ...]:
         """What must be exactly old or exactly new."""
-        return copy.deepcopy(self.collections), dict(self.points)
+        return copy.deepcopy(self.collections), dict(self.points), dict(self.aliases)
 
 
 def qdrant_world(base: Path) -> tuple[World, FakeQdrant]:

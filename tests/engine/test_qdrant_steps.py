@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 
 from nftui.engine.journal import Journal, Phase, read_journal
 from nftui.engine.runner import Options, Outcome, Runner
 from nftui.model.errors import NftuiError
+from nftui.model.message import msg
+from nftui.model.plan import StepSpec
+from nftui.model.stack import Container, MountSpec
+from nftui.model.units import MIB
 from nftui.steps import load_kinds
-from nftui.steps.kind import Found
+from nftui.steps.kind import Found, StepFailed
 from nftui.steps.qdrant_defaults import SCRATCH
+from nftui.steps.qdrant_measure import fingerprints, measure
 from tests.engine.mortal import die_at
-from tests.engine.qdrant_world import FakeQdrant, context, qdrant_stages, qdrant_world
+from tests.engine.qdrant_world import FakeQdrant, context, new_config, qdrant_stages, qdrant_world
 from tests.engine.test_runner import Quiet
-from tests.engine.world import World
+from tests.engine.world import Killed, World
 
 
 def runner(world: World, qdrant: FakeQdrant, journal: Journal, floor: float = 0.9) -> Runner:
@@ -219,12 +226,263 @@ def test_a_collection_that_is_gone_comes_from_the_snapshot(tmp_path: Path) -> No
     world, qdrant = qdrant_world(tmp_path)
     old = qdrant.state()
     assert run(world, qdrant, tmp_path / "j") is None
-    del qdrant.collections["docs"]
-    qdrant.points = {}
-    journal = Journal(tmp_path / "j")
-    back = runner(world, qdrant, journal)
-    assert back.backward(back.own_items(), "test").name == "rolled-back"
+    qdrant.drop("docs")
+    assert qdrant.aliases == {}
+    assert taken_back(world, qdrant, tmp_path / "j").name == "rolled-back"
     assert qdrant.state() == old and "upload" in world.effects and kept(world) == []
+    assert not context(world, qdrant).artefacts.list()
+
+
+def taken_back(world: World, qdrant: FakeQdrant, path: Path) -> Outcome:
+    journal = Journal(path)
+    back = runner(world, qdrant, journal)
+    try:
+        return back.backward(back.own_items(), "test")
+    finally:
+        journal.close()
+
+
+def notes(path: Path) -> list[str]:
+    return [str(e.data["text"]) for e in read_journal(path) if e.phase is Phase.NOTE]
+
+
+@pytest.mark.parametrize("point", ["upload", "POST aliases"])
+def test_a_restore_that_was_cut_off_ends_with_the_aliases(tmp_path: Path, point: str) -> None:
+    world, qdrant = qdrant_world(tmp_path)
+    old = qdrant.state()
+    assert run(world, qdrant, tmp_path / "j") is None
+    qdrant.drop("docs")
+    whole = {"upload": 1, "POST aliases": 2}
+    world.kill_at, world.kill_after = len(world.effects) + whole[point], True
+    with pytest.raises(Killed):
+        taken_back(world, qdrant, tmp_path / "j")
+    world.kill_at = None
+    assert taken_back(world, qdrant, tmp_path / "j").name == "rolled-back"
+    assert qdrant.state() == old and world.effects.count("upload") == 1
+    assert not context(world, qdrant).artefacts.list()
+
+
+def test_a_name_that_somebody_gave_to_a_collection_stays_theirs(tmp_path: Path) -> None:
+    world, qdrant = qdrant_world(tmp_path)
+    assert run(world, qdrant, tmp_path / "j") is None
+    qdrant.drop("docs")
+    qdrant.collections["all"] = new_config()
+    assert taken_back(world, qdrant, tmp_path / "j").name == "rolled-back"
+    assert set(qdrant.collections) == {"docs", "all"} and qdrant.aliases == {}
+
+
+def renamed(qdrant: FakeQdrant) -> None:
+    """As an app does that builds its collection anew and keeps its name for others."""
+    qdrant.collections["docs-2"] = qdrant.collections.pop("docs")
+    qdrant.aliases = {"docs": "docs-2"}
+
+
+def moved_on(qdrant: FakeQdrant) -> None:
+    """As one that is reached by its alias, after the copy of its data was proven."""
+    qdrant.collections["docs-2"] = qdrant.collections.pop("docs")
+    qdrant.aliases = {"all": "docs-2"}
+
+
+@pytest.mark.parametrize("change", [renamed, moved_on])
+def test_a_collection_that_was_replaced_is_neither_touched_nor_brought_back(
+    tmp_path: Path, change: Callable[[FakeQdrant], None]
+) -> None:
+    world, qdrant = qdrant_world(tmp_path)
+    assert run(world, qdrant, tmp_path / "j") is None
+    change(qdrant)
+    now, before = qdrant.state(), len(world.effects)
+    assert taken_back(world, qdrant, tmp_path / "j").name == "rolled-back"
+    assert qdrant.state() == now and not [e for e in world.effects[before:] if "docs" in e or e == "upload"]
+    assert kept(world) == ["q-docs-run.snapshot"] and len(context(world, qdrant).artefacts.list()) == 1
+    said = notes(tmp_path / "j")
+    assert any("docs was replaced by docs-2 meanwhile" in n for n in said)
+    assert any("The snapshot of docs stays as" in n for n in said)
+
+
+def test_an_alias_that_never_was_its_own_says_nothing_of_a_collection_that_is_gone(tmp_path: Path) -> None:
+    world, qdrant = qdrant_world(tmp_path)
+    assert run(world, qdrant, tmp_path / "j") is None
+    qdrant.drop("docs")
+    qdrant.collections["other"] = new_config()
+    qdrant.aliases = {"foreign": "other"}
+    assert taken_back(world, qdrant, tmp_path / "j").name == "rolled-back"
+    assert qdrant.aliases == {"foreign": "other", "all": "docs"} and kept(world) == []
+
+
+def test_a_journal_that_knows_no_aliases_and_no_status_is_gone_back_by(tmp_path: Path) -> None:
+    world, qdrant = qdrant_world(tmp_path)
+    assert run(world, qdrant, tmp_path / "j") is None
+    step, ctx = qdrant_stages(qdrant)[0].steps[2], context(world, qdrant)
+    known = next(e for e in read_journal(tmp_path / "j") if e.phase is Phase.INTENT and e.step == "collection").data
+    assert known["aliases"] == ["all"] and known["status"] == "green"
+    before = {k: v for k, v in known.items() if k not in ("aliases", "status")}
+    qdrant.drop("docs")
+    load_kinds().of(step).undo(step, before, ctx)
+    assert not changed(qdrant) and qdrant.aliases == {}
+
+
+def test_without_a_thread_that_optimizes_nothing_is_begun(tmp_path: Path) -> None:
+    world, qdrant = qdrant_world(tmp_path)
+    qdrant.collections["docs"]["optimizer_config"] = {"max_optimization_threads": 0}
+    outcome = run(world, qdrant, tmp_path / "j")
+    assert outcome is not None and "The optimizers of docs are switched off" in outcome.reason
+    assert "PATCH docs" not in world.effects
+    qdrant.collections["docs"]["optimizer_config"] = {"max_optimization_threads": 1}
+    assert run(world, qdrant, tmp_path / "with-one") is None and changed(qdrant)
+
+
+def test_a_way_back_does_not_wait_for_a_thread_that_is_not_there(tmp_path: Path) -> None:
+    world, qdrant = qdrant_world(tmp_path)
+    assert run(world, qdrant, tmp_path / "j") is None
+    qdrant.collections["docs"]["optimizer_config"] = {"max_optimization_threads": 0}
+    qdrant.status, began = "grey", world.clock
+    assert taken_back(world, qdrant, tmp_path / "j").name == "rolled-back"
+    assert not changed(qdrant) and world.clock - began < 30
+    assert any("with its optimizers switched off" in n for n in notes(tmp_path / "j"))
+
+
+@pytest.mark.parametrize("former", ["yellow", "green"])
+def test_a_way_back_does_not_fail_for_a_green_that_was_not_there_before(tmp_path: Path, former: str) -> None:
+    world, qdrant = qdrant_world(tmp_path)
+    step, ctx = qdrant_stages(qdrant)[0].steps[2], context(world, qdrant)
+    kind, told = load_kinds().of(step), []
+    ctx = replace(ctx, note=told.append)
+    qdrant.status = former
+    before = kind.read(step, ctx)
+    kind.do(step, before, ctx)
+    qdrant.status = "yellow"
+    if former == "green":
+        with pytest.raises(StepFailed, match="no progress in 30 s"):
+            kind.undo(step, before, ctx)
+    else:
+        kind.undo(step, before, ctx)
+        assert len(told) == 1 and told[0].endswith("status yellow. It was yellow before as well.")
+    assert not changed(qdrant)
+
+
+def test_green_that_awaits_an_update_is_given_one(tmp_path: Path) -> None:
+    """A worker that died after the change finds this in 1.9 and 1.10, once the server was started again."""
+    world, qdrant = qdrant_world(tmp_path)
+    step, ctx = qdrant_stages(qdrant)[0].steps[2], context(world, qdrant)
+    kind, qdrant.tells = load_kinds().of(step), False
+    before = kind.read(step, ctx)
+    kind.do(step, before, ctx)
+    qdrant.awaits = True
+    began = len(world.effects)
+    kind.verify(step, before, ctx)
+    assert world.effects[began:] == ["PATCH docs"] and not qdrant.awaits
+    assert "PATCH /collections/docs?timeout=600" in qdrant.asked
+
+
+@pytest.mark.parametrize("old", [True, False])
+def test_a_point_without_that_vector_counts_for_nothing(tmp_path: Path, old: bool) -> None:
+    world, qdrant = qdrant_world(tmp_path)
+    qdrant.old, qdrant.lacking = old, {2, 5}
+    api: Any = qdrant
+    found = measure(api, "docs", qdrant.collections["docs"], list(range(10)), context(world, qdrant))
+    assert found[""]["n"] == 8 and found[""]["recall"] == 1.0
+    qdrant.lacking = set(range(10))
+    assert measure(api, "docs", qdrant.collections["docs"], list(range(10)), context(world, qdrant)) == {}
+    qdrant.refusal = "Bad request: something else"
+    with pytest.raises(NftuiError, match="something else"):
+        measure(api, "docs", qdrant.collections["docs"], list(range(10)), context(world, qdrant))
+
+
+STRICT = {"enabled": True, "read_rate_limit": 20}
+
+
+@pytest.mark.parametrize(
+    ("strict", "most", "pieces"),
+    [
+        ({}, 1000, [16, 16, 8]),
+        ({}, 5, [16, 8, *[4] * 10]),
+        (STRICT, 1000, [5] * 8),
+        ({**STRICT, "read_rate_limit": 3}, 1000, [1] * 40),
+        ({**STRICT, "enabled": False}, 1000, [16, 16, 8]),
+    ],
+)
+def test_vectors_are_read_in_pieces(tmp_path: Path, strict: dict[str, Any], most: int, pieces: list[int]) -> None:
+    _, qdrant = qdrant_world(tmp_path)
+    qdrant.points, qdrant.most = {i: [float(i)] for i in range(40)}, most
+    api: Any = qdrant
+    found = fingerprints(api, "docs", range(40), {"strict_mode_config": strict})
+    assert len(set(found.values())) == 40 and qdrant.asked_at_once == pieces
+    qdrant.most = 0
+    with pytest.raises(NftuiError, match="too long"):
+        fingerprints(api, "docs", [1], {})
+
+
+class Disk(NamedTuple):
+    """What is free where nftui keeps its copy and where the server makes its own, in MiB; 64 MiB of vectors."""
+
+    kept: int
+    server: int
+    mounted: str = "/qdrant/snapshots"
+    environment: Mapping[str, str] = {}
+    version: str = "1.19.0"
+    one: bool = False
+    """Both on one disk."""
+    seen: bool = True
+    root: bool = False
+    """The engine's own directory is that of the server."""
+
+
+ENOUGH = 2 * 64 + 16
+
+
+@pytest.mark.parametrize(
+    ("disk", "fits"),
+    [
+        (Disk(ENOUGH, ENOUGH), True),
+        (Disk(ENOUGH, ENOUGH - 1), False),
+        (Disk(ENOUGH - 1, ENOUGH), False),
+        (Disk(ENOUGH, ENOUGH, version="1.11.5"), False),
+        (Disk(ENOUGH, ENOUGH + 64, version="1.11.5"), True),
+        (Disk(0, ENOUGH + 128, one=True), True),
+        (Disk(0, ENOUGH + 127, one=True), False),
+        (Disk(ENOUGH, 0, seen=False), True),
+        (Disk(ENOUGH, 0, mounted="/qdrant/storage"), True),
+        (Disk(ENOUGH, 0, mounted="/qdrant/storage", root=True), False),
+        (Disk(ENOUGH, 0, environment={"qdrant__storage__snapshots_path": "/copies"}), True),
+        (Disk(ENOUGH, 0, "/copies", {"qdrant__storage__snapshots_path": "/copies/here"}), False),
+        (Disk(ENOUGH, 0, "/qdrant/copies", {"QDRANT__STORAGE__SNAPSHOTS_PATH": "./copies"}), False),
+    ],
+)
+def test_room_for_a_snapshot_is_looked_for_on_every_disk_that_takes_a_copy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, disk: Disk, fits: bool
+) -> None:
+    world, qdrant = qdrant_world(tmp_path)
+    there = tmp_path / "server"
+    if disk.seen:
+        there.mkdir()
+    mount = MountSpec("bind", str(there), disk.mounted, host_path=str(there))
+    world.container = Container("q", "q-1", "q", 1, "running", None, "i", "i", mounts=(mount,),
+                                environment=disk.environment)  # fmt: skip
+    qdrant.version = disk.version
+    asked = Path.stat
+
+    def stat(self: Path, **options: Any) -> Any:
+        found = asked(self, **options)
+        device = 7 if self == there and not disk.one else 1
+        return os.stat_result((found.st_mode, found.st_ino, device, *tuple(found)[3:]))
+
+    def usage(path: Path) -> Any:
+        free = disk.server if path == there or disk.one else disk.kept
+        return shutil._ntuple_diskusage(0, 0, free * MIB)  # type: ignore[attr-defined]
+
+    monkeypatch.setattr(shutil, "disk_usage", usage)
+    params: dict[str, object] = {"collection": "docs", "bytes": 64 * MIB, "root": str(there) if disk.root else ""}
+    step = StepSpec("snapshot", "qdrant-snapshot", "q/docs", params, msg("step"), "q")
+    kind, ctx = load_kinds().of(step), context(world, qdrant)
+    before = kind.read(step, ctx)
+    monkeypatch.setattr(Path, "stat", stat)
+    if fits:
+        kind.do(step, before, ctx)
+        assert len(kept(world)) == 1
+    else:
+        with pytest.raises(StepFailed, match="not enough room for the snapshot of docs"):
+            kind.do(step, before, ctx)
+        assert not qdrant.snapshots and not kept(world)
 
 
 def replaced(qdrant: FakeQdrant) -> None:

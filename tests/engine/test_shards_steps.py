@@ -108,6 +108,14 @@ def test_a_collection_that_is_not_whole_is_not_copied(tmp_path: Path, state: str
     assert outcome is not None and why in outcome.reason and NEW not in world.collections
 
 
+def test_a_collection_that_no_thread_optimizes_is_not_copied(tmp_path: Path) -> None:
+    world = new_shards_world(tmp_path)
+    world.collections[OLD].config["optimizer_config"] = {"max_optimization_threads": 0}
+    outcome = run(world, tmp_path / "j")
+    assert outcome is not None and "The optimizers of docs are switched off" in outcome.reason
+    assert NEW not in world.collections
+
+
 def test_a_name_that_is_taken_is_not_written_over(tmp_path: Path) -> None:
     world = new_shards_world(tmp_path)
     world.collections[NEW] = mine = type(world.collections[OLD])(CONFIG, {1: point(1)})

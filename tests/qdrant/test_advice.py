@@ -17,7 +17,7 @@ from nftui.model.choices import Choices, Selection
 from nftui.model.errors import UsageError
 from nftui.model.facts import Facts, Live
 from nftui.model.host import Host, Medium, Mount
-from nftui.model.qdrant import read_config, same
+from nftui.model.qdrant import IndexConfig, read_config, same, unmeasurable
 from nftui.model.shards import Cluster, Replica
 from nftui.model.stack import Container, MountSpec
 from nftui.model.units import GIB, MIB
@@ -164,14 +164,15 @@ def test_defaults_are_written_by_the_names_that_qdrant_reads(tmp_path: Path) -> 
     more = "    cpus: 2"
     found = facts(tmp_path, env="{qdrant__storage__hnsw_index__m: '32'}", more=more)
     found = replace(found, host=replace(found.host, cpu=replace(found.host.cpu, logical=16)))
-    lines = advice(found, "qdrant.full_scan_threshold=5000")
+    lines = advice(found, "qdrant.full_scan_threshold=5000", "qdrant.search_threads=3")
     environment = OPTIMIZATION.fragment(found, tuple(lines.values())).services["vectors"]["environment"]
     assert environment == {
         "QDRANT__STORAGE__HNSW_INDEX__EF_CONSTRUCT": "128",
         "QDRANT__STORAGE__HNSW_INDEX__FULL_SCAN_THRESHOLD_KB": "5000",
-        "QDRANT__STORAGE__PERFORMANCE__MAX_SEARCH_THREADS": "2",
-        "QDRANT__STORAGE__PERFORMANCE__OPTIMIZER_CPU_BUDGET": "1",
+        "QDRANT__STORAGE__PERFORMANCE__MAX_SEARCH_THREADS": "3",
     }
+    # A quota is none of nftui's business there: Qdrant reads it itself.
+    assert [lines[k].recommended for k in ("search_threads", "optimizer_cpus")] == ["0", "0"]
     assert lines["m"].kept and lines["m"].value == "32"
     chosen = advice(found, "qdrant.m=24")
     # Names are compared without regard to case: a second spelling would leave open which of them counts.
@@ -320,6 +321,95 @@ def test_a_collection_whose_recall_may_not_be_measured_is_left_alone_until_no_fl
     assert advice(found, "qdrant.recall_floor=0", grant=1024 * GIB)["collection.docs.m"].value == "24"
 
 
+def thresholded(points: int, threshold: int | None, on_disk: bool | None, **more: Any) -> Collection:
+    """Of 768 dimensions: 3 KB each."""
+    place = {} if on_disk is None else {"on_disk": on_disk}
+    config = {
+        "params": {"vectors": {"size": 768, "distance": "Cosine", **place}},
+        "optimizer_config": {"memmap_threshold": threshold}, **more,
+    }  # fmt: skip
+    return collection(points, 768, config=config)
+
+
+@pytest.mark.parametrize(
+    ("threshold", "on_disk", "moved"),
+    [(3_000_000, None, True), (3_000_001, None, False), (0, None, False), (None, None, False),
+     (3_000_000, False, False), (3_000_001, True, True)],
+)  # fmt: skip
+def test_originals_lie_where_the_threshold_says_unless_somebody_said_another_place(
+    threshold: int | None, on_disk: bool | None, moved: bool
+) -> None:
+    one = thresholded(1_000_000, threshold, on_disk)
+    (vector,) = one.index.vectors
+    assert one.index.is_on_disk(vector, 1_000_000) is moved
+    in_memory = rules.memory_bytes(1_000_000, one.index) > 768 * 4 * 1_000_000
+    assert in_memory is not moved
+
+
+@pytest.mark.parametrize(("medium", "kind"), [(Medium.NVME, "int8"), (Medium.HDD, "none")])
+def test_what_a_threshold_has_moved_is_not_moved_again(tmp_path: Path, medium: Medium, kind: str) -> None:
+    """Once said, a place cannot be unsaid: on the way back the originals would be read into the memory."""
+    found = facts(tmp_path, thresholded(9_000_000, 20_000, None), medium=medium)
+    lines = advice(found, grant=GIB)
+    place = lines["collection.docs.on_disk"]
+    assert (place.value, place.recommended, place.changes) == (None, None, False)
+    assert "By memmap_threshold (20000 KB) its originals lie on the disk now." in str(place.why)
+    assert lines["collection.docs.quantization"].value == kind
+    patch = patches(found, lines.values()).get("qdrant-collection:vectors.docs", {})
+    assert "vectors" not in patch and ("quantization_config" in patch) is (kind == "int8")
+
+
+def test_beside_originals_that_the_threshold_leaves_in_memory_codes_take_more_of_it(tmp_path: Path) -> None:
+    found = facts(tmp_path, thresholded(1_000_000, 9_000_000, None), medium=Medium.NVME)
+    lines = advice(found, grant=2 * GIB)
+    assert [lines[f"collection.docs.{k}"].value for k in ("quantization", "on_disk")] == ["none", None]
+    assert "lie in memory now" in str(lines["collection.docs.quantization"].why)
+
+
+def test_a_place_that_a_threshold_decides_is_refused_for_one_and_passed_by_for_all(tmp_path: Path) -> None:
+    found = facts(tmp_path, thresholded(1_000_000, 20_000, None), medium=Medium.NVME)
+    for word in ("on", "off"):
+        assert advice(found, f"qdrant.on_disk={word}", grant=64 * GIB)["collection.docs.on_disk"].value is None
+        with pytest.raises(UsageError, match=rf"on_disk = {word} is refused for vectors: By memmap_threshold"):
+            advice(found, f"qdrant.collection.docs.on_disk={word}")
+    # Without a threshold null means false, and what was said is its own.
+    for threshold, on_disk in ((None, None), (0, None), (20_000, False)):
+        other = facts(tmp_path, thresholded(1_000_000, threshold, on_disk), medium=Medium.NVME)
+        lines = advice(other, "qdrant.collection.docs.on_disk=on", grant=64 * GIB)
+        assert (lines["collection.docs.on_disk"].current, lines["collection.docs.on_disk"].value) == ("off", "on")
+
+
+def test_a_place_that_nobody_chose_is_patched_only_where_no_threshold_decides() -> None:
+    left = thresholded(10, 20_000, None).index
+    assert left.effective("on_disk") is None and left.patch({"on_disk": "true"}) == left.patch({"on_disk": "false"})
+    free = thresholded(10, None, None).index
+    patch = free.patch({"on_disk": "true"})
+    assert free.effective("on_disk") == "false" and patch == {"vectors": {"": {"on_disk": True}}}
+    assert free.way_back(patch) == {"vectors": {"": {"on_disk": False}}} and not free.holds(patch)
+
+
+def test_a_collection_that_no_thread_optimizes_is_left_alone_and_told(tmp_path: Path) -> None:
+    found = facts(tmp_path, replace(collection(5_000_000), optimizes=False))
+    line = advice(found, grant=1024 * GIB)["collection.docs.m"]
+    assert line.value == "16" and "Its optimizers are switched off" in str(line.why)
+    with pytest.raises(UsageError, match=r"docs.m = 32 is refused for vectors: Its optimizers are switched off"):
+        advice(found, "qdrant.collection.docs.m=32")
+
+
+@pytest.mark.parametrize(
+    ("strict", "rule"),
+    [
+        ({"enabled": True, "read_rate_limit": 999}, "read_rate_limit=999"),
+        ({"enabled": True, "read_rate_limit": 1000}, None),
+        ({"enabled": True}, None),
+        ({"enabled": False, "read_rate_limit": 10}, None),
+        ({"enabled": True, "max_query_limit": 9, "read_rate_limit": 9}, "max_query_limit=9"),
+    ],
+)
+def test_what_may_be_read_too_seldom_cannot_be_measured(strict: dict[str, Any], rule: str | None) -> None:
+    assert unmeasurable({"strict_mode_config": strict}) == rule
+
+
 def test_memory_of_a_collection() -> None:
     """1M x 768: 2.9 GiB of vectors, 134 MiB of graph at m 16, a quarter of the vectors as int8 (AI reference 2.5)."""
     index = collection(1_000_000, 768).index
@@ -337,7 +427,7 @@ VECTORS = st.dictionaries(
     st.sampled_from(["text", "image", "title"]),
     st.fixed_dictionaries(
         {"size": st.just(8), "distance": st.just("Dot"), "hnsw_config": HNSW, "quantization_config": QUANTIZED,
-         "on_disk": st.booleans()}
+         "on_disk": st.sampled_from([True, False, None])}
     ), min_size=1,
 )  # fmt: skip
 WISHES = st.dictionaries(
@@ -368,6 +458,11 @@ def patched(config: dict[str, Any], patch: dict[str, Any]) -> dict[str, Any]:
     return {**merged(config, patch), "params": {"vectors": after}}
 
 
+def said(config: IndexConfig) -> IndexConfig:
+    """Without a threshold a place that nobody chose is that of false, which it gets on the way back."""
+    return replace(config, vectors=tuple(replace(v, on_disk=bool(v.on_disk)) for v in config.vectors))
+
+
 @given(st.fixed_dictionaries({"m": st.integers(4, 64), "ef_construct": st.integers(4, 500),
                               "full_scan_threshold": st.integers(10, 99)}), QUANTIZED, VECTORS, WISHES)  # fmt: skip
 def test_a_change_takes_for_every_vector_and_its_way_back_is_exact(
@@ -381,5 +476,5 @@ def test_a_change_takes_for_every_vector_and_its_way_back_is_exact(
         assert {str(after.value(v, name)).lower() for v in after.vectors} == {text}, name
     assert after.holds(patch) and not after.patch(wanted)
     back = before.way_back(patch)
-    assert read_config(patched(patched(config, patch), back)) == before
+    assert said(read_config(patched(patched(config, patch), back))) == said(before)
     assert before.holds(back) and (not patch or same(before.way_back(patch), back))

@@ -358,8 +358,40 @@ def test_a_strict_mode_is_read_and_a_sample_keeps_to_its_limits(server: Server, 
     assert isinstance(live, QdrantFacts) and live.collections[0].unmeasurable == "search_allow_exact=false"
 
 
+@pytest.mark.parametrize("version", ["1.9.7", "1.18.0", "1.19.0"])
+def test_points_without_one_of_the_vectors_are_no_reason_to_stop(tmp_path: Path, version: str) -> None:
+    with process(tmp_path, free_port(), STANDIN_VERSION=version) as server:
+        size = models.VectorParams(size=4, distance=models.Distance.DOT)
+        server.client.create_collection("multi", {"text": size, "image": size})
+        data = [v.tolist() for v in vectors(20, 4)]
+        points = [models.PointStruct(id=i, vector={"text": v} if i % 4 else {"text": v, "image": v})
+                  for i, v in enumerate(data)]  # fmt: skip
+        server.client.upsert("multi", points)
+        step, ctx = update(server, "multi", m="8"), context(server, tmp_path)
+        before: Any = load_kinds().of(step).read(step, ctx)
+        assert {name: found["n"] for name, found in before["search"].items()} == {"text": 20, "image": 5}
+        api = ctx.api("q")
+        for route, body, status in (("query", {"query": 1}, 404), ("recommend", {"positive": [1]}, 400)):
+            if (route, version) not in (("query", "1.9.7"), ("recommend", "1.19.0")):
+                with pytest.raises(HttpUnreachable) as caught:
+                    api.send("POST", f"/collections/multi/points/{route}", {**body, "using": "image", "limit": 3})
+                assert caught.value.status == status
+
+
+def test_a_collection_whose_optimizers_are_off_is_read_so_and_left_alone(server: Server, tmp_path: Path) -> None:
+    server.fill("docs", vectors(400, 8))
+    server.client.update_collection("docs", optimizers_config=models.OptimizersConfigDiff(max_optimization_threads=0))
+    live = probe_qdrant(service(server), None).value
+    assert isinstance(live, QdrantFacts) and not live.collections[0].optimizes
+    step, ctx = update(server, "docs", m="8"), context(server, tmp_path)
+    with pytest.raises(NftuiError, match="The optimizers of docs are switched off"):
+        load_kinds().of(step).read(step, ctx)
+
+
 def test_a_collection_that_is_gone_comes_back_from_its_snapshot(server: Server, tmp_path: Path) -> None:
     server.fill("docs", vectors(300, 16))
+    led = models.CreateAliasOperation(create_alias=models.CreateAlias(collection_name="docs", alias_name="all"))
+    server.client.update_collection_aliases([led])
     old, ctx = server.picture("docs"), context(server, tmp_path)
     kept = StepSpec("k", "qdrant-snapshot", "q/docs", {"collection": "docs", "bytes": 1}, msg("step"), "q")
     kind = load_kinds().of(kept)
@@ -373,8 +405,10 @@ def test_a_collection_that_is_gone_comes_back_from_its_snapshot(server: Server, 
     collection.do(step, before, ctx)
     collection.verify(step, before, ctx)
     server.client.delete_collection("docs")
+    assert not server.client.get_aliases().aliases
     collection.undo(step, before, ctx)
     assert server.picture("docs") == old
+    assert [(a.alias_name, a.collection_name) for a in server.client.get_aliases().aliases] == [("all", "docs")]
     kind.undo(kept, place, ctx)
     assert not Path(str(place["path"])).exists() and not ctx.artefacts.list()
 

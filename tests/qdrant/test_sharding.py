@@ -116,6 +116,7 @@ def test_a_name_that_is_taken_is_not_used(tmp_path: Path) -> None:
         (("alias.all.replicas=3",), {}, "there are 2 nodes"),
         (("alias.all.shards=4",), {"replicas": (Replica(0, 1, "Dead"),)}, "docs is not whole: shard 0 on q1 is Dead"),
         (("alias.all.shards=4",), {"named": "docs"}, "app names the collection docs itself"),
+        (("alias.all.shards=4",), {"optimizes": False}, "the optimizers of docs are switched off"),
         (("alias.all.shards=4", "alias.too.shards=5"), {"aliases": ("all", "too")}, "given different values"),
     ],
 )  # fmt: skip

@@ -101,14 +101,8 @@ def _switches(server: Server, choices: Choices) -> list[Line]:
 
 
 def _threads(server: Server, choices: Choices) -> list[Line]:
-    cpus = server.cpus
-    wanted = {"search_threads": str(cpus or 0), "optimizer_cpus": str(max(1, cpus // 2) if cpus else 0)}
-    why = (
-        msg("It may use {cpus} CPUs, and would start as many threads as the machine has.", cpus=cpus)
-        if cpus
-        else msg("No CPU limit holds it back, so Qdrant counts right.")
-    )
-    return [_default(server, choices, name, value, why, SETTINGS) for name, value in wanted.items()]
+    why = msg("Qdrant counts the CPUs that its container may use, a quota included, and takes as many as are right.")
+    return [_default(server, choices, name, "0", why, SETTINGS) for name in ("search_threads", "optimizer_cpus")]
 
 
 def _sharding(server: Server) -> list[Message]:
@@ -168,6 +162,10 @@ def _chosen(server: Server, choices: Choices, collection: Collection, name: str,
     barred = _barred(collection, floor)
     if value is None or (own is None and (barred is not None or not rules.is_indexed(collection))):
         return None
+    if name == "on_disk" and collection.index.has_left:
+        if own is None:
+            return None
+        barred = barred or _left(collection)
     if barred is not None and value != _word(name, collection.index.effective(name)):
         raise UsageError(
             msg("{id}.collection.{name}.{knob} = {value} is refused for {service}: {why}", id=ID, name=collection.name,
@@ -191,10 +189,24 @@ def _barred(collection: Collection, floor: float) -> Message | None:
     if collection.status == "red":
         reason = "a write to it failed" if collection.optimizer == "ok" else collection.optimizer
         return msg("It is red ({reason}): it has to be repaired before anything is changed.", reason=reason)
+    if not collection.optimizes:
+        return msg("Its optimizers are switched off (max_optimization_threads=0): nothing of it would be built anew.")
     if collection.unmeasurable and floor > 0:
         return msg("Its strict mode has {rule}, so its recall cannot be measured: with recall_floor=0 it is tuned all "
                    "the same.", rule=collection.unmeasurable)  # fmt: skip
     return None
+
+
+def _left(collection: Collection) -> Message:
+    """Why the place of its originals is left alone."""
+    there = "on the disk" if _moved(collection) else "in memory"
+    return msg("By memmap_threshold ({threshold} KB) its originals lie {there} now. A word about their place could not "
+               "be unsaid.", threshold=collection.index.memmap_threshold_kb, there=there)  # fmt: skip
+
+
+def _moved(collection: Collection) -> bool:
+    """Whether all of its originals lie on the disk."""
+    return all(collection.index.is_on_disk(v, collection.points or 0) for v in collection.index.vectors)
 
 
 def _size(collection: Collection) -> int:
@@ -246,7 +258,21 @@ def _graph(
 def _places(
     server: Server, collection: Collection, tight: bool, current: dict[str, str | None]
 ) -> dict[str, tuple[str | None, Message]]:
-    """int8 in memory with the originals on a fast disk, where the memory does not hold everything; else as it is."""
+    """int8 in memory with the originals on a fast disk, where the memory does not hold everything; else as it is.
+
+    Where a threshold decides about the originals, int8 only for those on the disk: beside others it takes more memory.
+    """
+    found = _chosen_places(server, tight, current)
+    if not collection.index.has_left:
+        return found
+    why = _left(collection)
+    return {"quantization": found["quantization"] if _moved(collection) else (current["quantization"], why),
+            "on_disk": (current["on_disk"], why)}  # fmt: skip
+
+
+def _chosen_places(
+    server: Server, tight: bool, current: dict[str, str | None]
+) -> dict[str, tuple[str | None, Message]]:
     if not tight or current["quantization"] not in ("none", "int8"):
         why = msg("Its vectors fit the memory: quantization would cost recall and gain little.")
         return {name: (current[name], why) for name in ("quantization", "on_disk")}

@@ -60,6 +60,7 @@ def collections_of(values: Mapping[str, str]) -> dict[str, dict[str, str]]:
 def live_steps(facts: Facts, fragment: Fragment) -> tuple[StepSpec, ...]:
     """The read-back of the defaults; then for each collection that differs a snapshot and its update."""
     steps: list[StepSpec] = []
+    root = facts.engine.data_root if facts.engine else ""
     for service, values in sorted(fragment.values.items()):
         defaults = {name: values[name] for name in STOCK if name in values}
         if defaults:
@@ -67,7 +68,7 @@ def live_steps(facts: Facts, fragment: Fragment) -> tuple[StepSpec, ...]:
         live = facts.live_value(service, ID)
         for collection in live.collections if isinstance(live, QdrantFacts) else ():
             wanted = collections_of(values).get(collection.name, {})
-            steps += _collection_steps(service, collection, wanted, values)
+            steps += _collection_steps(service, collection, wanted, values, root)
     return tuple(steps)
 
 
@@ -80,7 +81,7 @@ def _read_back(service: str, defaults: dict[str, str]) -> StepSpec:
 
 
 def _collection_steps(
-    service: str, collection: Collection, wanted: dict[str, str], values: Mapping[str, str]
+    service: str, collection: Collection, wanted: dict[str, str], values: Mapping[str, str], root: str
 ) -> list[StepSpec]:
     patch = collection.index.patch(wanted)
     if not patch:
@@ -94,15 +95,16 @@ def _collection_steps(
     )  # fmt: skip
     if values.get("snapshot") == "off":
         return [update]
-    return [_snapshot(service, collection), update]
+    return [_snapshot(service, collection, root), update]
 
 
-def _snapshot(service: str, collection: Collection) -> StepSpec:
+def _snapshot(service: str, collection: Collection, root: str) -> StepSpec:
+    """`root`: the engine's, below which a container keeps what no mount holds."""
     target, name = f"{service}/{collection.name}", collection.name
     size = max(collection.vector_bytes or 0, rules.memory_bytes(collection.points or 0, collection.index))
     return StepSpec(
         id=f"{ID}-snapshot:{service}.{name}", kind="qdrant-snapshot", target=target,
-        params={"collection": name, "bytes": _rounded(size)},
+        params={"collection": name, "bytes": _rounded(size), "root": root},
         summary=msg("snapshot of {name} in {service}, kept by nftui", name=name, service=service), service=service,
         optimization=ID, live=True,
     )  # fmt: skip

@@ -73,7 +73,7 @@ KNOBS: tuple[Knob, ...] = (
     ),
     Knob(
         "search_threads", Kind.INTEGER, msg("search_threads"),
-        msg("Threads that search; Qdrant counts the machine's CPUs, not the container's quota. 0 leaves it to Qdrant."),
+        msg("Threads that search. 0 leaves it to Qdrant, which counts the CPUs of the container's quota."),
         SETTINGS, unit="threads", minimum=0, maximum=1024, main=False,
     ),
     Knob(

@@ -54,7 +54,8 @@ def memory_bytes(points: int, index: IndexConfig, values: dict[str, str] | None 
 
 def _vector_bytes(points: int, index: IndexConfig, vector: VectorConfig, values: dict[str, str]) -> int:
     def value(name: str) -> str:
-        return values.get(name) or str(index.value(vector, name)).lower()
+        found = index.is_on_disk(vector, points) if name == "on_disk" else index.value(vector, name)
+        return values.get(name) or str(found).lower()
 
     quantized = int(
         points * vector.size * _compressed(value("quantization"), vector.quantization or index.quantization)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import field
 from functools import partial
@@ -36,8 +35,6 @@ class Server:
     service: Service
     live: QdrantFacts | None
     memory: int | None
-    cpus: int | None
-    """CPUs of its quota where that is less than the machine has, else None: Qdrant counts them itself."""
     fast_disk: bool
     """Its storage is known to be on NVMe or SSD."""
     nodes: tuple[str, ...] = ()
@@ -68,8 +65,7 @@ def build_server(facts: Facts, service: Service, grants: Grants) -> Server:
     live = found if isinstance(found, QdrantFacts) else None
     return Server(
         service, live, grant.bytes if grant else service.memory_limit_bytes,
-        _quota(facts, service, grant.cpus if grant else None), _medium(facts, service) in (Medium.NVME, Medium.SSD),
-        _nodes(facts, service, live), _named(facts, live),
+        _medium(facts, service) in (Medium.NVME, Medium.SSD), _nodes(facts, service, live), _named(facts, live),
     )  # fmt: skip
 
 
@@ -96,12 +92,6 @@ def _named(facts: Facts, live: QdrantFacts | None) -> dict[str, tuple[str, ...]]
             if value is not None:
                 found[value] = (*found.get(value, ()), service.name)
     return found
-
-
-def _quota(facts: Facts, service: Service, granted: float | None) -> int | None:
-    host = facts.engine.cpus if facts.engine and facts.engine.cpus else facts.host.cpu.logical
-    known = [float(n) for n in (service.cpus, granted) if n]
-    return max(1, math.ceil(min(known))) if known and (not host or min(known) < host) else None
 
 
 def _medium(facts: Facts, service: Service) -> Medium:

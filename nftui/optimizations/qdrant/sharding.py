@@ -142,6 +142,11 @@ def _must_be_possible(server: Server, collection: Collection, wanted: Mapping[st
     wrong = list(troubles(live, live.cluster))
     if wrong:
         raise _refused(server, alias, msg("the cluster is not whole. {why}", why=str(wrong[0])))
+    if not collection.optimizes:
+        raise _refused(server, alias, msg(
+            "the optimizers of {name} are switched off (max_optimization_threads=0), so a copy would get no index",
+            name=collection.name
+        ))  # fmt: skip
     if server.named.get(collection.name):
         raise _refused(server, alias, msg(
             "{services} names the collection {name} itself: let it use the alias first",

@@ -33,7 +33,7 @@ VECTOR = (
     "size", "distance", "hnsw_config", "quantization_config", "on_disk", "memory", "datatype", "multivector_config"
 )  # fmt: skip
 VECTOR_DIFF = ("hnsw_config", "quantization_config", "on_disk", "memory")
-STRICT = ("enabled", "search_allow_exact", "max_query_limit")
+STRICT = ("enabled", "search_allow_exact", "max_query_limit", "read_rate_limit")
 QUANTIZATION = {
     "scalar": ("type", "quantile", "always_ram"),
     "binary": ("always_ram", "encoding", "query_encoding"),
@@ -337,6 +337,8 @@ class Collection:
         """Start the optimizer where there may be something to do."""
         with self.lock:
             if self.optimizing or not self.dirty or self.gone:
+                return
+            if self.config["optimizer_config"].get("max_optimization_threads") == 0:
                 return
             if self._is_small():
                 self.dirty, self.built = False, copy.deepcopy(self.config)

@@ -224,15 +224,20 @@ class Server:
 
     def recommend(self, name: str, body: Any) -> Any:
         """What is like one point is what lies nearest to it."""
-        asked = fields(body, RECOMMEND, "recommend")
+        asked, collection = fields(body, RECOMMEND, "recommend"), self.collection(name)
         (point,) = asked.pop("positive")
-        return self._query(self.collection(name), {**asked, "query": point})
+        found = collection.read(lambda s: s.retrieve([point], False, True))
+        if found and _vector(found[0], asked.get("using", "")) is None:
+            raise Refused(400, "Wrong input: Positive vectors should not be empty with `average` strategy")
+        return self._query(collection, {**asked, "query": point})
 
     def _stored(self, collection: Collection, point: Any, using: str) -> Any:
+        """A point without that vector is not found by it, as one that is not there (collection/query.rs)."""
         found = collection.read(lambda s: s.retrieve([point], False, True))
-        if not found:
+        vector = _vector(found[0], using) if found else None
+        if vector is None:
             raise Refused(404, f"Not found: No point with id {point} found")
-        return found[0].vector[using] if isinstance(found[0].vector, dict) else found[0].vector
+        return vector
 
     # -- snapshots
     def _snapshots(self, name: str) -> Path:
@@ -303,6 +308,10 @@ def _strict(config: Json, asked: Json, limit: int) -> None:
         raise Refused(400, "Bad request: Exact search is not allowed. Help: Disable exact search.")
     if limit > strict.get("max_query_limit", limit):
         raise Refused(400, f'Bad request: Limit exceeded {limit} > {strict["max_query_limit"]} for "limit".')
+
+
+def _vector(point: Any, using: str) -> Any:
+    return point.vector.get(using) if isinstance(point.vector, dict) else point.vector
 
 
 def _record(point: Any) -> Json:
