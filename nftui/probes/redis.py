@@ -89,7 +89,7 @@ def read_facts(client: RedisClient) -> RedisFacts:
         config_file=info.get("config_file"),
         sentinels="name=sentinel-" in str(client.ask("CLIENT", "LIST") or ""),
         link=info.get("master_link_status"),
-        whole=(node_problem(client) or WHOLE) if info.get("redis_mode") == "cluster" else None,
+        whole=(node_problem(client) or WHOLE) if info.get("redis_mode") == "cluster" and not loading else None,
         accounts=_count(client, "ACL", "LIST") or 1,
         functions=_count(client, "FUNCTION", "LIST"),
         replicas=_int(info.get("connected_slaves")) or 0,

@@ -6,8 +6,8 @@ reference 3.5): the log is written by the running server first, and only then as
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 
 from nftui.model.message import msg
 from nftui.model.plan import StepSpec
@@ -17,6 +17,7 @@ from nftui.steps.calls import Data, StoreCalls
 from nftui.steps.gate import containers_of
 from nftui.steps.kind import Context, Found, StepFailed
 from nftui.steps.reading import Reading
+from nftui.steps.redis_loading import loaded
 
 POLL_S = 0.5
 _LOGS = ("appendonlydir", "appendonly.aof")
@@ -26,10 +27,9 @@ _LOST = 2
 too, but not half of them within a restart."""
 
 
-@contextmanager
-def _session(step: StepSpec, ctx: Context) -> Iterator[StoreCalls]:
-    with closing(ctx.store(step.target)) as client:
-        yield client
+def _session(step: StepSpec, ctx: Context) -> AbstractContextManager[StoreCalls]:
+    """Not before it has loaded its data: it would write a log of a part, and tell of a part."""
+    return loaded(step.target, ctx)
 
 
 def _get(client: StoreCalls, name: str) -> str | None:
@@ -204,7 +204,8 @@ class RedisSettingsKind(Reading):
 
     def verify(self, step: StepSpec, before: Data, ctx: Context) -> Data:
         """Raises StepFailed naming each value that did not take, or that keys are missing."""
-        facts = _facts(step.target, ctx)
+        with _session(step, ctx):
+            facts = _facts(step.target, ctx)
         wrong = differences(_values(step, "expected"), facts.config)
         if wrong:
             raise StepFailed(
