@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
+from pathlib import PurePosixPath
 
 from nftui.model.message import msg
 from nftui.model.plan import StepSpec
@@ -128,10 +129,14 @@ def _texts(value: object) -> set[str]:
 
 def _place(step: StepSpec, client: StoreCalls, ctx: Context) -> str | None:
     """Its data directory on this machine, None where it cannot be told."""
-    directory = _get(client, "dir")
+    directory = PurePosixPath(_get(client, "dir") or "")
     mounts = [m for c in containers_of(step.target, ctx) if c.running for m in c.mounts]
-    found = next((m.host_path for m in mounts if m.target.rstrip("/") == directory and m.host_path), None)
-    return found if found and ctx.trees.exists(found) else None
+    over = [m for m in mounts if directory.is_relative_to(m.target)]
+    deepest = max(over, key=lambda m: len(m.target), default=None)
+    if deepest is None or not deepest.host_path:
+        return None
+    found = str(PurePosixPath(deepest.host_path, directory.relative_to(deepest.target)))
+    return found if ctx.trees.exists(found) else None
 
 
 def _log_name(client: StoreCalls) -> str:

@@ -18,7 +18,7 @@ MISCONF = "MISCONF Redis is configured to save RDB snapshots, but it is currentl
 
 @dataclass
 class StandIn:
-    """`says`: the refusal that all commands get but AUTH, INFO and CONFIG; "" lets them pass."""
+    """`says`: the refusal that all commands get but AUTH and those about itself; "" lets them pass."""
 
     says: str = ""
     password: str = ""
@@ -26,6 +26,7 @@ class StandIn:
     loading: list[str] = field(default_factory=lambda: ["0"])
     """What INFO says of it, one answer after the other; the last stays."""
     config: dict[str, str] = field(default_factory=lambda: {"save": "3600 1"})
+    clients: str = ""
     port: int = 0
     asked: list[str] = field(default_factory=list)
 
@@ -49,6 +50,8 @@ class StandIn:
             now = self.loading.pop(0) if len(self.loading) > 1 else self.loading[0]
             return _bulk(f"redis_version:7.2.4\r\nredis_mode:standalone\r\nrole:master\r\nloading:{now}\r\n"
                          f"loading_loaded_bytes:{len(self.asked)}\r\nloading_loaded_perc:42.00\r\n")  # fmt: skip
+        if verb == "CLIENT":
+            return _bulk(self.clients)
         if verb == "CONFIG":
             found = [words[2], self.config[words[2]]] if words[2] in self.config else []
             return f"*{len(found)}\r\n".encode() + b"".join(map(_bulk, found))

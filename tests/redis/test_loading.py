@@ -17,7 +17,7 @@ from nftui.steps.comparators import COMPARATORS
 from nftui.steps.kind import StepFailed
 from nftui.steps.redis import RedisLogKind, RedisSettingsKind
 from nftui.steps.redis_handover import RedisCloseKind
-from nftui.steps.redis_keys import Keys, carry, copy, of_server
+from nftui.steps.redis_keys import Keys, copy, of_server
 from nftui.steps.redis_save import RedisSaveKind
 from tests.engine.cluster_world import ClusterWorld, Server, Session, new_cluster_world
 from tests.engine.redis_world import RedisWorld, redis_world
@@ -38,7 +38,7 @@ def test_the_way_back_waits_for_a_server_that_comes_up(tmp_path: Path) -> None:
 STEP = StepSpec("x", "x", "db", {"expected": {}, "previous": {"appendonly": "no"}, "log": None}, msg("x"), "db")
 Act = Callable[[RedisWorld], object]
 LOG, SETTINGS = RedisLogKind(), RedisSettingsKind()
-BEFORE = {"appendonly": "no", "save": "", "ids": [], "lasting": None}
+BEFORE: dict[str, object] = {"appendonly": "no", "save": "", "ids": [], "lasting": None}
 ACTS: dict[str, Act] = {
     "read": lambda w: LOG.read(STEP, w.context()), "log undo": lambda w: LOG.undo(STEP, BEFORE, w.context()),
     "classify": lambda w: LOG.classify(STEP, BEFORE, w.context()),
@@ -93,7 +93,7 @@ def test_a_server_that_gets_on_is_waited_for_and_one_that_does_not_is_not(tmp_pa
 def test_a_stop_waits_for_a_log_that_is_still_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
     """Stopped while it loads it writes no snapshot, and may be started without its log then."""
     paused = list[float]()
-    monkeypatch.setattr(redis_state.time, "sleep", paused.append)
+    monkeypatch.setattr("time.sleep", paused.append)
     with standing_in(says=LOADING, loading=["1", "1", "0"], config={"appendonly": "yes", "save": ""}) as server:
         redis_state.save_at_stop(server.service, None)
         assert len(paused) == 2
@@ -125,13 +125,12 @@ class Ending(Session):
         return found
 
 
-@pytest.mark.parametrize("act", [copy, carry])
-def test_a_key_that_ends_while_it_is_copied_does_not_live_for_ever(tmp_path: Path, act: Any) -> None:
+def test_a_key_that_ends_while_it_is_copied_does_not_live_for_ever(tmp_path: Path) -> None:
     world = new_cluster_world(tmp_path)
     world.db.keys[b"soon:2"] = (b"s", 10**15)
     world._make("node-1")
     world.nodes["node-1"] = Server("node-1")
     source = Keys("db", [Ending(world, "db")], lambda key: 0)
     target = Keys("node-1", [Session(world, "node-1")], lambda key: 0)
-    act(source, target, world.context())
+    assert copy(source, target, world.context()) == 2
     assert set(world.nodes["node-1"].keys) == {b"text", b"\xff\x00"}, "those that stay are all there"

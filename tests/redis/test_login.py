@@ -129,5 +129,3 @@ def test_an_answer_is_none_where_it_is_refused_and_text_where_it_is_not() -> Non
         client = ExecClient(Cli(printed), "c", "redis-cli", "")
         assert client.ask(*words) == expected
         assert client.error == (LOADING if expected is None else "")
-
-
