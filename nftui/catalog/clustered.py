@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from nftui.catalog.apps import NodeKeys
 
 _LISTED = re.compile(r"CLUSTER", re.IGNORECASE)
-_OTHER_DATABASE = re.compile(r"/0*[1-9]\d*/?(?:\?|$)|[?&]db=0*[1-9]")
+_DATABASE = re.compile(r"/(\d+)/?(?:\?|$)|[?&]db=(\d+)")
 
 
 def to_cluster(connection: Connection, source: Mapping[str, str], nodes: Sequence[tuple[str, int]]) -> Rewrite:
@@ -55,7 +55,12 @@ def _by_url_alone(connection: Connection, keys: NodeKeys) -> bool:
     if connection.use is None or connection.key not in connection.use.urls:
         return False
     url = connection.client.environment.get(connection.key) or ""
-    return not keys.over_url or _OTHER_DATABASE.search(url) is not None
+    return not keys.over_url or number_of(url) != 0
+
+
+def number_of(url: str) -> int:
+    """The database that a Redis URL names; 0 where it names none, or another one."""
+    return max((int(one or other) for one, other in _DATABASE.findall(url)), default=0)
 
 
 def _list(nodes: Sequence[tuple[str, int]]) -> str:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 from nftui.catalog.lookup import families_of
 from nftui.catalog.programs import argv_of, base_name, split_words, started
-from nftui.catalog.references import parse_reference, version_key
+from nftui.catalog.references import parse_reference
+from nftui.catalog.savepoints import drops_save
 from nftui.engine.evidence import at, at_option
 from nftui.engine.mounted import mounted
 from nftui.model.dataclass import dataclass
@@ -89,7 +90,7 @@ def read_settings(stack: Stack, service: Service) -> Settings:
         settings.known = False
         return settings
     _image_variables(stack, service, settings)
-    loses_default = bool(arguments) and _drops_save(settings.family, service.version)
+    loses_default = bool(arguments) and settings.family == "redis-official" and drops_save(service.version)
     if arguments and not arguments[0].startswith("-"):
         found = mounted(stack, service, arguments[0])
         if found is not None or (settings.family, arguments[0]) not in _OWN_FILES:
@@ -106,15 +107,6 @@ def read_settings(stack: Stack, service: Service) -> Settings:
         shown = at(service, "save", "command", '"" (before 6.2 any argument takes the default away)')
         settings.values["save"] = Value(("",), shown)
     return settings
-
-
-def _drops_save(family: str | None, version: str | None) -> bool:
-    """Whether a server that is started with arguments, or with a file, has no save points but those that it names.
-
-    So it was up to 6.0 [X, 6.0.16] (redis#5629, mended in 6.2 by redis#7092); a tag of 6 alone is 6.2.
-    """
-    key = version_key(version) if version and family == "redis-official" else ()
-    return bool(key) and (key[0] < 6 or key[:2] in ((6, 0), (6, 1)))
 
 
 def _family(service: Service) -> str | None:

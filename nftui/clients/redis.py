@@ -23,6 +23,12 @@ _PASSWORD_VARIABLES = ("REDISCLI_AUTH", "REDIS_PASSWORD", "VALKEY_PASSWORD", "RE
                        "REDIS_HOST_PASSWORD", "KEYDB_PASSWORD", "VALKEYCLI_AUTH")  # fmt: skip
 _FILE_VARIABLES = ("REDIS_PASSWORD_FILE", "VALKEY_PASSWORD_FILE")
 _CLIENTS = ("redis-cli", "valkey-cli", "keydb-cli")
+_KNOWN = ("LOADING", "MISCONF", "BUSY", "MASTERDOWN")
+"""What is answered only to one whose login is good: that is looked at first (redis, processCommand)."""
+_LOCKED = ("NOAUTH", "WRONGPASS", "NOPERM", "ERR AUTH", "ERR Client sent AUTH", "ERR invalid password")
+"""What is answered to a login that does not fit, or that is not asked for; the last two before version 6."""
+_ERROR = re.compile(r"\(error\)|[A-Z]+ ")
+"""How a refusal begins: INFO, CLIENT LIST and PING answer with none such."""
 
 
 class RedisUnreachable(NftuiError):
@@ -117,11 +123,28 @@ def _network(host: str, port: int, via: str, passwords: Sequence[str]) -> RedisC
 
 def _login(client: RedisClient, passwords: Sequence[str]) -> RedisClient:
     for password in passwords:
-        if password and client.ask("AUTH", password) != "OK":
-            continue
-        if client.ask("PING") == "PONG":
+        if (not password or _fits(client, "AUTH", password)) and _fits(client, "PING"):
             return client
-    raise RedisLocked(msg("the server wants a password, and none that is known fits"))
+    raise locked()
+
+
+def _fits(client: RedisClient, *words: str) -> bool:
+    client.error = ""
+    return fits(client.ask(*words), client.error)
+
+
+def fits(answer: object, refusal: str) -> bool:
+    """Whether the answer to AUTH or PING shows a good login. Raises RedisUnreachable where it is about no login."""
+    if answer in ("OK", "PONG") or refusal.startswith(_KNOWN):
+        return True
+    if refusal.startswith(_LOCKED):
+        return False
+    raise RedisUnreachable(msg("it answers: {answer}", answer=refusal or str(answer)))
+
+
+def locked() -> RedisLocked:
+    """That no password fits."""
+    return RedisLocked(msg("the server wants a password, and none that is known fits"))
 
 
 class ExecClient:
@@ -139,10 +162,11 @@ class ExecClient:
         raw = words[:1] in (("INFO",), ("CLIENT",), ("PING",))
         if raw:
             argv = [self._program, "--raw", *words]
-        code, out, _ = self._exec.exec(self._id, argv, env=self._environment, timeout=EXEC_TIMEOUT_S)
+        code, out, err = self._exec.exec(self._id, argv, env=self._environment, timeout=EXEC_TIMEOUT_S)
         text = out.decode("utf-8", "replace").replace("\r\n", "\n")
-        if code or text.startswith(("(error)", "NOAUTH", "ERR ", "NOPERM", "WRONGPASS")):
-            self.error = text.removeprefix("(error)").strip()
+        if code or (_ERROR.match(text) if raw else text.startswith("(error)")):
+            said = text.removeprefix("(error)").strip()
+            self.error = said or err.decode("utf-8", "replace").strip() or f"{self._program} ended with {code}"
             return None
         return text.rstrip("\n") if raw else parse_reply(text)
 
@@ -180,7 +204,7 @@ def _exec(exec_port: Exec, container: Container, passwords: Sequence[str]) -> Re
             continue
         for password in passwords:
             client = ExecClient(exec_port, container.id, program, password)
-            if client.ask("PING") == "PONG":
+            if _fits(client, "PING"):
                 return client
-        raise RedisLocked(msg("the server wants a password, and none that is known fits"))
+        raise locked()
     raise RedisUnreachable(msg("the container has no redis-cli"))

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from nftui.clients.redis import RedisLocked, RedisUnreachable, candidates, port_of, safe_line
+from nftui.clients.redis import RedisUnreachable, candidates, fits, locked, port_of, safe_line
 from nftui.clients.resp import RespClient
 from nftui.clients.routes import routes
 from nftui.model.dataclass import dataclass
@@ -69,12 +69,16 @@ def open_keys(service: Service, exec_port: Exec | None, environ: Mapping[str, st
 def _login(client: KeyClient, passwords: Sequence[str]) -> KeyClient:
     try:
         for password in passwords:
-            if password and client.many([(b"AUTH", password.encode())]) != [b"OK"]:
-                continue
-            if client.many([(b"PING",)]) == [b"PONG"]:
+            if (not password or _fits(client, b"AUTH", password.encode())) and _fits(client, b"PING"):
                 return client
+        raise locked()
     except BaseException:
         client.close()
         raise
-    client.close()
-    raise RedisLocked(msg("the server wants a password, and none that is known fits"))
+
+
+def _fits(client: KeyClient, *words: bytes) -> bool:
+    (answer,) = client.many([words])
+    if isinstance(answer, Refused):
+        return fits(None, answer.text)
+    return fits(answer.decode("utf-8", "replace") if isinstance(answer, bytes) else answer, "")

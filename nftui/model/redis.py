@@ -53,6 +53,8 @@ class RedisFacts:
     """Error's name to how often it was given (INFO errorstats, since 6.2)."""
     clients: tuple[str, ...] = ()
     """Addresses of connected clients without nftui's own."""
+    selected: tuple[int, ...] = ()
+    """Databases that connected clients have selected."""
     queue_keys: tuple[str, ...] = ()
     """Names of keys of a known job queue, from a bounded sample: at most one per kind."""
     config_file: str | None = None

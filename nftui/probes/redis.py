@@ -85,11 +85,12 @@ def read_facts(client: RedisClient) -> RedisFacts:
         evicted_keys=_int(info.get("evicted_keys")),
         errors={k[10:]: _number(v, "count") for k, v in info.items() if k.startswith("errorstat_")},
         clients=tuple(client_addresses(client)),
+        selected=tuple(sorted({int(c.get("db") or 0) for c in _clients(client)})),
         queue_keys=() if loading else tuple(_queue_keys(client, databases)),
         config_file=info.get("config_file"),
         sentinels="name=sentinel-" in str(client.ask("CLIENT", "LIST") or ""),
         link=info.get("master_link_status"),
-        whole=(node_problem(client) or WHOLE) if info.get("redis_mode") == "cluster" else None,
+        whole=(node_problem(client) or WHOLE) if info.get("redis_mode") == "cluster" and not loading else None,
         accounts=_count(client, "ACL", "LIST") or 1,
         functions=_count(client, "FUNCTION", "LIST"),
         replicas=_int(info.get("connected_slaves")) or 0,
@@ -147,11 +148,16 @@ def _int(text: str | None) -> int | None:
 
 
 def client_addresses(client: RedisClient) -> Iterator[str]:
-    """Addresses of normal clients; nftui's own session is the one that runs CLIENT LIST."""
+    """Addresses of normal clients."""
+    return (fields["addr"] for fields in _clients(client))
+
+
+def _clients(client: RedisClient) -> Iterator[Mapping[str, str]]:
+    """What it says of each normal client; nftui's own session is the one that runs CLIENT LIST."""
     for line in str(client.ask("CLIENT", "LIST") or "").splitlines():
         fields = dict(part.partition("=")[::2] for part in line.split(" "))
         if fields.get("addr") and not fields.get("cmd", "").startswith("client") and "S" not in fields.get("flags", ""):
-            yield fields["addr"]
+            yield fields
 
 
 def _queue_keys(client: RedisClient, databases: Mapping[int, int]) -> Iterator[str]:

@@ -216,7 +216,9 @@ def _same_link(assertion: Assertion, live: ReadLive) -> bool:
 
 def _node(assertion: Assertion, live: ReadLive) -> str | None:
     facts = live(service_of(assertion), "redis").value
-    return facts.whole or "no cluster" if isinstance(facts, RedisFacts) else None
+    if not isinstance(facts, RedisFacts) or facts.loading:
+        return None  # What it says of the others while it loads is not known.
+    return facts.whole or "no cluster"
 
 
 def _same_node(assertion: Assertion, live: ReadLive) -> bool:

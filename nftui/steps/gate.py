@@ -125,11 +125,13 @@ def pauses(longest_s: float = POLL_S) -> Iterator[float]:
 
 
 def _wait(step: StepSpec, why_not: Callable[[], str | None], ctx: Context) -> None:
-    last_sign, deadline, pause = "", ctx.now() + step.stall_s, pauses()
+    """A reason that was not given before, such as how far a server is with its data, is progress too."""
+    last_sign, told, deadline, pause = "", set[str](), ctx.now() + step.stall_s, pauses()
     while (reason := why_not()) is not None:
         sign = _sign(step.target, ctx)
-        if sign != last_sign:
+        if sign != last_sign or reason not in told:
             last_sign, deadline = sign, ctx.now() + step.stall_s
+        told.add(reason)
         if ctx.now() >= deadline:
             raise StepFailed(_failed(step.target, reason, ctx))
         ctx.progress(reason, None)

@@ -6,8 +6,9 @@ reference 3.5): the log is written by the running server first, and only then as
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from pathlib import PurePosixPath
 
 from nftui.model.message import msg
 from nftui.model.plan import StepSpec
@@ -17,6 +18,7 @@ from nftui.steps.calls import Data, StoreCalls
 from nftui.steps.gate import containers_of
 from nftui.steps.kind import Context, Found, StepFailed
 from nftui.steps.reading import Reading
+from nftui.steps.redis_loading import loaded
 
 POLL_S = 0.5
 _LOGS = ("appendonlydir", "appendonly.aof")
@@ -26,10 +28,9 @@ _LOST = 2
 too, but not half of them within a restart."""
 
 
-@contextmanager
-def _session(step: StepSpec, ctx: Context) -> Iterator[StoreCalls]:
-    with closing(ctx.store(step.target)) as client:
-        yield client
+def _session(step: StepSpec, ctx: Context) -> AbstractContextManager[StoreCalls]:
+    """Not before it has loaded its data: it would write a log of a part, and tell of a part."""
+    return loaded(step.target, ctx)
 
 
 def _get(client: StoreCalls, name: str) -> str | None:
@@ -128,10 +129,14 @@ def _texts(value: object) -> set[str]:
 
 def _place(step: StepSpec, client: StoreCalls, ctx: Context) -> str | None:
     """Its data directory on this machine, None where it cannot be told."""
-    directory = _get(client, "dir")
+    directory = PurePosixPath(_get(client, "dir") or "")
     mounts = [m for c in containers_of(step.target, ctx) if c.running for m in c.mounts]
-    found = next((m.host_path for m in mounts if m.target.rstrip("/") == directory and m.host_path), None)
-    return found if found and ctx.trees.exists(found) else None
+    over = [m for m in mounts if directory.is_relative_to(m.target)]
+    deepest = max(over, key=lambda m: len(m.target), default=None)
+    if deepest is None or not deepest.host_path:
+        return None
+    found = str(PurePosixPath(deepest.host_path, directory.relative_to(deepest.target)))
+    return found if ctx.trees.exists(found) else None
 
 
 def _log_name(client: StoreCalls) -> str:
@@ -204,7 +209,8 @@ class RedisSettingsKind(Reading):
 
     def verify(self, step: StepSpec, before: Data, ctx: Context) -> Data:
         """Raises StepFailed naming each value that did not take, or that keys are missing."""
-        facts = _facts(step.target, ctx)
+        with _session(step, ctx):
+            facts = _facts(step.target, ctx)
         wrong = differences(_values(step, "expected"), facts.config)
         if wrong:
             raise StepFailed(

@@ -20,6 +20,7 @@ from nftui.steps.kind import Context, Found, StepFailed
 from nftui.steps.own_places import EMPTIED, volumes_of
 from nftui.steps.reading import Reading
 from nftui.steps.redis_keys import Keys, carry, copy, must_equal, of_cluster, of_server
+from nftui.steps.redis_loading import loaded
 from nftui.steps.redis_nodes import nodes_of
 from nftui.steps.redis_save import RedisSaveKind
 from nftui.steps.redis_sentinel import present_master
@@ -48,7 +49,7 @@ class RedisCloseKind:
 
     def read(self, step: StepSpec, ctx: Context) -> Data:
         """How it is now; StepFailed where it holds what a cluster does not take."""
-        with closing(ctx.store(step.target)) as client:
+        with loaded(step.target, ctx) as client:
             others = [f"db{number}" for number in _numbers(client) if number]
             if others and not step.params.get("databases"):
                 raise StepFailed(
@@ -69,7 +70,7 @@ class RedisCloseKind:
 
     def verify(self, step: StepSpec, before: Data, ctx: Context) -> Data:
         """A write is tried, and refused for that reason."""
-        with closing(ctx.store(step.target)) as client:
+        with loaded(step.target, ctx) as client:
             took = client.ask("SET", _KEY, ctx.run, "EX", "1")
             why = client.error
         if took is not None or not why.startswith("NOREPLICAS"):
@@ -91,7 +92,7 @@ def _databases(step: StepSpec, ctx: Context) -> list[int]:
     """Those that either side holds keys in; a cluster has one."""
     found = {0}
     for name in (step.target, present_master(step, ctx)) if "watch" in step.params else ():
-        with closing(ctx.store(name)) as client:
+        with loaded(name, ctx) as client:
             found.update(_numbers(client))
     return sorted(found)
 
@@ -162,7 +163,7 @@ class RedisCarryKind:
     def undo(self, step: StepSpec, before: Data, ctx: Context) -> None:
         """Writers stopped, the server opened for nftui alone, what differs written, all of it proven and saved."""
         hold.stop_running(step, ctx)
-        with closing(ctx.store(step.target)) as client:
+        with loaded(step.target, ctx) as client:
             _set(client, step.target, _OPEN)
         try:
             carried = self._carry(step, ctx)

@@ -19,6 +19,7 @@ from nftui.model.dataclass import dataclass
 from nftui.model.message import msg
 from nftui.steps.calls import KeyCalls
 from nftui.steps.kind import Context, StepFailed
+from nftui.steps.redis_loading import loaded, must_have_loaded
 from nftui.steps.redis_nodes import Fleet, Node, owners
 
 _CHUNK = 64
@@ -26,7 +27,8 @@ _CHUNK = 64
 _SCAN = b"500"
 _TRAILER = 10
 """Bytes at the end of a DUMP: version and checksum (redis.io, DUMP)."""
-_FOREVER = -1
+_FOREVER, _GONE = -1, -2
+"""What PEXPIRETIME says of a key without an end, and of none."""
 
 Command = tuple[bytes, ...]
 
@@ -86,8 +88,8 @@ def _taken(name: str, answer: Any) -> Any:
 
 @contextmanager
 def of_server(service: str, ctx: Context, database: int = 0) -> Iterator[Keys]:
-    """The keys of one server, of one of its databases."""
-    with closing(ctx.keys(service)) as session:
+    """The keys of one server, of one of its databases, once it has loaded them."""
+    with loaded(service, ctx), closing(ctx.keys(service)) as session:
         if database:
             _taken(service, session.many([(b"SELECT", b"%d" % database)])[0])
         yield Keys(service, [session], lambda key: 0)
@@ -95,8 +97,10 @@ def of_server(service: str, ctx: Context, database: int = 0) -> Iterator[Keys]:
 
 @contextmanager
 def of_cluster(nodes: Sequence[Node], ctx: Context) -> Iterator[Keys]:
-    """The keys of the present masters of a cluster."""
+    """The keys of the present masters of a cluster, once they have loaded them."""
     with closing(Fleet(nodes, ctx)) as fleet:
+        for node in nodes:
+            must_have_loaded(fleet.client(node.service), node.service, ctx)
         found = owners(fleet)
     ranges = sorted((first, last, service) for service, slots in found.items() for first, last in slots)
     starts = [first for first, _, _ in ranges]
@@ -120,14 +124,12 @@ def copy(source: Keys, target: Keys, ctx: Context) -> int:
 
 
 def _restore(source: Keys, target: Keys, keys: Sequence[bytes]) -> int:
+    """When each ends is asked first: one that ends before its value is asked is gone, and not one that never ends."""
+    expires = map(int, source.sure((b"PEXPIRETIME", key) for key in keys))
     values = source.sure((b"DUMP", key) for key in keys)
-    expires = source.sure((b"PEXPIRETIME", key) for key in keys)
-    target.sure(
-        (b"RESTORE", key, b"%d" % max(0, int(until)), value, b"REPLACE", b"ABSTTL")
-        for key, value, until in zip(keys, values, expires, strict=True)
-        if value is not None
-    )
-    return sum(value is not None for value in values)
+    there = [(k, v, end) for k, v, end in zip(keys, values, expires, strict=True) if v is not None and end != _GONE]
+    target.sure((b"RESTORE", k, b"%d" % max(0, end), v, b"REPLACE", b"ABSTTL") for k, v, end in there)
+    return len(there)
 
 
 @dataclass(slots=True)

@@ -12,6 +12,7 @@ from nftui.model.plan import StepSpec
 from nftui.steps.calls import Data, StoreCalls
 from nftui.steps.kind import Context, StepFailed
 from nftui.steps.reading import Reading
+from nftui.steps.redis_loading import loaded, must_have_loaded
 
 _POLL_S = 0.2
 _DATABASE = re.compile(r"^(db\d+):keys=(\d+),expires=(\d+)", re.M)
@@ -35,6 +36,7 @@ class RedisSaveKind(Reading):
 
 def save(step: StepSpec, server: StoreCalls, ctx: Context) -> None:
     """A snapshot of all that is in memory now. Raises StepFailed."""
+    must_have_loaded(server, str(step.service), ctx)
     last = server.ask("LASTSAVE")
     wait(step, ctx, lambda: value(server.ask("INFO", "persistence"), "rdb_bgsave_in_progress") != "1")
     # LASTSAVE counts in seconds: a save in the same one would not be seen.
@@ -54,8 +56,7 @@ class RedisCountKind(Reading):
     def verify(self, step: StepSpec, before: Data, ctx: Context) -> Data:
         """Raises StepFailed naming the databases that lack keys."""
         saved = cast("Mapping[str, list[int]]", ctx.recall(str(step.params["saved"]))["databases"])
-        with closing(ctx.store(step.target)) as server:
-            wait(step, ctx, lambda: value(server.ask("INFO", "persistence"), "loading") == "0")
+        with loaded(step.target, ctx) as server:
             now = databases(server.ask("INFO", "keyspace"))
         missing = lacking(saved, now)
         if missing:

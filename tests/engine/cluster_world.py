@@ -64,6 +64,8 @@ class ClusterWorld(World):
     broken: str = ""
     """ "open": the server takes writes though it was closed; "loses": an import drops a key; "apart": no node meets."""
     error: str = ""
+    loads: int = 0
+    """How often any server is seen to load its data."""
 
     def __post_init__(self) -> None:
         self.db.keys = {b"text": (b"t", FOREVER), b"soon": (b"s", 10**15), b"\xff\x00": (b"\xfe", FOREVER)}
@@ -254,6 +256,9 @@ class Session:
             return f"db0:keys={len(server.keys)},expires=0,avg_ttl=0\r\n"
         if section == "replication":
             return "master_link_status:up\r\n"
+        if self.world.loads:
+            self.world.loads -= 1
+            return f"loading:1\r\nloading_loaded_bytes:{self.world.loads}\r\n"
         return "loading:0\r\nrdb_bgsave_in_progress:0\r\nrdb_last_bgsave_status:ok\r\n"
 
     def _save(self, server: Server) -> str:
@@ -308,6 +313,7 @@ class Session:
         return [self._key(self.world.server(self.name), *command) for command in commands]
 
     def _key(self, server: Server, verb: bytes, *words: bytes) -> Any:
+        assert not self.world.loads, "it was asked for keys while it loads them"
         value, until = server.keys.get(words[0], (None, -2)) if words else (None, -2)
         if verb == b"RESTORE":
             return self._restore(server, words)

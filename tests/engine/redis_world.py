@@ -35,6 +35,9 @@ class RedisWorld(World):
     broken: str = ""
     """ "rewrite": the log cannot be written; "inert": CONFIG SET changes nothing; "forgets": keys are gone."""
     used: int = 10
+    loads: int = 0
+    """How often it is seen to load its data; what it answers until then is not whole."""
+    gets_on: bool = True
     log: frozenset[str] = NO_LOG
     error = "refused"
 
@@ -74,12 +77,16 @@ class RedisWorld(World):
         return self._set(words[2], words[3])
 
     def _info(self) -> str:
+        if self.loads:
+            self.loads -= 1
+            return f"loading:1\r\nloading_loaded_bytes:{self.loads if self.gets_on else 7}\r\n"
         at_work, on = self.busy > 0, self.config["appendonly"] == "yes"
         self.busy -= 1
         bad = "err" if self.broken == "rewrite" and not at_work else "ok"
         return f"aof_enabled:{int(on)}\r\naof_rewrite_in_progress:{int(at_work)}\r\naof_last_bgrewrite_status:{bad}\r\n"
 
     def _set(self, name: str, value: str) -> str:
+        assert not self.loads, f"{name} was set while it loads its data"
         die = self.effect(f"CONFIG SET {name} {value}")
         if self.broken != "inert":
             self.config[name] = value
@@ -94,6 +101,7 @@ class RedisWorld(World):
         pass
 
     def probe(self, service: str, probe: str) -> Live:
+        assert not self.loads, "its keys were counted while it loads them"
         names = ("appendonly", "maxmemory", "save")
         shown = {n: self.config[n] for n in names}
         facts = RedisFacts("7", config=shown, keys=len(self.memory), lasting=len(self.memory), used_memory=self.used)

@@ -104,19 +104,37 @@ def test_a_cache_forgets_the_oldest_and_needs_no_log(tmp_path: Path) -> None:
     assert lines["maxmemory"].value == "192MB", "without a fork three quarters fit"
 
 
-def test_a_server_that_does_not_run_gets_no_log_that_would_hide_what_it_held(tmp_path: Path) -> None:
-    found = replace(facts(tmp_path, QUEUE), live={})
+def down(found: Facts) -> Facts:
+    """The same, and it does not run."""
+    stopped = replace(found.stack.services[0], containers=())
+    return replace(found, live={}, stack=replace(found.stack, services=(stopped, *found.stack.services[1:])))
+
+
+def test_a_server_that_does_not_run_gets_nothing_that_would_hide_or_refuse_what_it_held(tmp_path: Path) -> None:
+    found = down(facts(tmp_path, QUEUE))
     lines = advice(found)
     assert lines["appendonly"].value == "no" and "it would be empty" in str(lines["appendonly"].why)
-    assert "appendonly" not in str(command(found))
+    assert command(found) is None, "its bound is not known to fit either"
     with pytest.raises(UsageError, match="it would be empty"):
         advice(found, "redis.appendonly=yes")
-    assert not lines["appendonly"].changes and lines["maxmemory"].value == "153MB"
-    configured = replace(facts(tmp_path, QUEUE, "redis-server /etc/redis.conf"), live={})
+    assert not any(lines[knob].changes for knob in ("appendonly", "maxmemory", "policy"))
+    assert all("how much it holds is not known" in str(lines[knob].why) for knob in ("maxmemory", "policy"))
+    chosen = advice(found, "redis.maxmemory=100MB", "redis.policy=noeviction")["maxmemory"]
+    assert chosen.value == "100MB" and any("how much it holds" in str(note) for note in chosen.notes)
+    with pytest.raises(UsageError, match="none of those may be evicted"):
+        advice(found, "redis.policy=allkeys-lru")
+    configured = down(facts(tmp_path, QUEUE, "redis-server /etc/redis.conf"))
     assert {advice(configured)[k].value for k in ("appendonly", "maxmemory", "policy")} == {None}
     assert command(configured) is None
-    declared = replace(facts(tmp_path, QUEUE, "redis-server --appendonly yes"), live={})
-    assert advice(declared)["appendonly"].value == "yes"
+    declared = down(facts(tmp_path, QUEUE, "redis-server --appendonly yes --maxmemory 2gb"))
+    assert (advice(declared)["appendonly"].value, advice(declared)["maxmemory"].value) == ("yes", "2GB")
+
+
+def test_a_server_that_runs_and_cannot_be_asked_is_not_touched(tmp_path: Path) -> None:
+    found = facts(tmp_path, QUEUE)
+    found = replace(found, live={("cache", ID): Live(ID, "cache", None, "it wants a password")})
+    (refusal,) = draft(found, choices(), {ID: OPTIMIZATION}, standing(found)).refusals
+    assert "wants a password. Nothing could be read back" in str(refusal)
 
 
 def test_the_log_is_written_before_the_files_ask_for_it(tmp_path: Path) -> None:

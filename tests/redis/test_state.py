@@ -43,6 +43,9 @@ class Session:
     def _info(self, section: str) -> str:
         return "".join(f"{name}:{value}\r\n" for name, value in self.info.items())
 
+    def _ping(self) -> str:
+        return "PONG"
+
     def _config(self, what: str, name: str, value: str = "") -> Any:
         if what == "GET":
             return [name, self.config[name]]

@@ -11,6 +11,7 @@ from nftui.model.errors import RefusedError
 from nftui.model.message import Message, msg
 from nftui.model.units import MIB, format_size, human_size, parse_size
 from nftui.optimizations.redis.beside import as_node, choose_range, node_needs
+from nftui.optimizations.redis.bounds import MOST, evicts, is_too_full, needed, own_bound
 from nftui.optimizations.redis.gate import Verdict, judge
 from nftui.optimizations.redis.knobs import (
     ADDRESSES,
@@ -40,10 +41,6 @@ if TYPE_CHECKING:
 
 SHARE, SHARE_UNSAVED = 0.6, 0.75
 """Of the memory that it may use: with saves or a log, whose fork holds changed pages twice, and without."""
-SPARE = 1.25
-"""maxmemory is never set below what is in use and some: it would refuse or evict at once."""
-_MOST = 0.85
-"""Of the memory: above that the fork of a save ends in a kill, and the operator's own bound gives way."""
 GRACE_S = 30
 _PERSISTED = "yes"
 _FAILOVER = {
@@ -82,10 +79,12 @@ def server_advice(server: Server, choices: Choices) -> tuple[Advice, ...]:
     if server.live is None and log.value == _PERSISTED and server.baseline("appendonly") != _PERSISTED:
         raise refused(server, log, log.why)
     node = _node_memory(server, choices, moved)
-    memory = _memory(as_node(server, moved, node.value) if moved else server, choices, log.value == _PERSISTED)
+    whose = as_node(server, moved, node.value) if moved else server
+    policy = _policy(whose, choices)
+    memory = _memory(whose, choices, log.value == _PERSISTED, policy)
     fsync = _decide(server, choices, _fsync(server))
-    lines = [mode, _image(server, choices), _subnet(server, choices, moved), node, log, fsync, memory,
-             _policy(server, choices), _grace(server, choices)]  # fmt: skip
+    lines = [mode, _image(server, choices), _subnet(server, choices, moved), node, log, fsync, memory, policy,
+             _grace(server, choices)]  # fmt: skip
     return tuple(_advice(server, line) for line in lines)
 
 
@@ -127,6 +126,7 @@ def _mode(server: Server, choices: Choices) -> Line:
     value = choices.value(ID, server.name, "mode") or present
     line = Line("mode", present, _why_single(verdict), CLIENTS, present, value)
     line.notes += [msg("Against a cluster: {reason}.", reason=reason) for reason in verdict.cluster]
+    line.notes += [msg("To be looked at before a cluster: {reason}.", reason=reason) for reason in verdict.doubts]
     line.notes += [msg("Against Sentinel: {reason}.", reason=reason) for reason in verdict.sentinel]
     if value != present and server.moved:
         raise refused(
@@ -190,9 +190,9 @@ def _node_memory(server: Server, choices: Choices, moved: str | None) -> Line:
     if moved and moved in server.node_memory:
         line.recommended = format_size(server.node_memory[moved] // MIB * MIB)
         line.value = choices.value(ID, server.name, NODE_MEMORY) or line.recommended
-        needed = node_needs(server.used, moved)
-        if (parse_size(line.value) or 0) < needed:
-            raise refused(server, line, msg("each node needs {needed} for its keys", needed=human_size(needed)))
+        least = node_needs(server.used, moved)
+        if (parse_size(line.value) or 0) < least:
+            raise refused(server, line, msg("each node needs {needed} for its keys", needed=human_size(least)))
     return line
 
 
@@ -254,31 +254,70 @@ def _grace(server: Server, choices: Choices) -> Line:
 
 
 # -- memory ------------------------------------------------------------------------------------------------------
-def _memory(server: Server, choices: Choices, logged: bool) -> Line:
+def _is_down(server: Server) -> bool:
+    """One that runs and does not answer is not touched at all, for nothing could be read back."""
+    return server.live is None and server.service.running is None
+
+
+def _unknown(server: Server, choices: Choices, knob: str) -> Line:
+    """As it is: a bound or a policy that does not fit what it holds would lose or refuse keys at its start."""
+    why = msg("It does not run: how much it holds is not known.")
+    line = _decide(server, choices, Line(knob, server.baseline(knob), why, MEMORY))
+    if choices.value(ID, server.name, knob) is not None:
+        line.notes.append(why)
+    return line
+
+
+def _memory(server: Server, choices: Choices, logged: bool, policy: Line) -> Line:
+    if _is_down(server):
+        line = _unknown(server, choices, "maxmemory")
+        line.value = _absolute(line.value, server.memory) if server.memory else line.value
+        _check_memory(server, line, choices, policy)
+        return line
     saves = logged or (server.live.config.get("save", "") != "" if server.live else True)
     share = SHARE if saves else SHARE_UNSAVED
     if server.memory is None:
         line = Line("maxmemory", server.baseline("maxmemory"), msg("What it may use is not known."), MEMORY)
         return _decide(server, choices, line)
     fits = int(server.memory * share) // MIB * MIB
-    needed = -(-int(server.used * SPARE) // MIB) * MIB
+    least = needed(server)
     why = msg("{share:.0%} of {memory}; the rest is for the fork of a save and for clients.", share=share,
               memory=human_size(server.memory))  # fmt: skip
-    if needed > fits:
+    if least > fits:
         why = msg("{used} are in use; a bound below that would refuse or evict at once.", used=human_size(server.used))
-    line = _decide(server, choices, Line("maxmemory", format_size(max(fits, needed)), why, MEMORY), _unbounded(server))
+    line = Line("maxmemory", format_size(max(fits, least)), why, MEMORY)
+    line = _decide(server, choices, line, _unsafe_bound(server, policy))
     line.value = _absolute(line.value, server.memory)
-    _check_memory(server, line, choices)
+    _check_memory(server, line, choices, policy)
     _warn(server, line, saves)
     return line
 
 
 def _unbounded(server: Server) -> Message | None:
     """The operator's own 0, or a bound near or above what the container may use, ends in a kill."""
-    own = parse_size(server.own("maxmemory") or "0") or 0
-    if own and server.memory is not None and own <= server.memory * _MOST:
+    own = own_bound(server)
+    if own and server.memory is not None and own <= server.memory * MOST:
         return None
     return msg("it would grow until it is killed")
+
+
+def _unsafe_bound(server: Server, policy: Line) -> Message | None:
+    """Why the operator's own bound gives way. One that evicts and can only go on so keeps it."""
+    if policy.value != NOEVICTION and is_too_full(server):
+        return None
+    own = own_bound(server)
+    raised = (parse_size(server.current("maxmemory") or "0") or 0) > own
+    return _unbounded(server) or _refusing(server, policy, own, raised=raised)
+
+
+def _refusing(server: Server, policy: Line, bound: int, *, raised: bool = False) -> Message | None:
+    """A server that evicts is full as a rule: at the bound that it evicts at, without eviction each write fails.
+
+    So it is at the operator's own bound as well where the running server's was `raised` since.
+    """
+    if policy.value != NOEVICTION or not bound or bound >= needed(server) or not (evicts(server) or raised):
+        return None
+    return msg("{used} are in use, and without eviction it would refuse writes at once", used=human_size(server.used))
 
 
 def _absolute(value: str | None, memory: int) -> str | None:
@@ -287,13 +326,16 @@ def _absolute(value: str | None, memory: int) -> str | None:
     return format_size(max(MIB, int(memory * float(value[:-1]) / 100) // MIB * MIB))
 
 
-def _check_memory(server: Server, line: Line, choices: Choices) -> None:
+def _check_memory(server: Server, line: Line, choices: Choices, policy: Line) -> None:
     size = parse_size(line.value or "0") or 0
     if choices.value(ID, server.name, "maxmemory") is None or not size:
         return
     if size < server.used:
         raise refused(server, line, msg("{used} are in use, so it would refuse or evict keys at once",
                                         used=human_size(server.used)))  # fmt: skip
+    refusing = _refusing(server, policy, size)
+    if refusing is not None:
+        raise refused(server, line, refusing)
     if server.memory is not None and size > server.memory:
         raise refused(server, line, msg("the service may use {memory}, so it would be killed before that",
                                         memory=human_size(server.memory)))  # fmt: skip
@@ -316,6 +358,27 @@ def refused(server: Server, line: Line, why: Message) -> RefusedError:
 
 
 def _policy(server: Server, choices: Choices) -> Line:
+    line = _unknown(server, choices, "policy") if _is_down(server) else _known_policy(server, choices)
+    chosen = choices.value(ID, server.name, "policy")
+    if server.keeps and line.value != NOEVICTION and chosen is not None:
+        raise refused(server, line, msg("{who} keep jobs, sessions or locks in it, and none of those may be evicted",
+                                        who=_holders(server)))  # fmt: skip
+    if chosen == NOEVICTION and is_too_full(server):
+        raise refused(server, line, _too_full(server))
+    return line
+
+
+def _too_full(server: Server) -> Message:
+    return msg("{used} are in use, and it may not hold more: without eviction it would refuse writes at once. Give the "
+               "service more memory first", used=human_size(server.used))  # fmt: skip
+
+
+def _known_policy(server: Server, choices: Choices) -> Line:
+    """Decided before its bound, which depends on it."""
+    if server.keeps and is_too_full(server):
+        why = msg("{why}; until then {who} may lose jobs, sessions or locks without an error.", why=_too_full(server),
+                  who=_holders(server))  # fmt: skip
+        return _decide(server, choices, Line("policy", server.own("policy") or server.baseline("policy"), why, MEMORY))
     if server.keeps:
         why = msg("{who} keep jobs, sessions or locks in it; evicted, they vanish without an error.",
                   who=_holders(server))  # fmt: skip
@@ -328,9 +391,4 @@ def _policy(server: Server, choices: Choices) -> Line:
     else:
         present = server.baseline("policy")
         line = Line("policy", present, msg("It is not known what its keys are: left as it is."), MEMORY)
-    unsafe = line.why if server.keeps else None
-    line = _decide(server, choices, line, unsafe)
-    if server.keeps and line.value != NOEVICTION and choices.value(ID, server.name, "policy") is not None:
-        raise refused(server, line, msg("{who} keep jobs, sessions or locks in it, and none of those may be evicted",
-                                        who=_holders(server)))  # fmt: skip
-    return line
+    return _decide(server, choices, line, line.why if server.keeps else None)

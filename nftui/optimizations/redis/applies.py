@@ -14,7 +14,7 @@ from nftui.optimizations._command.command import CannotMerge
 from nftui.optimizations._servers import split
 from nftui.optimizations.redis.command import merge
 from nftui.optimizations.redis.knobs import ID
-from nftui.optimizations.redis.server import build_server, has_volume, redis_servers
+from nftui.optimizations.redis.server import build_server, data_directory, lasting_mount, redis_servers
 
 if TYPE_CHECKING:
     from nftui.model.facts import Facts
@@ -42,14 +42,17 @@ def _refusal(facts: Facts, service: Service) -> Message | None:
     if service.scale > 1:
         return msg("{service} runs {count} times: each has keys of its own.", service=service.name,
                    count=service.scale)  # fmt: skip
-    if not has_volume(service):
-        return msg("{service} keeps its keys in the container: recreated, it would lose them.", service=service.name)
+    live = facts.live_value(service.name, ID)
+    known = live if isinstance(live, RedisFacts) else None
+    directory = data_directory(service, known)
+    if lasting_mount(service, directory) is None:
+        return msg("{service} keeps its keys in the container, in {directory}: recreated, it would lose them.",
+                   service=service.name, directory=directory)  # fmt: skip
     try:
         merge(service, {"appendfsync": "everysec"})
     except CannotMerge as error:
         return msg("{service}: {why}", service=service.name, why=error.message)
-    live = facts.live_value(service.name, ID)
-    return _live_refusal(facts, service, live) if isinstance(live, RedisFacts) else None
+    return _live_refusal(facts, service, known) if known else None
 
 
 def _live_refusal(facts: Facts, service: Service, live: RedisFacts) -> Message | None:

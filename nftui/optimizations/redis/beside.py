@@ -94,6 +94,9 @@ def obstacles(server: Server, mode: str, image: str | None, tell: Tell) -> Itera
         yield msg("{count} replicas follow it, and would let it take writes again", count=server.live.replicas)
     if server.live.accounts > 1 or server.live.functions:
         yield msg("it has accounts or functions of its own (ACL, FUNCTION), which are not among its keys")
+    searches = sum(count for name, count in server.live.commands.items() if name.lower().startswith("ft."))
+    if searches:
+        yield msg("search indexes are used in it ({count} calls of FT.*), which are not among its keys", count=searches)
     if image not in (None, server.service.image):
         yield msg("its nodes run the image of the server, so that what is written to them can be carried back")
     yield from _untold(server, mode, tell)

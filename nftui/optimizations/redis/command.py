@@ -37,7 +37,13 @@ def read_flags(arguments: Sequence[str]) -> list[Flag]:
 
 
 def written(name: str, value: str) -> list[str]:
-    """The words that set it; none of a setting's own values has a blank in it."""
+    """The words that set it; of the settings here two have values of several words.
+
+    Each pair of save points stands apart, as its three words: before 6.2 all else is passed over without a word.
+    """
+    if name == "save":
+        words = value.split() or ['""']
+        return [word for i in range(0, len(words), 2) for word in ("--save", *words[i : i + 2])]
     return [f"--{name}", *(value.split() if name == "replicaof" else [value])]
 
 

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from nftui.optimizations.redis.server import Server
 
 _STALL_S = 300.0
+SAVE_POINTS = "save"
+"""No knob: what a server of its own has and would lose, by the name that it has there."""
+_NAMES = {**NAMES, SAVE_POINTS: SAVE_POINTS}
 
 
 def build_fragment(facts: Facts, advice: Iterable[Advice]) -> Fragment:
@@ -40,12 +43,15 @@ def build_fragment(facts: Facts, advice: Iterable[Advice]) -> Fragment:
             moved.append(handover.moved_part(server, lines))
             continue
         written = {line.knob: str(line.value) for line in lines if _is_written(server, line)}
+        if written.keys() & NAMES.keys():
+            written |= _save_points(server)
         if written:
             services[name], values[name] = _keys(server, written), dict(sorted(written.items()))
             kept = sorted(NAMES[line.knob] for line in lines if line.kept and line.knob in written)
             services[name] |= {"labels": {KEPT_LABEL: " ".join(kept)}} if kept else {}
         if written.get("mode") == REPLICA:
-            services[replica_name(name)] = definition(server, written.get("image"), _settings(written))
+            settings = _settings({**_save_points(server), **written})
+            services[replica_name(name)] = definition(server, written.get("image"), settings)
             own[replica_name(name)] = (name,)
     single = Fragment(ID, {n: keys for n, keys in services.items() if keys}, values, own=own)
     return reduce(_joined, moved, single)
@@ -89,7 +95,13 @@ def _keys(server: Server, written: Mapping[str, str]) -> dict[str, object]:
 
 
 def _settings(written: Mapping[str, str]) -> dict[str, str]:
-    return {NAMES[knob]: value.lower() for knob, value in written.items() if knob in NAMES}
+    return {_NAMES[knob]: value.lower() for knob, value in written.items() if knob in _NAMES}
+
+
+def _save_points(server: Server) -> dict[str, str]:
+    """Said beside the first argument that the server, or a replica of it, gets."""
+    lost = server.lost_save
+    return {} if lost is None else {SAVE_POINTS: lost}
 
 
 def settings_of(fragment: Fragment, service: str) -> dict[str, str]:
@@ -97,7 +109,7 @@ def settings_of(fragment: Fragment, service: str) -> dict[str, str]:
     values = fragment.values.get(service, {})
     if values.get("mode") in SHARES:
         return {}  # They are those of the servers that have its keys.
-    return {NAMES[knob]: value for knob, value in sorted(values.items()) if knob in NAMES}
+    return {_NAMES[knob]: value for knob, value in sorted(values.items()) if knob in _NAMES}
 
 
 def live_steps(facts: Facts, fragment: Fragment) -> tuple[StepSpec, ...]:
@@ -135,7 +147,7 @@ def _read_back(facts: Facts, service: str, expected: Mapping[str, str], log: Ste
     live = facts.live_value(service, ID)
     config = live.config if isinstance(live, RedisFacts) else {}
     params: dict[str, object] = {
-        "expected": dict(expected), "previous": {n: config[n] for n in sorted(SETTINGS) if n in config},
+        "expected": dict(expected), "previous": {n: config[n] for n in sorted({*SETTINGS, *expected}) if n in config},
         "log": log.id if log else None,
     }  # fmt: skip
     return StepSpec(

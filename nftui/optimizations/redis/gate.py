@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from nftui.catalog.clustered import number_of
 from nftui.model.dataclass import dataclass
 from nftui.model.message import Message, msg
 
@@ -14,10 +15,19 @@ if TYPE_CHECKING:
 
 _MANY_KEYS = (
     "mget", "mset", "msetnx", "rename", "renamenx", "copy", "rpoplpush", "brpoplpush", "lmove", "blmove", "lmpop",
-    "blmpop", "smove", "sinter", "sinterstore", "sunion", "sunionstore", "sdiff", "sdiffstore", "zinterstore",
-    "zunionstore", "zdiffstore", "zrangestore", "zmpop", "bzmpop", "bitop", "pfmerge", "sort_ro", "xreadgroup",
+    "blmpop", "smove", "sinter", "sinterstore", "sintercard", "sunion", "sunionstore", "sdiff", "sdiffstore", "zinter",
+    "zinterstore", "zintercard", "zunion", "zunionstore", "zdiff", "zdiffstore", "zrangestore", "zmpop", "bzmpop",
+    "bitop", "pfmerge", "lcs", "geosearchstore",
 )  # fmt: skip
 """Commands that name several keys: in a cluster all of them must lie in one slot (CROSSSLOT)."""
+_PERHAPS_MANY = (
+    "blpop", "brpop", "bzpopmin", "bzpopmax", "xread", "xreadgroup", "pfcount", "sort", "sort_ro", "georadius",
+    "georadiusbymember",
+)  # fmt: skip
+"""Commands that take one key as well as several, or store elsewhere where they are told to: how often they are called
+does not say which, so they are told of and forbid nothing."""
+_NO = ("", "0", "false", "no", "off", "none", "null", "disabled")
+"""Values of a variable that say that it is not so."""
 _SCRIPTS = ("eval", "evalsha", "eval_ro", "evalsha_ro", "fcall", "fcall_ro", "multi", "watch")
 _SHOWN = 4
 
@@ -28,11 +38,13 @@ class Verdict:
 
     cluster: tuple[Message, ...]
     sentinel: tuple[Message, ...]
+    doubts: tuple[Message, ...] = ()
+    """What may turn out to stand in the way of a cluster, and what was seen does not decide it."""
 
 
 def judge(server: Server) -> Verdict:
     """From the running server, its files and the catalog; what cannot be known stands in the way."""
-    return Verdict(tuple(_cluster(server)), tuple(_sentinel(server)))
+    return Verdict(tuple(_cluster(server)), tuple(_sentinel(server)), tuple(_doubts(server)))
 
 
 def _cluster(server: Server) -> Iterator[Message]:
@@ -50,10 +62,23 @@ def _databases(server: Server) -> Iterator[Message]:
     if server.live is None:
         yield msg("it could not be asked what is in it")
         return
-    others = {number: keys for number, keys in sorted(server.live.databases.items()) if number}
+    seen = [
+        *((number, f"{keys} keys") for number, keys in server.live.databases.items()),
+        *((number, "connected clients") for number in server.live.selected),
+        *((number, user.client.name) for user in server.users for number in _named_databases(user)),
+    ]
+    others = sorted({(number, what) for number, what in seen if number})
     if others:
-        listed = ", ".join(f"{number} ({keys} keys)" for number, keys in others.items())
+        listed = ", ".join(f"{number} ({what})" for number, what in others)
         yield msg("databases other than 0 are in use: {listed}; a cluster has only database 0", listed=listed)
+
+
+def _named_databases(user: Connection) -> Iterator[int]:
+    """By the URL of its variables, or by the one that is known to hold it; an empty database is no less in use."""
+    environment = user.client.environment
+    yield from (number_of(text) for key in user.keys if "://" in (text := environment.get(key) or ""))
+    told = environment.get(user.use.keys.get("database", "")) if user.use else None
+    yield int(told) if told and told.isdigit() else 0
 
 
 def _queues(server: Server) -> Iterator[Message]:
@@ -73,6 +98,14 @@ def _commands(server: Server) -> Iterator[Message]:
     if scripts:
         yield msg("scripts and transactions were run ({listed}); all their keys would have to lie on one node",
                   listed=_counted(scripts))  # fmt: skip
+
+
+def _doubts(server: Server) -> Iterator[Message]:
+    called = server.live.commands if server.live else {}
+    perhaps = [(name, called[name]) for name in _PERHAPS_MANY if called.get(name)]
+    if perhaps:
+        yield msg("commands that may name several keys were called ({listed}); where they do, the keys must lie on one "
+                  "node", listed=_counted(perhaps))  # fmt: skip
 
 
 def _counted(calls: list[tuple[str, int]]) -> str:
@@ -105,5 +138,6 @@ def _incapable(user: Connection, what: str) -> Message | None:
 
 
 def _says_so(user: Connection, what: str) -> bool:
-    """A variable of its own names it and is set: REDIS_CLUSTER_NODES, REDIS_SENTINELS."""
-    return any(what.upper() in key.upper() and value for key, value in user.client.environment.items())
+    """A variable of its own names it and does not say no: REDIS_CLUSTER_NODES, REDIS_SENTINELS."""
+    told = (value for key, value in user.client.environment.items() if what.upper() in key.upper())
+    return any((value or "").strip().lower() not in _NO for value in told)

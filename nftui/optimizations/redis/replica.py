@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from nftui.catalog import data_paths
 from nftui.model.message import Message, msg
 from nftui.optimizations.redis.command import merge, source_of
+from nftui.optimizations.redis.server import image_directory, lasting_mount
 
 if TYPE_CHECKING:
     from nftui.model.stack import MountSpec, Service
@@ -40,6 +40,9 @@ def obstacle(server: Server) -> Message | None:
         return msg("it has no network of its own that another server could reach it by")
     if server.live.config_file or server.live.config_file is None:
         return msg("its password and its place stand in a configuration that another server would need changed")
+    if server.data_directory != image_directory(server.service):
+        return msg("its keys lie in {directory}, which another server of its image would not have",
+                   directory=server.data_directory)  # fmt: skip
     secret = source_of(server.service, "requirepass")
     if "requirepass" in server.flags and (secret is None or "$" not in secret):
         return msg("its password stands in clear in your file, and nftui would have to copy it; put it into .env")
@@ -83,9 +86,7 @@ def networks_of(service: Service) -> list[str]:
 
 def holds_data(server: Server, mount: MountSpec) -> bool:
     """Whether its keys lie there."""
-    service = server.service
-    target = mount.target.rstrip("/")
-    return any(p == target or p.startswith(target + "/") for p in data_paths(service.role, service.image))
+    return mount == lasting_mount(server.service, server.data_directory)
 
 
 def _mount(mount: MountSpec) -> dict[str, object]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import posixpath
 from collections.abc import Mapping
 from dataclasses import field
 from typing import TYPE_CHECKING
@@ -10,8 +11,11 @@ from typing import TYPE_CHECKING
 from nftui.catalog import data_paths
 from nftui.catalog.apps import Purpose
 from nftui.catalog.connections import connections
+from nftui.catalog.lookup import families_of
+from nftui.catalog.references import parse_reference
+from nftui.catalog.savepoints import drops_save
 from nftui.model.dataclass import dataclass
-from nftui.model.redis import CLOSE, CLOSED, RedisFacts
+from nftui.model.redis import CLOSE, CLOSED, SAVE, RedisFacts
 from nftui.model.stack import Role
 from nftui.model.units import format_size, parse_size
 from nftui.optimizations.redis.command import declared_flags, running_flags
@@ -21,7 +25,7 @@ if TYPE_CHECKING:
     from nftui.catalog.connections import Connection
     from nftui.engine.protocols import Grants
     from nftui.model.facts import Facts
-    from nftui.model.stack import Service
+    from nftui.model.stack import MountSpec, Service
 
 KEPT = (Purpose.QUEUE, Purpose.SESSION, Purpose.LOCK)
 """What must not be lost."""
@@ -60,6 +64,8 @@ class Server:
     """Which Redis of the stack it is, counted from 0: each takes a range of its own."""
     node_memory: Mapping[str, int] = field(default_factory=dict)
     """Mode to the bytes for each of the servers that take its keys then."""
+    absent: tuple[Connection, ...] = ()
+    """Of services that are not active now, a worker behind a profile: what they keep in it counts as well."""
 
     @property
     def moved(self) -> str | None:
@@ -76,7 +82,8 @@ class Server:
     @property
     def keepers(self) -> tuple[str, ...]:
         """Apps that keep a queue, sessions or locks in it."""
-        return tuple(dict.fromkeys(u.client.name for u in self.users if set(u.purposes) & set(KEPT)))
+        found = (u.client.name for u in (*self.users, *self.absent) if set(u.purposes) & set(KEPT))
+        return tuple(dict.fromkeys(found))
 
     @property
     def queues(self) -> tuple[str, ...]:
@@ -90,8 +97,10 @@ class Server:
 
     @property
     def only_cache(self) -> bool:
-        """Whether all who use it are known, and to none of them it is more than a cache."""
-        return bool(self.users) and not self.keeps and all(set(u.purposes) == {Purpose.CACHE} for u in self.users)
+        """Whether all who use it, or are connected, are known, and to none of them it is more than a cache."""
+        if not self.users or self.strangers or self.keeps:
+            return False
+        return all(set(u.purposes) == {Purpose.CACHE} for u in (*self.users, *self.absent))
 
     @property
     def used(self) -> int:
@@ -128,6 +137,30 @@ class Server:
         return None if file is None else shown(knob, file.get(name, STOCK[knob]))
 
     @property
+    def lost_save(self) -> str | None:
+        """The save points that its first argument would take away, and that are to be said with it; None: it loses
+        none. Before 6.2 a server that is told nothing has its own, and one that is told anything has none.
+        """
+        version = self.live.version if self.live else self._official_version
+        if self.flags or not drops_save(version) or (self.live.config_file if self.live else self._configured):
+            return None
+        now = self.live.config.get("save") if self.live else None
+        taken = now == "" and bool(self.ran) and "save" not in self.ran
+        return SAVE if now is None or taken else now
+
+    @property
+    def _official_version(self) -> str | None:
+        """By its tag; None where the image is another one."""
+        families = families_of(parse_reference(self.service.image or ""))
+        official = any(f.id == "redis-official" for f in families) and not self.service.config.get("build")
+        return self.service.version if official else None
+
+    @property
+    def data_directory(self) -> str:
+        """Where it keeps its keys: as it says itself, else by its command, else where its image does."""
+        return data_directory(self.service, self.live)
+
+    @property
     def _configured(self) -> bool:
         """Whether its command names a configuration: what stands there is only known of a running server."""
         return any(word.strip("\"'").endswith(".conf") for text in self.service.command or () for word in text.split())
@@ -159,7 +192,8 @@ def build_server(facts: Facts, service: Service, grants: Grants) -> Server:
     """From the facts; the running container's own limit is never an input, for nftui may have written it."""
     grant = grants.get(service.name)
     live = facts.live_value(service.name, ID)
-    users = tuple(c for c in connections(facts.stack) if c.server.name == service.name and c.client.active)
+    all_users = tuple(c for c in connections(facts.stack) if c.server.name == service.name)
+    users = tuple(c for c in all_users if c.client.active)
     known = {u.client.name for u in users}
     nodes = {mode: [grants[n].bytes for n in key_services(service.name, mode) if n in grants] for mode in SHARES}
     return Server(
@@ -168,6 +202,7 @@ def build_server(facts: Facts, service: Service, grants: Grants) -> Server:
         _kept(service), _strangers(facts, service, live, known) if isinstance(live, RedisFacts) else (),
         facts.stack.name, facts.ranges, [s.name for s in redis_servers(facts)].index(service.name),
         {mode: min(found) for mode, found in nodes.items() if found},
+        tuple(c for c in all_users if not c.client.active),
     )  # fmt: skip
 
 
@@ -200,8 +235,20 @@ def redis_servers(facts: Facts) -> tuple[Service, ...]:
     return tuple(s for role in _ROLES for s in facts.stack.with_role(role))
 
 
-def has_volume(service: Service) -> bool:
-    """Whether a mount that lasts holds its data directory."""
-    roots = data_paths(service.role, service.image, service.version)
-    found = [m.target.rstrip("/") for m in service.mounts if m.type in ("bind", "volume")]
-    return any(root == target or root.startswith(target + "/") for root in roots for target in found)
+def image_directory(service: Service) -> str:
+    """Where its image keeps its data."""
+    return next(iter(data_paths(service.role, service.image, service.version)), "/data")
+
+
+def data_directory(service: Service, live: RedisFacts | None) -> str:
+    """See Server.data_directory."""
+    told = live.config.get("dir") if live else None
+    found = told or declared_flags(service).get("dir", "").strip("\"'")
+    return posixpath.normpath(posixpath.join(image_directory(service), found))
+
+
+def lasting_mount(service: Service, directory: str) -> MountSpec | None:
+    """The mount that holds it: the deepest one; None where it lies in the container."""
+    fitting = (m for m in service.mounts if f"{directory}/".startswith(m.target.rstrip("/") + "/"))
+    found = max(fitting, key=lambda m: len(m.target), default=None)
+    return found if found is not None and found.type in ("bind", "volume") else None
