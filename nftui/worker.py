@@ -24,7 +24,7 @@ from nftui.engine.requests import FileRequests
 from nftui.engine.reserve import reserved
 from nftui.engine.runner import Options, Outcome, Runner, describe, resumable
 from nftui.engine.state import InForce, ProjectLock, ProjectState, write_json
-from nftui.guardian import ENVIRONMENT
+from nftui.guardian import ENVIRONMENT, refuse
 from nftui.model.errors import CutOffError, ExitCode, LockedError, NftuiError
 from nftui.model.message import msg
 from nftui.steps import load_kinds
@@ -43,11 +43,11 @@ def main(directory: Path) -> int:
         return Worker(directory).run()
     except NftuiError as error:
         if not isinstance(error, LockedError) or not _held_by_this_run(directory):
-            write_json(directory / "refused.json", {"message": str(error.message), "code": int(error.code)})
+            refuse(directory, str(error.message), error.code)
         return int(error.code)
     except Exception as error:
         if not (directory / "journal.jsonl").exists():
-            write_json(directory / "refused.json", {"message": describe(error), "code": int(ExitCode.FAILED)})
+            refuse(directory, describe(error))
         raise
 
 
@@ -143,7 +143,9 @@ class Worker:
             self._note(str(why))
         turn = plan["kind"] != "rollback" and self._must_turn(runner)
         goes_on = plan["kind"] != "rollback" and not turn and not runner.view.turned
-        Aftermath(self.directory.name, former, self.session.gatherer.leftovers, self._note).settle(goes_on=goes_on)
+        Aftermath(
+            self.directory.name, former, self.session.gatherer.leftovers, self._note, codec.services_of(plan)
+        ).settle(goes_on=goes_on)  # fmt: skip
         await_starts(self.session.context({}, self._progress))
         if turn:
             runner.turn("the run was cut off; taken back")
@@ -205,8 +207,7 @@ class Worker:
 
     def _sweep(self, plan: Mapping[str, object]) -> None:
         """Mounted files that nothing needs any more; what cannot be removed harms nobody, and is told."""
-        stages = codec.stages_from(plan.get("stages", []))
-        steps = [s for stage in stages for s in stage.steps] + [i.step for i in codec.items_from(plan.get("items", []))]
+        steps = codec.steps_of(plan)
         try:
             sweep(steps, needed(self.state), self.session.context({}, self._progress).files)
         except (NftuiError, OSError) as error:
