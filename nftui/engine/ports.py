@@ -306,6 +306,11 @@ class ProjectCompose:
         port = self._port()
         return port.hashes(port.config(with_override=override))
 
+    def image(self, service: str) -> str | None:
+        """The name of its image by the files on disk."""
+        found = self._port().config(with_override=True)["services"].get(service) or {}
+        return str(found["image"]) if found.get("image") else None
+
     def dry_run(self) -> Mapping[str, str]:
         """Service to what a plain `up` of the whole project would do with it."""
         names = {c.name: c.service for c in self.wiring.containers()}
