@@ -60,7 +60,7 @@ def spawn(directory: Path, environ: Mapping[str, str]) -> None:
     ways = [w for w in (systemd_unit(directory, environ), _double_fork(directory)) if w]
     if not any(_started(way, directory, environ) for way in ways):
         reason = msg("The run's own process did not start; nothing was touched. See {log}.", log=_log(directory))
-        _refuse(directory, str(reason))
+        refuse(directory, str(reason))
         raise NftuiError(reason)
 
 
@@ -190,12 +190,15 @@ def _died(directory: Path, code: int) -> bool:
         return False  # damaged: for people to look at
     if not view.entries:
         text = msg("The run's process died before it began ({code}); nothing was touched.", code=code)
-        _refuse(directory, str(text))
+        refuse(directory, str(text))
     return bool(view.entries) and not view.ended
 
 
-def _refuse(directory: Path, text: str) -> None:
-    write_json(directory / "refused.json", {"message": text, "code": int(ExitCode.FAILED)})
+def refuse(directory: Path, text: str, code: ExitCode = ExitCode.FAILED) -> None:
+    """Say why the run does not go on. One that never began needs the asker's variables no more: they hold secrets."""
+    write_json(directory / "refused.json", {"message": text, "code": int(code)})
+    if not (directory / "journal.jsonl").exists():
+        (directory / ENVIRONMENT).unlink(missing_ok=True)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from nftui.engine import prune, removal, verify
-from nftui.engine.records import losses, must_be_whole, read_record, taken_back, unfinished
+from nftui.engine.records import losses, must_be_whole, read_record, unfinished
 from nftui.engine.runner import BackItem
 from nftui.engine.state import ProjectLock, ProjectState
 from nftui.model.artefact import Artefact
@@ -121,8 +121,7 @@ class History:
         if not chain:
             return None
         names = [name for _, name in reversed(chain)]
-        items = [item for name in names for item in taken_back(self.state, name)]
-        return self._preview(names, chain[0][0] - 1, items)
+        return self._preview(names, chain[0][0] - 1, runs.way_back(chain))
 
     def _preview(self, names: Sequence[str], generation: int, items: Sequence[BackItem]) -> WayBack:
         must_be_whole(self.state, items, names)

@@ -16,18 +16,20 @@ from nftui.engine.check import forbids_apply, needs_docker
 from nftui.engine.consent import NO_CONSENT, Consent, refusals
 from nftui.engine.follow import is_starting, run_status
 from nftui.engine.journal import Phase, RunView, read_journal
+from nftui.engine.late import changed_by, late_items, links
 from nftui.engine.ports import FilesAhead
 from nftui.engine.records import data_places, losses, must_be_whole, taken_back
 from nftui.engine.requests import new_request
 from nftui.engine.runner import BackItem
 from nftui.engine.state import ProjectState, must_be_writable, owner_text, write_json
 from nftui.model.advice import TOLD
-from nftui.model.errors import CutOffError, DriftError, LockedError, UsageError
+from nftui.model.errors import CutOffError, DriftError, LockedError, NftuiError, UsageError
 from nftui.model.message import Message, msg
 from nftui.model.plan import Plan
 from nftui.model.run import Authority, ProjectStatus, RunStatus
 from nftui.steps import load_kinds
 from nftui.steps.kind import Found, RestoresFile
+from nftui.steps.recreate import RecreateKind
 from nftui.system.bootunit import REBOOT_HINT, unit_installed
 from nftui.system.clock import SystemClock
 from nftui.system.who import who
@@ -209,7 +211,7 @@ class Runs:
 
     def _start_rollback(self, chain: Sequence[tuple[int, str]], *, force: bool) -> str:
         self._must_accept_losses([name for _, name in reversed(chain)], force=force)
-        items = [item for _, name in reversed(chain) for item in taken_back(self.state, name)]
+        items = self.way_back(chain)
         names = [name for _, name in chain]
         must_be_whole(self.state, items, names)
         edited = self.foreign(items)
@@ -221,13 +223,42 @@ class Runs:
                 )
             )
         self._must_have_room(items)
-        notes = [self._kept_edit(path, content) for path, content in edited.items()]
+        notes = [
+            *self._brought_in(chain, items, force=force),
+            *(self._kept_edit(path, content) for path, content in edited.items()),
+        ]
         record = {
             "schema": codec.RUN_SCHEMA, "kind": "rollback", "plan": None, "items": codec.items_json(items),
             "commit": self.state.generation(chain[0][0] - 1).as_json(), "targets": names,
             "summaries": [str(i.step.summary) for i in items], "notes": notes,
         }  # fmt: skip
         return self._start({"kind": "rollback", "options": {"force": force, "settle_s": 0}, "record": record})
+
+    def way_back(self, chain: Sequence[tuple[int, str]]) -> list[BackItem]:
+        """What taking `chain` back undoes, in order: its own steps, and then what came to run its files without one."""
+        items = [item for _, name in reversed(chain) for item in taken_back(self.state, name)]
+        ctx, shared = self.session.context({}, lambda text, fraction: None), self.session.gatherer.shared
+        return [*items, *late_items(links(self.state, chain), items, shared, load_kinds(), ctx)]
+
+    def _brought_in(self, chain: Sequence[tuple[int, str]], items: Sequence[BackItem], *, force: bool) -> list[str]:
+        """What the operator did not apply yet, and a recreate on the way back would; refused unless forced (exit 3).
+
+        A variable that only the shell had which started the stack, an edit, a tag that was pulled (engine.md 1).
+        """
+        runs = links(self.state, chain)
+        changed, made = changed_by(runs), [i.step for i in items if i.step.kind == RecreateKind.name]
+        # One that is only made again along with another one is not asked about: neither does apply.
+        names = {s.target for s in made if s.target in changed or not s.params.get("force")}
+        generations = [runs[0].before, *(link.after for link in runs)]
+        self.session.facts(live=False, refresh=True)  # what was read before the newest run is of other containers
+        try:
+            found = self.session.gatherer.brought_in(names, self.state.lineage, generations)
+        except NftuiError as error:
+            found = (msg("What runs cannot be compared with your files: {why}", why=str(error.message)),)
+        if found and not force:
+            words = " ".join(map(str, found))
+            raise DriftError(msg("{words} Nothing was touched; --force takes back all the same.", words=words))
+        return [str(msg("Taken back all the same (--force): {words}", words=str(words))) for words in found]
 
     def _must_have_room(self, items: Sequence[BackItem]) -> None:
         kinds, blobs = load_kinds(), self.state.blobs

@@ -11,20 +11,23 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from nftui.engine import codec
 from nftui.engine.aftermath import Aftermath
 from nftui.engine.follow import load
-from nftui.engine.journal import Entry, Journal, Phase
+from nftui.engine.journal import Entry, Journal, Phase, RunView
+from nftui.engine.late import Link, late_items
 from nftui.engine.leavings import needed, sweep
+from nftui.engine.place import read_identity
 from nftui.engine.records import read_record, record_sum, restored_bytes
 from nftui.engine.requests import FileRequests
 from nftui.engine.reserve import reserved
-from nftui.engine.runner import Options, Outcome, Runner, describe, resumable
+from nftui.engine.runner import BackItem, Options, Outcome, Runner, describe, resumable
 from nftui.engine.state import InForce, ProjectLock, ProjectState, write_json
-from nftui.guardian import ENVIRONMENT
+from nftui.guardian import ENVIRONMENT, refuse
 from nftui.model.errors import CutOffError, ExitCode, LockedError, NftuiError
 from nftui.model.message import msg
 from nftui.steps import load_kinds
@@ -33,6 +36,7 @@ from nftui.system.identity import Child, ProcessId
 
 if TYPE_CHECKING:
     from nftui.session import Session
+    from nftui.steps.kind import Context
 
 
 def main(directory: Path) -> int:
@@ -43,11 +47,11 @@ def main(directory: Path) -> int:
         return Worker(directory).run()
     except NftuiError as error:
         if not isinstance(error, LockedError) or not _held_by_this_run(directory):
-            write_json(directory / "refused.json", {"message": str(error.message), "code": int(error.code)})
+            refuse(directory, str(error.message), error.code)
         return int(error.code)
     except Exception as error:
         if not (directory / "journal.jsonl").exists():
-            write_json(directory / "refused.json", {"message": describe(error), "code": int(ExitCode.FAILED)})
+            refuse(directory, describe(error))
         raise
 
 
@@ -133,9 +137,17 @@ class Worker:
             journal, codec.stages_from(plan.get("stages", [])), self.kinds, ctx,
             FileRequests(self.directory / "requests", journal),
             Options(None if seconds is None else float(str(seconds)), self.session.boot_time, self.session.boot_id,
-                    lossy=bool(self.recovery.get("force"))),
+                    lossy=bool(self.recovery.get("force")), late=partial(self._late, plan)),
             self.session.redact_text,
         )  # fmt: skip
+
+    def _late(
+        self, plan: Mapping[str, object], items: Sequence[BackItem], view: RunView, ctx: Context
+    ) -> Sequence[BackItem]:
+        """Services that somebody started by this run's files while they lay there."""
+        stages, after = codec.stages_from(plan.get("stages", [])), cast("Mapping[str, object]", plan["commit"])
+        link = Link("", stages, view, self.state.in_force(), InForce.from_json(after))
+        return late_items([link], items, self.session.gatherer.shared, self.kinds, ctx)
 
     def _take_over(self, runner: Runner, plan: Mapping[str, object], former: Sequence[Entry]) -> None:
         """What the former worker left going comes to rest before the first step; then the way is decided."""
@@ -143,7 +155,9 @@ class Worker:
             self._note(str(why))
         turn = plan["kind"] != "rollback" and self._must_turn(runner)
         goes_on = plan["kind"] != "rollback" and not turn and not runner.view.turned
-        Aftermath(self.directory.name, former, self.session.gatherer.leftovers, self._note).settle(goes_on=goes_on)
+        Aftermath(
+            self.directory.name, former, self.session.gatherer.leftovers, self._note, codec.services_of(plan)
+        ).settle(goes_on=goes_on)  # fmt: skip
         await_starts(self.session.context({}, self._progress))
         if turn:
             runner.turn("the run was cut off; taken back")
@@ -205,10 +219,12 @@ class Worker:
 
     def _sweep(self, plan: Mapping[str, object]) -> None:
         """Mounted files that nothing needs any more; what cannot be removed harms nobody, and is told."""
-        stages = codec.stages_from(plan.get("stages", []))
-        steps = [s for stage in stages for s in stage.steps] + [i.step for i in codec.items_from(plan.get("items", []))]
+        steps = codec.steps_of(plan)
+        known = read_identity(self.state.root)
+        mounted = partial(self.session.gatherer.mounted, engine_known=bool(known and known.engine))
         try:
-            sweep(steps, needed(self.state), self.session.context({}, self._progress).files)
+            for path in sweep(steps, needed(self.state), self.session.context({}, self._progress).files, mounted):
+                self._note(str(msg("{path} stays: a container still mounts it.", path=path)))
         except (NftuiError, OSError) as error:
             self._note(self.session.redact_text(describe(error)))
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 from nftui.engine.journal import Entry, Phase
@@ -27,6 +27,7 @@ STOP_S = 180.0
 """How long a stop inside the engine is waited for: the longest grace that a recreate gives, and some."""
 _STOPS = frozenset({"2", "3", "9", "15"})
 """SIGINT, SIGQUIT, SIGKILL, SIGTERM: signals by which containers are stopped. HUP and USR1 are words to a server."""
+_SERVICE = "com.docker.compose.service"
 _REPLACE = "com.docker.compose.replace"
 """Label of a container that Compose made in the place of another one: that one's id or name."""
 _TEMPORARY = re.compile(r"^[0-9a-f]{12}_")
@@ -46,8 +47,8 @@ class Leftovers(Protocol):
         """Ids of the project's containers that were told to stop and have not ended."""
         ...
 
-    def sweep(self) -> Sequence[str]:
-        """Put away containers that Compose had made and not started; what was done, in words."""
+    def sweep(self, services: Collection[str]) -> Sequence[str]:
+        """Put away containers of `services` that Compose had made and not started; what was done, in words."""
         ...
 
 
@@ -85,9 +86,10 @@ class HalfMade:
         return f"the container {self.id[:12]}, made by Compose and never started, {done}"
 
 
-def half_made(summaries: Sequence[Mapping[str, Any]]) -> list[HalfMade]:
-    """What a `compose up` that was cut off in a recreate left, of all the project's containers.
+def half_made(summaries: Sequence[Mapping[str, Any]], services: Collection[str]) -> list[HalfMade]:
+    """What a `compose up` of `services` that was cut off in a recreate left, of all the project's containers.
 
+    Of other services somebody else's `up` may be making one right now.
     The next `up` would take the new one for the service, stop and remove the old one that runs, and fail at its name
     [X, Compose 2.26]: the service would be down. Where the old one is gone, the new one may be the only one that
     names the service's anonymous volumes: it stays, under the name that it was to get.
@@ -95,8 +97,9 @@ def half_made(summaries: Sequence[Mapping[str, Any]]) -> list[HalfMade]:
     there = {str(c["Id"]) for c in summaries} | {_name(c) for c in summaries}
     found = []
     for one in summaries:
-        replaced, name = (one.get("Labels") or {}).get(_REPLACE), _name(one)
-        if one.get("State") == "created" and replaced and _TEMPORARY.match(name):
+        labels, name = one.get("Labels") or {}, _name(one)
+        replaced, mine = labels.get(_REPLACE), labels.get(_SERVICE) in services
+        if mine and one.get("State") == "created" and replaced and _TEMPORARY.match(name):
             final = _TEMPORARY.sub("", name)
             gone = replaced not in there and final not in there
             found.append(HalfMade(str(one["Id"]), final if gone else ""))
@@ -116,6 +119,8 @@ class Aftermath:
     engine: Leftovers
     tell: Callable[[str], None]
     """A note for the journal: what was found, and that it is gone."""
+    services: Collection[str] = ()
+    """Those that its steps name: what Compose had half made of others is not its own."""
     sleep: Callable[[float], None] = time.sleep
     now: Callable[[], float] = time.monotonic
 
@@ -128,7 +133,7 @@ class Aftermath:
             self._finish(child, goes_on=goes_on)
         self._remove_helpers()
         self._await_stops()
-        for words in self.engine.sweep():
+        for words in self.engine.sweep(self.services):
             self.tell(words)
 
     def _children(self) -> list[Child]:

@@ -87,6 +87,17 @@ def items_from(data: object) -> tuple[BackItem, ...]:
     )
 
 
+def steps_of(record: Json) -> list[StepSpec]:
+    """Every step of a run's record, whether it goes forth or back."""
+    stages = stages_from(record.get("stages", []))
+    return [s for stage in stages for s in stage.steps] + [i.step for i in items_from(record.get("items", []))]
+
+
+def services_of(record: Json) -> frozenset[str]:
+    """The services that its steps are about."""
+    return frozenset(s.service for s in steps_of(record) if s.service)
+
+
 def check_schema(data: Json) -> Json:
     """Refuse a run that a newer nftui wrote."""
     if int(str(data.get("schema", 0))) > RUN_SCHEMA:

@@ -6,7 +6,7 @@ What only plans, runs and drift need is imported where it is used: `check` needs
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,8 +17,9 @@ from nftui.engine.state import InForce, ProjectState, with_contents
 from nftui.engine.wiring import Wiring
 from nftui.model.advice import Assertion
 from nftui.model.choices import Choices, Selection
-from nftui.model.errors import UsageError
+from nftui.model.errors import NftuiError, UsageError
 from nftui.model.facts import Beside, Facts, FileFact
+from nftui.model.message import Message
 from nftui.model.mounted import mounted_files
 from nftui.model.plan import Draft, Stage, digest
 from nftui.model.run import Drift
@@ -164,9 +165,36 @@ class Gatherer:
             stale=frozenset(self._stale(edited) & ours),
             edited=edited is not None,
             pending=pending.result(),
-            shared=_shared(stack.services),
+            shared=self.shared,
             own=self._own(in_force),
         )
+
+    @property
+    def shared(self) -> dict[str, tuple[str, ...]]:
+        """Service to running services that live in its namespaces or take its volumes."""
+        return _shared(self.wiring.stack.services)
+
+    def brought_in(self, names: Collection[str], lineage: str, generations: Sequence[InForce]) -> tuple[Message, ...]:
+        """Of these services, what making them again would bring in that is not nftui's, in words.
+
+        `generations` is what was in force until now, the newest last. One that runs by an older part of nftui's file
+        differs from the present one by nftui's doing. Raises NftuiError where it cannot be compared.
+        """
+        from nftui.engine import offers
+        from nftui.engine.override import merge_fragments, render_override
+        from nftui.engine.prove import planned_file
+
+        found = {n: why for n, why in self.wiring.pending().items() if n in names} if names else {}
+        now = merge_fragments(generations[-1].fragments)
+        for former in generations[:-1]:
+            then = merge_fragments(former.fragments)
+            others = {n for n in found if n in then and then[n] != now.get(n)}
+            content = render_override(sorted(former.fragments, key=lambda f: f.optimization), lineage)
+            if others and content is not None:
+                with planned_file(content) as path:
+                    others -= self.wiring.stale(path)
+                found = {n: why for n, why in found.items() if n not in others}
+        return tuple(offers.pending(name, why) for name, why in sorted(found.items()))
 
     def standing_for(self, choices: Choices) -> Standing:
         """With what would be lost by a recreate: asked only of services that these choices can come near."""
@@ -179,7 +207,7 @@ class Gatherer:
         chosen = [o for o in self._registry().values() if choices.selection(o.id) is not Selection.UNTOUCHED]
         near = {name for f in in_force.fragments for name in f.services}
         near |= {name for o in chosen for name in o.applies(facts).services}
-        shared = _shared(self.wiring.stack.services)
+        shared = self.shared
         return sorted(near | {other for name in near for other in shared.get(name, ())})
 
     def _edited(self, in_force: InForce, keep: Persistence, lineage: str) -> bytes | None:
@@ -230,6 +258,15 @@ class Gatherer:
             there = self.wiring.file_fact(override).content is not None
             self._effective = prover.config_with(override if there else None)["services"]
         return proof
+
+    def mounted(self, *, engine_known: bool) -> list[str]:
+        """What containers of the project have mounted, also those that do not run.
+
+        Raises NftuiError where the engine does not answer, unless the project never had one.
+        """
+        if self.wiring.engine is None and engine_known:
+            raise NftuiError(Message("The Docker engine does not answer; files that services mounted stay."))
+        return [str(m.host_path) for c in self.wiring.containers() for m in c.mounts if m.host_path]
 
     @property
     def leftovers(self) -> EngineLeftovers:

@@ -6,13 +6,14 @@ Only what the run's own steps name is looked at, and of that only files that are
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Protocol
 
 from nftui.engine.state import ProjectState
 from nftui.model.mounted import IGNORE, IGNORED
 from nftui.model.plan import StepSpec, digest
+from nftui.probes.tree import is_below
 from nftui.steps.mounted import MountedKind
 
 
@@ -31,11 +32,28 @@ def needed(state: ProjectState) -> set[tuple[str, str]]:
     return {(s.name, s.digest) for found in (*former, standing) for f in found.fragments for s in f.files}
 
 
-def sweep(steps: Iterable[StepSpec], keep: set[tuple[str, str]], files: Files) -> None:
-    """Remove the directories that `steps` wrote or mounted and that are not to be kept. Raises NftuiError, OSError."""
-    for step in steps:
-        if step.kind == MountedKind.name and (Path(step.target).parent.name, Path(step.target).name) not in keep:
+def sweep(
+    steps: Iterable[StepSpec],
+    keep: set[tuple[str, str]],
+    files: Files,
+    mounted: Callable[[], Collection[str]] = tuple,
+) -> list[str]:
+    """Remove the directories that `steps` wrote or mounted and that are not to be kept. Raises NftuiError, OSError.
+
+    `mounted` tells what containers of the project, also stopped ones, have mounted: of that nothing is removed. Asked
+    only where something would be. Returns the directories that stay because of it.
+    """
+    going = [s for s in steps if s.kind == MountedKind.name and _name(s) not in keep]
+    sources = [os.path.realpath(path) for path in mounted()] if going else []
+    stay = {s.target for s in going if any(is_below(path, os.path.realpath(s.target)) for path in sources)}
+    for step in going:
+        if step.target not in stay:
             _remove(step, files)
+    return sorted(stay)
+
+
+def _name(step: StepSpec) -> tuple[str, str]:
+    return Path(step.target).parent.name, Path(step.target).name
 
 
 def _remove(step: StepSpec, files: Files) -> None:

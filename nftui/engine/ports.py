@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -266,10 +266,10 @@ class EngineLeftovers:
         if self.wiring.engine is not None:
             self.wiring.engine.remove(container_id, force=True, volumes=True)
 
-    def sweep(self) -> Sequence[str]:
-        """Put away what a `compose up` that was cut off had made and not started; its words, for the journal."""
+    def sweep(self, services: Collection[str]) -> Sequence[str]:
+        """Put away what a `compose up` of these that was cut off had made and not started; words for the journal."""
         engine = self.wiring.engine
-        found = half_made(engine.containers(f"{PROJECT}={self.wiring.stack.name}")) if engine else []
+        found = half_made(engine.containers(f"{PROJECT}={self.wiring.stack.name}"), services) if engine else []
         for one in found:
             if engine and one.name:
                 engine.rename(one.id, one.name)
@@ -306,6 +306,11 @@ class ProjectCompose:
         port = self._port()
         return port.hashes(port.config(with_override=override))
 
+    def image(self, service: str) -> str | None:
+        """The name of its image by the files on disk."""
+        found = self._port().config(with_override=True)["services"].get(service) or {}
+        return str(found["image"]) if found.get("image") else None
+
     def dry_run(self) -> Mapping[str, str]:
         """Service to what a plain `up` of the whole project would do with it."""
         names = {c.name: c.service for c in self.wiring.containers()}
@@ -325,9 +330,9 @@ class ProjectCompose:
         document = port.config(with_override=True)
         beside = companions(replace(self.wiring.stack, services=self.wiring.services_now(document)), service, document)
         leftovers = EngineLeftovers(self.wiring)
-        leftovers.sweep()
+        leftovers.sweep([service])
         try:
             port.up(service, scale=scale, grace_s=grace_s, force=force, companions=beside)
         except NftuiError:
-            leftovers.sweep()
+            leftovers.sweep([service])
             raise

@@ -14,9 +14,13 @@ from nftui.engine.state import ProjectState
 from nftui.model.artefact import Artefact, ArtefactState
 from nftui.model.errors import NftuiError, UsageError
 from nftui.model.message import msg
+from nftui.probes.mountinfo import parse
+from nftui.probes.tree import is_below
 from nftui.steps import kept
 from nftui.steps.calls import ApiCalls
 from nftui.system.docker import EngineError
+
+MOUNTS = Path("/proc/self/mountinfo")
 
 
 class Remover(Protocol):
@@ -116,10 +120,27 @@ def _must_be_idle(path: str, engine: Remover | None) -> None:
                 )
 
 
+def _mounted(path: Path) -> str | None:
+    """Where something is mounted at `path` or below it, by the kernel's own list: a bind mount of a directory of the
+    same filesystem has the device number of what is around it, and no look at the path tells it. Raises NftuiError.
+    """
+    real = os.path.realpath(path)
+    try:
+        lines = parse(os.fsdecode(MOUNTS.read_bytes()))
+    except OSError as error:
+        why = error.strerror or str(error)
+        raise NftuiError(
+            msg("{path} stays: what is mounted cannot be read: {why}.", path=str(path), why=why)
+        ) from error
+    return next((line.path for line in lines if is_below(line.path, real)), None)
+
+
 def _remove_path(path: Path) -> None:
     """Only what is there itself: never through a link, never a mount point or what is mounted below."""
-    if not path.is_absolute() or path.is_symlink() or path.is_mount():
-        raise NftuiError(msg("{path} is a link or a mount point by now; it stays.", path=str(path)))
+    if not path.is_absolute() or path.is_symlink():
+        raise NftuiError(msg("{path} is a link by now; it stays.", path=str(path)))
+    if mounted := _mounted(path):
+        raise NftuiError(msg("{mounted} is a mount point by now; {path} stays.", mounted=mounted, path=str(path)))
     if not path.exists():
         return
     try:

@@ -45,6 +45,8 @@ class Options:
     boot_id: str = ""
     lossy: bool = False
     """The operator consented to losing what was written after a commit point was crossed."""
+    late: Callable[[Sequence[BackItem], RunView, Context], Sequence[BackItem]] = lambda items, view, ctx: ()
+    """What came to run this run's files without a step of it, beside `items`: taken back when it goes back whole."""
 
 
 @dataclass(slots=True)
@@ -140,10 +142,19 @@ class Runner:
             self.journal.write(Phase.TURN, reason=reason, kept=None)
             kept = None
         crossed = 0 if kept is None else ids.index(str(kept)) + 1
-        outcome = self.backward(self.own_items(self.stages[crossed:]), reason)
+        items = self.own_items(self.stages[crossed:])
+        outcome = self.backward(items if crossed else [*items, *self._late(items)], reason)
         if outcome.name != "rolled-back" or not crossed:
             return outcome
         return self._stand(self.stages[:crossed], reason)
+
+    def _late(self, items: Sequence[BackItem]) -> Sequence[BackItem]:
+        """Where nobody can be asked what runs, the steps' own way back goes on."""
+        try:
+            return self.options.late(items, self.view, self.ctx)
+        except NftuiError as error:
+            self._note(describe(error))
+            return ()
 
     def _stand(self, stages: Sequence[Stage], reason: str) -> Outcome:
         """What lies before a crossed commit point stands if it was verified; its writers are let in again.

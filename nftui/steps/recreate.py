@@ -48,13 +48,13 @@ class RecreateKind:
         """Wait for a quiet moment, ease the stop, recreate."""
         wait_quiet(step.target, ctx)
         ctx.before_stop(step.target)
-        self._up(step, before, ctx)
+        self._up(step, scale_of(before), ctx)
         ctx.issued(f"compose up {step.target}")
 
-    def _up(self, step: StepSpec, before: Data, ctx: Context) -> None:
+    def _up(self, step: StepSpec, scale: int, ctx: Context) -> None:
         ctx.compose.up(
             step.target,
-            scale=max(1, scale_of(before)),
+            scale=max(1, scale),
             grace_s=int(str(step.params.get("grace_s", 120))),
             force=bool(step.params.get("force")),
         )
@@ -68,24 +68,51 @@ class RecreateKind:
         return {"containers": [{"id": c.id, "hash": c.config_hash} for c in found], "restarted": restarted}
 
     def undo(self, step: StepSpec, before: Data, ctx: Context) -> None:
-        """The files are back already: recreate by them unless it runs by them, then the same checks."""
+        """The files are back already: recreate by them unless it runs by them, then the same checks.
+
+        Never fewer than run now: the operator may have scaled it since.
+        """
         wanted = ctx.compose.config_hashes().get(step.target)
         running = [c for c in containers_of(step.target, ctx) if c.running]
         original = len(running) >= scale_of(before) and {c.id for c in running} <= _ids(before)
         same = len(running) >= scale_of(before) and all(c.config_hash == wanted for c in running)
         if not original and (not same or step.params.get("force")):
+            _must_mean_former_image(step.target, before, ctx)
             ctx.before_stop(step.target)
-            self._up(step, before, ctx)
+            self._up(step, max(scale_of(before), len(running)), ctx)
         gate.wait_restored(step, before, ctx)
         _must_run_former_image(step.target, before, ctx)
         bring_back_clients(step, before, ctx)
 
 
-def _must_run_former_image(service: str, before: Data, ctx: Context) -> None:
-    """A tag that was pulled meanwhile gives another image to a container that is made again."""
+def _former_images(before: Data) -> set[str]:
+    """Ids of the images that ran; empty where nobody knows."""
     records = before["containers"]
     assert isinstance(records, list)
-    former = {str(r["image"]) for r in records}
+    return {str(r["image"]) for r in records}
+
+
+def _must_mean_former_image(service: str, before: Data, ctx: Context) -> None:
+    """Before anything stops: what newer code once did to old data, no way back mends."""
+    former = _former_images(before)
+    name = ctx.compose.image(service) if former else None
+    found = ctx.images.find(name) if name else None
+    if found is not None and found.id not in former:
+        raise StepFailed(
+            msg(
+                "{image} means {now}, and {service} ran {former} before: it was not made anew. Tag the former one "
+                "again, then run the rollback again.",
+                image=str(name),
+                now=found.id,
+                service=service,
+                former=", ".join(sorted(former)),
+            )
+        )
+
+
+def _must_run_former_image(service: str, before: Data, ctx: Context) -> None:
+    """A tag that was pulled meanwhile gives another image to a container that is made again."""
+    former = _former_images(before)
     now = {c.image_id for c in containers_of(service, ctx) if c.running}
     if former and not now <= former:
         raise StepFailed(

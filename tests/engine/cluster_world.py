@@ -91,6 +91,9 @@ class ClusterWorld(World):
     def config_hashes(self, *, override: bool = True) -> Mapping[str, str]:
         return {name: self._hash_of(name) for name in ("db", "api")}
 
+    def image(self, service: str) -> str | None:
+        return None
+
     def dry_run(self) -> Mapping[str, str]:
         return dict.fromkeys(self.found, "running")
 

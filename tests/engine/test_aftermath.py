@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -34,8 +34,8 @@ class Engine:
         self.log.append("stopping")
         return self.stops.pop(0) if self.stops else []
 
-    def sweep(self) -> list[str]:
-        self.log.append("sweep")
+    def sweep(self, services: Collection[str]) -> list[str]:
+        self.log.append(" ".join(["sweep", *services]))
         return ["swept"]
 
 
@@ -110,8 +110,8 @@ def test_helpers_are_removed_and_stops_are_waited_for(tmp_path: Path) -> None:
     engine = Engine(["h1"], [["c1"], ["c1"]])
     slept: list[float] = []
     notes: list[str] = []
-    Aftermath("R1", [], engine, notes.append, sleep=slept.append, now=lambda: 0.0).settle(goes_on=True)
-    assert engine.log == ["helpers of R1", "remove h1", "stopping", "stopping", "stopping", "sweep"]
+    Aftermath("R1", [], engine, notes.append, ["db"], sleep=slept.append, now=lambda: 0.0).settle(goes_on=True)
+    assert engine.log == ["helpers of R1", "remove h1", "stopping", "stopping", "stopping", "sweep db"]
     assert len(slept) == 2 and len(notes) == 3
 
 
@@ -144,7 +144,8 @@ def test_stops_inside_the_engine_by_its_events(events: list[dict[str, object]], 
 
 
 def container(name: str, state: str, replaces: str = "") -> dict[str, object]:
-    labels = {"com.docker.compose.replace": replaces} if replaces else {}
+    labels = {"com.docker.compose.service": "db"}
+    labels |= {"com.docker.compose.replace": replaces} if replaces else {}
     return {"Id": f"id of {name}", "Names": [f"/{name}"], "State": state, "Labels": labels}
 
 
@@ -165,4 +166,9 @@ TEMPORARY = "0123456789ab_app-db-1"
 )
 def test_what_compose_made_and_did_not_start(containers: list[dict[str, object]], name: str | None) -> None:
     wanted = [] if name is None else [HalfMade(f"id of {TEMPORARY}", name)]
-    assert half_made(containers) == wanted
+    assert half_made(containers, ["db"]) == wanted
+
+
+def test_what_somebody_else_makes_right_now_is_left_alone() -> None:
+    containers = [container("app-db-1", "running"), container(TEMPORARY, "created", "id of app-db-1")]
+    assert half_made(containers, ["web", "d"]) == [] and len(half_made(containers, ["web", "db"])) == 1

@@ -223,6 +223,27 @@ def test_every_crash_point_ends_old_or_new(tmp_path: Path, where: str, turn: boo
         assert not world.unrouted, (where, point, world.unrouted)
 
 
+@pytest.mark.parametrize(("source", "stays"), [
+    ("/p/nftui/pool/NEW", True), ("/p/nftui/pool/NEW/private", True), ("/p", False), ("/p/nftui/pool", False),
+    ("/p/nftui/pool/NEWER", False),
+])  # fmt: skip
+def test_what_a_container_still_mounts_stays(tmp_path: Path, source: str, stays: bool) -> None:
+    world = new_world(tmp_path)
+    world.files |= contents(NEW_SET)
+    mounts = [source.replace("NEW", NEW_SET.digest)]
+    steps = [mounted(NEW_SET, goes=False)]
+    assert sweep(steps, set(), world, lambda: mounts) == ([NEW_SET.directory("/p")] if stays else [])
+    assert (set(contents(NEW_SET)) <= set(world.files)) == stays
+
+
+def test_nobody_is_asked_for_mounts_where_nothing_goes(tmp_path: Path) -> None:
+    def asked() -> list[str]:
+        raise AssertionError
+
+    steps = [mounted(NEW_SET, goes=False), StepSpec("env", "env", ENV, {}, msg("step"))]
+    assert sweep(steps, {(NEW_SET.name, NEW_SET.digest)}, new_world(tmp_path), asked) == []
+
+
 def test_what_a_cut_off_write_left_goes_with_its_directory(tmp_path: Path) -> None:
     step = mounted(FileSet("pool", {"conf": MountedFile.of("new")}), goes=False)
     params = {"files": {f"{tmp_path}/nftui/pool/{'0' * 16}/conf": {"digest": digest(b"new")}}}

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import pytest
 
-from nftui.engine.ports import ProjectEngine
+from nftui.engine.ports import EngineLeftovers, ProjectEngine
 from nftui.engine.wiring import Wiring
 from nftui.model.message import msg
 from nftui.system.docker import EngineError
@@ -50,3 +50,32 @@ def test_a_container_that_cannot_be_read_may_be_writing() -> None:
 
 def test_who_only_reads_or_writes_elsewhere_is_not_named() -> None:
     assert writing({"a": mounted("/volumes/data", writable=False), "b": mounted("/volumes/database")}) == []
+
+
+class HalfMade:
+    """An engine in which Compose makes `db` and `web` anew; what was done to it."""
+
+    def __init__(self) -> None:
+        self.done: list[str] = []
+
+    def containers(self, label: str | None = None) -> list[dict[str, Any]]:
+        return [self.made("db"), self.made("web"), {"Id": "web-old", "Names": ["/p-web-1"], "State": "running"}]
+
+    def made(self, service: str) -> dict[str, Any]:
+        labels = {"com.docker.compose.service": service, "com.docker.compose.replace": f"{service}-old"}
+        return {"Id": f"{service}-new", "Names": [f"/0123456789ab_p-{service}-1"], "State": "created", "Labels": labels}
+
+    def rename(self, container: str, name: str) -> None:
+        self.done.append(f"{container} is {name}")
+
+    def remove(self, container: str) -> None:
+        self.done.append(f"{container} is gone")
+
+
+@pytest.mark.parametrize(("services", "done"), [
+    (["db"], ["db-new is p-db-1"]), (["web"], ["web-new is gone"]), (["other"], []), ([], []),
+])  # fmt: skip
+def test_only_what_was_half_made_of_these_services_is_put_away(services: list[str], done: list[str]) -> None:
+    engine = HalfMade()
+    wiring = cast("Wiring", SimpleNamespace(engine=engine, stack=SimpleNamespace(name="p")))
+    assert len(EngineLeftovers(wiring).sweep(services)) == len(done) and engine.done == done

@@ -10,8 +10,10 @@ import pytest
 
 from nftui.engine.journal import Journal, Phase, RunView, read_journal
 from nftui.engine.runner import Options, Outcome, Runner
+from nftui.model.images import StoredImage
 from nftui.model.stack import Container
 from nftui.steps import load_kinds
+from nftui.system.blobs import BlobStore
 from tests.engine.mortal import die_at
 from tests.engine.world import ENV, OVERRIDE, World, new_world, stages
 
@@ -126,6 +128,61 @@ def test_another_image_under_the_same_tag_is_not_called_rolled_back(tmp_path: Pa
     world._new = original  # type: ignore[method-assign]
     world.container = original()
     assert runner.backward(runner.own_items(), "test").name == "rolled-back" and world.state() == OLD
+
+
+class Tags:
+    """The engine's names of images."""
+
+    def __init__(self, meaning: dict[str, str]) -> None:
+        self.meaning = meaning
+
+    def find(self, name: str) -> StoredImage | None:
+        return StoredImage(self.meaning[name]) if name in self.meaning else None
+
+
+@pytest.mark.parametrize(("meaning", "stopped"), [
+    ({"app:1": "another"}, False), ({"app:1": "sha"}, True), ({"other:1": "another"}, True), ({}, True),
+])  # fmt: skip
+def test_nothing_stops_on_the_way_back_while_the_name_means_another_image(
+    tmp_path: Path, meaning: dict[str, str], stopped: bool
+) -> None:
+    world = new_world(tmp_path)
+    assert run(world, tmp_path / "j") is None
+    world.image = lambda service: "app:1"  # type: ignore[method-assign, assignment, return-value]
+    ctx = world.context(images=Tags(meaning))
+    world.effects.clear()
+    journal = Journal(tmp_path / "j")
+    runner = Runner(journal, stages(world), load_kinds(), ctx, Quiet(), Options())
+    outcome = runner.backward(runner.own_items(), "test")
+    assert ("up db" in world.effects) == stopped == (outcome.name == "rolled-back")
+    if not stopped:
+        assert "app:1 means another" in outcome.reason and "Tag the former one" in outcome.reason
+        assert world.running_value == "512MB" and "db" in outcome.standing
+
+
+class Scaled(World):
+    """`db` in as many containers as were asked for last, or as the operator made of it."""
+
+    count = 1
+
+    def containers(self) -> list[Container]:
+        return [replace(c, id=f"{c.id}-{n}", number=n) for c in super().containers() for n in range(1, self.count + 1)]
+
+    def up(self, service: str, *, scale: int, grace_s: int, force: bool = False) -> None:
+        super().up(service, scale=scale, grace_s=grace_s, force=force)
+        self.count = scale
+
+
+@pytest.mark.parametrize(("then", "now"), [(1, 3), (3, 1), (2, 2)])
+def test_the_way_back_leaves_no_fewer_containers_than_run_now(tmp_path: Path, then: int, now: int) -> None:
+    world = Scaled(BlobStore(tmp_path / "blobs"), {ENV: b"A=1\n"})
+    world.count = then
+    assert run(world, tmp_path / "j") is None and world.count == then
+    world.count = now
+    journal = Journal(tmp_path / "j")
+    runner = Runner(journal, stages(world), load_kinds(), world.context(), Quiet(), Options())
+    assert runner.backward(runner.own_items(), "test").name == "rolled-back"
+    assert world.count == max(then, now) and world.running_value == "128MB"
 
 
 def test_a_child_killed_for_lack_of_memory_takes_the_run_back(tmp_path: Path) -> None:

@@ -324,6 +324,35 @@ def test_nothing_is_deleted_through_a_link_or_of_an_unknown_kind(state: ProjectS
     assert (tmp_path / "real").exists() and len(state.artefacts.list()) == 3
 
 
+@pytest.mark.parametrize(("mounted", "stays"), [
+    ("old", True), ("old/below", True), ("older", False), ("", False),
+])  # fmt: skip
+def test_what_is_mounted_there_or_below_stays(
+    state: ProjectState, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mounted: str, stays: bool
+) -> None:
+    """A bind mount of the same filesystem: only the kernel's list tells of it."""
+    path, lines = tmp_path / "old", tmp_path / "mountinfo"
+    (path / "below").mkdir(parents=True)
+    lines.write_text(f"36 35 98:0 /elsewhere {tmp_path / mounted} rw - ext4 /dev/sda1 rw\n")
+    monkeypatch.setattr(removal, "MOUNTS", lines)
+    if stays:
+        with pytest.raises(NftuiError, match="mount point"):
+            delete(state, "directory", str(path), Engine())
+    else:
+        assert delete(state, "directory", str(path), Engine()) is ArtefactState.DELETED
+    assert path.exists() == stays
+
+
+def test_without_the_kernel_s_list_of_mounts_nothing_is_deleted(
+    state: ProjectState, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(removal, "MOUNTS", tmp_path / "nothing")
+    (tmp_path / "old").mkdir()
+    with pytest.raises(NftuiError, match="cannot be read"):
+        delete(state, "directory", str(tmp_path / "old"), Engine())
+    assert (tmp_path / "old").exists()
+
+
 def test_a_deletion_that_was_cut_off_is_listed_and_goes_on(
     state: ProjectState, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

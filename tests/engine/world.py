@@ -149,6 +149,9 @@ class World(NoData):
     def config_hashes(self, *, override: bool = True) -> Mapping[str, str]:
         return {"db": self._hash()}
 
+    def image(self, service: str) -> str | None:
+        return None
+
     def dry_run(self) -> Mapping[str, str]:
         assert self.container
         return {"db": "recreate" if self.container.config_hash != self._hash() else "running", **self.extra()}

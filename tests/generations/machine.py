@@ -105,6 +105,8 @@ class Machine(NoData):
         if env is not None:
             (directory / ".env").write_bytes(env)
         self.made: dict[str, tuple[int, str]] = {}
+        self.made_with: dict[str, str] = {}
+        """Service to the files that its container was made with, as Compose labels it."""
         for service in SERVICES:
             self.up(service, scale=1, grace_s=1)
 
@@ -127,8 +129,9 @@ class Machine(NoData):
         """As the engine tells."""
         number, keys = self.made[service]
         return Container(
-            f"{service}-{number}", f"p-{service}-1", service, 1, "running", None, "x", "sha", config_hash=keys
-        )
+            f"{service}-{number}", f"p-{service}-1", service, 1, "running", None, "x", "sha", config_hash=keys,
+            labels={"com.docker.compose.project.config_files": self.made_with[service]},
+        )  # fmt: skip
 
     # -- files
     def read(self, path: str) -> bytes | None:
@@ -173,6 +176,10 @@ class Machine(NoData):
         """What each would carry."""
         return {s: self.wanted(s) for s in SERVICES}
 
+    def image(self, service: str) -> str | None:
+        """Tells nothing."""
+        return None
+
     def dry_run(self) -> Mapping[str, str]:
         """What a plain `up` would do."""
         return {s: "running" if self.made[s][1] == self.wanted(s) else "recreate" for s in SERVICES}
@@ -182,6 +189,8 @@ class Machine(NoData):
         number, keys = self.made.get(service, (0, ""))
         if force or keys != self.wanted(service):
             self.made[service] = (number + 1, self.wanted(service))
+            own = [self.directory / "compose.nftui.yaml"] if self.wanted(service) != "{}" else []
+            self.made_with[service] = ",".join(map(str, [self.directory / "compose.yaml", *own]))
 
     def containers(self) -> Sequence[Container]:
         """One per service."""

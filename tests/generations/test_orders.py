@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +17,14 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from nftui.engine.journal import Journal, Phase
+from nftui.engine.wiring import Wiring
 from nftui.guardian import NOTE
 from nftui.model.choices import Choices
 from nftui.model.errors import DriftError
+from nftui.model.message import msg
 from nftui.session import Session
-from tests.generations.machine import Machine, new_session
+from nftui.system.docker import EngineError
+from tests.generations.machine import FakeGatherer, Machine, new_session
 from tests.generations.reference import NOTHING, OPERATIONS, Levels, Reference
 
 ENVS = (None, b"", b"A=1\n", b"A=1", b"A=1\r\nB=2\r\n", b"# c\nCOMPOSE_FILE=compose.yaml\nA=1\n")
@@ -86,7 +91,8 @@ class Operator:
         assert (run is None) == (shown is None) == (len(self.reference.generations) == 1)
         if run is None or shown is None:
             return
-        assert session.runs.run_status(run).outcome == "rolled-back"
+        status = session.runs.run_status(run)
+        assert status.outcome == "rolled-back" and not [s.id for s in status.steps if "late:" in s.id]
         assert before | {Path(c.path).name: c.content for c in shown.files} == {
             **dict.fromkeys(before), **self.files()
         }, "the preview told something else"  # fmt: skip
@@ -158,6 +164,164 @@ def test_an_edit_that_a_repair_overwrote_needs_force_on_the_way_back(
     assert run is not None and operator.files() == operator.seen[NOTHING]
     (note,) = operator.session().runs.run_status(run).notes
     assert "overwritten" in note and operator.session().state.blobs.whole(note.rpartition("/")[2].rstrip("."))
+
+
+def operator_with(memory: Path, monkeypatch: pytest.MonkeyPatch) -> Operator:
+    operator = Operator(Path(tempfile.mkdtemp(dir=memory)), b"A=1\n")
+    monkeypatch.setattr("nftui.orders.open_session", lambda project: operator.session())
+    return operator
+
+
+def apply_files_only(operator: Operator, name: str) -> None:
+    session = operator.session()
+    plan = session.prove(session.choices(only=[name])[0])
+    session.runs.start_apply(plan, settle_s=0, files_only=True)
+
+
+def rolled_back(operator: Operator, target: str | None = None, **options: bool) -> tuple[list[str], tuple[str, ...]]:
+    """Ids of the steps and notes of a rollback that came to its end, and is back at the beginning."""
+    shown = operator.session().history.way_back(target)
+    run = operator.session().runs.start_rollback(target, **options)
+    assert run is not None and shown is not None
+    status = operator.session().runs.run_status(run)
+    assert status.outcome == "rolled-back" and operator.files() == operator.seen[NOTHING]
+    assert set(operator.machine.running().values()) == {"{}"}, "it still runs the tuning"
+    late = {s.service for s in status.steps if "late:" in s.id}
+    assert late <= set(shown.services), "the preview told nothing of it"
+    return [s.id.partition("/")[2] for s in status.steps], status.notes
+
+
+def test_what_the_operator_started_by_the_files_is_taken_back_with_them(
+    memory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    operator = operator_with(memory, monkeypatch)
+    apply_files_only(operator, "beta")
+    operator.machine.up("db", scale=1, grace_s=1)
+    assert operator.machine.running() == {"db": '{"b": "1"}', "cache": "{}"}
+    steps, _notes = rolled_back(operator)
+    assert [s for s in steps if "recreate" in s] == ["late:recreate:db"], "what does not run the file was touched"
+
+
+def test_what_a_later_run_made_by_the_files_of_an_earlier_one_is_taken_back_with_both(
+    memory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The later run's way back makes it again while the earlier one's files are still there."""
+    operator = operator_with(memory, monkeypatch)
+    apply_files_only(operator, "alpha")
+    operator.do("apply B")
+    first = operator.session().state.standing()[0][1]
+    assert json.loads(operator.machine.running()["db"]) == {"a": "1", "b": "1"}
+    steps, _notes = rolled_back(operator, first)
+    assert [s for s in steps if "recreate" in s] == ["recreate:cache", "recreate:db", "late:recreate:db"]
+
+
+@pytest.mark.parametrize("started", [True, False])
+def test_what_was_started_by_the_files_of_a_run_that_was_cut_off_goes_back_with_it(
+    memory: Path, monkeypatch: pytest.MonkeyPatch, started: bool
+) -> None:
+    operator, write = operator_with(memory, monkeypatch), Journal.write
+
+    def cut(journal: Journal, phase: Phase, step: str | None = None, **data: Any) -> Any:
+        if phase is Phase.INTENT and str(step).startswith("recreate:"):
+            raise CutOff
+        return write(journal, phase, step, **data)
+
+    session = operator.session()
+    plan = session.prove(session.choices(only=["alpha"])[0])
+    with monkeypatch.context() as patch, pytest.raises(CutOff):
+        patch.setattr(Journal, "write", cut)
+        session.runs.start_apply(plan, settle_s=0)
+    state = operator.session().state
+    for path in (state.root / "lock.json", state.runs()[-1] / NOTE):
+        path.unlink()
+    if started:
+        operator.machine.up("db", scale=1, grace_s=1)
+    made = operator.machine.made["db"][0]
+    run = operator.session().runs.start_rollback()
+    assert run is not None and operator.session().runs.run_status(run).outcome == "rolled-back"
+    assert operator.files() == operator.seen[NOTHING] and operator.machine.running()["db"] == "{}"
+    assert operator.machine.made["db"][0] == made + started, "made again for nothing"
+
+
+def test_one_that_is_only_made_again_along_with_another_is_not_asked_about(
+    memory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in apply: Compose calls whoever shares volumes a difference at every `up`."""
+    operator = operator_with(memory, monkeypatch)
+    monkeypatch.setattr(FakeGatherer, "standing", property(_shared(FakeGatherer.standing)))
+    operator.do("apply A")
+    assert operator.machine.made["cache"][0] == 2, "it was not made again along with the database"
+    monkeypatch.setattr(Wiring, "pending", lambda wiring: {"cache": ("its definition",)})
+    assert "recreate:cache" in rolled_back(operator)[0]
+
+
+def _shared(standing: Any) -> Any:
+    return lambda gatherer: replace(standing.fget(gatherer), shared={"db": ("cache",)})
+
+
+def test_what_nothing_of_it_was_changed_for_is_left_alone(memory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Taken back is the second run only; the database runs the first one's part, which stays."""
+    operator = operator_with(memory, monkeypatch)
+    operator.do("apply A")
+    apply_files_only(operator, "beta")
+    operator.machine.up("cache", scale=1, grace_s=1)
+    container = operator.machine.made["db"]
+    run = operator.session().runs.start_rollback()
+    assert run is not None and operator.machine.made["db"] == container
+    assert operator.machine.running() == {"db": '{"a": "1"}', "cache": "{}"}
+
+
+def test_a_rollback_brings_in_nothing_of_the_operator_s_unasked(memory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    operator = operator_with(memory, monkeypatch)
+    operator.do("apply A")
+    pending = {"cache": ("its definition",)}
+    monkeypatch.setattr(Wiring, "pending", lambda wiring: pending)
+    before, runs = operator.files(), len(operator.session().state.runs())
+    pending["db"] = ("environment: SECRET",)
+    with pytest.raises(DriftError, match=r"db does not run what your files say \(environment: SECRET\)") as caught:
+        operator.session().runs.start_rollback()
+    assert caught.value.code == 3 and "--force" in str(caught.value) and "cache" not in str(caught.value)
+    assert operator.files() == before and len(operator.session().state.runs()) == runs
+    assert operator.machine.running()["db"] == '{"a": "1"}'
+    _steps, (note,) = rolled_back(operator, force=True)
+    assert "environment: SECRET" in note and "--force" in note
+
+
+def test_what_differs_elsewhere_does_not_stop_a_rollback(memory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    operator = operator_with(memory, monkeypatch)
+    operator.do("apply A")
+    monkeypatch.setattr(Wiring, "pending", lambda wiring: {"cache": ("its definition",)})
+    assert rolled_back(operator)[1] == ()
+
+
+def test_a_rollback_without_a_comparison_needs_force(memory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    operator = operator_with(memory, monkeypatch)
+    operator.do("apply A")
+
+    def fails(wiring: Wiring) -> dict[str, tuple[str, ...]]:
+        raise EngineError("engine-slow", msg("Docker does not answer."))
+
+    monkeypatch.setattr(Wiring, "pending", fails)
+    with pytest.raises(DriftError, match="cannot be compared with your files: Docker does not answer"):
+        operator.session().runs.start_rollback()
+    rolled_back(operator, force=True)
+
+
+@pytest.mark.parametrize(("runs_former", "told"), [(True, 0), (False, 1)])
+def test_what_runs_by_an_older_part_of_nftui_s_file_differs_by_nftui(
+    memory: Path, monkeypatch: pytest.MonkeyPatch, runs_former: bool, told: int
+) -> None:
+    """Files only, over a tuned service that was not started since: the container is the former generation's."""
+    operator = operator_with(memory, monkeypatch)
+    operator.do("apply A")
+    operator.do("change A")
+    gatherer, state = operator.session().gatherer, operator.session().state
+    monkeypatch.setattr(Wiring, "pending", lambda wiring: {"db": ("command",)})
+    monkeypatch.setattr(Wiring, "stale", lambda wiring, path: set() if runs_former else {"db"})
+    generations = [state.generation(number) for number in range(3)]
+    assert len(gatherer.brought_in({"db"}, state.lineage, generations)) == told
+    same = [generations[0], generations[2], generations[2]]
+    assert len(gatherer.brought_in({"db"}, state.lineage, same)) == 1, "its part is the present one"
 
 
 class CutOff(BaseException):

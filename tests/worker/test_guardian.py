@@ -15,7 +15,7 @@ import pytest
 from nftui import guardian
 from nftui.engine.follow import is_live, load
 from nftui.engine.journal import Journal, Phase
-from nftui.model.errors import NftuiError
+from nftui.model.errors import ExitCode, NftuiError
 from nftui.system.identity import ProcessId
 from tests.stack.running import wait_until
 
@@ -76,6 +76,17 @@ def test_what_was_asked_of_a_recovery_stays_asked(tmp_path: Path) -> None:
 def test_a_worker_that_dies_before_its_first_line_leaves_a_refusal(tmp_path: Path) -> None:
     assert len(guard(tmp_path, (-9, ()))) == 1
     assert "nothing was touched" in str(load(tmp_path / "refused.json")["message"])
+
+
+def test_a_run_that_never_began_keeps_no_variables_and_one_that_did_needs_them(tmp_path: Path) -> None:
+    kept = tmp_path / guardian.ENVIRONMENT
+    kept.write_text(json.dumps({"PASSWORD": FAKE_SECRET}))
+    journaled(tmp_path, Phase.BEGIN)
+    guardian.refuse(tmp_path, "held")
+    assert kept.exists()
+    (tmp_path / "journal.jsonl").unlink()
+    guardian.refuse(tmp_path, "held", ExitCode.LOCKED)
+    assert not kept.exists() and load(tmp_path / "refused.json") == {"message": "held", "code": 4}
 
 
 def test_a_refusal_and_a_damaged_journal_are_not_tried_again(tmp_path: Path) -> None:
