@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import cast
 
 from nftui.engine import own
-from nftui.engine.persist import KEY, Persistence
+from nftui.engine.persist import KEY, Persistence, env_readers, named, separator_in
 from nftui.engine.state import InForce
 from nftui.model.facts import Facts
 from nftui.model.message import msg
@@ -25,28 +26,42 @@ def override_change(facts: Facts, keep: Persistence, content: bytes | None, befo
 
 def env_change(keep: Persistence, in_force: InForce, before: bytes | None, *, wanted: bool) -> FileChange | None:
     """`.env` with or without nftui's file in COMPOSE_FILE; None where it stays as it is."""
-    if keep.mode != "env" or keep.value is None:
-        return None
-    content = set_key(before, KEY, keep.value) if wanted else _env_origin(before, in_force)
-    if wanted and get_key(before, KEY) == keep.value:
-        return None
+    content = _with_ours(keep, before) if wanted else _without_ours(keep, in_force.env_origin, before)
     if content == before:
         return None
     action = "delete" if content is None else "create" if before is None else "update"
     return FileChange(keep.env, action, before, content, 0o644, "env", (KEY,))
 
 
-def _env_origin(before: bytes | None, in_force: InForce) -> bytes | None:
-    """`.env` without nftui's key: the operator's own value is back, and no file where there was none."""
-    origin = in_force.env_origin
-    if before is None or not origin:
+def _with_ours(keep: Persistence, before: bytes | None) -> bytes | None:
+    if keep.mode != "env" or keep.value is None or get_key(before, KEY) == keep.value:
         return before
-    value = origin.get("value")
-    content = set_key(before, KEY, str(value)) if value is not None else drop_key(before, KEY)
+    return set_key(before, KEY, keep.value)
+
+
+def _without_ours(keep: Persistence, origin: Mapping[str, object], before: bytes | None) -> bytes | None:
+    """`.env` where it names nftui's file, whatever would keep that loaded today: the value from before is back.
+
+    Where it names other files than it did then, those stay. No file where there was none.
+    """
+    listed = named(before)
+    rest = [name for name in listed if not keep.is_ours(name)]
+    if before is None or rest == listed:
+        return before
+    value = _former(keep, origin, before, rest)
+    content = set_key(before, KEY, value) if value is not None else drop_key(before, KEY)
     if origin.get("unended") and before.startswith(content) and content.endswith(b"\n"):
         # The last line had no end before the key was appended to it.
         content = content.removesuffix(b"\n").removesuffix(b"\r")
-    return None if not content and not origin.get("existed") else content
+    return None if not content and not origin.get("existed", True) else content
+
+
+def _former(keep: Persistence, origin: Mapping[str, object], before: bytes, rest: list[str]) -> str | None:
+    """The value of the key from before nftui, None for no key; as it is beside nftui's file where that was edited."""
+    value, separator = cast("str | None", origin.get("value")), separator_in(before)
+    parts = keep.found if value is None else value.split(separator)
+    former = None if parts is None else [name for name in parts if name and not keep.is_ours(name)]
+    return separator.join(rest) if rest and former is not None and rest != former else value
 
 
 def file_steps(files: Iterable[FileChange], base: tuple[str, ...]) -> list[StepSpec]:
@@ -82,9 +97,11 @@ def check_step(
     """Compose says what it would touch; it also recreates what depends on a recreated service, which nftui does not.
 
     What is `pending` in the operator's files it would touch with or without nftui. `wanted` is what nftui writes.
+    Who reads `.env` as its env_file sees nftui's key come or go, which changes nothing for it.
     """
     if not files:
         return []
+    readers = {name for c in files if c.role == "env" for name in env_readers(facts.stack, c.path)}
     return [
         StepSpec(
             id="check:project",
@@ -92,7 +109,7 @@ def check_step(
             target="project",
             params={
                 "services": sorted(services),
-                "ignored": sorted(_dependents(facts, services | set(pending), wanted) - services),
+                "ignored": sorted(_dependents(facts, services | set(pending) | readers, wanted) - services),
             },
             summary=msg("check that Compose would touch nothing else"),
         )

@@ -26,6 +26,7 @@ from nftui.model.plan import canonical, digest
 from nftui.system.blobs import BlobStore
 from nftui.system.durable import make_directory, sync_directory
 from nftui.system.durable import write_json as write_json
+from nftui.system.files import FileError, resolve_target
 from nftui.system.identity import ProcessId
 
 
@@ -303,8 +304,14 @@ def _living_owner(info: Path) -> str:
 
 
 def must_be_writable(path: str) -> None:
-    """UsageError where the file could not be replaced: asked before anything begins."""
-    place = Path(path).parent
+    """UsageError where the file could not be replaced: asked before anything begins.
+
+    A link is written through, so the place that counts is that of its target.
+    """
+    try:
+        place = Path(resolve_target(path)).parent
+    except FileError as error:
+        raise UsageError(msg("{why}. Nothing was touched; make it a file of its own.", why=error.message)) from error
     while not place.exists():
         place = place.parent
     if not os.access(place, os.W_OK | os.X_OK, effective_ids=True):

@@ -41,11 +41,13 @@ def _restore(step: StepSpec, before: Data, ctx: Context) -> None:
     """Bytes, mode, owner and extended attributes as captured; also where only the attributes differ.
 
     A write that was cut off before its switch left the file alone, and its bytes, secrets among them, beside it.
+    Where no file was, a link of the operator's may dangle: nothing was written through it, and it stays.
     """
     old, wanted = before["before"], _attributes(before)
     ctx.files.tidy(step.target)
     if old is None:
-        ctx.files.delete(step.target)
+        if ctx.files.read(step.target) is not None:
+            ctx.files.delete(step.target)
     elif digest(ctx.files.read(step.target)) != old or not _stands(step, wanted, ctx):
         content = ctx.blobs.get(str(old))
         if wanted is None:
@@ -181,10 +183,10 @@ class EnvKind:
         now = ctx.files.read(step.target)
         if not self.is_edited(step, before, now):
             _restore(step, before, ctx)
-        elif self.classify(step, before, ctx) is Found.FOREIGN and not ctx.force:
+            return
+        if self.classify(step, before, ctx) is Found.FOREIGN and not ctx.force:
             raise _foreign(step.target)
-        else:
-            _put(step, self.restored(step, before, now, ctx.blobs), ctx)
+        _put(step, self.restored(step, before, now, ctx.blobs), ctx)
         if self._values(step, ctx) != before["keys"]:
             raise StepFailed(msg("{path} could not be restored.", path=step.target))
 

@@ -15,7 +15,7 @@ import os
 import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import field
+from dataclasses import field, replace
 from typing import Protocol, cast
 
 from nftui.model.dataclass import dataclass
@@ -33,6 +33,7 @@ class FileError(NftuiError):
     """A file could not be read, written or deleted; nothing is half-written."""
 
 
+_ACL = "system.posix_acl_access"
 _KERNELS_OWN = ("security.ima", "security.evm")
 """Extended attributes that the kernel derives from the inode: they cannot be carried to another one."""
 
@@ -46,7 +47,7 @@ class Attributes:
     gid: int
     xattrs: Mapping[str, bytes] | None = None
     """Name to value of what is readable, POSIX ACL (`system.posix_acl_access`) and SELinux label
-    (`security.selinux`) among them. None in a write: those of the file that is replaced."""
+    (`security.selinux`) among them. None in a write: those of the file that is replaced; what a new one inherits."""
 
     def as_json(self) -> dict[str, object]:
         """Plain form."""
@@ -84,7 +85,10 @@ class Files(Protocol):
         ...
 
     def tidy(self, path: str) -> None:
-        """Remove what a write of `path` that was cut off left beside it. Raises FileError."""
+        """Remove what a write of `path` that was cut off left beside it. Raises FileError.
+
+        Nothing is beside a link that may not be followed: no write of it ever begins.
+        """
         ...
 
 
@@ -139,7 +143,7 @@ class LocalFiles:
             _sweep(folder, name)
             temp = f"{TEMP_PREFIX}{name.lstrip('.')}.{os.urandom(4).hex()}.tmp"
             try:
-                _write_temp(folder, name, temp, content, _wanted(folder, name, attributes))
+                _write_temp(folder, temp, content, _wanted(folder, name, attributes))
                 os.replace(temp, name, src_dir_fd=folder, dst_dir_fd=folder)
             except BaseException:
                 with suppress(OSError):
@@ -162,7 +166,10 @@ class LocalFiles:
 
     def tidy(self, path: str) -> None:
         """See Files.tidy."""
-        target = resolve_target(path)
+        try:
+            target = resolve_target(path)
+        except FileError:
+            return
         if os.path.isdir(os.path.dirname(target)):
             with _explained(target), _directory(target) as folder:
                 _sweep(folder, os.path.basename(target))
@@ -199,15 +206,18 @@ def _directory(path: str) -> Iterator[int]:
 
 
 def _wanted(folder: int, name: str, attributes: Attributes | None) -> Attributes:
-    if attributes is not None:
+    """As asked; what is not said is as the file of that name has it."""
+    if attributes is not None and attributes.xattrs is not None:
         return attributes
     try:
         found = os.stat(name, dir_fd=folder, follow_symlinks=False)
     except FileNotFoundError:
-        return Attributes(0o644, os.geteuid(), os.getegid())
+        return attributes or Attributes(0o644, os.geteuid(), os.getegid())
     if not stat.S_ISREG(found.st_mode):
         raise FileError(msg("{path} is not a regular file", path=name))
-    return Attributes(stat.S_IMODE(found.st_mode), found.st_uid, found.st_gid)
+    kept = _xattrs(f"/proc/self/fd/{folder}/{name}")
+    asked = attributes or Attributes(stat.S_IMODE(found.st_mode), found.st_uid, found.st_gid)
+    return replace(asked, xattrs=kept)
 
 
 def _sweep(folder: int, name: str) -> None:
@@ -219,7 +229,8 @@ def _sweep(folder: int, name: str) -> None:
                 os.unlink(left, dir_fd=folder)
 
 
-def _write_temp(folder: int, name: str, temp: str, content: bytes, wanted: Attributes) -> None:
+def _write_temp(folder: int, temp: str, content: bytes, wanted: Attributes) -> None:
+    """Nobody else can read it before it is as `wanted`: the mode comes last, the ACL just before it."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     handle = os.open(temp, flags, 0o600, dir_fd=folder)
     with os.fdopen(handle, "wb") as file:
@@ -227,24 +238,24 @@ def _write_temp(folder: int, name: str, temp: str, content: bytes, wanted: Attri
         file.flush()
         if (wanted.uid, wanted.gid) != (os.geteuid(), os.getegid()):
             os.fchown(file.fileno(), wanted.uid, wanted.gid)
+        if wanted.xattrs is not None:
+            _set_xattrs(file.fileno(), wanted.xattrs)
         os.fchmod(file.fileno(), wanted.mode)
-        kept = wanted.xattrs if wanted.xattrs is not None else _xattrs(f"/proc/self/fd/{folder}/{name}")
-        _set_xattrs(file.fileno(), kept, exactly=wanted.xattrs is not None)
         os.fsync(file.fileno())
 
 
-def _set_xattrs(handle: int, wanted: Mapping[str, bytes], *, exactly: bool) -> None:
-    """SELinux labels and ACLs as wanted; with `exactly` others go (a directory's default ACL is inherited).
+def _set_xattrs(handle: int, wanted: Mapping[str, bytes]) -> None:
+    """SELinux labels and ACLs exactly as wanted: others go (a directory's default ACL is inherited).
 
     What the file system or the kernel refuses is left: the caller that needs it compares.
     """
     own = f"/proc/self/fd/{handle}"
-    for key in set(_xattrs(own)) - set(wanted) if exactly else ():
+    for key in set(_xattrs(own)) - set(wanted):
         with suppress(OSError):
             os.removexattr(own, key)
-    for key, value in wanted.items():
+    for key in sorted(wanted, key=lambda key: key == _ACL):
         with suppress(OSError):
-            os.setxattr(own, key, value)
+            os.setxattr(own, key, wanted[key])
 
 
 _REASONS = {

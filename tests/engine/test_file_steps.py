@@ -184,3 +184,33 @@ def test_a_kind_of_a_newer_version_is_refused() -> None:
     newer = StepSpec("s", "file", "/x", {}, msg("step"), kind_version=99)
     with pytest.raises(UsageError, match="version 99"):
         load_kinds().of(newer)
+
+
+def _dangling(link: Path, target: Path) -> None:
+    link.symlink_to(target)
+
+
+def _of_a_stranger(link: Path, target: Path) -> None:
+    target.write_bytes(b"A=1\n")
+    link.symlink_to(target)
+    os.chown(link, 1234, 1234, follow_symlinks=False)
+
+
+@ROOT
+@pytest.mark.parametrize("made", [_dangling, _of_a_stranger])
+def test_a_link_that_may_not_be_followed_does_not_stop_the_way_back(
+    tmp_path: Path, made: Callable[[Path, Path], None]
+) -> None:
+    ctx = context(tmp_path)
+    for number, spec in enumerate(steps(tmp_path, ctx)):
+        link, target = Path(spec.target), tmp_path / f"elsewhere{number}"
+        made(link, target)
+        old = target.read_bytes() if target.exists() else None
+        kind = load_kinds().of(spec)
+        before = kind.read(spec, ctx)
+        with pytest.raises(NftuiError, match="is a link to"):
+            kind.do(spec, before, ctx)
+        for _ in range(2):
+            kind.undo(spec, before, ctx)
+            assert link.readlink() == target
+            assert (target.read_bytes() if target.exists() else None) == old

@@ -22,14 +22,30 @@ KEY = "COMPOSE_FILE"
         (b"", b"COMPOSE_FILE=a:b\n"),
         (b"X=1", b"X=1\nCOMPOSE_FILE=a:b\n"),
         (b"X=1\r\n", b"X=1\r\nCOMPOSE_FILE=a:b\r\n"),
-        (b"# COMPOSE_FILE=no\nCOMPOSE_FILE = old # why\nY=2\n", b"# COMPOSE_FILE=no\nCOMPOSE_FILE=a:b\nY=2\n"),
-        (b"export COMPOSE_FILE='x y'\nY=2", b"COMPOSE_FILE=a:b\nY=2"),
+        (b"# COMPOSE_FILE=no\nCOMPOSE_FILE = old # why\nY=2\n", b"# COMPOSE_FILE=no\nCOMPOSE_FILE = a:b\nY=2\n"),
+        (b"export COMPOSE_FILE='x y'\nY=2", b"export COMPOSE_FILE=a:b\nY=2"),
+        (b"COMPOSE_FILE: x\r\nY: COMPOSE_FILE=no\r\n", b"COMPOSE_FILE: a:b\r\nY: COMPOSE_FILE=no\r\n"),
+        (b"\xef\xbb\xbfCOMPOSE_FILE=x\nY=2\n", b"\xef\xbb\xbfCOMPOSE_FILE=a:b\nY=2\n"),
+        (b"\xef\xbb\xbf", b"\xef\xbb\xbfCOMPOSE_FILE=a:b\n"),
+        (b"Y=2\n\xef\xbb\xbfCOMPOSE_FILE=x\n", b"Y=2\n\xef\xbb\xbfCOMPOSE_FILE=x\nCOMPOSE_FILE=a:b\n"),
         (b"COMPOSE_FILE=1\nCOMPOSE_FILE=2\n", b"COMPOSE_FILE=1\nCOMPOSE_FILE=a:b\n"),
     ],
 )
 def test_a_key_is_merged_and_nothing_else_changes(content: bytes | None, expected: bytes) -> None:
     assert set_key(content, KEY, "a:b") == expected
     assert get_key(expected, KEY) == "a:b"
+
+
+@pytest.mark.parametrize(
+    ("content", "left"),
+    [
+        (b"A=1\nCOMPOSE_FILE: a:b\nB=2\n", b"A=1\nB=2\n"),
+        (b"\xef\xbb\xbfCOMPOSE_FILE=a:b\nB=2\n", b"\xef\xbb\xbfB=2\n"),
+        (b"# COMPOSE_FILE: a\nB=2\n", b"# COMPOSE_FILE: a\nB=2\n"),
+    ],
+)
+def test_a_dropped_key_takes_its_line_and_leaves_the_byte_order_mark(content: bytes, left: bytes) -> None:
+    assert drop_key(content, KEY) == left
 
 
 @given(st.binary(max_size=200))

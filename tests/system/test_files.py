@@ -2,6 +2,8 @@
 
 import os
 import stat
+import struct
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -61,6 +63,62 @@ def test_owner_and_extended_attributes_stay(tmp_path: Path) -> None:
     assert (found.st_uid, found.st_gid, os.getxattr(path, "user.note")) == (1234, 4321, b"kept")
 
 
+def _acl(group: int, mask: int) -> bytes:
+    """User 4242 may read and write as far as the mask lets it, in the kernel's form."""
+    nobody = 2**32 - 1
+    entries = ((1, 6, nobody), (2, 6, 4242), (4, group, nobody), (16, mask, nobody), (32, 0, nobody))
+    return struct.pack("<I", 2) + b"".join(struct.pack("<HHI", *entry) for entry in entries)
+
+
+def _set_or_skip(path: Path, kind: str, value: bytes) -> None:
+    try:
+        os.setxattr(path, f"system.posix_acl_{kind}", value)
+    except OSError:
+        pytest.skip("no ACLs on this file system")
+
+
+def _state(path: Path) -> tuple[int, Mapping[str, bytes]]:
+    return stat.S_IMODE(path.stat().st_mode), {name: os.getxattr(path, name) for name in os.listxattr(path)}
+
+
+@pytest.mark.parametrize("asked", [None, Attributes(0o640, os.geteuid(), os.getegid())])
+def test_a_file_does_not_inherit_what_its_directory_gives_to_new_ones(tmp_path: Path, asked: Attributes | None) -> None:
+    path, new = tmp_path / ".env", tmp_path / "new"
+    path.write_bytes(b"SECRET=1\n")
+    path.chmod(0o640)
+    _set_or_skip(tmp_path, "default", _acl(6, 6))
+    FILES.write(str(path), b"SECRET=2\n", asked)
+    assert _state(path) == (0o640, {})
+    FILES.write(str(new), b"")  # A new one does.
+    assert "system.posix_acl_access" in _state(new)[1]
+
+
+def test_an_acl_of_its_own_stays_and_nobody_reads_before_it_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, seen = tmp_path / ".env", []
+    path.write_bytes(b"SECRET=1\n")
+    _set_or_skip(path, "access", _acl(0, 6))
+    _set_or_skip(tmp_path, "default", _acl(6, 6))
+    old = _state(path)
+    setxattr, fchmod = os.setxattr, os.fchmod
+
+    def watched(target: str, name: str, value: bytes) -> None:
+        seen.append((name, stat.S_IMODE(Path(target).stat().st_mode)))
+        setxattr(target, name, value)
+
+    def closed(handle: int, mode: int) -> None:
+        seen.append(("mode", stat.S_IMODE(os.fstat(handle).st_mode)))
+        fchmod(handle, mode)
+
+    os.setxattr(path, "user.note", b"kept")
+    monkeypatch.setattr(os, "setxattr", watched)
+    monkeypatch.setattr(os, "fchmod", closed)
+    FILES.write(str(path), b"SECRET=2\n")
+    assert _state(path) == (old[0], {**old[1], "user.note": b"kept"})
+    assert seen == [("user.note", 0o600), ("system.posix_acl_access", 0o600), ("mode", 0o660)]
+
+
 def test_a_failed_write_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "x"
     path.write_bytes(b"old")
@@ -92,6 +150,17 @@ def test_a_dangling_link_is_refused(tmp_path: Path) -> None:
     link.symlink_to("nowhere")
     with pytest.raises(FileError, match="which is not there"):
         FILES.write(str(link), b"x")
+
+
+def test_nothing_is_tidied_beside_a_link_that_may_not_be_followed(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to("nowhere")
+    left = tmp_path / ".nftui-nowhere.0123abcd.tmp"
+    left.write_bytes(b"")
+    FILES.tidy(str(tmp_path / "link"))
+    assert names(tmp_path) == [left.name, "link"]
+    (tmp_path / "nowhere").write_bytes(b"")
+    FILES.tidy(str(tmp_path / "link"))
+    assert names(tmp_path) == ["link", "nowhere"]
 
 
 @ROOT
