@@ -202,11 +202,11 @@ async def test_services_of_one_role_have_their_own_values(session: FakeSession) 
     async with wizard(session) as driver:
         await driver.to_knobs()
         await driver.press("s")
-        await driver.sees("db-archive 2")
+        await driver.sees("2/2 (s) db-archive")
         await driver.press("right")
         assert dict(driver.desk.choices.values) == {("alpha", "db-archive", "cache_size"): "3GB"}
         await driver.press("S")
-        await driver.sees("db 1/2")
+        await driver.sees("1/2 (s) db ")
         assert row(driver).advice.value == "1536MB"
 
 
