@@ -563,7 +563,7 @@ async def test_leaving_asks_only_where_choices_would_be_lost(session: FakeSessio
     async with wizard(session) as driver:
         await driver.to_knobs()
         await driver.press("right", "q")
-        await driver.sees("your values are forgotten")
+        await driver.sees("what you chose is forgotten")
         await driver.press("escape", "r", "q")
         await driver.until(lambda: not driver.app.is_running)
         assert driver.app.return_value == 0
