@@ -21,8 +21,14 @@ def calm_textual(environ: MutableMapping[str, str], *, ssh: bool) -> None:
 
 
 def wants_ascii(environ: Mapping[str, str], encoding: str | None = None) -> bool:
-    """True where glyphs must be ASCII: asked for, or the terminal's encoding is not UTF-8."""
-    if environ.get("NFTUI_ASCII", "") not in ("", "0"):
+    """True where glyphs must be ASCII: asked for, or the terminal shows no UTF-8.
+
+    The locale and the Linux console are asked for themselves: Python writes UTF-8 also where they know none of it.
+    """
+    if environ.get("NFTUI_ASCII", "") not in ("", "0") or environ.get("TERM") == "linux":
+        return True
+    spoken = next((environ[name] for name in ("LC_ALL", "LC_CTYPE", "LANG") if environ.get(name)), "UTF-8")
+    if "utf" not in spoken.lower():
         return True
     try:
         return codecs.lookup(encoding or locale.getpreferredencoding(False)).name != "utf-8"

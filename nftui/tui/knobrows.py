@@ -9,7 +9,7 @@ from nftui.model.dataclass import dataclass
 from nftui.model.knobs import Kind, Knob
 from nftui.model.message import Message, msg
 from nftui.model.units import format_size, parse_size
-from nftui.tui.texts import Line, cut, shown_value
+from nftui.tui.texts import Line, cut, cut_middle, longest, shown_value
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from nftui.model.choices import Choices
     from nftui.model.plan import OptimizationPlan
     from nftui.tui.glyphs import Glyphs
+_GAPS = 9
+"""Cells of a row between its columns: spaces, arrow and mark."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,13 +66,12 @@ class Columns:
 
     @staticmethod
     def of(rows: Iterable[KnobRow], width: int) -> Columns:
-        """As wide as the contents need; names give way first on a narrow screen."""
+        """As wide as the contents need; values take a sixth of `width` each at most, and a fifth is left to the why."""
         known = list(rows)
-        side = 8 if width < 76 else 12
-        now = min(side, max([5, *(len(r.now) for r in known)]))
-        value = min(side, max([7, *(len(r.value) for r in known)]))
-        name = min(26 if width >= 76 else 18, max([12, *(len(r.advice.knob) for r in known)]))
-        return Columns(name, now, value)
+        now = min(width // 6, max(5, longest(r.now for r in known)))
+        value = min(width // 6, max(7, longest(r.value for r in known)))
+        room = width - now - value - _GAPS - width // 5
+        return Columns(max(12, min(room, longest(r.advice.knob for r in known))), now, value)
 
 
 def rows_of(plan: OptimizationPlan, knobs: Iterable[Knob], choices: Choices) -> list[KnobRow]:
@@ -95,18 +96,17 @@ def services_of(rows: Iterable[KnobRow]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(r.advice.service for r in rows if r.advice.service is not None))
 
 
-def head_line(columns: Columns, label: str, glyphs: Glyphs) -> str:
+def head_line(columns: Columns, glyphs: Glyphs) -> str:
     """The line above the list: what its columns are; the last word may reach over the reasons, which need no head."""
-    now = "now".rjust(columns.now)
-    return f"  {cut(label, columns.name, glyphs):<{columns.name}} {now}  {glyphs.arrow}  recommended"
+    return f"  {'':<{columns.name}} {'now':>{columns.now}}  {glyphs.arrow}  recommended"
 
 
 def knob_line(row: KnobRow, columns: Columns, width: int, why: str, glyphs: Glyphs, *, on: bool = True) -> Line:
     """One row: name, now, what will be, mark, why. Where the optimization is not on, nothing will be."""
-    name = cut(row.advice.knob, columns.name, glyphs)
+    name = cut_middle(row.advice.knob, columns.name, glyphs)
     now = cut(row.now, columns.now, glyphs)
     value = cut(row.value, columns.value, glyphs) if on else glyphs.skipped
-    rest = width - columns.name - columns.now - columns.value - 9
+    rest = width - columns.name - columns.now - columns.value - _GAPS
     moves = on and (row.advice.changes or row.chosen is not None)
     tone, arrow = ("strong", glyphs.arrow) if moves else ("dim", " ")
     return (
@@ -126,7 +126,14 @@ def more_text(quiet: Sequence[KnobRow], opened: bool) -> Message:
     moving = sum(r.advice.changes for r in quiet)
     if moving:
         return msg("{count} more (m), {moving} of them minor changes", count=len(quiet), moving=moving)
-    return msg("{count} more (m), unchanged within 5 %", count=len(quiet))
+    unread = sum(r.advice.current is None for r in quiet)
+    if not unread:
+        return msg("{count} more (m), unchanged within 5 %", count=len(quiet))
+    if unread == len(quiet):
+        return msg("{count} more (m), not read", count=unread)
+    same = len(quiet) - unread
+    return msg("{count} more (m): {same} unchanged within 5 %, {unread} not read", count=len(quiet), same=same,
+               unread=unread)  # fmt: skip
 
 
 def step_value(row: KnobRow, up: bool) -> str | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from nftui.model.advice import Advice
@@ -11,7 +11,7 @@ from nftui.model.message import Message, msg
 from nftui.model.plan import Draft, StepSpec, Undo
 from nftui.model.units import GIB, human_days, human_seconds, human_size
 from nftui.tui.knobrows import find_knob
-from nftui.tui.texts import UNDO_WORDS, UNKNOWN, Line, Span, cut, plural, shown_value
+from nftui.tui.texts import UNDO_WORDS, UNKNOWN, Line, Span, cut, cut_middle, longest, plural, share, shown_value
 
 if TYPE_CHECKING:
     from nftui.model.run import RunStatus, StepState, WayBack
@@ -55,9 +55,12 @@ def step_lines(desk: Desk, draft: Draft, width: int) -> list[Line]:
     steps = draft.steps
     if not steps:
         return []
-    room = max(16, min(60, width - 43))
-    head = f" {'step':<6}{'what changes':<{room}} {'service':<14}{'down':>6}  undo"
-    rows = [_step_line(desk, number, step, room) for number, step in enumerate(steps, 1)]
+    said = [_step_words(desk, step) for step in steps]
+    wanted = max(12, longest(said)), max(7, longest(s.service or "" for s in steps))
+    what, service = share(wanted, (16, 13), width - 30)
+    head = f" {'step':<6}{'what changes':<{what}} {'service':<{service + 1}}{'down':>6}  undo"
+    rows = [_step_line(desk, f" {n:>3}   {cut(t, what, desk.glyphs):<{what}} ", s, service)
+            for n, (t, s) in enumerate(zip(said, steps, strict=True), 1)]  # fmt: skip
     hard = [(n, s) for n, s in enumerate(steps, 1) if is_one_way(s)]
     tail: list[Line] = []
     if hard:
@@ -66,14 +69,17 @@ def step_lines(desk: Desk, draft: Draft, width: int) -> list[Line]:
     return [((head, "dim"),), *rows, *tail]
 
 
-def _step_line(desk: Desk, number: int, step: StepSpec, room: int) -> Line:
-    glyphs, undo = desk.glyphs, worst_undo(step)
+def _step_words(desk: Desk, step: StepSpec) -> str:
     place = desk.facts.stack.invocation.directory.rstrip("/") + "/"
-    what = cut(desk.say(step.summary).replace(place, ""), room, glyphs)
+    return desk.say(step.summary).replace(place, "")
+
+
+def _step_line(desk: Desk, left: str, step: StepSpec, room: int) -> Line:
+    glyphs = desk.glyphs
+    service = cut_middle(step.service or glyphs.skipped, room, glyphs)
     down = human_seconds(step.downtime_s) if step.downtime_s else glyphs.skipped
-    tone = "bad" if step.lossy else "dim"
-    text = f" {number:>3}   {what:<{room}} {cut(step.service or glyphs.skipped, 13, glyphs):<14}{down:>6}  "
-    return ((text, ""), (desk.say(UNDO_WORDS[undo]), tone))
+    text = f"{left}{service:<{room + 1}}{down:>6}  "
+    return ((text, ""), (desk.say(UNDO_WORDS[worst_undo(step)]), "bad" if step.lossy else "dim"))
 
 
 def total_lines(desk: Desk, draft: Draft) -> list[Line]:
@@ -169,23 +175,45 @@ def _written(draft: Draft) -> Iterator[tuple[str, Advice]]:
 
 def value_lines(desk: Desk, draft: Draft, width: int) -> list[Line]:
     """Every value that would be written, beside what it replaces."""
-    return [(("   ", ""), *_value_spans(desk, name, advice, advice.value, width)) for name, advice in _written(draft)]
+    rows = [_value_words(desk, name, advice, advice.value) for name, advice in _written(draft)]
+    widths = _value_widths(rows, width - 3)
+    return [(("   ", ""), *_value_spans(desk, row, widths)) for row in rows]
 
 
 def result_lines(desk: Desk, status: RunStatus, draft: Draft, width: int) -> list[Line]:
     """Before and after per knob; what was not read back is said to be so."""
-    found, lines = read_back(status), []
-    for name, advice in _written(draft):
-        after = found.get((advice.service, advice.knob))
+    found, written = read_back(status), list(_written(draft))
+    known = [found.get((advice.service, advice.knob)) for _, advice in written]
+    rows = [_value_words(desk, name, a, after or a.value) for (name, a), after in zip(written, known, strict=True)]
+    widths = _value_widths(rows, width - 3 - len("not read back"))
+    lines: list[Line] = []
+    for row, after in zip(rows, known, strict=True):
         mark: Span = (" ? ", "warn") if after is None else (f" {desk.glyphs.done} ", "good")
         note: Span = ("not read back", "warn") if after is None else ("read back", "dim")
-        lines.append((mark, *_value_spans(desk, name, advice, after or advice.value, width), note))
+        lines.append((mark, *_value_spans(desk, row, widths), note))
     return lines
 
 
-def _value_spans(desk: Desk, optimization: str, advice: Advice, value: str | None, width: int) -> Line:
-    glyphs, knob = desk.glyphs, find_knob(desk.optimization(optimization).knobs, advice.knob)
-    before, after = (cut(shown_value(v, knob, advice.unit), 10, glyphs) for v in (advice.current, value))
-    short, long = (12, 24) if width >= 76 else (8, 14)
-    name = f"{cut(advice.service or '', short, glyphs):<{short + 1}}{cut(advice.knob, long, glyphs):<{long + 1}}"
-    return ((name, ""), (f"{before:>10}", "dim"), (f" {glyphs.arrow} ", "dim"), (f"{after:>10}  ", "strong"))
+def _value_words(desk: Desk, optimization: str, advice: Advice, value: str | None) -> Sequence[str]:
+    """Service, knob, before, after."""
+    knob = find_knob(desk.optimization(optimization).knobs, advice.knob)
+    before, after = (shown_value(v, knob, advice.unit) for v in (advice.current, value))
+    return advice.service or "", advice.knob, before, after
+
+
+def _value_widths(rows: Sequence[Sequence[str]], width: int) -> Sequence[int]:
+    """Of those columns, equal for all rows; values give way last."""
+    if not rows:
+        return ()
+    service, knob, before, after = (longest(column) for column in zip(*rows, strict=True))
+    after, before, knob, service = share((after, before, knob, service), (10, 10, 14, 8), width - 7)
+    return service, knob, before, after
+
+
+def _value_spans(desk: Desk, row: Sequence[str], widths: Sequence[int]) -> Line:
+    service, knob, before, after = (
+        f"{cut_middle(text, room, desk.glyphs):{side}{room}}"
+        for text, room, side in zip(row, widths, "<<>>", strict=True)
+    )
+    arrow = f" {desk.glyphs.arrow} "
+    return ((f"{service} {knob} ", ""), (before, "dim"), (arrow, "dim"), (f"{after}  ", "strong"))

@@ -79,6 +79,27 @@ def cut(text: str, width: int, glyphs: Glyphs) -> str:
     return text if len(text) <= width else text[: max(0, width - 1)] + glyphs.more[:width]
 
 
+def cut_middle(text: str, width: int, glyphs: Glyphs) -> str:
+    """A name in `width` cells: names of one stack differ at their end, so its middle gives way."""
+    if len(text) <= width:
+        return text
+    end = max(0, min(width // 2 + 1, width - 2))
+    return cut(text, width - end, glyphs) + text[len(text) - end :]
+
+
+def share(wanted: Sequence[int], least: Sequence[int], room: int) -> list[int]:
+    """Widths of columns in cells: each as wide as its contents while there is `room`, the first ones first."""
+    found = [min(pair) for pair in zip(wanted, least, strict=True)]
+    for number, full in enumerate(wanted):
+        found[number] += max(0, min(full - found[number], room - sum(found)))
+    return found
+
+
+def longest(texts: Iterable[str]) -> int:
+    """The cells of the longest one."""
+    return max((len(text) for text in texts), default=0)
+
+
 def wrap(text: str, width: int, *, indent: str = "") -> list[str]:
     """Lines of at most `width` cells; an empty text gives none."""
     return textwrap.wrap(text, max(10, width), initial_indent=indent, subsequent_indent=indent, break_long_words=True)

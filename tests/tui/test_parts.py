@@ -145,7 +145,10 @@ def test_over_ssh_textual_is_calm_unless_told_otherwise() -> None:
 @pytest.mark.parametrize(
     ("environ", "encoding", "ascii_only"),
     [({}, "utf-8", False), ({}, "UTF8", False), ({}, "ascii", True), ({}, "latin-1", True), ({}, "no-such", True),
-     ({"NFTUI_ASCII": "1"}, "utf-8", True), ({"NFTUI_ASCII": "0"}, "utf-8", False)],
+     ({"NFTUI_ASCII": "1"}, "utf-8", True), ({"NFTUI_ASCII": "0"}, "utf-8", False),
+     ({"LC_ALL": "C", "LANG": "C.UTF-8"}, "utf-8", True), ({"LC_ALL": "", "LANG": "vi_VN.utf8"}, "utf-8", False),
+     ({"LC_CTYPE": "en_US"}, "utf-8", True), ({"LC_CTYPE": "C.UTF-8", "LANG": "C"}, "utf-8", False),
+     ({"TERM": "linux", "LANG": "C.UTF-8"}, "utf-8", True), ({"TERM": "linux-m"}, "utf-8", False)],
 )  # fmt: skip
 def test_ascii_where_the_terminal_has_nothing_else(environ: dict[str, str], encoding: str, ascii_only: bool) -> None:
     assert wants_ascii(environ, encoding) is ascii_only

@@ -202,11 +202,11 @@ async def test_services_of_one_role_have_their_own_values(session: FakeSession) 
     async with wizard(session) as driver:
         await driver.to_knobs()
         await driver.press("s")
-        await driver.sees("db-archive 2")
+        await driver.sees("2/2 (s) db-archive")
         await driver.press("right")
         assert dict(driver.desk.choices.values) == {("alpha", "db-archive", "cache_size"): "3GB"}
         await driver.press("S")
-        await driver.sees("db 1/2")
+        await driver.sees("1/2 (s) db ")
         assert row(driver).advice.value == "1536MB"
 
 
@@ -563,7 +563,7 @@ async def test_leaving_asks_only_where_choices_would_be_lost(session: FakeSessio
     async with wizard(session) as driver:
         await driver.to_knobs()
         await driver.press("right", "q")
-        await driver.sees("your values are forgotten")
+        await driver.sees("what you chose is forgotten")
         await driver.press("escape", "r", "q")
         await driver.until(lambda: not driver.app.is_running)
         assert driver.app.return_value == 0

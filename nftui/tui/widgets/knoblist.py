@@ -12,7 +12,7 @@ from textual.message import Message
 from nftui.model.dataclass import dataclass
 from nftui.model.message import msg
 from nftui.tui.knobrows import Columns, KnobRow, head_line, knob_line, more_text, services_of
-from nftui.tui.texts import cut, wrap
+from nftui.tui.texts import cut, cut_middle, wrap
 from nftui.tui.widgets.bars import Ends, Told
 from nftui.tui.widgets.edit import Edit
 from nftui.tui.widgets.lines import Choice
@@ -71,6 +71,11 @@ class KnobPane(Vertical):
         yield Edit(id="edit")
 
     @property
+    def has_services(self) -> bool:
+        """True where there is another service to go to."""
+        return len(self._services) > 1
+
+    @property
     def row(self) -> KnobRow | None:
         """The knob under the cursor, None on the line that folds."""
         cursor = self.query_one(KnobList).cursor
@@ -109,10 +114,13 @@ class KnobPane(Vertical):
         self.query_one(Edit).open(row, self.desk)
 
     def close_input(self) -> None:
-        """The list has the keys again."""
-        self.query_one(Edit).close()
+        """The list has the keys again, unless the operator has gone elsewhere."""
+        edit = self.query_one(Edit)
+        typing = edit.has_focus_within
+        edit.close()
         self.remove_class("-typing")
-        self.query_one(KnobList).focus()
+        if typing:
+            self.query_one(KnobList).focus()
 
     def next_service(self, steps: int) -> None:
         """Another service of the role; `show` draws it."""
@@ -126,12 +134,15 @@ class KnobPane(Vertical):
         if quiet:
             lines.append(((f"{glyphs.more} {self.desk.say(more_text(quiet, self.opened))}", "dim"),))
         self.query_one(KnobList).show(lines or [((self.desk.say(msg("Nothing to set here.")), "dim"),)])
-        self.query_one("#columns", Ends).set(" " + head_line(columns, self._place(), glyphs), "")
+        head = " " + head_line(columns, glyphs)
+        self.query_one("#columns", Ends).set(head, f"{self._place(width + 3 - len(head))} ")
 
-    def _place(self) -> str:
-        if self.service is None or len(self._services) < 2:
-            return self.service or ""
-        return f"{self.service} {self._services.index(self.service) + 1}/{len(self._services)} (s)"
+    def _place(self, room: int) -> str:
+        """Which service this is, the number first: it stays where the name is cut."""
+        number = ""
+        if self.service is not None and self.has_services:
+            number = f"{self._services.index(self.service) + 1}/{len(self._services)} (s) "
+        return number + cut_middle(self.service or "", room - len(number), self.desk.glyphs)
 
     def _why(self, row: KnobRow) -> str:
         return self.desk.say(row.advice.why)
