@@ -44,6 +44,10 @@ class Desk:
     """The run that goes on, None where there is none."""
     awaiting: bool = False
     """True while that run waits to be kept."""
+    failure: NftuiError | None = None
+    """Why the project could not be read the last time."""
+    _offered: Choices = field(default_factory=Choices)
+    """What everything was when it was read first: nothing of it is the operator's."""
     _hidden: dict[str, str] = field(default_factory=dict)
     """Lines without their secrets: the preview shows mostly the same ones at each key."""
     _facts: Facts | None = None
@@ -55,7 +59,7 @@ class Desk:
         findings, status = self.session.findings(), self.session.runs.status()
         choices = self.choices
         if not choices.selections:
-            choices = self._applying(self.session.draft(self._everything()))
+            choices = self._offered = self._applying(self.session.draft(self._everything()))
         draft = self.session.draft(choices)
         self._hidden = {}
         # All at once: a key pressed meanwhile must not find half of it.
@@ -80,6 +84,11 @@ class Desk:
     def loaded(self) -> bool:
         """True once facts and a draft are there."""
         return self._facts is not None and self._draft is not None
+
+    @property
+    def changed(self) -> bool:
+        """True where the operator chose something that leaving would forget."""
+        return self.choices != self._offered
 
     @property
     def facts(self) -> Facts:

@@ -38,8 +38,10 @@ class Key:
         return text
 
 
+LEAVING = ("q", "ctrl+c", "ctrl+q")
+"""They leave from every screen, and say no to every question."""
 HELP = Key("question_mark,f1", "help", "?", msg("help"), msg("this page"), 4)
-QUIT = Key("q,ctrl+c,ctrl+q", "leave", "q", msg("quit"), msg("leave nftui; nothing is applied by leaving"), 5)
+QUIT = Key(",".join(LEAVING), "leave", "q", msg("quit"), msg("leave nftui; nothing is applied by leaving"), 5)
 BACK = Key("escape", "back", "esc", msg("back"), msg("the screen before this one"), 2)
 
 

@@ -270,7 +270,7 @@ async def test_next_and_back_keep_what_was_chosen(session: FakeSession) -> None:
 
 
 async def test_wide_screens_show_all_steps_and_the_whole_diff(session: FakeSession) -> None:
-    async with wizard(session, size=(160, 45)) as driver:
+    async with wizard(session, size=(160, 46)) as driver:
         await driver.to_knobs()
         await driver.sees("! Gamma pooling", "create /srv/crm/compose.nftui.yaml", "update /srv/crm/.env")
         await driver.press("right")
@@ -563,7 +563,7 @@ async def test_leaving_asks_only_where_choices_would_be_lost(session: FakeSessio
     async with wizard(session) as driver:
         await driver.to_knobs()
         await driver.press("right", "q")
-        await driver.sees("your values are forgotten")
+        await driver.sees("what you chose is forgotten")
         await driver.press("escape", "r", "q")
         await driver.until(lambda: not driver.app.is_running)
         assert driver.app.return_value == 0

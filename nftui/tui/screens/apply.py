@@ -231,6 +231,7 @@ class ApplyScreen(Page[RunStatus | Message | None]):
         """Steps with their full details and errors."""
         lines = []
         for step in self.status.steps if self.status else ():
-            lines += paragraph(f"{step.state:<10} {self.say(step.summary)}", "strong")
-            lines += paragraph(self.desk.glyphs.plain(step.error or step.detail), indent="   ")
+            lines += paragraph(f"{step.state:<10} {self.say(step.summary)}", "strong", width=self.text_width)
+            more = self.desk.glyphs.plain(step.error or step.detail)
+            lines += paragraph(more, indent="   ", width=self.text_width)
         self.show_lines(msg("Steps of the run"), lines)

@@ -9,7 +9,7 @@ from textual import on
 from textual.containers import Container
 
 from nftui.engine.preview import diff_files
-from nftui.model.choices import Choices, Selection
+from nftui.model.choices import Selection
 from nftui.model.message import msg
 from nftui.model.units import human_days, human_seconds
 from nftui.tui.keys import BACK, HELP, QUIT, Key, bindings
@@ -24,6 +24,8 @@ from nftui.tui.widgets.knoblist import KnobList, KnobPane
 from nftui.tui.widgets.preview import Preview
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from textual.app import ComposeResult
     from textual.binding import BindingType
 
@@ -39,6 +41,12 @@ _SELECTION_WORDS = {
     Selection.OFF: msg("Off: what nftui wrote here before is taken out."),
     Selection.UNTOUCHED: msg("Untouched: everything here stays as it is."),
 }
+_TYPING = (
+    Key("enter", "", "⏎", msg("take it"), msg("take the value that was typed"), 1, bound=False),
+    Key("escape", "", "esc", msg("as it was"), msg("leave the value as it was"), 1, bound=False),
+    Key("ctrl+c", "", "ctrl-c", msg("quit"), msg("leave nftui"), 2, bound=False),
+)
+"""What the keys do while a value is typed: all others are letters."""
 
 
 class OptimizationScreen(Page[Move]):
@@ -50,6 +58,8 @@ class OptimizationScreen(Page[Move]):
         Key("e", "edit", "e", msg("edit"), msg("type a value; Enter takes it, Esc leaves it as it was"), 3),
         Key("r", "recommended", "r", msg("advised"), msg("take the recommended value"), 4),
         Key("w", "why", "w", msg("why"), msg("why this value, and where the rule comes from"), 4),
+        Key("s", "service(1)", "s", msg("service"), msg("the knobs of the next service"), 3),
+        Key("S", "service(-1)", "S", msg("service"), msg("the knobs of the service before")),
         Key("space", "selection", "space", msg("on/off"), msg("on, off, untouched: for this optimization"), 4),
         Key("enter", "next", "⏎", msg("next"), msg("the next optimization, then the review"), 1),
         BACK,
@@ -57,8 +67,6 @@ class OptimizationScreen(Page[Move]):
         Key("d", "diff", "d", msg("diff"), msg("the whole diff of every file"), 8),
         Key("p", "file", "p", msg("file"), msg("preview the next file"), 9),
         Key("m", "more", "m", msg("more"), msg("show or fold the knobs that stay as they are")),
-        Key("s", "service(1)", "s", msg("service"), msg("the knobs of the next service")),
-        Key("S", "service(-1)", "S", msg("service"), msg("the knobs of the service before")),
         HELP,
         QUIT,
     )
@@ -67,7 +75,6 @@ class OptimizationScreen(Page[Move]):
     def __init__(self, page: int) -> None:
         super().__init__()
         self.page = page
-        self.before_edit: Choices | None = None
 
     # -- layout --------------------------------------------------------------------------------------------
     def body(self) -> ComposeResult:
@@ -88,6 +95,13 @@ class OptimizationScreen(Page[Move]):
     def relayout(self) -> None:
         """Columns are as wide as the panes let them be."""
         self.show_draft()
+
+    def keys_now(self) -> Sequence[Key]:
+        """Those of the input while it is open; another service only where there is one."""
+        if self.query_one(Edit).is_open:
+            return _TYPING
+        several = self.query_one(KnobPane).has_services
+        return [key for key in self.KEYS if several or not key.action.startswith("service")]
 
     def position(self) -> str:
         """Which one of how many, and what all of them cost."""
@@ -121,6 +135,7 @@ class OptimizationScreen(Page[Move]):
         self.query_one(Preview).show(self.diffs(), whole=self.has_class("-wide"), about=about)
         memory = memory_line(self.desk.draft.memory, self.query_one("#body").size.width or 80, self.desk.glyphs)
         self.query_one("#memory", Told).tell([memory])
+        self.fill_keys()
 
     def _show_title(self) -> None:
         item, dot = self.item, f" {self.desk.glyphs.dot} "
@@ -183,15 +198,18 @@ class OptimizationScreen(Page[Move]):
 
     def action_edit(self) -> None:
         """Type a value; the preview follows."""
-        row = self.row
+        row, edited = self.row, self.query_one(Edit).row
+        if edited is not None:
+            self._as_it_was(edited)
         if row is not None:
-            self.before_edit = self.desk.choices
             self.query_one(KnobPane).open_input(row)
+            self.notice("")
+            self.fill_keys()
 
     @on(Edit.Typed)
     def _typed(self, event: Edit.Typed) -> None:
-        row, edit = self.row, self.query_one(Edit)
-        if row is None or not edit.is_open:
+        row, edit = event.row, self.query_one(Edit)
+        if edit.row is not row:
             return
         began = monotonic()
         error = self.desk.try_take(lambda: self.desk.check(self.here(), row.advice, event.value))
@@ -202,9 +220,27 @@ class OptimizationScreen(Page[Move]):
         if event.final and error is None:
             self._close_edit()
 
+    @on(Edit.Left)
+    def _left(self, event: Edit.Left) -> None:
+        """Only Enter takes what is typed: what was shown of it meanwhile goes, and that is said."""
+        if self.query_one(Edit).row is not event.row:
+            return
+        if self._as_it_was(event.row):
+            left = msg("{knob} is as it was: only Enter takes what is typed.", knob=event.row.advice.knob)
+            self.notice(self.say(left))
+
+    def _as_it_was(self, row: KnobRow) -> bool:
+        """Close the input with the value that its knob had before; whether there was another one."""
+        advice, before = row.advice, self.desk.choices
+        back = before.set(self.here(), advice.service, advice.knob, row.chosen)
+        self.notice(self.desk.try_take(lambda: back) or "")
+        self._close_edit()
+        self.show_draft()
+        return back != before
+
     def _close_edit(self) -> None:
-        self.before_edit = None
         self.query_one(KnobPane).close_input()
+        self.fill_keys()
 
     def action_recommended(self) -> None:
         """Advice again; where the operator's own value was kept, the recommendation is chosen."""
@@ -241,11 +277,12 @@ class OptimizationScreen(Page[Move]):
         """The knob under the cursor explained."""
         row = self.row
         if row is not None:
-            self.show_lines(msg("Why {knob}", knob=row.advice.knob), why_lines(self.desk, row))
+            self.show_lines(msg("Why {knob}", knob=row.advice.knob), why_lines(self.desk, row, self.text_width))
 
     def action_findings(self) -> None:
         """What is wrong here."""
-        self.show_lines(msg("Findings"), finding_lines(self.desk, self.desk.findings_of(self.here())))
+        found = self.desk.findings_of(self.here())
+        self.show_lines(msg("Findings"), finding_lines(self.desk, found, self.text_width))
 
     def action_diff(self) -> None:
         """Every file."""
@@ -257,10 +294,8 @@ class OptimizationScreen(Page[Move]):
 
     def action_back(self) -> None:
         """Close the input as it was before, or go back."""
-        if not self.query_one(Edit).is_open:
+        edited = self.query_one(Edit).row
+        if edited is None:
             self.dismiss(Move.BACK)
-            return
-        if self.before_edit is not None:
-            self.desk.take(self.before_edit)
-        self._close_edit()
-        self.show_draft()
+        else:
+            self._as_it_was(edited)

@@ -24,12 +24,18 @@ if TYPE_CHECKING:
     from nftui.tui.wizard import WizardApp
 
 T = TypeVar("T")
+SMALLEST = (60, 18)
+"""Columns and rows below which a page is covered."""
 
 
 class Page(Screen[T]):
     """A screen of the wizard. Subclasses give KEYS and `body`."""
 
     KEYS: ClassVar[tuple[Key, ...]] = ()
+    LEAVE: ClassVar[str] = "leave"
+    """What the keys that leave do here: the only action of a page that is covered."""
+    COVERED: ClassVar[Message] = msg("q quits")
+    """Says so on the cover."""
     CSS_PATH = ["page.tcss"]
 
     @property
@@ -60,8 +66,10 @@ class Page(Screen[T]):
                 yield from self.body()
         yield Static(id="notice", markup=False)
         yield Rule(glyphs.rule, id="foot-rule")
-        yield KeyBar(self.KEYS, glyphs, [self.say(k.label) for k in self.KEYS])
-        yield Static(self.say(msg("Please enlarge the terminal to at least 60 by 18.")), id="too-small", markup=False)
+        yield KeyBar()
+        columns, rows = SMALLEST
+        enlarge = msg("Please enlarge the terminal to at least {columns} by {rows}.", columns=columns, rows=rows)
+        yield Static(f"{self.say(enlarge)}\n{self.say(self.COVERED)}", id="too-small", markup=False)
 
     def body(self) -> ComposeResult:
         """The screen's own widgets."""
@@ -71,6 +79,7 @@ class Page(Screen[T]):
         """Fill the head; `fill` does the rest."""
         self.fill_head()
         self.fill()
+        self.fill_keys()
 
     def on_screen_resume(self) -> None:
         """A page that was covered shows what is true now."""
@@ -93,6 +102,26 @@ class Page(Screen[T]):
         name = host_line(self.desk.facts, self.desk.glyphs, room) if self.desk.loaded else ""
         self.query_one("#head", Ends).set(f" nftui  {name}", where)
         self.query_one("#side", Told).tell(self.side_lines())
+
+    @property
+    def is_covered(self) -> bool:
+        """True where the terminal is too small for the page to be read."""
+        width, height = self.app.size
+        return width < SMALLEST[0] or height < SMALLEST[1]
+
+    @property
+    def text_width(self) -> int:
+        """Cells of a page to read, beside its scroll bar."""
+        return self.app.size.width - 2
+
+    def fill_keys(self) -> None:
+        """Only keys that do something now stand on the bar."""
+        glyphs = self.desk.glyphs
+        self.query_one(KeyBar).show([(k.shown_cap(glyphs), self.say(k.label), k.rank) for k in self.keys_now()])
+
+    def keys_now(self) -> Sequence[Key]:
+        """The keys that do something now."""
+        return self.KEYS
 
     def position(self) -> str:
         """The right end of the head."""
@@ -145,7 +174,7 @@ class Page(Screen[T]):
         """What the keys do and what the words mean."""
         from nftui.tui.screens.reader import help_screen
 
-        self.app.push_screen(help_screen(self.desk, self.KEYS))
+        self.app.push_screen(help_screen(self.desk, self.KEYS, self.text_width))
 
     def action_leave(self) -> None:
         """Quit, asking where something would be lost from sight."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
 from nftui.model.findings import Finding, Level
@@ -63,44 +64,47 @@ class ReaderScreen(Page[None]):
         self.dismiss(None)
 
 
-def paragraph(text: str, tone: str = "", indent: str = " ") -> list[Line]:
-    """A wrapped text as lines."""
-    return [((line, tone),) for part in text.splitlines() for line in wrap(part, WIDTH, indent=indent)]
+def paragraph(text: str, tone: str = "", indent: str = " ", width: int = WIDTH) -> list[Line]:
+    """A text as lines of at most `width` cells."""
+    room = min(width, WIDTH)
+    return [((line, tone),) for part in text.splitlines() for line in wrap(part, room, indent=indent)]
 
 
-def finding_lines(desk: Desk, findings: Iterable[Finding]) -> list[Line]:
+def finding_lines(desk: Desk, findings: Iterable[Finding], width: int = WIDTH) -> list[Line]:
     """Each finding: level and title, detail, evidence with its place, source."""
+    told = partial(paragraph, width=width)
     lines: list[Line] = []
     for finding in findings:
         tone = {Level.HIGH: "bad", Level.MEDIUM: "warn"}.get(finding.level, "")
         title = desk.say(finding.title)
         service = f"{finding.service}: " if finding.service and finding.service not in title else ""
-        lines += paragraph(f"{finding.level.upper():<6}  {service}{title}", tone)
-        lines += paragraph(desk.say(finding.detail), indent="   ")
+        lines += told(f"{finding.level.upper():<6}  {service}{title}", tone)
+        lines += told(desk.say(finding.detail), indent="   ")
         for fact in finding.evidence:
             value = f" = {fact.value}" if fact.value is not None else ""
             place = f"   {fact.file}:{fact.line}" if fact.file and fact.line else f"   {fact.file or ''}"
-            lines += paragraph(f"{fact.key}{value}{place.rstrip()}", "dim", "   ")
-        lines += [*paragraph(desk.say(msg("source: {source}", source=finding.source)), "dim", "   "), (("", ""),)]
-    return lines or paragraph(desk.say(msg("Nothing was found here.")))
+            lines += told(f"{fact.key}{value}{place.rstrip()}", "dim", "   ")
+        lines += [*told(desk.say(msg("source: {source}", source=finding.source)), "dim", "   "), (("", ""),)]
+    return lines or told(desk.say(msg("Nothing was found here.")))
 
 
-def why_lines(desk: Desk, row: KnobRow) -> list[Line]:
+def why_lines(desk: Desk, row: KnobRow, width: int = WIDTH) -> list[Line]:
     """Why this value: the advice, what the knob is, its bounds, where the rule comes from."""
+    told = partial(paragraph, width=width)
     advice, knob = row.advice, row.knob
-    lines = paragraph(desk.say(advice.why))
+    lines = told(desk.say(advice.why))
     figures = msg("now {now}, recommended {recommended}, will be {value}", now=advice.current or "unknown",
                   recommended=advice.recommended or "unknown", value=advice.value or "unknown")  # fmt: skip
-    lines += [(("", ""),), *paragraph(desk.say(figures))]
+    lines += [(("", ""),), *told(desk.say(figures))]
     if advice.kept:
-        lines += paragraph(desk.say(msg("Your own value is kept; r takes the recommendation.")), "warn")
+        lines += told(desk.say(msg("Your own value is kept; r takes the recommendation.")), "warn")
     for note in advice.notes:
-        lines += paragraph(desk.say(note), "warn")
+        lines += told(desk.say(note), "warn")
     if knob is not None:
         takes = desk.say(shown_bounds(knob))
-        lines += [(("", ""),), *paragraph(f"{desk.say(knob.label)}: {desk.say(knob.why)}")]
-        lines += paragraph(desk.say(msg("It takes {bounds}.", bounds=takes)))
-    return [*lines, (("", ""),), *paragraph(desk.say(msg("source: {source}", source=advice.source)), "dim")]
+        lines += [(("", ""),), *told(f"{desk.say(knob.label)}: {desk.say(knob.why)}")]
+        lines += told(desk.say(msg("It takes {bounds}.", bounds=takes)))
+    return [*lines, (("", ""),), *told(desk.say(msg("source: {source}", source=advice.source)), "dim")]
 
 
 def file_lines(desk: Desk, diffs: Iterable[FileDiff]) -> list[Line]:
@@ -111,15 +115,15 @@ def file_lines(desk: Desk, diffs: Iterable[FileDiff]) -> list[Line]:
     return lines or paragraph(desk.say(msg("No file changes.")))
 
 
-def help_screen(desk: Desk, keys: Iterable[Key]) -> ReaderScreen:
+def help_screen(desk: Desk, keys: Iterable[Key], width: int = WIDTH) -> ReaderScreen:
     """The keys of a screen and the words of nftui."""
     lines: list[Line] = []
     for key in keys:
         cap = key.shown_cap(desk.glyphs)
-        lines += paragraph(f"{cap:<10} {desk.say(key.help)}")
+        lines += paragraph(f"{cap:<10} {desk.say(key.help)}", width=width)
     lines.append((("", ""),))
     for sentence in _GLOSSARY:
-        lines += paragraph(desk.say(sentence))
+        lines += paragraph(desk.say(sentence), width=width)
     return ReaderScreen(desk.say(msg("Help")), lines)
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 from textual.widgets import Static
 
 from nftui.model.message import Message, msg
-from nftui.tui.keys import HELP, Key, bindings
+from nftui.tui.keys import HELP, LEAVING, Key, bindings
 from nftui.tui.moves import Follow, Move
 from nftui.tui.plantexts import result_lines, run_lines
 from nftui.tui.screens.apply import outcome_words
@@ -37,8 +37,9 @@ class ResultScreen(Page[Move | Follow]):
     """Returns NEXT (leave), or the rollback to follow."""
 
     CSS_PATH = ["page.tcss", "result.tcss"]
+    LEAVE = "done"
     KEYS: ClassVar[tuple[Key, ...]] = (
-        Key("enter,q,ctrl+c,ctrl+q", "done", "⏎", msg("quit"), msg("leave nftui"), 1),
+        Key(",".join(["enter", *LEAVING]), "done", "⏎", msg("quit"), msg("leave nftui"), 1),
         Key("R", "roll_back", "R", msg("roll back"), msg("take this run back; asks first"), 2),
         Key("l", "log", "l", msg("log"), msg("every step of the run"), 3),
         HELP,
@@ -124,6 +125,7 @@ class ResultScreen(Page[Move | Follow]):
         """Steps with their errors in full."""
         lines: list[Line] = []
         for step in self.status.steps:
-            lines += paragraph(f"{step.state:<10} {self.say(step.summary)}", "strong")
-            lines += paragraph(self.desk.glyphs.plain(step.error or step.detail), indent="   ")
+            lines += paragraph(f"{step.state:<10} {self.say(step.summary)}", "strong", width=self.text_width)
+            more = self.desk.glyphs.plain(step.error or step.detail)
+            lines += paragraph(more, indent="   ", width=self.text_width)
         self.show_lines(msg("Steps of the run"), lines)

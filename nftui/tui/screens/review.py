@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
 from textual import on
@@ -28,9 +29,16 @@ if TYPE_CHECKING:
     from textual.app import ComposeResult
     from textual.binding import BindingType
 
-    from nftui.model.plan import Plan
+    from nftui.model.plan import Draft, Plan
 
 _REBOOT = msg("    a reboot before that is taken back only when nftui next runs")
+
+
+def _nothing(draft: Draft) -> Message:
+    """Why nothing would be written."""
+    if not any(item.applicable for item in draft.optimizations):
+        return msg("Nothing applies here; nothing would be written.")
+    return msg("All values that are on stand already. Nothing would be written.")
 
 
 class ReviewScreen(Page[Move | Apply]):
@@ -68,7 +76,9 @@ class ReviewScreen(Page[Move | Apply]):
             box.cursor_blink = False
             yield box
         yield Static(id="confirm", markup=False)
-        yield Button("", id="go", compact=True, disabled=True)
+        button = Button("", id="go", compact=True, disabled=True)
+        button.can_focus = False  # Enter on it would start the run
+        yield button
 
     def fill(self) -> None:
         """Through Compose, off the event loop."""
@@ -101,7 +111,7 @@ class ReviewScreen(Page[Move | Apply]):
         except NftuiError as error:
             title = self.say(msg("This plan cannot be applied; Esc goes back to change it."))
             self.query_one("#review-title", Ends).set(f" {title}", "")
-            self.query_one("#table", Lines).show(paragraph(self.say(error.message), "bad"))
+            self.query_one("#table", Lines).show(paragraph(self.say(error.message), "bad", width=self.text_width))
             return
         self.barrier = await in_thread(lambda: self._barrier(self.plan))
         self._show(self.plan)
@@ -125,18 +135,18 @@ class ReviewScreen(Page[Move | Apply]):
         self._show_decision()
 
     def _table(self, plan: Plan) -> list[Line]:
-        draft = plan.draft
+        draft, width = plan.draft, (self.query_one("#table").size.width or 78) - 1
+        told = partial(paragraph, width=width)
         lines: list[Line] = []
         for refusal in (*draft.refusals, *filter(None, (self.barrier,))):
-            lines += paragraph(f"! {self.say(refusal)}", "bad")
+            lines += told(f"! {self.say(refusal)}", "bad")
         if not draft.changes:
-            lines += paragraph(self.say(msg("All values that are on stand already. Nothing would be written.")))
+            lines += told(self.say(_nothing(draft)))
         for warning in (*draft.warnings, *draft.losses):
-            lines += paragraph(f"! {self.say(warning)}", "warn")
-        width = (self.query_one("#table").size.width or 78) - 1
+            lines += told(f"! {self.say(warning)}", "warn")
         lines += step_lines(self.desk, draft, width)
         for term in (t for stage in draft.stages if stage.commit_point for t in terms(stage)):
-            lines += paragraph(f"! {self.say(term)}", "warn", indent="   ")
+            lines += told(f"! {self.say(term)}", "warn", indent="   ")
         values = value_lines(self.desk, draft, width) if draft.changes else []
         head = [(("", ""),), ((f" {self.say(msg('Values'))}", "dim"),)] if values else []
         return [*lines, *head, *values]

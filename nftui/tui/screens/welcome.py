@@ -14,10 +14,12 @@ from nftui.tui.moves import Follow, Move
 from nftui.tui.screens.page import Page
 from nftui.tui.screens.reader import WIDTH, finding_lines
 from nftui.tui.screens.wayback import AskWayBack
-from nftui.tui.texts import Line, clock, cut, plural, totals, wrap
+from nftui.tui.texts import Line, clock, cut, cut_middle, longest, plural, totals, wrap
 from nftui.tui.widgets.lines import Lines
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from textual.app import ComposeResult
     from textual.binding import BindingType
 
@@ -78,14 +80,21 @@ class WelcomeScreen(Page[Move | Follow]):
         try:
             await in_thread(lambda: self.desk.load(refresh=refresh))
         except NftuiError as error:
+            self.desk.failure = error
             self.query_one(Lines).show([])
-            self.notice(self.say(error.message), "bad")
+            self.notice(f"{self.say(error.message)} {self.say(msg('Mend this, then t reads again.'))}", "bad")
             return
+        self.desk.failure = None
         self._tell()
 
     def _tell(self) -> None:
         self.fill_head()
+        self.fill_keys()
         self.query_one(Lines).show(self._lines())
+
+    def keys_now(self) -> Sequence[Key]:
+        """Before the machine was read there is nothing to go on with."""
+        return [key for key in self.KEYS if self.desk.loaded or key.action in ("again", "help", "leave")]
 
     def relayout(self) -> None:
         """Texts wrap at the width."""
@@ -129,7 +138,7 @@ class WelcomeScreen(Page[Move | Follow]):
         return [*lines, *self._told("Findings", (found or "none") + "   (f)" * bool(found))]
 
     def _told(self, word: str, text: str, tone: str = "") -> list[Line]:
-        width = max(WIDTH, self.size.width - 4 if self.size.width < 120 else WIDTH)
+        width = self.size.width - 4 if self.size.width < 120 else WIDTH
         parts = wrap(self.desk.glyphs.plain(text), width - _TELL) or [""]
         return [((f" {word if n == 0 else '':<{_TELL}}", "dim"), (part, tone)) for n, part in enumerate(parts)]
 
@@ -153,7 +162,8 @@ class WelcomeScreen(Page[Move | Follow]):
             asked = self.say(msg("nothing to change unless you ask for it"))
             return ((f"   {glyphs.changed} {title:<28}", ""), (f"  {asked}", "dim"))
         cost = f" {glyphs.dot} ".join([days, f"{human_seconds(item.downtime_s)} down", f"{item.risk} risk"])
-        return ((f"   {glyphs.changed} {title:<28}", ""), (f"{change:>3} changes  ", "strong"), (cost, "dim"))
+        count = f"{plural(change, 'change', 'changes'):>11}  "
+        return ((f"   {glyphs.changed} {title:<28}", ""), (count, "strong"), (cost, "dim"))
 
     def _applies_not(self, item: OptimizationPlan) -> Line:
         glyphs = self.desk.glyphs
@@ -164,9 +174,16 @@ class WelcomeScreen(Page[Move | Follow]):
         state = service.state if service.active else "profile off"
         limit = human_size(service.memory_limit_bytes) if service.memory_limit_bytes else "no memory limit"
         tone = "" if service.state == "running" else "warn"
-        name = cut(service.name, 22, self.desk.glyphs)
-        role = f"{service.role} {service.version or ''}".rstrip()
-        return ((f"   {name:<23}{cut(role, 17, self.desk.glyphs):<18}", ""), (f"{state:<12}", tone), (limit, "dim"))
+        role, glyphs = f"{service.role} {service.version or ''}".rstrip(), self.desk.glyphs
+        room = self._name_room
+        name = f"{cut_middle(service.name, room, glyphs):<{room + 1}}"
+        return ((f"   {name}{cut(role, 17, glyphs):<18}", ""), (f"{state:<12}", tone), (limit, "dim"))
+
+    @property
+    def _name_room(self) -> int:
+        """Cells of the services' names: those of the longest, beside role, state and limit."""
+        names = longest(s.name for s in self.desk.facts.stack.services)
+        return min(max(22, names), max(22, self.query_one(Lines).size.width - 50))
 
     # -- keys ------------------------------------------------------------------------------------------------
     def action_start(self) -> None:
@@ -177,11 +194,13 @@ class WelcomeScreen(Page[Move | Follow]):
     def action_findings(self) -> None:
         """All findings, worst first."""
         if self.desk.loaded:
-            self.show_lines(msg("Findings"), finding_lines(self.desk, self.desk.findings))
+            self.show_lines(msg("Findings"), finding_lines(self.desk, self.desk.findings, self.text_width))
 
     def action_follow(self) -> None:
         """Watch the run that goes on; finish the one that was cut off."""
         status = self.desk.status
+        if not self.desk.loaded:
+            return
         if status is None or status.state == "idle":
             self.notice(self.say(msg("No run is going on, and none was cut off.")))
         elif status.state == "interrupted":
@@ -193,6 +212,8 @@ class WelcomeScreen(Page[Move | Follow]):
     def action_roll_back(self) -> None:
         """Ask, then take back what an earlier day applied."""
         status = self.desk.status
+        if not self.desk.loaded:
+            return
         if status is None or status.state != "idle":
             self.notice(self.say(msg("A run comes first: a follows or finishes it.")))
         elif not status.generation:

@@ -10,8 +10,6 @@ from textual.widgets import Static
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from nftui.tui.glyphs import Glyphs
-    from nftui.tui.keys import Key
     from nftui.tui.texts import Line
 
 TONES = {
@@ -86,9 +84,16 @@ class Rule(Static):
 class KeyBar(Static):
     """The keys of this screen; those that do not fit are left out from the end, help stays."""
 
-    def __init__(self, keys: Sequence[Key], glyphs: Glyphs, labels: Sequence[str]) -> None:
+    def __init__(self) -> None:
         super().__init__(id="keys", markup=False)
-        self.parts = [(k.shown_cap(glyphs), label, k.rank) for k, label in zip(keys, labels, strict=True) if k.rank]
+        self.parts: list[tuple[str, str, int]] = []
+
+    def show(self, parts: Sequence[tuple[str, str, int]]) -> None:
+        """Other keys: cap, label, rank; nothing is painted where they are the same."""
+        ranked = [part for part in parts if part[2]]
+        if ranked != self.parts:
+            self.parts = ranked
+            self.refresh()
 
     def render(self) -> Content:
         """Drop the least needed keys until the rest fits."""

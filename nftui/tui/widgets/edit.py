@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from textual import on
+from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.message import Message
 from textual.widgets import Input, Static
@@ -33,8 +34,10 @@ class TypedInput(Input):
     """Takes every key in the order in which it came.
 
     Textual hands Backspace and its like to the app first, and letters that came in the same packet overtake them:
-    over a slow connection "Backspace 4 5" would become "4".
+    over a slow connection "Backspace 4 5" would become "4". Ctrl-C leaves, as everywhere; here it would copy.
     """
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("ctrl+c", "screen.leave", show=False)]
 
     async def _on_key(self, event: Key) -> None:
         for binding in self._bindings.key_to_bindings.get(event.key, ()):
@@ -45,17 +48,26 @@ class TypedInput(Input):
 
 
 class Edit(Vertical):
-    """Posts Typed while the operator types (after a pause) and at Enter."""
+    """Posts Typed while the operator types (after a pause) and at Enter; Left where the focus went elsewhere."""
 
     @dataclass
     class Typed(Message):
-        """`final` at Enter."""
+        """A value for the knob of `row`; `final` at Enter."""
 
+        row: KnobRow
         value: str
         final: bool
 
+    @dataclass
+    class Left(Message):
+        """The focus went elsewhere while the value of `row` was typed."""
+
+        row: KnobRow
+
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
+        self.row: KnobRow | None = None
+        """Whose value is typed, None while nothing is."""
         self._pause: Timer | None = None
         self._hint = ""
         self._told: Line = ()
@@ -73,10 +85,11 @@ class Edit(Vertical):
     @property
     def is_open(self) -> bool:
         """True while a value is typed."""
-        return self.has_class("-open")
+        return self.row is not None
 
     def open(self, row: KnobRow, desk: Desk) -> None:
         """Begin with the value that is in force."""
+        self.row = row
         self._hint = f"{desk.say(shown_bounds(row.knob))}" if row.knob else ""
         self.query_one("#edit-name", Static).update(f" {row.advice.knob} = ")
         box = self.query_one(Input)
@@ -90,6 +103,7 @@ class Edit(Vertical):
     def close(self) -> None:
         """Nothing more is posted."""
         self._stop()
+        self.row = None
         self.remove_class("-open")
 
     def tell(self, error: str | None) -> None:
@@ -112,11 +126,20 @@ class Edit(Vertical):
     def _changed(self, event: Input.Changed) -> None:
         event.stop()
         self._stop()
-        value = event.value
-        self._pause = self.set_timer(self._pause_s, lambda: self.post_message(self.Typed(value, False)))
+        value, row = event.value, self.row
+        if row is not None:
+            self._pause = self.set_timer(self._pause_s, lambda: self.post_message(self.Typed(row, value, False)))
 
     @on(Input.Submitted)
     def _submitted(self, event: Input.Submitted) -> None:
         event.stop()
         self._stop()
-        self.post_message(self.Typed(event.value, True))
+        if self.row is not None:
+            self.post_message(self.Typed(self.row, event.value, True))
+
+    @on(Input.Blurred)
+    def _blurred(self, event: Input.Blurred) -> None:
+        """A terminal that is not looked at takes the focus for that time only."""
+        event.stop()
+        if self.row is not None and self.app.app_focus and not event.input.has_focus:
+            self.post_message(self.Left(self.row))

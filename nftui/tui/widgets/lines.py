@@ -148,6 +148,10 @@ class Choice(Lines):
         super().show(lines)
         self.cursor = max(0, min(self.cursor, len(self.lines) - 1))
 
+    def on_resize(self) -> None:
+        """A list that shrinks (an input opens under it) still shows where the cursor is."""
+        self.reveal(self.cursor)
+
     def action_move(self, steps: int) -> None:
         """Up or down, stopping at the ends."""
         self.cursor = max(0, min(self.cursor + steps, len(self.lines) - 1))
