@@ -270,7 +270,7 @@ async def test_next_and_back_keep_what_was_chosen(session: FakeSession) -> None:
 
 
 async def test_wide_screens_show_all_steps_and_the_whole_diff(session: FakeSession) -> None:
-    async with wizard(session, size=(160, 45)) as driver:
+    async with wizard(session, size=(160, 46)) as driver:
         await driver.to_knobs()
         await driver.sees("! Gamma pooling", "create /srv/crm/compose.nftui.yaml", "update /srv/crm/.env")
         await driver.press("right")
