@@ -345,7 +345,8 @@ def test_a_way_back_does_not_wait_for_a_thread_that_is_not_there(tmp_path: Path)
 def test_a_way_back_does_not_fail_for_a_green_that_was_not_there_before(tmp_path: Path, former: str) -> None:
     world, qdrant = qdrant_world(tmp_path)
     step, ctx = qdrant_stages(qdrant)[0].steps[2], context(world, qdrant)
-    kind, told = load_kinds().of(step), []
+    told: list[str] = []
+    kind = load_kinds().of(step)
     ctx = replace(ctx, note=told.append)
     qdrant.status = former
     before = kind.read(step, ctx)
@@ -468,7 +469,7 @@ def test_room_for_a_snapshot_is_looked_for_on_every_disk_that_takes_a_copy(
 
     def usage(path: Path) -> Any:
         free = disk.server if path == there or disk.one else disk.kept
-        return shutil._ntuple_diskusage(0, 0, free * MIB)  # type: ignore[attr-defined]
+        return shutil._ntuple_diskusage(0, 0, free * MIB)
 
     monkeypatch.setattr(shutil, "disk_usage", usage)
     params: dict[str, object] = {"collection": "docs", "bytes": 64 * MIB, "root": str(there) if disk.root else ""}

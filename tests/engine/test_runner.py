@@ -148,7 +148,7 @@ def test_nothing_stops_on_the_way_back_while_the_name_means_another_image(
 ) -> None:
     world = new_world(tmp_path)
     assert run(world, tmp_path / "j") is None
-    world.image = lambda service: "app:1"  # type: ignore[method-assign, assignment, return-value]
+    world.image = lambda service: "app:1"  # type: ignore[method-assign]
     ctx = world.context(images=Tags(meaning))
     world.effects.clear()
     journal = Journal(tmp_path / "j")

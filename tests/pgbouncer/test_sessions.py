@@ -18,7 +18,7 @@ HERE, THERE = "10.0.0.9", "10.0.0.8"
 
 def sessions(count: int, database: str = "shop", address: str = HERE, **more: bool) -> list[Session]:
     """Of the user shop."""
-    return [Session(address, "shop", database, **more) for _ in range(count)]
+    return [Session(address, "shop", database, "", **more) for _ in range(count)]
 
 
 def seen(directory: Path, *found: Session, text: str = "", connections: int = 100, **more: object) -> Facts:

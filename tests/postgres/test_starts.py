@@ -47,7 +47,7 @@ def test_large_segments(segment: str, free: int, workload: str, most: str, least
 @pytest.mark.parametrize("name", ["max_wal_size", "min_wal_size"])
 @pytest.mark.parametrize(("segment", "low", "enough"), [(None, "31MB", "32MB"), ("64MB", "127MB", "128MB")])
 def test_a_chosen_wal_size_below_two_segments_is_refused(name: str, segment: str | None, low: str, enough: str) -> None:
-    server = told(**({"wal_segment_size": segment} if segment else {}))
+    server = told(wal_segment_size=segment) if segment else told()
     for world in (facts(server=server), *([] if segment else [facts()])):
         with pytest.raises(UsageError, match=f"postgres.{name} = {low} .* two segments"):
             advise(world, choose(**{name: low}))
@@ -106,7 +106,7 @@ def test_huge_pages_that_are_only_tried_keep_nothing_small() -> None:
 def test_a_server_needs_more_connections_than_it_reserves(
     major: int, rows: dict[str, str] | None, command: list[str] | None, refused: str, taken: str
 ) -> None:
-    world = facts(service(major, command), server=None if rows is None else told(major, **rows))
+    world = facts(service(major, command), server=None if rows is None else told(major, **rows))  # type: ignore[arg-type]
     with pytest.raises(UsageError, match=f"postgres.max_connections = {refused} .* at least {taken}"):
         advise(world, choose(max_connections=refused))
     assert advise(world, choose(max_connections=taken))["max_connections"].value == taken

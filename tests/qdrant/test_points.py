@@ -16,6 +16,7 @@ import pytest
 from nftui.clients.http import MAX_BYTES, HttpClient, HttpUnreachable
 from nftui.clients.qdrant import connect_qdrant
 from nftui.model.ai import QdrantFacts
+from nftui.model.message import msg
 from nftui.model.stack import Container, Role, Service
 from nftui.probes.qdrant import probe_qdrant
 from nftui.steps import qdrant_points
@@ -69,7 +70,7 @@ def limited(after: str | None) -> tuple[int, dict[str, str], bytes]:
     return 429, {} if after is None else {"Retry-After": after}, json.dumps(words).encode()
 
 
-GOOD = (200, {}, b'{"result": {"count": 1}}')
+GOOD: tuple[int, dict[str, str], bytes] = (200, {}, b'{"result": {"count": 1}}')
 
 
 @pytest.mark.parametrize(
@@ -124,7 +125,7 @@ class Pages:
     def send(self, method: str, path: str, body: Any, *, timeout_s: float) -> Any:
         self.limits.append(body["limit"])
         if body["limit"] > self.fits:
-            error = HttpUnreachable("JSONDecodeError")
+            error = HttpUnreachable(msg("JSONDecodeError"))
             error.cut_off = self.cut_off
             raise error
         start = body.get("offset", 0)
