@@ -141,6 +141,35 @@ def test_a_variable_that_only_the_old_shell_had_blocks(
     stack.up()
 
 
+def test_a_variable_that_only_the_old_shell_had_blocks_the_way_back(
+    nftui: Copy, stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Made again without it, a Redis would come back without its password, and answer every ping."""
+    monkeypatch.setenv("FROM_SHELL", "shell-only-word")
+    stack.compose("up", "-d", "cache", "near", "reads")
+    assert "recreate:cache" in steps(apply(nftui))
+    monkeypatch.delenv("FROM_SHELL")
+    tuned = stack.inspect("cache")["Id"]
+    done = nftui("rollback", "--yes")
+    assert done.code == 3 and "environment: SECRET" in done.err and "shell-only-word" not in done.out + done.err
+    assert stack.inspect("cache")["Id"] == tuned
+    monkeypatch.setenv("FROM_SHELL", "shell-only-word")
+    take_back(nftui)
+    assert "SECRET=shell-only-word" in stack.inspect("cache")["Config"]["Env"]
+    monkeypatch.delenv("FROM_SHELL")
+    stack.up()
+
+
+def test_what_was_started_by_nftuis_file_without_it_is_taken_back_too(nftui: Copy, stack: Stack) -> None:
+    assert apply(nftui, "--files-only").code == 0
+    assert not stack.inspect("cache")["Config"].get("StopTimeout")
+    stack.compose("up", "-d")
+    assert stack.inspect("cache")["Config"]["StopTimeout"] == 60
+    take_back(nftui)
+    assert not stack.inspect("cache")["Config"].get("StopTimeout")
+    assert "Recreate" not in stack.compose("up", "-d", "--dry-run", "cache").stderr
+
+
 @pytest.mark.all
 def test_a_tag_that_moved_blocks(nftui: Copy, stack: Stack) -> None:
     tag = f"{stack.project}:moved"

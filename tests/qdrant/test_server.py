@@ -97,7 +97,7 @@ def test_facts_tell_every_vectors_own_values(server: Server) -> None:
     assert isinstance(live.value, QdrantFacts) and not live.value.open and live.value.version == "1.19.0"
     index = live.value.collections[0].index
     assert [(v.name, v.size, v.distance, v.on_disk) for v in index.vectors] == [
-        ("image", 16, "Dot", False), ("text", 8, "Cosine", True),
+        ("image", 16, "Dot", None), ("text", 8, "Cosine", True),
     ]  # fmt: skip
     assert [index.value(v, "m") for v in index.vectors] == [32, 16] and index.effective("m") is None
     assert index.effective("ef_construct") == "100" and index.effective("quantization") == "none"
