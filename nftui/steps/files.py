@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
 from nftui.model.message import msg
 from nftui.model.plan import StepSpec, digest
@@ -41,12 +42,13 @@ def _restore(step: StepSpec, before: Data, ctx: Context) -> None:
     """Bytes, mode, owner and extended attributes as captured; also where only the attributes differ.
 
     A write that was cut off before its switch left the file alone, and its bytes, secrets among them, beside it.
-    Where no file was, a link of the operator's may dangle: nothing was written through it, and it stays.
+    Where no file was, a link of the operator's may dangle: nothing was written through it, and it stays. Else it
+    is deleted also where there is none: a disk that turned read-only says so, and what else is on it is not forgotten.
     """
     old, wanted = before["before"], _attributes(before)
     ctx.files.tidy(step.target)
     if old is None:
-        if ctx.files.read(step.target) is not None:
+        if not Path(step.target).is_symlink() or ctx.files.read(step.target) is not None:
             ctx.files.delete(step.target)
     elif digest(ctx.files.read(step.target)) != old or not _stands(step, wanted, ctx):
         content = ctx.blobs.get(str(old))
