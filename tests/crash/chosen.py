@@ -40,6 +40,5 @@ def cut_off(bed: Bed, trial: Trial, apply: tuple[str, ...]) -> None:
     """An apply of a life of its own that dies there, and what is done about it."""
     bed.new_life()
     assert bed.crash(trial.point, trial.death, *apply), f"{trial}: it did not come to that\n{bed.said}"
-    command = (*trial.then, "--without-backup") if trial.then == RESUME else trial.then
-    done = bed.nftui(*command, timeout=600)
+    done = bed.nftui(*trial.then, timeout=600)
     assert done.code in (0, 1), (str(trial), done.out, done.err)
