@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.stack.running import wait_until
+
 _SHUT_DOWN = """
 import fcntl, os, struct, sys
 handle = os.open(sys.argv[1], os.O_RDONLY)
@@ -55,7 +57,7 @@ class Small:
 
     def plug_in_again(self) -> None:
         """The disk is back, with what its journal holds."""
-        _run("umount", str(self.place))
+        _unmount(self.place)
         # A container that is being made holds a copy of every mount for a moment: mounted before that is let go, the
         # same dead file system would be there again.
         while subprocess.run(["losetup", "-j", str(self.image)], check=True, capture_output=True).stdout.strip():
@@ -75,7 +77,13 @@ def small_disk(image: Path, place: Path, megabytes: int = 8) -> Iterator[Small]:
         (place / "lost+found").rmdir()
         yield Small(image, place)
     finally:
-        _run("umount", str(place))
+        _unmount(place)
+
+
+def _unmount(place: Path) -> None:
+    """A process that is gone from /proc lets its files go a moment later; one that lives on is an error."""
+    command = ["umount", str(place)]
+    wait_until(lambda: subprocess.run(command, capture_output=True).returncode == 0, what=f"{place} is let go")
 
 
 def _run(*command: str) -> None:
