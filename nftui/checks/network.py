@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from nftui.catalog import default_ports
-from nftui.checks._common import COMPOSE, is_everywhere, is_store, mapping, sequence
+from nftui.checks._common import COMPOSE, is_everywhere, is_store, mapping, sequence, starts_with
 from nftui.engine.evidence import at, at_option
 from nftui.model.findings import Evidence, Finding, Level
 from nftui.model.message import msg
@@ -20,8 +21,14 @@ if TYPE_CHECKING:
 
 _BINDING = "com.docker.network.bridge.host_binding_ipv4"
 _LOCAL = regex(r"127\.0\.0\.1|localhost|::1")
-MAX_RANGE = 2000
-"""Ports of one range that are compared one by one."""
+_LISTENS = regex(
+    r"(?m)^\s*(?:bind(?:[-_]?ip|[-_]address)?|listen_addresses|listen_addr)\s*[:=]?\s*[\"']?(?:127\.0\.0\.1|localhost)",
+    re.IGNORECASE,
+)
+"""A line of a server's configuration by which it listens on the host's own address only."""
+_ADDRESS_NAMES = regex(r"QDRANT__SERVICE__HOST|LISTEN_ADDR|(?:network|http)\.(?:bind_)?host", re.IGNORECASE)
+_SWARM = ("placement", "update_config", "rollback_config", "endpoint_mode")
+"""Keys that Compose does without: the file is for `docker stack`, whose replicas share a port."""
 
 
 def published(facts: Facts) -> Iterable[Finding]:
@@ -31,7 +38,7 @@ def published(facts: Facts) -> Iterable[Finding]:
     for service in facts.stack.services:
         if not is_store(service) or _is_bound(facts, service):
             continue
-        evidence = tuple(_open_ports(service))
+        evidence = tuple(_open_ports(facts, service))
         if evidence:
             yield Finding(
                 "published-all-interfaces", Level.HIGH, service.name,
@@ -42,16 +49,21 @@ def published(facts: Facts) -> Iterable[Finding]:
             )  # fmt: skip
 
 
-def _open_ports(service: Service) -> Iterator[Evidence]:
+def _open_ports(facts: Facts, service: Service) -> Iterator[Evidence]:
     if service.config.get("network_mode") == "host":
-        words = " ".join((*(service.entrypoint or ()), *(service.command or ())))
-        for usual in default_ports(service.role, service.image)[:1]:
-            if not _LOCAL.search(words):
-                yield at(service, f"0.0.0.0:{usual}", "network_mode", "host")
+        for usual in default_ports(service.role, service.image)[:1] if not _listens_here(facts, service) else ():
+            yield at(service, f"0.0.0.0:{usual}", "network_mode", "host")
         return
     for number, port in enumerate(service.ports):
         if is_everywhere(port):
             yield at(service, f"{_address(port)}:{port.published or '*'}", f"ports.{number}", _text(port))
+
+
+def _listens_here(facts: Facts, service: Service) -> bool:
+    """Told by its command, a variable or its configuration to listen on the host's own address."""
+    words = " ".join((*(service.entrypoint or ()), *(service.command or ())))
+    told = (value or "" for name, value in service.environment.items() if _ADDRESS_NAMES.fullmatch(name))
+    return bool(_LOCAL.search(words)) or any(map(_LOCAL.match, told)) or starts_with(facts, service, _LISTENS)
 
 
 def _address(port: Port) -> str:
@@ -118,8 +130,9 @@ def port_collision(facts: Facts) -> Iterable[Finding]:
         if service.config.get("network_mode") == "host":
             continue
         for number, port in enumerate(service.ports):
-            for host_port in _numbers(port.published):
-                used.setdefault((port.protocol, host_port), []).append((service, number, port))
+            # Of a range for one port the engine takes one that is free.
+            if port.published and port.published.isdigit():
+                used.setdefault((port.protocol, int(port.published)), []).append((service, number, port))
     found: dict[str, dict[str, tuple[Level, list[Evidence]]]] = {}
     for (protocol, host_port), entries in used.items():
         for one, other in _overlaps(entries) if len(entries) > 1 else ():
@@ -127,6 +140,10 @@ def port_collision(facts: Facts) -> Iterable[Finding]:
             evidence += [_port_evidence(e, protocol, host_port) for e in (one, other)]
     for service in facts.stack.services:
         others = found.get(service.name)
+        again = () if others else tuple(_repeated(service))
+        if again:
+            name = f"{service.name} ({service.scale} replicas)"
+            yield _conflict("host-port-collision", service, Level.HIGH, (name,), again)
         if others:
             level = min((v for v, _ in others.values()), key=lambda v: v.rank)
             every = [e for _, evidence in others.values() for e in evidence]
@@ -144,8 +161,21 @@ def _overlaps(entries: list[_Entry]) -> Iterator[tuple[_Entry, _Entry]]:
                 yield one, other
 
 
+def _repeated(service: Service) -> Iterator[Evidence]:
+    """What it publishes, where several containers of it want each of these ports."""
+    deploy = mapping(service.config.get("deploy"))
+    if service.scale > 1 and service.config.get("network_mode") != "host" and not any(key in deploy for key in _SWARM):
+        for number, port in enumerate(service.ports):
+            if port.published and port.published.isdigit():
+                yield _port_evidence((service, number, port), port.protocol, int(port.published))
+
+
 def _meets(one: Port, other: Port) -> bool:
-    return is_everywhere(one) or is_everywhere(other) or one.host_ip == other.host_ip
+    """Whether one address stands for the other: `0.0.0.0` and `[::]` do not, and none at all is both."""
+    first, second = ((port.host_ip or "").strip("[]") for port in (one, other))
+    if first and second and (":" in first) != (":" in second):
+        return False
+    return is_everywhere(one) or is_everywhere(other) or first == second
 
 
 def _level(one: _Entry, other: _Entry) -> Level:
@@ -157,13 +187,6 @@ def _port_evidence(entry: _Entry, protocol: str, number: int) -> Evidence:
     place = at(service, "", f"ports.{index}")
     suffix = "" if protocol == "tcp" else f"/{protocol}"
     return Evidence(f"{_address(port)}:{number}{suffix}", service.name, place.file, place.line)
-
-
-def _numbers(published: str | None) -> Iterable[int]:
-    first, _, last = (published or "").partition("-")
-    if not first.isdigit() or (last and not last.isdigit()):
-        return ()
-    return range(int(first), min(int(last or first), int(first) + MAX_RANGE) + 1)
 
 
 # -- names ---------------------------------------------------------------------------------------------------
