@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from nftui.catalog import default_ports
-from nftui.checks._common import COMPOSE, is_everywhere, is_store, mapping, sequence, starts_with
+from nftui.checks._common import COMPOSE, is_everywhere, is_store, mapping, sequence
+from nftui.checks._reach import LOCAL, host_ports, is_on_host
 from nftui.engine.evidence import at, at_option
 from nftui.model.findings import Evidence, Finding, Level
 from nftui.model.message import msg
-from nftui.model.patterns import regex
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -20,20 +18,13 @@ if TYPE_CHECKING:
     from nftui.model.stack import Port, Service
 
 _BINDING = "com.docker.network.bridge.host_binding_ipv4"
-_LOCAL = regex(r"127\.0\.0\.1|localhost|::1")
-_LISTENS = regex(
-    r"(?m)^\s*(?:bind(?:[-_]?ip|[-_]address)?|listen_addresses|listen_addr)\s*[:=]?\s*[\"']?(?:127\.0\.0\.1|localhost)",
-    re.IGNORECASE,
-)
-"""A line of a server's configuration by which it listens on the host's own address only."""
-_ADDRESS_NAMES = regex(r"QDRANT__SERVICE__HOST|LISTEN_ADDR|(?:network|http)\.(?:bind_)?host", re.IGNORECASE)
 _SWARM = ("placement", "update_config", "rollback_config", "endpoint_mode")
 """Keys that Compose does without: the file is for `docker stack`, whose replicas share a port."""
 
 
 def published(facts: Facts) -> Iterable[Finding]:
     """published-all-interfaces: a datastore that every network of the host reaches."""
-    if _LOCAL.match(str(mapping(facts.beside.daemon).get("ip") or "")):
+    if LOCAL.match(str(mapping(facts.beside.daemon).get("ip") or "")):
         return
     for service in facts.stack.services:
         if not is_store(service) or _is_bound(facts, service):
@@ -50,20 +41,12 @@ def published(facts: Facts) -> Iterable[Finding]:
 
 
 def _open_ports(facts: Facts, service: Service) -> Iterator[Evidence]:
-    if service.config.get("network_mode") == "host":
-        for usual in default_ports(service.role, service.image)[:1] if not _listens_here(facts, service) else ():
-            yield at(service, f"0.0.0.0:{usual}", "network_mode", "host")
+    if is_on_host(service):
+        yield from host_ports(facts, service)
         return
     for number, port in enumerate(service.ports):
         if is_everywhere(port):
             yield at(service, f"{_address(port)}:{port.published or '*'}", f"ports.{number}", _text(port))
-
-
-def _listens_here(facts: Facts, service: Service) -> bool:
-    """Told by its command, a variable or its configuration to listen on the host's own address."""
-    words = " ".join((*(service.entrypoint or ()), *(service.command or ())))
-    told = (value or "" for name, value in service.environment.items() if _ADDRESS_NAMES.fullmatch(name))
-    return bool(_LOCAL.search(words)) or any(map(_LOCAL.match, told)) or starts_with(facts, service, _LISTENS)
 
 
 def _address(port: Port) -> str:
@@ -79,7 +62,7 @@ def _is_bound(facts: Facts, service: Service) -> bool:
     """One of its networks publishes on the host's own address only."""
     for name in mapping(service.config.get("networks")):
         options = mapping(mapping(facts.stack.networks.get(name)).get("driver_opts"))
-        if _LOCAL.match(str(options.get(_BINDING) or "")):
+        if LOCAL.match(str(options.get(_BINDING) or "")):
             return True
     return False
 
@@ -127,7 +110,7 @@ def port_collision(facts: Facts) -> Iterable[Finding]:
     """host-port-collision: the same port of the host, by protocol and address."""
     used: dict[tuple[str, int], list[tuple[Service, int, Port]]] = {}
     for service in facts.stack.services:
-        if service.config.get("network_mode") == "host":
+        if is_on_host(service):
             continue
         for number, port in enumerate(service.ports):
             # Of a range for one port the engine takes one that is free.
@@ -164,7 +147,7 @@ def _overlaps(entries: list[_Entry]) -> Iterator[tuple[_Entry, _Entry]]:
 def _repeated(service: Service) -> Iterator[Evidence]:
     """What it publishes, where several containers of it want each of these ports."""
     deploy = mapping(service.config.get("deploy"))
-    if service.scale > 1 and service.config.get("network_mode") != "host" and not any(key in deploy for key in _SWARM):
+    if service.scale > 1 and not is_on_host(service) and not any(key in deploy for key in _SWARM):
         for number, port in enumerate(service.ports):
             if port.published and port.published.isdigit():
                 yield _port_evidence((service, number, port), port.protocol, int(port.published))
@@ -194,7 +177,7 @@ def extra_hosts(facts: Facts) -> Iterable[Finding]:
     """extra-hosts-override-dns: the name of a service is redirected past the network."""
     names = _service_names(facts)
     for service in facts.stack.services:
-        own = service.config.get("network_mode") == "host"
+        own = is_on_host(service)
         hosts = [] if own else [(n, a) for n, a in _hosts(service) if n in names and names[n] is not service]
         hits = [(n, a) for n, a in hosts if _is_redirected(service, names[n], a)]
         if hits:
@@ -210,7 +193,7 @@ def extra_hosts(facts: Facts) -> Iterable[Finding]:
 
 def _is_redirected(service: Service, target: Service, address: str) -> bool:
     """Whether `address` stands for the target's own, where both can be there at once."""
-    if target.config.get("network_mode") == "host":
+    if is_on_host(target):
         return False  # It is reached by the host's address and in no other way.
     if not target.active and not set(target.profiles) & set(service.profiles):
         return False  # A server elsewhere has its name while the profile is not in use.

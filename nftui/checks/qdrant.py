@@ -119,7 +119,7 @@ def _no_api_key(facts: Facts, service: Service) -> Finding | None:
             return None
     elif _may_have_key(facts, service):
         return None
-    ports = open_ports(service)
+    ports = open_ports(facts, service)
     detail = msg(
         "Without an API key whoever reaches it reads, changes and deletes every collection; {reach} reach it.",
         reach="the host's networks" if ports else "the containers of its networks",
