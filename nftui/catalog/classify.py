@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from pathlib import Path, PurePosixPath
 
 from nftui.catalog.loader import catalog
 from nftui.catalog.lookup import families_of, version_of
@@ -19,6 +20,7 @@ _ONE_SHOT = regex(
     r"backup|dump|restore|migrat|seed|pull|preload|setup|import|export|wait|cron|provision|clean|init|create|warm"
 )
 _STARTER = regex(r"entrypoint|start|run-?server|\brun\b")
+_LONGEST_SCRIPT = 64 * 1024
 _VALUE_KEYS = (
     *("ports", "expose", "environment", "command", "entrypoint", "volumes", "depends_on", "healthcheck", "labels"),
     *("links", "env_file", "working_dir", "secrets", "configs", "deploy", "restart", "extends"),
@@ -132,7 +134,35 @@ def _running(config: Mapping[str, object], family: Family) -> Role:
     idle = catalog().idle
     if any(_is_client(p) for p in programs) or all(p[0] in idle for p in programs):
         return Role.CLIENT
-    return Role.CLIENT if _is_one_shot(config, programs) else family.role
+    return Role.CLIENT if _is_one_shot(config, programs) or _is_scripted_client(config) else family.role
+
+
+def _is_scripted_client(config: Mapping[str, object]) -> bool:
+    """The mounted script that it runs calls clients, and neither a server nor what it was started with."""
+    entrypoint, command = argv_of(config)
+    for word in (*entrypoint, *command):
+        text = _script(config, word) if word.startswith("/") and word.endswith(".sh") else ""
+        programs = script_programs(text) if "$@" not in text and "$*" not in text else []
+        if any(_server_role(p) or "entrypoint" in p[0] or p[0] == "pg_ctl" for p in programs):
+            return False
+        if any(_is_client(p) for p in programs):
+            return True
+    return False
+
+
+def _script(config: Mapping[str, object], path: str) -> str:
+    """The text of a script that a bind mount of the service brings; "" where it is not here."""
+    volumes = config.get("volumes")
+    for entry in volumes if isinstance(volumes, list) else []:
+        mount = entry if isinstance(entry, Mapping) and entry.get("type") == "bind" else {}
+        source, target = str(mount.get("source") or ""), PurePosixPath(str(mount.get("target") or "/"))
+        if source.startswith("/") and PurePosixPath(path).is_relative_to(target):
+            try:
+                with Path(source, PurePosixPath(path).relative_to(target)).open(encoding="utf-8") as stream:
+                    return stream.read(_LONGEST_SCRIPT)
+            except (OSError, ValueError):
+                return ""
+    return ""
 
 
 def _is_bare_shell(config: Mapping[str, object]) -> bool:

@@ -10,7 +10,8 @@ _MOVING = regex(
     r"latest|stable|main|master|edge|nightly|dev|develop|development|beta|alpha|rolling|next|lts|current|release|canary|"
     r"unstable|testing|prod|production|snapshot|head|trunk|preview|experimental|mainline|community|rocm|cuda|gpu|cpu|"
     r"ollama|all|aio|management|fpm|apache|oss|ee|ce|full|server|light|lite|minimal|standalone|vulkan|musa|intel|"
-    r"cli|dind|nginx|staging|backend|frontend|web|api|worker"
+    r"cli|dind|nginx|staging|backend|frontend|web|api|worker|innovation|rc|tip|default|base|public|branch|standard|"
+    r"openvino|armnn|rknn|rk|tensorrt|unprivileged"
 )
 """Words of a tag that name no version."""
 _VARIANT = regex(

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from nftui.catalog import repositories_of
 from nftui.catalog.programs import argv_of, started
 from nftui.catalog.references import parse_reference
 from nftui.engine.given import written_names
+from nftui.engine.mounted import mounted
 from nftui.model.patterns import regex
 from nftui.model.stack import Role
 
 if TYPE_CHECKING:
+    from nftui.engine.mounted import Mounted
     from nftui.model.facts import Facts
     from nftui.model.stack import Port, Service, Stack
 
@@ -66,12 +68,39 @@ def sequence(value: object) -> Sequence[object]:
     return value if isinstance(value, (list, tuple)) else ()
 
 
+def read_yaml(text: str) -> Mapping[str, Any]:
+    """A configuration in YAML, empty where it is none."""
+    import yaml
+
+    try:
+        found = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 - safe in both cases
+    except (yaml.YAMLError, RecursionError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
 def is_handed_on(facts: Facts, service: Service, name: str) -> bool:
     """Of an env_file that is the project's `.env` too: a variable that the Compose files themselves use."""
     if name in written_names(service):
         return False
     used = re.compile(rf"\$\{{?{re.escape(name)}\b")
     return any(used.search(str(value)) for s in facts.stack.services for value in s.raw.values())
+
+
+def starts_with(facts: Facts, service: Service, pattern: re.Pattern[str]) -> bool:
+    """The command, or a mounted file that it names, says something of it; True where that one cannot be read."""
+    if pattern.search(" ".join((*(service.entrypoint or ()), *(service.command or ())))):
+        return True
+    return any(file.text is None or pattern.search(file.text) for file in named_files(facts, service))
+
+
+def named_files(facts: Facts, service: Service) -> Iterator[Mounted]:
+    """Mounted files that the command names: scripts, configurations."""
+    for word in (*(service.entrypoint or ()), *(service.command or ())):
+        path = word.rpartition("=")[2]
+        found = mounted(facts.stack, service, path) if path.startswith("/") else None
+        if found is not None:
+            yield found
 
 
 def is_store(service: Service) -> bool:

@@ -2,19 +2,51 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
+from nftui.catalog import default_ports
+from nftui.checks._common import starts_with
 from nftui.engine.evidence import at
+from nftui.model.patterns import regex
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from nftui.model.facts import Facts
     from nftui.model.findings import Evidence
     from nftui.model.stack import Service
 
 _LOOPBACK = ("127.", "::1", "[::1]", "localhost")
 
 
-def open_ports(service: Service) -> list[Evidence]:
-    """Published ports that other machines reach; "address:port" is the key."""
+LOCAL = regex(r"127\.0\.0\.1|localhost|::1")
+_LISTENS = regex(
+    r"(?m)^\s*(?:bind(?:[-_]?ip|[-_]address)?|listen_addresses|listen_addr)\s*[:=]?\s*[\"']?(?:127\.0\.0\.1|localhost)",
+    re.IGNORECASE,
+)
+"""A line of a server's configuration by which it listens on the host's own address only."""
+_ADDRESS_NAMES = regex(r"QDRANT__SERVICE__HOST|LISTEN_ADDR|(?:network|http)\.(?:bind_)?host", re.IGNORECASE)
+
+
+def is_on_host(service: Service) -> bool:
+    """It has the host's network: whatever it listens on is open there, and nothing is published."""
+    return service.config.get("network_mode") == "host"
+
+
+def host_ports(facts: Facts, service: Service) -> Iterator[Evidence]:
+    """The port on which a server of the host's network listens, unless it is told to stay on the host's own address."""
+    words = " ".join((*(service.entrypoint or ()), *(service.command or ())))
+    told = (value or "" for name, value in service.environment.items() if _ADDRESS_NAMES.fullmatch(name))
+    here = LOCAL.search(words) or any(map(LOCAL.match, told)) or starts_with(facts, service, _LISTENS)
+    for usual in default_ports(service.role, service.image)[:1] if is_on_host(service) and not here else ():
+        yield at(service, f"0.0.0.0:{usual}", "network_mode", "host")
+
+
+def open_ports(facts: Facts, service: Service) -> list[Evidence]:
+    """Published ports that other machines reach, and those of the host's network; "address:port" is the key."""
+    if is_on_host(service):
+        return list(host_ports(facts, service))
     return [
         at(service, f"{port.host_ip or '0.0.0.0'}:{port.published}", f"ports.{number}")  # noqa: S104 (read, not bound)
         for number, port in enumerate(service.ports)

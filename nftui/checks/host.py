@@ -9,18 +9,19 @@ from nftui.checks._common import COMPOSE, KEEPERS, lasting, mapping
 from nftui.engine.evidence import at
 from nftui.model.findings import Evidence, Finding, Level
 from nftui.model.message import msg
+from nftui.model.patterns import regex
 from nftui.model.stack import Role
 from nftui.model.units import GIB, human_size
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from nftui.model.facts import Facts
     from nftui.model.stack import Service
 
 _FORKS = frozenset({Role.REDIS, Role.KEYDB})
-_BOUNDED = ("local", "journald", "none", "syslog", "fluentd", "gelf", "awslogs", "splunk", "gcplogs", "etwlogs")
-"""Log drivers that rotate by themselves or keep no file of the engine's."""
+_KEEPS_ALL = regex(r"json-file|(?:.*[/_-])?loki(?:[-:].*)?")
+"""Log drivers whose file grows unless they are told a size: Loki's plugin keeps one too. Others rotate or keep none."""
 _KEPT_LARGE = 5 * GIB
 _PRESSURE = 10.0
 """Percent of time in which some task waits for memory; a host with enough of it shows 0."""
@@ -108,14 +109,19 @@ def logging(facts: Facts) -> Iterable[Finding]:
     for service in services:
         own = mapping(service.config.get("logging"))
         driver = str(own.get("driver") or default)
-        bounded = driver in _BOUNDED or mapping(own.get("options")).get("max-size")
         # The engine's own options hold only for its own driver.
-        if not bounded and not (driver == default and options.get("max-size")):
+        told = {**(options if driver == default else {}), **mapping(own.get("options"))}
+        if _KEEPS_ALL.fullmatch(driver) and not _is_sized(told):
             evidence.append((service, at(service, "logging", "logging", driver)))
     if len(evidence) == len(services) > 1:
         yield _unbounded(None, [replace(e, key=f"{s.name}.{e.key}") for s, e in evidence])
     else:
         yield from (_unbounded(s.name, [e]) for s, e in evidence)
+
+
+def _is_sized(options: Mapping[str, object]) -> bool:
+    """A size bounds the file, -1 does not; Loki's plugin may keep none."""
+    return str(options.get("max-size") or "-1") != "-1" or str(options.get("no-file")).lower() == "true"
 
 
 def _unbounded(service: str | None, evidence: list[Evidence]) -> Finding:

@@ -39,7 +39,9 @@ def _images(facts: Facts) -> Iterator[tuple[Service, str]]:
         image = service.image or ""
         policy = service.config.get("pull_policy")
         local = image in built or policy == "build" or (policy == "never" and "/" not in image)
-        if image and not image.startswith("/") and not image.endswith((":", "/")) and not local:
+        # Of a registry that is not known here a tag that is written is known all the same.
+        blank = image.endswith((":", "/")) or (image.startswith("/") and ":" not in image)
+        if image and not blank and not local:
             yield service, image
 
 
@@ -82,7 +84,7 @@ def _moved_data(service: Service) -> Message | None:
 def deprecated(facts: Facts) -> Iterable[Finding]:
     """image-deprecated: nothing new comes from the repository."""
     for service, image in _images(facts):
-        found = deprecation(image)
+        found = deprecation(image) if not image.startswith("/") else None
         if found is None:
             continue
         detail = msg("{why}. Its place was taken by {instead}.", why=found.deprecated, instead=found.instead)

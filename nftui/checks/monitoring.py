@@ -11,6 +11,7 @@ from nftui.catalog.connections import POSTGRES_LIKE, REDIS_LIKE
 from nftui.catalog.names import Names
 from nftui.catalog.programs import argv_of
 from nftui.catalog.references import parse_reference
+from nftui.checks._common import read_yaml
 from nftui.engine.evidence import at
 from nftui.engine.mounted import mounted
 from nftui.model.dataclass import dataclass
@@ -29,21 +30,19 @@ if TYPE_CHECKING:
 _DATA_PORTS = {
     Role.POSTGRES: ("5432",), Role.PGBOUNCER: ("5432", "6432"), Role.POOLER: ("5432", "6432"),
     Role.REDIS: ("6379",), Role.KEYDB: ("6379",), Role.MEMCACHED: ("11211",), Role.MYSQL: ("3306",),
-    Role.OLLAMA: ("11434",), Role.CLICKHOUSE: ("9000", "8123"),
+    Role.OLLAMA: ("11434",), Role.CLICKHOUSE: ("9000", "8123"), Role.QDRANT: ("6334", "6335"),
 }  # fmt: skip
-"""Ports that speak the server's own protocol, or have no metrics (Ollama). Dragonfly and Qdrant serve them."""
+"""Ports that speak the server's own protocol, or have no metrics. Dragonfly serves them there, Qdrant on 6333."""
 
 _PATH = "/metrics"
 """What Prometheus asks for where a job says nothing else."""
 _EXPORTERS = {
-    "PostgreSQL": (POSTGRES_LIKE[:1], regex(r"postgres|pg[-_]?exporter|pgwatch|pganalyze")),
+    "PostgreSQL": (POSTGRES_LIKE[:1], regex(r"postgres|pg[-_]?exporter|(?<!my)sql[-_]exporter")),
     "Redis": (REDIS_LIKE[:2], regex(r"redis|valkey|keydb")),
-    "MySQL": ((Role.MYSQL,), regex(r"mysql|mariadb")),
+    "MySQL": ((Role.MYSQL,), regex(r"mysql|mariadb|(?<!my)sql[-_]exporter")),
 }
-_AGENTS = regex(
-    r"netdata|datadog|telegraf|zabbix|otel|opentelemetry|grafana/(agent|alloy)|victoriametrics|vmagent|newrelic|"
-    r"signoz|uptrace|beszel|checkmk|nagios|dynatrace|elastic-agent|metricbeat|pgwatch|pganalyze|prometheus"
-)
+_AGENTS = regex(r"exporter|telegraf|otel|opentelemetry|alloy|agent|netdata|pgwatch|pganalyze|newrelic/|metricbeat")
+"""Programs that read servers of other kinds; those without "exporter" in their name read any."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +63,7 @@ def find(facts: Facts) -> Iterable[Finding]:
         found = _configuration(facts, service)
         if found is None or found.text is None:
             continue
-        document = _document(found.text)
+        document = read_yaml(found.text)
         yield from _not_exporters(facts, service, document, found)
         yield from _no_rules(service, document, found)
     active = [s for s in servers if s.active]
@@ -81,17 +80,7 @@ def _configuration(facts: Facts, service: Service) -> Mounted | None:
 
 def _readable(facts: Facts, service: Service) -> bool:
     found = _configuration(facts, service)
-    return found is not None and bool(found.text) and bool(_document(found.text or ""))
-
-
-def _document(text: str) -> Mapping[str, Any]:
-    import yaml
-
-    try:
-        found = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 - safe in both cases
-    except (yaml.YAMLError, RecursionError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
+    return found is not None and bool(found.text) and bool(read_yaml(found.text or ""))
 
 
 def _not_exporters(facts: Facts, service: Service, document: Mapping[str, Any], found: Mounted) -> Iterable[Finding]:
@@ -164,7 +153,7 @@ def _no_rules(service: Service, document: Mapping[str, Any], found: Mounted) -> 
 def _without_exporter(facts: Facts) -> Iterable[Finding]:
     """monitoring-missing: Prometheus runs, a database has no exporter."""
     images = [(s.image or "").lower() for s in facts.stack.services if s.active and s.role is not Role.POSTGRES]
-    agents = [i for i in images if re.search(r"exporter|telegraf|otel|opentelemetry|alloy|agent|netdata|pgwatch", i)]
+    agents = [i for i in images if _AGENTS.search(i)]
     for label, (roles, pattern) in _EXPORTERS.items():
         covered = any(pattern.search(i) or "exporter" not in i for i in agents)
         for service in facts.stack.services:

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from nftui.catalog import default_ports
 from nftui.checks._common import COMPOSE, is_everywhere, is_store, mapping, sequence
+from nftui.checks._reach import LOCAL, host_ports, is_on_host
 from nftui.engine.evidence import at, at_option
 from nftui.model.findings import Evidence, Finding, Level
 from nftui.model.message import msg
-from nftui.model.patterns import regex
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -19,19 +18,18 @@ if TYPE_CHECKING:
     from nftui.model.stack import Port, Service
 
 _BINDING = "com.docker.network.bridge.host_binding_ipv4"
-_LOCAL = regex(r"127\.0\.0\.1|localhost|::1")
-MAX_RANGE = 2000
-"""Ports of one range that are compared one by one."""
+_SWARM = ("placement", "update_config", "rollback_config", "endpoint_mode")
+"""Keys that Compose does without: the file is for `docker stack`, whose replicas share a port."""
 
 
 def published(facts: Facts) -> Iterable[Finding]:
     """published-all-interfaces: a datastore that every network of the host reaches."""
-    if _LOCAL.match(str(mapping(facts.beside.daemon).get("ip") or "")):
+    if LOCAL.match(str(mapping(facts.beside.daemon).get("ip") or "")):
         return
     for service in facts.stack.services:
         if not is_store(service) or _is_bound(facts, service):
             continue
-        evidence = tuple(_open_ports(service))
+        evidence = tuple(_open_ports(facts, service))
         if evidence:
             yield Finding(
                 "published-all-interfaces", Level.HIGH, service.name,
@@ -42,12 +40,9 @@ def published(facts: Facts) -> Iterable[Finding]:
             )  # fmt: skip
 
 
-def _open_ports(service: Service) -> Iterator[Evidence]:
-    if service.config.get("network_mode") == "host":
-        words = " ".join((*(service.entrypoint or ()), *(service.command or ())))
-        for usual in default_ports(service.role, service.image)[:1]:
-            if not _LOCAL.search(words):
-                yield at(service, f"0.0.0.0:{usual}", "network_mode", "host")
+def _open_ports(facts: Facts, service: Service) -> Iterator[Evidence]:
+    if is_on_host(service):
+        yield from host_ports(facts, service)
         return
     for number, port in enumerate(service.ports):
         if is_everywhere(port):
@@ -67,7 +62,7 @@ def _is_bound(facts: Facts, service: Service) -> bool:
     """One of its networks publishes on the host's own address only."""
     for name in mapping(service.config.get("networks")):
         options = mapping(mapping(facts.stack.networks.get(name)).get("driver_opts"))
-        if _LOCAL.match(str(options.get(_BINDING) or "")):
+        if LOCAL.match(str(options.get(_BINDING) or "")):
             return True
     return False
 
@@ -115,11 +110,12 @@ def port_collision(facts: Facts) -> Iterable[Finding]:
     """host-port-collision: the same port of the host, by protocol and address."""
     used: dict[tuple[str, int], list[tuple[Service, int, Port]]] = {}
     for service in facts.stack.services:
-        if service.config.get("network_mode") == "host":
+        if is_on_host(service):
             continue
         for number, port in enumerate(service.ports):
-            for host_port in _numbers(port.published):
-                used.setdefault((port.protocol, host_port), []).append((service, number, port))
+            # Of a range for one port the engine takes one that is free.
+            if port.published and port.published.isdigit():
+                used.setdefault((port.protocol, int(port.published)), []).append((service, number, port))
     found: dict[str, dict[str, tuple[Level, list[Evidence]]]] = {}
     for (protocol, host_port), entries in used.items():
         for one, other in _overlaps(entries) if len(entries) > 1 else ():
@@ -127,6 +123,10 @@ def port_collision(facts: Facts) -> Iterable[Finding]:
             evidence += [_port_evidence(e, protocol, host_port) for e in (one, other)]
     for service in facts.stack.services:
         others = found.get(service.name)
+        again = () if others else tuple(_repeated(service))
+        if again:
+            name = f"{service.name} ({service.scale} replicas)"
+            yield _conflict("host-port-collision", service, Level.HIGH, (name,), again)
         if others:
             level = min((v for v, _ in others.values()), key=lambda v: v.rank)
             every = [e for _, evidence in others.values() for e in evidence]
@@ -144,8 +144,21 @@ def _overlaps(entries: list[_Entry]) -> Iterator[tuple[_Entry, _Entry]]:
                 yield one, other
 
 
+def _repeated(service: Service) -> Iterator[Evidence]:
+    """What it publishes, where several containers of it want each of these ports."""
+    deploy = mapping(service.config.get("deploy"))
+    if service.scale > 1 and not is_on_host(service) and not any(key in deploy for key in _SWARM):
+        for number, port in enumerate(service.ports):
+            if port.published and port.published.isdigit():
+                yield _port_evidence((service, number, port), port.protocol, int(port.published))
+
+
 def _meets(one: Port, other: Port) -> bool:
-    return is_everywhere(one) or is_everywhere(other) or one.host_ip == other.host_ip
+    """Whether one address stands for the other: `0.0.0.0` and `[::]` do not, and none at all is both."""
+    first, second = ((port.host_ip or "").strip("[]") for port in (one, other))
+    if first and second and (":" in first) != (":" in second):
+        return False
+    return is_everywhere(one) or is_everywhere(other) or first == second
 
 
 def _level(one: _Entry, other: _Entry) -> Level:
@@ -159,19 +172,12 @@ def _port_evidence(entry: _Entry, protocol: str, number: int) -> Evidence:
     return Evidence(f"{_address(port)}:{number}{suffix}", service.name, place.file, place.line)
 
 
-def _numbers(published: str | None) -> Iterable[int]:
-    first, _, last = (published or "").partition("-")
-    if not first.isdigit() or (last and not last.isdigit()):
-        return ()
-    return range(int(first), min(int(last or first), int(first) + MAX_RANGE) + 1)
-
-
 # -- names ---------------------------------------------------------------------------------------------------
 def extra_hosts(facts: Facts) -> Iterable[Finding]:
     """extra-hosts-override-dns: the name of a service is redirected past the network."""
     names = _service_names(facts)
     for service in facts.stack.services:
-        own = service.config.get("network_mode") == "host"
+        own = is_on_host(service)
         hosts = [] if own else [(n, a) for n, a in _hosts(service) if n in names and names[n] is not service]
         hits = [(n, a) for n, a in hosts if _is_redirected(service, names[n], a)]
         if hits:
@@ -187,7 +193,7 @@ def extra_hosts(facts: Facts) -> Iterable[Finding]:
 
 def _is_redirected(service: Service, target: Service, address: str) -> bool:
     """Whether `address` stands for the target's own, where both can be there at once."""
-    if target.config.get("network_mode") == "host":
+    if is_on_host(target):
         return False  # It is reached by the host's address and in no other way.
     if not target.active and not set(target.profiles) & set(service.profiles):
         return False  # A server elsewhere has its name while the profile is not in use.

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 from nftui.catalog import is_inert
 from nftui.catalog.programs import argv_of
-from nftui.checks._common import is_handed_on
+from nftui.checks._common import is_handed_on, starts_with
 from nftui.checks._reach import limit_key
 from nftui.engine.evidence import at, at_option
-from nftui.engine.given import lacks_env_file
+from nftui.engine.given import may_be_set
 from nftui.model.ai import OllamaFacts
 from nftui.model.findings import Evidence, Finding, Level
 from nftui.model.message import Message, msg
@@ -35,6 +35,11 @@ _ALONE = regex(rf"^(?:\S*/?ollama\s+)?(?:pull|run)\s+(?:--?\S+\s+)*['\"]?{_MODEL
 _ASKED = regex(rf"[\"'](?:name|model)\\?[\"']\s*:\s*\\?[\"']{_MODEL}")
 """The same asked for over HTTP."""
 _FOR_EVER = regex(r"keep_alive[\"'\\]*\s*:\s*[\"'\\]*-\d|--keepalive[ =][\"']?-\d")
+_KEPT = regex(rf"{_KEEP}=|{_FOR_EVER.pattern}")
+"""What a start script says of how long models stay."""
+_EACH = regex(r"\bfor\s+(\w+)\s+in\s+([^;\n]+).*?\bollama\s+(?:pull|run)\s+[\"']?\$\{?\1\b", re.DOTALL)
+"""A loop over the models to load."""
+_COMMENT = regex(r"(?m)(?:^|\s)#\s.*$")
 _BYTES_PER_PARAMETER = (
     (regex(r"-(?:fp|f|bf)16\b"), 2.0), (regex(r"-q8_"), 1.06), (regex(r"-q6_"), 0.8),
     (regex(r"-q5_"), 0.66), (regex(r"-q[23]_|-iq"), 0.3),
@@ -75,19 +80,19 @@ def _env_unknown(facts: Facts, service: Service) -> Finding | None:
 def keep_alive_s(text: str | None) -> float:
     """Seconds a model stays loaded: negative is for ever, a bare number seconds, what cannot be read five minutes."""
     text = (text or "").strip().strip("\"'")
-    if text.startswith("-"):
-        return float("inf")
-    seconds = parse_duration(text) if text else None
-    return _DEFAULT_KEEP_S if seconds is None else seconds
+    seconds = parse_duration(text.removeprefix("-")) if text else None
+    if seconds is None:
+        return _DEFAULT_KEEP_S
+    return float("inf") if text.startswith("-") and seconds else seconds
 
 
 def _cold(facts: Facts, service: Service) -> Finding | None:
     """ollama-cold: models leave memory between requests."""
-    if _KEEP in service.environment and service.environment[_KEEP] is None:
-        return None
-    if _KEEP not in service.environment and lacks_env_file(facts.stack, service):
-        return None
     value = service.environment.get(_KEEP)
+    if not value and may_be_set(facts.stack, service, _KEEP):
+        return None
+    if starts_with(facts, service, _KEPT):
+        return None
     seconds = keep_alive_s(value)
     if seconds > _DEFAULT_KEEP_S or any(_pins(other, service) for other in facts.stack.services):
         return None
@@ -182,7 +187,7 @@ def _has_gpu(service: Service) -> bool:
 
 def _said_to(other: Service, server: Service) -> tuple[str, bool]:
     """A command that speaks to this server, "" where it does not; whether it does so over HTTP."""
-    text = " ".join(w for part in argv_of(other.config) for w in part)
+    text = _COMMENT.sub("", " ".join(w for part in argv_of(other.config) for w in part))
     host = other.environment.get("OLLAMA_HOST") or ""
     asked = re.search(rf"//{re.escape(server.name)}:\d+/api/(?:pull|generate|chat|embed)\b", text)
     near = other is server or re.search(rf"(?:^|//){re.escape(server.name)}(?::|/|$)", host)
@@ -197,7 +202,9 @@ def _pins(other: Service, server: Service) -> bool:
 def _pulled(other: Service, server: Service) -> list[tuple[int, Evidence]]:
     """Models that a command loads into this server, with the bytes that their name's parameters need at least."""
     text, asked = _said_to(other, server)
-    named = dict.fromkeys([*_SIZED.findall(text), *_ALONE.findall(text), *(_ASKED.findall(text) if asked else ())])
+    listed = [model for _, models in _EACH.findall(text) for model in re.findall(rf"(?<!\S)[\"']?{_MODEL}", models)]
+    found = [*_SIZED.findall(text), *_ALONE.findall(text), *listed, *(_ASKED.findall(text) if asked else ())]
+    named = dict.fromkeys(found)
     return [(_weights(model, size), at_option(other, "command", "command", model, model)) for model, size in named]
 
 

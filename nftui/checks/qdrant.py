@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nftui.catalog import env_names, is_inert
-from nftui.checks._common import is_handed_on
+from nftui.checks._common import is_handed_on, read_yaml, starts_with
 from nftui.checks._reach import open_ports
 from nftui.engine.evidence import at
 from nftui.engine.given import may_be_set
@@ -19,16 +21,25 @@ from nftui.model.stack import Role
 from nftui.model.units import GIB, human_size
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
+    from nftui.engine.mounted import Mounted
     from nftui.model.facts import Facts
     from nftui.model.stack import Service
 
 _CONFIG = "/qdrant/config"
 _STORAGE = "QDRANT__STORAGE__STORAGE_PATH"
 _KEYS = ("QDRANT__SERVICE__API_KEY", "QDRANT__SERVICE__READ_ONLY_API_KEY", "QDRANT__SERVICE__ALT_API_KEY")
-_THRESHOLD = ("QDRANT__STORAGE__OPTIMIZERS__INDEXING_THRESHOLD_KB", "QDRANT__STORAGE__OPTIMIZERS__INDEXING_THRESHOLD")
+_NO_INDEX = tuple(
+    f"QDRANT__STORAGE__{place}__{name}"
+    for place in ("OPTIMIZERS", "OPTIMIZERS_OVERWRITE")
+    for name in ("INDEXING_THRESHOLD_KB", "INDEXING_THRESHOLD", "MAX_OPTIMIZATION_THREADS")
+)
+"""Settings whose 0 says that no index is built (config/config.yaml)."""
 _M = "QDRANT__STORAGE__HNSW_INDEX__M"
+_PAYLOAD_M = "QDRANT__STORAGE__HNSW_INDEX__PAYLOAD_M"
+_KINDS = ("yaml", "yml", "json")
+"""Endings of a configuration, of those that the server tries."""
 
 
 def find(facts: Facts) -> Iterable[Finding]:
@@ -108,7 +119,7 @@ def _no_api_key(facts: Facts, service: Service) -> Finding | None:
             return None
     elif _may_have_key(facts, service):
         return None
-    ports = open_ports(service)
+    ports = open_ports(facts, service)
     detail = msg(
         "Without an API key whoever reaches it reads, changes and deletes every collection; {reach} reach it.",
         reach="the host's networks" if ports else "the containers of its networks",
@@ -133,45 +144,55 @@ def _may_have_key(facts: Facts, service: Service) -> bool:
     foreign = not env_names(Role.QDRANT, service.image).known
     if foreign and any(value and name.upper().endswith("API_KEY") for name, value in service.environment.items()):
         return True
-    if _starts_with(facts, service, re.compile("|".join(_KEYS), re.IGNORECASE)):
+    if starts_with(facts, service, re.compile("|".join(_KEYS), re.IGNORECASE)):
         return True
-    return _config_mentions(facts, service, re.compile(r"api_key|jwt_rbac"))
+    configured = _configured(facts, service)
+    return configured is None or any(name in configured and configured[name].value for name in _KEYS)
 
 
-def _starts_with(facts: Facts, service: Service, pattern: re.Pattern[str]) -> bool:
-    """The command, or a mounted script that it runs, says something of it; True where that script cannot be read."""
-    words = (*(service.entrypoint or ()), *(service.command or ()))
-    if pattern.search(" ".join(words)):
-        return True
-    scripts = [found for w in words if w.startswith("/") and (found := mounted(facts.stack, service, w)) is not None]
-    return any(s.text is None or pattern.search(s.text) for s in scripts)
-
-
-def _config_mentions(facts: Facts, service: Service, pattern: re.Pattern[str]) -> bool:
-    """A mounted configuration says something of it, or cannot be read."""
-    names = [f"{_CONFIG}/{n}.yaml" for n in ("config", "production", "local")] + ["/etc/qdrant/config.yaml"]
-    if service.command or service.entrypoint:
-        words = [w for w in (*(service.entrypoint or ()), *(service.command or ())) if w.endswith((".yaml", ".yml"))]
-        names += [w if w.startswith("/") else f"/qdrant/{w.removeprefix('./')}" for w in words]
+def _configured(facts: Facts, service: Service) -> dict[str, Evidence] | None:
+    """What mounted configurations set, by the environment's names; None where one cannot be read."""
+    if service.config.get("build"):
+        return None
+    mode = service.environment.get("RUN_MODE") or "production"
+    names = [f"{stem}.{kind}" for stem in (*(f"{_CONFIG}/{n}" for n in ("config", mode, "local")), "/etc/qdrant/config")
+             for kind in _KINDS]  # fmt: skip
+    words = [w.rpartition("=")[2] for w in (*(service.entrypoint or ()), *(service.command or ()))]
+    names += [w if w.startswith("/") else f"/qdrant/{w.removeprefix('./')}" for w in words if w.endswith(_KINDS)]
+    values: dict[str, Evidence] = {}
     for name in names:
         found = mounted(facts.stack, service, name)
         if found is None:
             continue
         if found.text is None:
             if found.path is None or Path(found.path).exists():
-                return True
-        elif pattern.search(re.sub(r"(?m)^\s*#.*$", "", found.text)):
-            return True
-    return bool(service.config.get("build"))
+                return None
+        else:
+            values |= {f"QDRANT__{'__'.join(path).upper()}": e for path, e in _leaves(read_yaml(found.text), found)}
+    return values
+
+
+def _leaves(tree: Mapping[str, object], file: Mounted) -> Iterator[tuple[tuple[str, ...], Evidence]]:
+    """Values that a configuration gives: path of keys, and where it stands."""
+    for key, value in tree.items():
+        if isinstance(value, Mapping):
+            for path, evidence in _leaves(value, file):
+                yield (str(key), *path), replace(evidence, key=f"{key}.{evidence.key}")
+        elif value is not None:
+            lines = (file.text or "").splitlines()
+            line = next((n for n, text in enumerate(lines, 1) if re.match(rf"\W*{re.escape(str(key))}\W", text)), None)
+            yield (str(key),), Evidence(str(key), _shown(str(key), str(value)), file.path, line)
 
 
 def _no_volume(facts: Facts, service: Service) -> Finding | None:
     """qdrant-no-volume: the collections lie in the container's own layer."""
-    written = _value(service, _STORAGE)
-    path = (written[1] if written else None) or "/qdrant/storage"
-    path = path if path.startswith("/") else f"/qdrant/{path.removeprefix('./')}"
-    if _config_mentions(facts, service, re.compile(r"storage_path")) or service.config.get("volumes_from"):
+    configured = _configured(facts, service)
+    if configured is None or service.config.get("volumes_from"):
         return None
+    written = _value(service, _STORAGE)
+    told = configured[_STORAGE].value if _STORAGE in configured else None
+    path = (written[1] if written else None) or told or "/qdrant/storage"
+    path = path if path.startswith("/") else f"/qdrant/{path.removeprefix('./')}"
     covering = [
         m for m in service.mounts if path == m.target.rstrip("/") or path.startswith(m.target.rstrip("/") + "/")
     ]
@@ -210,15 +231,11 @@ def _is_large(collection: Collection, service: Service) -> bool:
 
 def _unindexed(facts: Facts, service: Service) -> Finding | None:
     """qdrant-unindexed: settings that keep the index from being built, or a collection that has none."""
-    evidence: list[Evidence] = []
-    for name in _THRESHOLD:
-        found = _value(service, name)
-        if found and (found[1] or "").strip() == "0":
-            evidence.append(at(service, found[0], f"environment.{found[0]}", "0"))
-    m = _value(service, _M)
-    payload = _value(service, "QDRANT__STORAGE__HNSW_INDEX__PAYLOAD_M")
-    if m and (m[1] or "").strip() == "0" and not (payload and payload[1]):
-        evidence.append(at(service, m[0], f"environment.{m[0]}", "0"))
+    given = _configured(facts, service) or {}
+    given |= {k.upper(): at(service, k, f"environment.{k}", v) for k, v in service.environment.items()}
+    off = [given[name] for name in (*_NO_INDEX, _M) if name in given and (given[name].value or "").strip() == "0"]
+    by_payload = _PAYLOAD_M in given and given[_PAYLOAD_M].value
+    evidence = [e for e in off if not (by_payload and given.get(_M) is e)]
     live = facts.live_value(service.name, "qdrant")
     if isinstance(live, QdrantFacts):
         evidence += [_scanned(c) for c in live.collections if _scans(c)]

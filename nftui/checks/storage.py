@@ -7,9 +7,9 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from nftui.catalog import data_paths
-from nftui.checks._common import KEEPERS, mapping
+from nftui.checks._common import KEEPERS, mapping, named_files
 from nftui.engine.evidence import at
-from nftui.engine.mounted import read
+from nftui.engine.mounted import files_in, read
 from nftui.model.findings import Evidence, Finding, Level
 from nftui.model.host import Medium
 from nftui.model.message import msg
@@ -30,8 +30,8 @@ _ROOM = 20 * GIB
 """Bytes free on the faster disk before it is worth a word."""
 _BACKUP = regex(
     r"(?<!max)(?<!max[-_])(?<!no[-_])backup|pg_?dump|pg_basebackup|mysqldump|mariadb-dump|mariabackup|xtrabackup|"
-    r"mongodump|restic|borg|duplicati|kopia|duplicacy|wal-?g|pgbackrest|barman|velero|rsnapshot|\brsync\b|"
-    r"\bautorestic\b|pg_?back_?web|postgresus|databasus",
+    r"mongodump|restic|rustic|borg|duplicati|kopia|duplicacy|volumerize|wal-?g|backrest|barman|bareos|bacula|velero|"
+    r"rsnapshot|\brsync\b|\brclone\b.*\b(?:sync|copy)\b|pg_?back_?web|postgresus|databasus|stack-back",
     re.IGNORECASE,
 )
 """Programs that make copies; a log's `--log.maxbackups=5` are none."""
@@ -43,8 +43,17 @@ _TOOLS_OF = {
 }
 _OF_OTHERS = regex(r"(?:redis|valkey|mongo|qdrant|elastic|influx|etcd|neo4j)\w*-backup|mongodump", re.IGNORECASE)
 """Backup programs of stores of other kinds."""
-_FILES = regex(r"\brsync\s+-|\bcp\s+-\w*[ra]|\btar\s+-?\w*c")
-"""Programs that copy files: what is in a database only where they are given its directory."""
+_FILES = regex(
+    r"\brsync\s+-|\bcp\s+-\w*[ra]|\btar\s+-?\w*c|\brclone\b.*\b(?:sync|copy)\b|"
+    r"^\S*(?:volume-backup|restic|rustic|duplicati|kopia|duplicacy|volumerize|(?<!pg)backrest)",
+    re.IGNORECASE,
+)
+"""Programs and images that copy files: what is in a database only where they are given its directory."""
+_TYPE = regex(r"DB\d*_TYPE")
+"""The variable that tells a program for databases of several kinds which one it copies."""
+_ARCHIVES = regex(r"(?m)^\s*archive_command\s*=\s*['\"]?(?![\s'\"]|/bin/true)")
+_VOLUMES = "/var/lib/docker/volumes"
+"""Where the engine keeps named volumes, unless it is told otherwise."""
 _REMOTE = regex(
     r"S3_|AWS_|RCLONE|RESTIC_REPOSITORY|B2_|AZURE|GCS_|GOOGLE_|WEBDAV|SSH_|SFTP|DROPBOX|BORG_REPO|NEXTCLOUD|MINIO",
     re.IGNORECASE,
@@ -153,9 +162,8 @@ def _lost(facts: Facts, service: Service) -> Iterator[tuple[int, MountSpec, str]
 def backup_missing(facts: Facts) -> Iterable[Finding]:
     """backup-missing: nothing in the stack, its labels or the host's schedules makes copies of a database."""
     scheduled = any(_BACKUP.search(line) for line in facts.beside.schedules)
-    sources = {m.source for _, m in _protected(facts)}
-    makers = [s for s in facts.stack.services if _makes_backups(facts, s) and not _copies_other_files(s, sources)]
-    covered = {role for s in makers for role in _backed_up(s)}
+    makers = [s for s in facts.stack.services if _makes_backups(facts, s) and not _copies_other_files(facts, s)]
+    covered = {role for s in makers for role in _backed_up(facts, s)}
     for service in facts.stack.services if not scheduled else ():
         kept = [(n, m) for n, m in _data(service)] if service.role in (Role.POSTGRES, Role.MYSQL) else []
         if (
@@ -163,6 +171,7 @@ def backup_missing(facts: Facts) -> Iterable[Finding]:
             or not kept
             or service.scale == 0
             or "archive_command" in " ".join(service.command or ())
+            or any(_ARCHIVES.search(file.text or "") for file in named_files(facts, service))
             or _FOR_TESTS.search(service.name)
         ):
             continue
@@ -175,11 +184,24 @@ def backup_missing(facts: Facts) -> Iterable[Finding]:
         )  # fmt: skip
 
 
-def _backed_up(service: Service) -> tuple[Role, ...]:
+def _backed_up(facts: Facts, service: Service) -> tuple[Role, ...]:
     """Kinds of databases that this service copies: those whose programs it names, any where it names none."""
-    words = " ".join((service.image or "", *(service.command or ()), *(service.entrypoint or ())))
-    named = tuple(role for role, pattern in _TOOLS_OF.items() if pattern.search(words))
+    types = (v or "" for k, v in service.environment.items() if _TYPE.fullmatch(k))
+    words = " ".join((service.image or "", *(service.command or ()), *(service.entrypoint or ()), *map(_dumped, types)))
+    named = tuple(r for r, pattern in _TOOLS_OF.items() if pattern.search(words)) or _scripted(facts, service)
     return named or (() if _OF_OTHERS.search(words) else tuple(_TOOLS_OF))
+
+
+def _scripted(facts: Facts, service: Service) -> tuple[Role, ...]:
+    """Kinds of databases that the mounted script copies which it runs."""
+    texts = [] if service.role in _TOOLS_OF else [file.text or "" for file in named_files(facts, service)]
+    return tuple(role for role, pattern in _TOOLS_OF.items() if any(map(pattern.search, texts)))
+
+
+def _dumped(kind: str) -> str:
+    """The program that copies a database of that kind."""
+    return {"pgsql": "pg_dump", "postgres": "pg_dump", "postgresql": "pg_dump", "mysql": "mysqldump",
+            "mariadb": "mysqldump", "mongo": "mongodump"}.get(kind.lower(), "")  # fmt: skip
 
 
 def _makes_backups(facts: Facts, service: Service) -> bool:
@@ -188,8 +210,9 @@ def _makes_backups(facts: Facts, service: Service) -> bool:
     labels = mapping(service.config.get("labels"))
     # A scheduler is told in a label's value what to run: `ofelia.job-exec.nightly.command`.
     told = any(pattern.search(str(value)) for value in labels.values() for pattern in _TOOLS_OF.values())
-    named = re.search(r"backup|borg|restic|archive-pre", " ".join(labels), re.IGNORECASE)
-    return bool(_BACKUP.search(words) or named or told or any(_is_schedule(facts, m) for m in service.mounts))
+    named = re.search(r"backup|borg|restic|stack-back|archive-pre", " ".join(labels), re.IGNORECASE)
+    written = _scripted(facts, service) or any(_is_schedule(facts, m) for m in service.mounts)
+    return bool(_BACKUP.search(words) or named or told or written)
 
 
 def _is_schedule(facts: Facts, mount: MountSpec) -> bool:
@@ -207,26 +230,50 @@ def _protected(facts: Facts) -> list[tuple[Service, MountSpec]]:
     return [(s, m) for s in facts.stack.services if s.role in (Role.POSTGRES, Role.MYSQL) for _, m in _data(s)]
 
 
-def _copies_other_files(service: Service, sources: set[str | None]) -> bool:
-    """Files are copied, by no database's program, and the database's are not among them."""
+def _copies_other_files(facts: Facts, service: Service) -> bool:
+    """Files are copied, by no database's program, and nothing that a database mounts is among them."""
     words = " ".join((service.image or "", *(service.entrypoint or ()), *(service.command or ())))
-    if not _FILES.search(words) or any(pattern.search(words) for pattern in _TOOLS_OF.values()):
+    told = " ".join((words, *(value or "" for value in service.environment.values())))
+    if not _FILES.search(words) or any(pattern.search(told) for pattern in _TOOLS_OF.values()):
         return False
-    held = [m.source for m in service.mounts if m.source]
-    return not any(s == h or (s or "").startswith(f"{h.rstrip('/')}/") for s in sources for h in held)
+    held = [_place(m) for m in service.mounts if m.type in ("bind", "volume")]
+    # Through the socket it may run a program in the database's container: one such tool does so by labels only.
+    runs = any((h or "").endswith("/docker.sock") for h in held) and "docker-volume-backup" not in words
+    if None in held or runs or service.config.get("volumes_from"):
+        return False
+    databases = {s.name: s for s, _ in _protected(facts)}.values()
+    theirs = [place for s in databases for m in s.mounts if (place := _place(m))]
+    if any(p == h or p.startswith(f"{(h or '').rstrip('/')}/") for p in theirs for h in held):
+        return False
+    if any(re.search(r"/docker(?:/volumes)?/?$", h or "") for h in held):
+        # The engine's directory, wherever it is.
+        return False
+    folders = {f for m in service.mounts for f in (m.target.rstrip("/"), str(PurePosixPath(m.target).parent))}
+    # A script or a configuration has a database's program run first.
+    scripts = [file.text or "" for folder in folders for file in files_in(facts.stack, service, folder)]
+    return not any(pattern.search(text) for text in scripts for pattern in _TOOLS_OF.values())
+
+
+def _place(mount: MountSpec) -> str | None:
+    source = mount.source
+    return source if not source or source.startswith("/") else f"{_VOLUMES}/{source}"
 
 
 def backup_same_disk(facts: Facts) -> Iterable[Finding]:
     """backup-same-disk: the copies lie on the disk that they protect."""
-    protected = _protected(facts)
-    sources = {m.source for _, m in protected}
-    for service in facts.stack.services if protected else ():
+    every = _protected(facts)
+    sources = {m.source for _, m in every}
+    for service in facts.stack.services if every else ():
         program = (*(service.entrypoint or ()), *(service.command or ()))
         words = " ".join((service.name, service.image or "", *program))
-        if service.role in (Role.POSTGRES, Role.MYSQL) or not _BACKUP.search(words) or _is_sent_away(service, words):
+        if service.role in _TOOLS_OF or not (_BACKUP.search(words) or _scripted(facts, service)):
             continue
-        if _copies_other_files(service, sources):
+        if _is_sent_away(service, words):
             continue
+        if _copies_other_files(facts, service):
+            continue
+        kinds = _backed_up(facts, service)
+        protected = [(s, m) for s, m in every if s.role in kinds]
         for number, mount in sorted(enumerate(service.mounts), key=lambda m: _is_aside(m[1])):
             is_target = (
                 _TARGET.search(f"{mount.source} {mount.target}") and not mount.read_only and mount.source not in sources

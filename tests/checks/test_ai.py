@@ -117,6 +117,8 @@ def test_a_published_qdrant_without_a_key_is_worse(tmp_path: Path) -> None:
     assert (found.level, found.evidence[1].key) == ("high", "0.0.0.0:6333")
     local = qdrant(more=OPEN.replace("'6333", "'127.0.0.1:6333"))
     assert check(read(tmp_path / "b", local))[("db", "qdrant-no-api-key")].level == "low"
+    host = qdrant(more="    network_mode: host\n    volumes: [data:/qdrant/storage]\n")
+    assert check(read(tmp_path / "c", host))[("db", "qdrant-no-api-key")].level == "high"
 
 
 BIND = qdrant(more="    volumes: ['./conf:/qdrant/config', data:/qdrant/storage]\n")
