@@ -9,7 +9,7 @@ from nftui.catalog.connections import POSTGRES_LIKE, connections
 from nftui.catalog.references import parse_reference, version_key
 from nftui.checks._common import lasting, mapping, sequence
 from nftui.engine.evidence import at
-from nftui.engine.given import raw_value, written_names
+from nftui.engine.given import may_be_given, raw_value, written_names
 from nftui.engine.mounted import mounted
 from nftui.model.findings import Evidence, Finding, Level
 from nftui.model.message import msg
@@ -159,8 +159,11 @@ def _written_by_image(facts: Facts, service: Service) -> Iterable[Evidence]:
         return
     kind = service.environment.get("AUTH_TYPE") or ""
     given = service.environment.get("DB_PASSWORD") or _password_of(service.environment.get("DATABASE_URL") or "")
+    # A variable that is blank here has its value where the stack is deployed.
+    later = (raw_value(service, "DB_PASSWORD"), _password_of(raw_value(service, "DATABASE_URL")))
     own = mounted(facts.stack, service, f"{_DIRECTORY}/userlist.txt")
-    if kind in ("plain", "scram-sha-256") and given and own is None:
+    known = given or any(may_be_given(facts.stack, text) for text in later)
+    if kind in ("plain", "scram-sha-256") and known and own is None:
         yield at(service, "AUTH_TYPE", "environment.AUTH_TYPE", kind)
 
 
