@@ -71,9 +71,10 @@ def _noauth(server: Server) -> Finding | None:
 
 def _asks(server: Server) -> bool:
     """Whether it has a password, be it one that only the place of deployment gives: `--requirepass ${VAR}`."""
-    written = {*server.settings.missing, *server.settings.values}
-    blank = "requirepass" in written and server.is_given_elsewhere("requirepass")
-    return bool(server.value("requirepass")) or blank
+    written = server.settings.values.get("requirepass")
+    known = written is not None or "requirepass" in server.settings.missing
+    later = (written is not None and "$" in written.text) or (known and server.is_given_elsewhere("requirepass"))
+    return bool(server.value("requirepass")) or later
 
 
 def _authenticates(server: Server, text: str) -> bool:

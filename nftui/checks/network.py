@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 from nftui.catalog import default_ports
 from nftui.checks._common import COMPOSE, is_everywhere, is_store, mapping, sequence
+from nftui.checks._reach import LOCAL, is_kept_in
 from nftui.engine.evidence import at, at_option
 from nftui.model.findings import Evidence, Finding, Level
 from nftui.model.message import msg
-from nftui.model.patterns import regex
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -18,18 +18,16 @@ if TYPE_CHECKING:
     from nftui.model.facts import Facts
     from nftui.model.stack import Port, Service
 
-_BINDING = "com.docker.network.bridge.host_binding_ipv4"
-_LOCAL = regex(r"127\.0\.0\.1|localhost|::1")
 MAX_RANGE = 2000
 """Ports of one range that are compared one by one."""
 
 
 def published(facts: Facts) -> Iterable[Finding]:
     """published-all-interfaces: a datastore that every network of the host reaches."""
-    if _LOCAL.match(str(mapping(facts.beside.daemon).get("ip") or "")):
+    if LOCAL.match(str(mapping(facts.beside.daemon).get("ip") or "")):
         return
     for service in facts.stack.services:
-        if not is_store(service) or _is_bound(facts, service):
+        if not is_store(service) or is_kept_in(facts, service):
             continue
         evidence = tuple(_open_ports(service))
         if evidence:
@@ -46,7 +44,7 @@ def _open_ports(service: Service) -> Iterator[Evidence]:
     if service.config.get("network_mode") == "host":
         words = " ".join((*(service.entrypoint or ()), *(service.command or ())))
         for usual in default_ports(service.role, service.image)[:1]:
-            if not _LOCAL.search(words):
+            if not LOCAL.search(words):
                 yield at(service, f"0.0.0.0:{usual}", "network_mode", "host")
         return
     for number, port in enumerate(service.ports):
@@ -61,15 +59,6 @@ def _address(port: Port) -> str:
 
 def _text(port: Port) -> str:
     return f"{port.published or ''}:{port.target}".lstrip(":") + ("" if port.protocol == "tcp" else f"/{port.protocol}")
-
-
-def _is_bound(facts: Facts, service: Service) -> bool:
-    """One of its networks publishes on the host's own address only."""
-    for name in mapping(service.config.get("networks")):
-        options = mapping(mapping(facts.stack.networks.get(name)).get("driver_opts"))
-        if _LOCAL.match(str(options.get(_BINDING) or "")):
-            return True
-    return False
 
 
 # -- two services that cannot run together -------------------------------------------------------------------
