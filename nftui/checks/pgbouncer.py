@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from nftui.catalog.connections import POSTGRES_LIKE, connections
 from nftui.catalog.references import parse_reference, version_key
 from nftui.checks._common import lasting, mapping, sequence
+from nftui.engine.built import as_image
 from nftui.engine.evidence import at
 from nftui.engine.given import may_be_given, raw_value, written_names
 from nftui.engine.mounted import mounted
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 SEVERAL = 3
 """Services with connections of their own from which a pooler pays; two small pools are no matter."""
+_OLDEST = (1, 7)
 _SAFE = (1, 25, 2)
 _PREPARED = (1, 21)
 _NO_CLIENT = regex(
@@ -174,10 +176,15 @@ def _password_of(url: str) -> str:
 
 def outdated(facts: Facts) -> Iterable[Finding]:
     """pgbouncer-outdated: a version with known holes, or without prepared statements in transaction mode."""
-    for service in facts.stack.services:
-        version = version_key(service.version) if service.role is Role.PGBOUNCER and service.version else ()
+    for written in facts.stack.services:
+        if written.role is not Role.PGBOUNCER:
+            continue
+        service = as_image(facts.stack, written) or written
+        # An image of one's own has versions of its own: where its Dockerfile is not here, and those below any image's.
+        own = service is written and written.config.get("build")
+        version = version_key(service.version) if service.version and not own else ()
         # At the precision that the tag gives: "1.25" may be any of them.
-        if len(version) < 2 or version >= _SAFE[: len(version)]:
+        if len(version) < 2 or not _OLDEST <= version < _SAFE[: len(version)]:
             continue
         old = version[:2] < _PREPARED
         detail = (

@@ -127,6 +127,7 @@ IMAGES: list[tuple[str, str, str | None]] = [
     ("phpmyadmin:5", "app", "5"),
     ("rediscommander/redis-commander:latest", "app", None),
     ("redis/redisinsight:2.48", "app", "2.48"),
+    ("redislabs/rejson:2.4.7", "redis", "2.4.7"),
     ("ghcr.io/open-webui/open-webui:main", "app", None),
     ("postgrest/postgrest:v12", "app", "12"),
     ("supabase/postgres-meta:v0.80", "app", "0.80"),
