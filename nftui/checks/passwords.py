@@ -11,6 +11,7 @@ from nftui.catalog.references import parse_reference
 from nftui.checks._common import STORES, is_everywhere, is_store, mapping
 from nftui.checks._reach import is_kept_in
 from nftui.checks._redis_settings import read_settings
+from nftui.engine.built import as_image
 from nftui.engine.evidence import at, at_option
 from nftui.model.findings import Evidence, Finding, Level
 from nftui.model.message import msg
@@ -201,6 +202,7 @@ def _found(facts: Facts, service: Service, public: frozenset[str], private: froz
     for flag, key, _ in (*_in_commands(facts, service), *_known_in_commands(service, public)):
         yield at_option(service, flag, key, flag.lstrip("-"), MASK)
     yield from _known_in_configuration(facts, service, public)
+    yield from _in_dockerfile(facts, service)
 
 
 def _logins(text: str) -> Iterator[tuple[str, str]]:
@@ -369,6 +371,15 @@ def _known_in_configuration(facts: Facts, service: Service, public: frozenset[st
         given = read_settings(facts.stack, service).values.get("requirepass")
         if given and given.evidence.key == "requirepass" and (_is_known(given.text) or given.text in public):
             yield given.evidence
+
+
+def _in_dockerfile(facts: Facts, service: Service) -> Iterator[Evidence]:
+    """What an ENV of the Dockerfile shows, where the service gives no other."""
+    built = as_image(facts.stack, service)
+    for name, value in built.environment.items() if built else ():
+        own = name not in service.environment and value and "$" not in value and not _NO_PASSWORD.search(name)
+        if own and _PASSWORD.search(name) and _is_candidate(name, value or ""):
+            yield at(service, name, "build", MASK)
 
 
 def _flag_of(found: re.Match[str]) -> str:
