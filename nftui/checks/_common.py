@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nftui.catalog import repositories_of
 from nftui.catalog.programs import argv_of, started
 from nftui.catalog.references import parse_reference
+from nftui.engine.built import as_image
 from nftui.engine.given import written_names
-from nftui.engine.mounted import mounted
+from nftui.engine.mounted import mounted, read
 from nftui.model.patterns import regex
 from nftui.model.stack import Role
 
@@ -55,6 +57,7 @@ _SERVERS = frozenset(
     "puma celery sidekiq supervisord memcached rabbitmq-server".split()
 )
 """Programs that serve until they are stopped, whatever their policy says."""
+_HEALTHCHECK = regex(r"(?im)^[ \t]*HEALTHCHECK[ \t]+(?![ \t]|NONE\b)")
 _TEMPLATE = regex(r"(?:^|[-_])(?:base|common|template|defaults?|shared)$")
 
 
@@ -207,7 +210,7 @@ def health_test(service: Service) -> tuple[str, ...]:
     return () if not words or words[0] == "NONE" else words
 
 
-def has_healthcheck(service: Service) -> bool:
+def has_healthcheck(stack: Stack, service: Service) -> bool:
     """Whether it can say that it is ready, by its own check or by the image's; True where that is not known."""
     if health_test(service):
         return True
@@ -217,8 +220,20 @@ def has_healthcheck(service: Service) -> bool:
     running = service.running
     if running is not None:
         return running.health is not None
-    unknown = bool(service.config.get("build")) or service.role in (Role.APP, Role.UNKNOWN)
-    unknown = unknown and not is_store(service) and not is_broker(service)
+    if service.config.get("build"):
+        return _is_checked_by_build(stack, service)
     repositories = repositories_of(service.image or "")
-    unknown = unknown and (bool(service.config.get("build")) or not any(r.no_healthcheck for r in repositories))
+    unknown = service.role in (Role.APP, Role.UNKNOWN) and not is_store(service) and not is_broker(service)
+    unknown = unknown and not any(r.no_healthcheck for r in repositories)
     return unknown or any(r.own_healthcheck for r in repositories)
+
+
+def _is_checked_by_build(stack: Stack, service: Service) -> bool:
+    """By its Dockerfile, or by the image that this begins with; True where it is not here or that is not known."""
+    based = as_image(stack, service)
+    build = service.config.get("build")
+    options = mapping(build) or {"context": build}
+    context = Path(stack.invocation.directory, str(options.get("context") or "."))
+    text = options.get("dockerfile_inline") or read(context / str(options.get("dockerfile") or "Dockerfile"))
+    own = based is None or bool(_HEALTHCHECK.search(str(text)))
+    return own or any(r.own_healthcheck for r in repositories_of(based.image or "" if based else ""))

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from nftui.catalog import default_ports
-from nftui.checks._common import starts_with
+from nftui.checks._common import mapping, starts_with
 from nftui.engine.evidence import at
 from nftui.model.patterns import regex
 
@@ -17,10 +17,9 @@ if TYPE_CHECKING:
     from nftui.model.findings import Evidence
     from nftui.model.stack import Service
 
-_LOOPBACK = ("127.", "::1", "[::1]", "localhost")
-
-
 LOCAL = regex(r"127\.0\.0\.1|localhost|::1")
+_BINDING = "com.docker.network.bridge.host_binding_ipv4"
+_LOOPBACK = ("127.", "::1", "[::1]", "localhost")
 _LISTENS = regex(
     r"(?m)^\s*(?:bind(?:[-_]?ip|[-_]address)?|listen_addresses|listen_addr)\s*[:=]?\s*[\"']?(?:127\.0\.0\.1|localhost)",
     re.IGNORECASE,
@@ -52,6 +51,15 @@ def open_ports(facts: Facts, service: Service) -> list[Evidence]:
         for number, port in enumerate(service.ports)
         if port.published and not (port.host_ip or "").startswith(_LOOPBACK)
     ]
+
+
+def is_kept_in(facts: Facts, service: Service) -> bool:
+    """Its published ports reach no other machine: a network of its publishes on the host's own address only, or all
+    of them are internal, for which the engine publishes nothing (moby#36174; an overlay does)."""
+    networks = [mapping(facts.stack.networks.get(name)) for name in mapping(service.config.get("networks"))]
+    bound = any(LOCAL.match(str(mapping(n.get("driver_opts")).get(_BINDING) or "")) for n in networks)
+    internal = [n.get("internal") is True and n.get("driver") in (None, "bridge") for n in networks]
+    return bound or (bool(internal) and all(internal))
 
 
 def limit_key(service: Service) -> str:

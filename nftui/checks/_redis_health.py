@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from nftui.catalog.programs import split_words
+from nftui.catalog.programs import SHELLS, base_name, split_words
 from nftui.checks._redis_server import Server
 from nftui.engine.evidence import at, at_option
 from nftui.model.findings import Finding, Level
@@ -60,9 +61,17 @@ def _noauth(server: Server) -> Finding | None:
         "The server asks for a password and the check gives none: redis-cli prints NOAUTH and exits 0, so the "
         "container counts as healthy whatever happens to the data. Give it the password and look at the answer.",
     )
+    unfilled = _unfilled(server.service.config)
+    if unfilled is not None:
+        detail = msg(
+            "No shell fills in {word} in a check of the form CMD: the server refuses that password, and redis-cli "
+            "prints NOAUTH and exits 0, so the container counts as healthy whatever happens to the data. Use CMD-SHELL "
+            "and look at the answer.",
+            word=unfilled,
+        )
     return server.finding(
         "redis-healthcheck-noauth", Level.MEDIUM, msg("A healthcheck that is green whatever happens"), detail,
-        "measured: redis-cli ping against requirepass prints NOAUTH, exit 0",
+        "measured: redis-cli ping against requirepass prints NOAUTH, exit 0, with a wrong password too",
         at(server.service, "healthcheck.test", "healthcheck.test", text.strip()),
         at_option(server.service, "--requirepass", "command", "requirepass")
         if "requirepass" in server.settings.missing else server.evidence("requirepass"),
@@ -71,21 +80,34 @@ def _noauth(server: Server) -> Finding | None:
 
 def _asks(server: Server) -> bool:
     """Whether it has a password, be it one that only the place of deployment gives: `--requirepass ${VAR}`."""
-    written = {*server.settings.missing, *server.settings.values}
-    blank = "requirepass" in written and server.is_given_elsewhere("requirepass")
-    return bool(server.value("requirepass")) or blank
+    written = server.settings.values.get("requirepass")
+    known = written is not None or "requirepass" in server.settings.missing
+    later = (written is not None and "$" in written.text) or (known and server.is_given_elsewhere("requirepass"))
+    return bool(server.value("requirepass")) or later
+
+
+def _unfilled(config: Mapping[str, object]) -> str | None:
+    """A password of the form CMD that a shell would have to fill in: `$REDIS_PASSWORD`, as it is."""
+    check = config.get("healthcheck")
+    test = check.get("test") if isinstance(check, dict) else None
+    words = [str(word) for word in test] if isinstance(test, (list, tuple)) else []
+    if len(words) < 2 or words[0] != "CMD" or base_name(words[1]) in SHELLS:
+        return None
+    return next((w for option, w in pairwise(words) if option in ("-a", "--pass") and w.startswith("$")), None)
 
 
 def _authenticates(server: Server, text: str) -> bool:
+    # A default user without a password, or a file of users, may let the check in.
+    if "aclfile" in server.settings.values or "user" in server.settings.values:
+        return True
+    if _unfilled(server.service.config) is not None:
+        return False
     if re.search(
         r"(?:^|\s|'|\")(?:-a|--pass|--askpass|-u|--user)(?:\s|=|'|\"|$)|\s-a\S|REDISCLI_AUTH|\bAUTH\b|auth ", text
     ):
         return True
     given = server.service.environment
-    if any(given.get(name) or name in given for name in ("REDISCLI_AUTH", "VALKEYCLI_AUTH")):
-        return True
-    # A default user without a password, or a file of users, may let the check in.
-    return "aclfile" in server.settings.values or "user" in server.settings.values
+    return any(given.get(name) or name in given for name in ("REDISCLI_AUTH", "VALKEYCLI_AUTH"))
 
 
 def _writes(server: Server) -> Finding | None:

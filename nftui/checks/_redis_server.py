@@ -14,6 +14,7 @@ from nftui.model.dataclass import dataclass
 from nftui.model.facts import Facts
 from nftui.model.findings import Evidence, Finding, Level
 from nftui.model.message import Message
+from nftui.model.patterns import regex
 from nftui.model.redis import SAVE, RedisFacts
 from nftui.model.stack import Service
 from nftui.model.units import MIB, parse_size
@@ -23,6 +24,7 @@ KEPT = (Purpose.QUEUE, Purpose.SESSION, Purpose.LOCK)
 
 REPAIRED = ("redis-queue-eviction", "redis-no-persistence", "redis-maxmemory-unset", "redis-policy-inert")
 """What the optimization of that name puts right."""
+_SHELL = regex(r"\$(?:\{(\w+)(?::?-([^}]*))?\}|(\w+))")
 _DEFAULTS = {"maxmemory": "0", "maxmemory-policy": "noeviction", "appendonly": "no", "requirepass": "",
              "stop-writes-on-bgsave-error": "yes"}  # fmt: skip
 
@@ -75,10 +77,17 @@ class Server:
         return int(head) if head.isdigit() else None
 
     def value(self, name: str) -> str | None:
-        """The value in force: the running server's, else the files'; None where it is not known."""
+        """The value in force, lower case: the running server's, else the files'; None where it is not known."""
         if self.live is not None and name in self.live.config:
-            return self.live.config[name]
-        return self.settings.text(name, _DEFAULTS.get(name))
+            return self.live.config[name].lower()
+        text = self._of_shell(self.settings.text(name, _DEFAULTS.get(name)))
+        return text.lower() if text else text
+
+    def _of_shell(self, text: str | None) -> str | None:
+        """What the container's shell makes of a value: its variables filled in, None where one is not known here."""
+        given = self.service.environment
+        text = _SHELL.sub(lambda m: given.get(m[1] or m[3]) or m[2] or m[0], text or "") if text else text
+        return None if text and "$" in text else text
 
     def amount(self, name: str) -> int | None:
         """The same in bytes, None where it is not known or no size (a variable of the shell)."""
@@ -111,7 +120,7 @@ class Server:
     def persists(self) -> bool | None:
         """Whether it writes its data to disk: by snapshots or by its log; None where that is not known."""
         append, save = self.value("appendonly"), self.save
-        if (append or "").lower() == "yes" or save:
+        if append == "yes" or save:
             return True
         return None if append is None or save is None else False
 
@@ -120,7 +129,7 @@ class Server:
         """The save points; "" where snapshots are off, None where it is not known."""
         if self.live is not None and "save" in self.live.config:
             return self.live.config["save"].strip()
-        text = self.settings.text("save", SAVE)
+        text = self._of_shell(self.settings.text("save", SAVE))
         return None if text is None else text.strip().strip("\"'")
 
     def is_given_elsewhere(self, name: str) -> bool:

@@ -102,7 +102,8 @@ def read_settings(stack: Stack, service: Service) -> Settings:
         if found is not None:
             _configuration(settings, found, service)
     _put_arguments(settings, arguments, service, "command")
-    settings.known = settings.known and "include" not in settings.values
+    # A lone `-`: it reads a configuration from its standard input.
+    settings.known = settings.known and "include" not in settings.values and "-" not in arguments
     if loses_default and "save" not in settings.values:
         shown = at(service, "save", "command", '"" (before 6.2 any argument takes the default away)')
         settings.values["save"] = Value(("",), shown)
@@ -116,7 +117,7 @@ def _family(service: Service) -> str | None:
 
 def _arguments(service: Service) -> list[str] | None:
     """The server's arguments; None where the command does not show them."""
-    entrypoint, command = argv_of(service.config)
+    entrypoint, command = _argv(service)
     words = [*entrypoint, *command]
     if not words:
         return []
@@ -129,6 +130,12 @@ def _arguments(service: Service) -> list[str] | None:
         return command[1:] if command and base_name(command[0]) in SERVERS else command
     programs = [p for p in started(words) if p[0].startswith("docker-entrypoint")]
     return list(programs[-1][1:]) if programs else None
+
+
+def _argv(service: Service) -> tuple[list[str], list[str]]:
+    """Entrypoint and command; of what is built here, the Dockerfile's CMD where the service has neither."""
+    entrypoint, command = argv_of(service.config)
+    return entrypoint, command if entrypoint or command else list(service.command or ())
 
 
 def _image_variables(stack: Stack, service: Service, settings: Settings) -> None:
@@ -196,7 +203,7 @@ def _bitnami(service: Service, settings: Settings) -> None:
     """Bitnami's scripts: AOF on and the server's own snapshots by default, extra flags, a password by variable."""
     environment: Mapping[str, str | None] = service.environment
     prefix = "VALKEY" if settings.family == "bitnami-valkey" else "REDIS"
-    entrypoint, command = argv_of(service.config)
+    entrypoint, command = _argv(service)
     runs = not command or _RUN.fullmatch(command[0]) is not None
     if entrypoint or not runs or any("/redis/" in m.target or "/valkey/" in m.target for m in service.mounts
                                      if m.target.startswith("/opt/")):  # fmt: skip

@@ -38,7 +38,7 @@ def missing(facts: Facts) -> Iterable[Finding]:
     for service in facts.stack.services:
         others = [(o, c) for o, c in waiting.get(service.name, ()) if c != "service_completed_successfully"]
         strict = [o for o, c in others if c == "service_healthy"]
-        if not others or not (strict or _is_late(service)) or has_healthcheck(service):
+        if not others or not (strict or _is_late(service)) or has_healthcheck(facts.stack, service):
             continue
         names = ", ".join(o.name for o, _ in others)
         detail = msg("{others} start as soon as its process exists, before it answers.", others=names)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from nftui.checks._common import COMPOSE, is_everywhere, is_store, mapping, sequence
-from nftui.checks._reach import LOCAL, host_ports, is_on_host
+from nftui.checks._reach import LOCAL, host_ports, is_kept_in, is_on_host
 from nftui.engine.evidence import at, at_option
 from nftui.model.findings import Evidence, Finding, Level
 from nftui.model.message import msg
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from nftui.model.facts import Facts
     from nftui.model.stack import Port, Service
 
-_BINDING = "com.docker.network.bridge.host_binding_ipv4"
 _SWARM = ("placement", "update_config", "rollback_config", "endpoint_mode")
 """Keys that Compose does without: the file is for `docker stack`, whose replicas share a port."""
 
@@ -27,7 +26,7 @@ def published(facts: Facts) -> Iterable[Finding]:
     if LOCAL.match(str(mapping(facts.beside.daemon).get("ip") or "")):
         return
     for service in facts.stack.services:
-        if not is_store(service) or _is_bound(facts, service):
+        if not is_store(service) or is_kept_in(facts, service):
             continue
         evidence = tuple(_open_ports(facts, service))
         if evidence:
@@ -56,15 +55,6 @@ def _address(port: Port) -> str:
 
 def _text(port: Port) -> str:
     return f"{port.published or ''}:{port.target}".lstrip(":") + ("" if port.protocol == "tcp" else f"/{port.protocol}")
-
-
-def _is_bound(facts: Facts, service: Service) -> bool:
-    """One of its networks publishes on the host's own address only."""
-    for name in mapping(service.config.get("networks")):
-        options = mapping(mapping(facts.stack.networks.get(name)).get("driver_opts"))
-        if LOCAL.match(str(options.get(_BINDING) or "")):
-            return True
-    return False
 
 
 # -- two services that cannot run together -------------------------------------------------------------------

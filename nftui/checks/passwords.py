@@ -6,8 +6,12 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from nftui.catalog.connections import REDIS_LIKE
 from nftui.catalog.references import parse_reference
 from nftui.checks._common import STORES, is_everywhere, is_store, mapping
+from nftui.checks._reach import is_kept_in
+from nftui.checks._redis_settings import read_settings
+from nftui.engine.built import as_image
 from nftui.engine.evidence import at, at_option
 from nftui.model.findings import Evidence, Finding, Level
 from nftui.model.message import msg
@@ -45,7 +49,7 @@ _FLAG = regex(
 )
 _ASSIGNED = regex(r"\w*pass(?:word|wd)\w*['\"]?\]?\s*[=:]>?\s*['\"]([^'\"\n]+)['\"]", re.IGNORECASE)
 _PASSWORD = regex(
-    r"pass(word|wd|phrase)?(?![a-z])|(?<![a-z])pwd(?![a-z])|requirepass|^QDRANT__SERVICE__\w*API_KEY$|^NEO4J_AUTH$",
+    r"(?<!by)pass(word|wd|phrase)?(?![a-z])|(?<![a-z])pwd(?![a-z])|requirepass|^QDRANT__SERVICE__\w*API_KEY$|^NEO4J_AUTH$",
     re.IGNORECASE,
 )
 """Names of passwords; Qdrant's only one is its API key, Neo4j's stands behind the user's name."""
@@ -58,6 +62,8 @@ _NO_PASSWORD = regex(
 _SWITCH = regex(r"(true|false|yes|no|on|off|none|null|0|1|md5|scram-sha-256|trust|auto)?", re.IGNORECASE)
 _ELSEWHERE = regex(r"^(/|\./|file:|__|vault:|op://|aws-sm:|\{\{|<|\$\(|#\{)")
 _ARGUMENTS = ("command", "entrypoint")
+_HOLDS_ARGUMENTS = regex(r"(^|_)(ARGS|FLAGS|OPTS|OPTIONS)$")
+"""Variables that hand arguments to the server: REDIS_ARGS, VALKEY_EXTRA_FLAGS, REDIS_EXTRA_FLAGS."""
 _TELLING = 6
 """Characters from which on an equal value is no chance."""
 _OWN_PREFIXES = {
@@ -90,7 +96,8 @@ _KNOWN = frozenset(
      "langfuse", "langflow", "flowise", "n8n", "dify", "difyai123456", "nextcloud", "wordpress", "keycloak", "zammad",
      "paperless", "immich", "netbox", "outline", "plane", "supabase", "mysecret", "mysalt", "myredissecret", "docker",
      "foobar", "demo", "dev", "development", "s3cret", "secret123", "adminadmin", "superuser", "pgadmin", "secret-key",
-     "sk-1234", "j5brhraxflqsif0k", "h733kdjndks81", "t4ph722qj5qheq1qfu36",
+     "foobared", "masterkey", "asamplemasterkey", "xyz", "sk-1234", "j5brhraxflqsif0k", "h733kdjndks81",
+     "t4ph722qj5qheq1qfu36",
      # Keys that look like one's own: NetBox's, LibreChat's four, Supabase's, Plane's.
      "r(m)9nlgnz$(_q3n4z1k(efsmcjjjzx08x9vhnvcfd%6rf#r!6de@+v5zk2x",
      "drhyf7zenyr6aluckmnz0eyasoqdl6zxh7s7mkfsffct",
@@ -119,7 +126,8 @@ _USER_AND = regex(r"(^|_)AUTH$", re.IGNORECASE)
 """Names of `user/password` in one (neo4j's NEO4J_AUTH)."""
 _PARTNERS = ("USER", "USERNAME", "USER_NAME", "NAME", "DB", "DATABASE")
 
-_USER = regex(r"(USER|USER_?NAME|LOGIN|EMAIL|_ID)$", re.IGNORECASE)
+_USER = regex(r"((?<!PASSWORD_SUPER)USER|USER_?NAME|LOGIN|EMAIL|_ID)$", re.IGNORECASE)
+"""Names of users; Spilo's PGPASSWORD_SUPERUSER is the password of one."""
 _MAIL = regex(r"(^|_)(SMTP|E?MAIL|MAILER)_(.*_)?(PASS|PASSWORD|PASSWD)$|SMTP.*PASS(WORD)?$", re.IGNORECASE)
 """The login to somebody's mail server: an example in its place lets nobody in."""
 _KEY_ELSEWHERE = regex(r"(API_?KEY|API_?TOKEN|BOT_TOKEN|CLIENT_SECRET|ACCESS_KEY|LICEN[CS]E_KEY)(_ID)?$", re.IGNORECASE)
@@ -143,6 +151,7 @@ def default_password(facts: Facts) -> Iterable[Finding]:
         if not found:
             continue
         open_ = any(is_everywhere(port) for port in service.ports) and any(_opens(service, e.key) for e in found)
+        open_ = open_ and not is_kept_in(facts, service)
         detail = msg(
             "Whoever reads the files, or knows the product's example, knows it. It belongs in `.env` (not in version "
             "control) or in a secret, and must be one of your own."
@@ -192,6 +201,8 @@ def _found(facts: Facts, service: Service, public: frozenset[str], private: froz
             yield at(service, name, f"environment.{name}", MASK)
     for flag, key, _ in (*_in_commands(facts, service), *_known_in_commands(service, public)):
         yield at_option(service, flag, key, flag.lstrip("-"), MASK)
+    yield from _known_in_configuration(facts, service, public)
+    yield from _in_dockerfile(facts, service)
 
 
 def _logins(text: str) -> Iterator[tuple[str, str]]:
@@ -322,27 +333,53 @@ def _shown(raw: str, environment: Mapping[str, str]) -> str:
 
 def _in_commands(facts: Facts, service: Service) -> Iterator[tuple[str, str, str]]:
     """Passwords among the arguments, of flags and of addresses: flag (or Compose key), Compose key, password."""
-    for key in _ARGUMENTS:
-        raw = service.raw.get(key)
-        text = " ".join(map(str, raw)) if isinstance(raw, (list, tuple)) else str(raw or "")
-        in_force = " ".join((service.command if key == "command" else service.entrypoint) or ())
-        for found in _FLAG.finditer(_shown(text, facts.stack.environment)):
+    for key, text, in_force in _argument_texts(service):
+        shown = _shown(text, facts.stack.environment)
+        for found in _FLAG.finditer(shown):
             password = found.group(1).strip("\"'")
             if password and _HIDDEN not in password and "$" not in password and password in in_force:
                 yield _flag_of(found), key, password
-        for _, password in _logins(_shown(text, facts.stack.environment)):
+        for _, password in _logins(shown) if key in _ARGUMENTS else ():
             if _HIDDEN not in password and "$" not in password and password in in_force:
                 yield key, key, password
 
 
+def _argument_texts(service: Service) -> Iterator[tuple[str, str, str]]:
+    """What hands arguments to a program: Compose key, the text as written, and as it is in force."""
+    for key in _ARGUMENTS:
+        raw = service.raw.get(key)
+        text = " ".join(map(str, raw)) if isinstance(raw, (list, tuple)) else str(raw or "")
+        yield key, text, " ".join((service.command if key == "command" else service.entrypoint) or ())
+    written = _raw_environment(service)
+    for name, value in service.environment.items():
+        if value and _HOLDS_ARGUMENTS.search(name):
+            yield f"environment.{name}", written.get(name, ""), value
+
+
 def _known_in_commands(service: Service, public: frozenset[str]) -> Iterator[tuple[str, str, str]]:
     """Those of flags that `.env` gives: what everyone knows, or the files show elsewhere."""
-    for key in _ARGUMENTS:
-        in_force = " ".join((service.command if key == "command" else service.entrypoint) or ())
+    for key, _, in_force in _argument_texts(service):
         for found in _FLAG.finditer(in_force):
             password = found.group(1).strip("\"'")
             if _is_known(password) or password in public:
                 yield _flag_of(found), key, password
+
+
+def _known_in_configuration(facts: Facts, service: Service, public: frozenset[str]) -> Iterator[Evidence]:
+    """A mounted redis.conf is the operator's like `.env`: what everyone knows, or the Compose files show elsewhere."""
+    if service.role in REDIS_LIKE:
+        given = read_settings(facts.stack, service).values.get("requirepass")
+        if given and given.evidence.key == "requirepass" and (_is_known(given.text) or given.text in public):
+            yield given.evidence
+
+
+def _in_dockerfile(facts: Facts, service: Service) -> Iterator[Evidence]:
+    """What an ENV of the Dockerfile shows, where the service gives no other."""
+    built = as_image(facts.stack, service)
+    for name, value in built.environment.items() if built else ():
+        own = name not in service.environment and value and "$" not in value and not _NO_PASSWORD.search(name)
+        if own and _PASSWORD.search(name) and _is_candidate(name, value or ""):
+            yield at(service, name, "build", MASK)
 
 
 def _flag_of(found: re.Match[str]) -> str:

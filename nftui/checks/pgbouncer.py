@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 from nftui.catalog.connections import POSTGRES_LIKE, connections
 from nftui.catalog.references import parse_reference, version_key
 from nftui.checks._common import lasting, mapping, sequence
+from nftui.engine.built import as_image
 from nftui.engine.evidence import at
-from nftui.engine.given import raw_value, written_names
+from nftui.engine.given import may_be_given, raw_value, written_names
 from nftui.engine.mounted import mounted
 from nftui.model.findings import Evidence, Finding, Level
 from nftui.model.message import msg
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 SEVERAL = 3
 """Services with connections of their own from which a pooler pays; two small pools are no matter."""
+_OLDEST = (1, 7)
 _SAFE = (1, 25, 2)
 _PREPARED = (1, 21)
 _NO_CLIENT = regex(
@@ -159,8 +161,11 @@ def _written_by_image(facts: Facts, service: Service) -> Iterable[Evidence]:
         return
     kind = service.environment.get("AUTH_TYPE") or ""
     given = service.environment.get("DB_PASSWORD") or _password_of(service.environment.get("DATABASE_URL") or "")
+    # A variable that is blank here has its value where the stack is deployed.
+    later = (raw_value(service, "DB_PASSWORD"), _password_of(raw_value(service, "DATABASE_URL")))
     own = mounted(facts.stack, service, f"{_DIRECTORY}/userlist.txt")
-    if kind in ("plain", "scram-sha-256") and given and own is None:
+    known = given or any(may_be_given(facts.stack, text) for text in later)
+    if kind in ("plain", "scram-sha-256") and known and own is None:
         yield at(service, "AUTH_TYPE", "environment.AUTH_TYPE", kind)
 
 
@@ -171,10 +176,15 @@ def _password_of(url: str) -> str:
 
 def outdated(facts: Facts) -> Iterable[Finding]:
     """pgbouncer-outdated: a version with known holes, or without prepared statements in transaction mode."""
-    for service in facts.stack.services:
-        version = version_key(service.version) if service.role is Role.PGBOUNCER and service.version else ()
+    for written in facts.stack.services:
+        if written.role is not Role.PGBOUNCER:
+            continue
+        service = as_image(facts.stack, written) or written
+        # An image of one's own has versions of its own: where its Dockerfile is not here, and those below any image's.
+        own = service is written and written.config.get("build")
+        version = version_key(service.version) if service.version and not own else ()
         # At the precision that the tag gives: "1.25" may be any of them.
-        if len(version) < 2 or version >= _SAFE[: len(version)]:
+        if len(version) < 2 or not _OLDEST <= version < _SAFE[: len(version)]:
             continue
         old = version[:2] < _PREPARED
         detail = (

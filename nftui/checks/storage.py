@@ -69,7 +69,8 @@ _TARGET = regex(r"backup|dump|archive|borg|restic|snapshots?$", re.IGNORECASE)
 
 def _data(service: Service) -> Iterator[tuple[int, MountSpec]]:
     """Mounts that hold the service's data."""
-    roots = data_paths(service.role, service.image, service.version)
+    moved = service.environment.get("PGDATA") if service.role is Role.POSTGRES else None
+    roots = (*data_paths(service.role, service.image, service.version), *([moved] if moved else ()))
     for number, mount in enumerate(service.mounts):
         target = PurePosixPath(mount.target)
         if mount.type in ("bind", "volume") and any(
