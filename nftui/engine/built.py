@@ -25,6 +25,7 @@ _CONFIGURES = regex(r"(?i)\.conf\b|PGDATA|initdb|alter\s+system|pg_ctl")
 """What in a RUN may change the server's own files; installing packages does not."""
 _READ = regex(r"^/docker-entrypoint-initdb\.d(?:/|$)|\.conf$|/conf\.d(?:/|$)|^/etc/postgresql(?:/|$)")
 """Targets of a COPY that checks ask for."""
+_PATTERN = regex(r"[*?\[]")
 
 _Instruction = tuple[str, str]
 
@@ -137,7 +138,8 @@ def _copied(rest: str, folder: str, context: Path) -> list[MountSpec] | None:
     place = str(PurePosixPath(folder, target))
     if not sources or not _READ.search(place):
         return []
-    if any(option.startswith("--from") for option in options) or any("://" in s or "*" in s for s in sources):
+    sources = [path for source in sources for path in _matching(source, context)]
+    if any(option.startswith("--from") for option in options) or not sources or any("://" in s for s in sources):
         return None
     into = target.endswith("/") or target == "." or len(sources) > 1 or place == "/docker-entrypoint-initdb.d"
     found = []
@@ -146,3 +148,10 @@ def _copied(rest: str, folder: str, context: Path) -> list[MountSpec] | None:
         whole = path.is_dir() or not into
         found.append(MountSpec("bind", str(path), place if whole else f"{place}/{PurePosixPath(source).name}"))
     return found
+
+
+def _matching(source: str, context: Path) -> list[str]:
+    """Paths of the context that a pattern means."""
+    if not _PATTERN.search(source):
+        return [source]
+    return sorted(str(path.relative_to(context)) for path in context.glob(source.lstrip("/")))

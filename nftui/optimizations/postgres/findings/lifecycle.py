@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 _KILLED = 137
 _NOTHING_ASKED = regex(r"\s*select\s+1\s*;?\s*", re.IGNORECASE)
 """A statement that any database answers, also one that is not filled yet."""
+_GIVEN = regex(r"(?!PGHOST)[A-Za-z_]\w*=")
 
 
 def stop_grace(facts: Facts, server: Server) -> Finding | None:
@@ -95,14 +96,21 @@ def _test(service: Service) -> str:
 
 
 def _uses_socket(test: str) -> bool:
-    """True for one plain pg_isready or `psql -c "select 1"` without a TCP host; anything cleverer is left alone."""
-    if any(mark in test for mark in (";", "&&", "$(", "`", "|grep", "| grep")):
+    """True for plain pg_isready or `psql -c "select 1"` without a TCP host; anything cleverer is left alone."""
+    if any(mark in test for mark in (";", "$(", "`", "|grep", "| grep")):
         return False
     try:
-        words = shlex.split(test.replace("||", " || "))
+        words = shlex.split(test.replace("||", " || ").replace("&&", " && "))
     except ValueError:
         return False
     words = words[: words.index("||")] if "||" in words else words
+    if "&&" in words:
+        first = words.index("&&")
+        rest = words[first + 1 :]
+        return _uses_socket(shlex.join(words[:first])) and (rest == ["exit", "0"] or _uses_socket(shlex.join(rest)))
+    # A variable before the program is its own; PGHOST would be the host.
+    while words and _GIVEN.match(words[0]):
+        words = words[1:]
     if len(words) == 3 and words[0].rpartition("/")[2] in SHELLS and words[1] in ("-c", "-ec", "-lc"):
         return _uses_socket(words[2])
     program = words[0].rpartition("/")[2] if words else ""

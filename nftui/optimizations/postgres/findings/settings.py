@@ -71,7 +71,8 @@ def _untouched_by_files(facts: Facts, server: Server) -> bool:
         return False
     if not shipped and file_settings(facts, service, server.raw_flags, server.major) is None:
         return False
-    if " -D" in " ".join(service.command or ()) or service.environment.get("POSTGRESQL_EXTRA_FLAGS"):
+    flagged = is_bitnami(service) and service.environment.get("POSTGRESQL_EXTRA_FLAGS")
+    if " -D" in " ".join(service.command or ()) or flagged:
         return False
     main = main_file(facts, service, server.raw_flags)
     seen = {target for target, _ in unread(facts, server)} | {main.target if main else ""}
@@ -172,7 +173,8 @@ _WRITES = regex(r"ALTER\s+SYSTEM\s+SET\s+(?!\"?[a-z_])|postgresql\.(?:auto\.)?co
 _ASKS = regex(r"ALTER\s+SYSTEM\s+SET", re.IGNORECASE)
 _ACCESS = ("pg_hba.conf", "pg_ident.conf")
 _CONFIGURATION = (".conf", "/conf.d", "/postgresql/conf")
-_OFF = ("off", "false", "no", "0")
+_OFF = ("off", "of", "false", "fals", "fal", "fa", "f", "no", "n", "0")
+"""What PostgreSQL takes for off: any beginning of a word that is no other's (parse_bool_with_len)."""
 _DURABILITY = ("fsync", "full_page_writes", "synchronous_commit")
 
 

@@ -95,10 +95,20 @@ def _lines(file: Mounted, here: str, environment: Mapping[str, str | None]) -> I
         # The entrypoint takes it away for itself, not for scripts.
         patterns.append(rf"{_PROGRAMS}(?![^|;&#]*(?:\s-h|--host|://|host=))[^|;&#]*\s-")
     connects = re.compile("|".join(patterns))
-    for number, line in enumerate((file.text or "").splitlines(), 1):
+    for number, line in _commands(file.text or ""):
         match = None if line.lstrip().startswith("#") else connects.search(line)
         if match is not None:
-            yield Evidence(PurePosixPath(file.target).name, match[0].strip(), file.path, number)
+            shown = " ".join(match[0].replace("\\\n", " ").split())
+            number += line.count("\n", 0, match.end())
+            yield Evidence(PurePosixPath(file.target).name, shown, file.path, number)
+
+
+def _commands(text: str) -> Iterator[tuple[int, str]]:
+    """Lines with their numbers; what a backslash continues is one."""
+    number = 1
+    for line in re.split(r"(?<!\\)\n", text):
+        yield number, line
+        number += line.count("\n") + 1
 
 
 def _variables(text: str, here: str, environment: Mapping[str, str | None]) -> str:
