@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from nftui.catalog.references import parse_reference
 from nftui.checks._common import STORES, is_everywhere, is_store, mapping
+from nftui.checks._redis_settings import is_like_redis, read_settings
 from nftui.engine.evidence import at, at_option
 from nftui.model.findings import Evidence, Finding, Level
 from nftui.model.message import msg
@@ -190,6 +191,7 @@ def _found(facts: Facts, service: Service, public: frozenset[str], private: froz
         urls = any(_is_known(p) or p in public or p == user for user, p in _logins(value))
         if known or urls or any(_literals(name, value, shown)) or _is_default_key(name, value, raw.get(name), shown):
             yield at(service, name, f"environment.{name}", MASK)
+    yield from _in_configuration(facts, service, public)
     for flag, key, _ in (*_in_commands(facts, service), *_known_in_commands(service, public)):
         yield at_option(service, flag, key, flag.lstrip("-"), MASK)
 
@@ -343,6 +345,16 @@ def _known_in_commands(service: Service, public: frozenset[str]) -> Iterator[tup
             password = found.group(1).strip("\"'")
             if _is_known(password) or password in public:
                 yield _flag_of(found), key, password
+
+
+def _in_configuration(facts: Facts, service: Service, public: frozenset[str]) -> Iterator[Evidence]:
+    """Those of a mounted redis.conf that everyone knows, or the files show elsewhere."""
+    settings = read_settings(facts.stack, service).values if is_like_redis(service.role) else {}
+    for name in ("requirepass", "masterauth"):
+        given = settings.get(name)
+        # Of a flag or a variable the key is its own name.
+        if given and given.evidence.key == name and (_is_known(given.text) or given.text in public):
+            yield given.evidence
 
 
 def _flag_of(found: re.Match[str]) -> str:
