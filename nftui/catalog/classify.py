@@ -179,10 +179,18 @@ def _by_evidence(config: Mapping[str, object], reference: Reference) -> tuple[Ro
         return (Role.APP if programs else Role.CLIENT), ()
     scores = _scores(config)
     best = max(scores, key=lambda role: scores[role], default=None)
+    if best is not None and scores[best] >= 2 and _only_asks(programs):
+        return Role.CLIENT, ()
     if best is not None and scores[best] >= 2:
         return (Role.APP, (best,)) if _serves_something_else(config, best) else (best, ())
     known = any(config.get(key) not in (None, "", [], {}) for key in _VALUE_KEYS)
     return (Role.APP if known else Role.UNKNOWN), ()
+
+
+def _only_asks(programs: list[tuple[str, ...]]) -> bool:
+    """All that it runs are clients: it has the server's directory to fill or to copy it."""
+    asking = [_is_client(p) for p in programs]
+    return any(asking) and all(asks or p[0] in catalog().idle for asks, p in zip(asking, programs, strict=True))
 
 
 def _serves_something_else(config: Mapping[str, object], role: Role) -> bool:
