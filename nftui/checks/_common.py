@@ -133,7 +133,7 @@ def is_task(service: Service) -> bool:
     if not _SERVERS.isdisjoint(programs) or (not words and (is_store(service) or is_broker(service))):
         return False
     restart = restart_policy(config)
-    if restart in ("no", "false"):
+    if service.restart in ("no", "false"):
         return True
     # `minio server /data` and `appwrite-worker-migrations` are there to stay, whatever else they are called.
     if _STAYS.search(service.name.lower()) or any(w in _SERVES for w in words):
@@ -149,6 +149,8 @@ def is_task(service: Service) -> bool:
     # A policy by which the engine starts it again whenever it ends: `docker-bootstrap.sh beat` is no task.
     if restart in ("always", "unless-stopped"):
         return False
+    if restart == "no":
+        return True
     ends = parse_reference(service.image or "").name in _TOOLS or (programs and _ENDING.issuperset(programs))
     if ends and not _LOOPS.search(" ".join(words)):
         return True
