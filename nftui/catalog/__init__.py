@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nftui.catalog.classify import Classification, classify
+from nftui.catalog.classify import Classification, classify, restart_policy
 from nftui.catalog.environment import EnvNames, env_names, is_inert, may_read
 from nftui.catalog.loader import catalog, configuration_directories, load_catalog
 from nftui.catalog.lookup import data_paths, default_ports, healthchecks
@@ -32,4 +32,5 @@ __all__ = [
     "may_read",
     "next_step",
     "repositories_of",
+    "restart_policy",
 ]

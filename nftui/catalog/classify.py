@@ -189,7 +189,7 @@ def _is_argument(program: tuple[str, ...]) -> bool:
 def _is_one_shot(config: Mapping[str, object], programs: list[tuple[str, ...]]) -> bool:
     """A script of unknown content: its name and what else the service says of itself decide."""
     names = " ".join(program[0].lower() for program in programs)
-    restart = str(config.get("restart", ""))
+    restart = restart_policy(config) or ""
     if _ONE_SHOT.search(names) and not _STARTER.search(names):
         # Variables alone are no sign of a server: a shared env_file hands them to those who log in there as well.
         stays = restart in ("always", "unless-stopped")
@@ -209,10 +209,18 @@ def _by_evidence(config: Mapping[str, object], reference: Reference) -> tuple[Ro
         return (Role.APP if programs else Role.CLIENT), ()
     scores = _scores(config)
     best = max(scores, key=lambda role: scores[role], default=None)
+    if best is not None and scores[best] >= 2 and _only_asks(programs):
+        return Role.CLIENT, ()
     if best is not None and scores[best] >= 2:
         return (Role.APP, (best,)) if _serves_something_else(config, best) else (best, ())
     known = any(config.get(key) not in (None, "", [], {}) for key in _VALUE_KEYS)
     return (Role.APP if known else Role.UNKNOWN), ()
+
+
+def _only_asks(programs: list[tuple[str, ...]]) -> bool:
+    """All that it runs are clients: it has the server's directory to fill or to copy it."""
+    asking = [_is_client(p) for p in programs]
+    return any(asking) and all(asks or p[0] in catalog().idle for asks, p in zip(asking, programs, strict=True))
 
 
 def _serves_something_else(config: Mapping[str, object], role: Role) -> bool:
@@ -264,6 +272,16 @@ def _health_roles(config: Mapping[str, object]) -> set[Role]:
     return {
         role for word, role in catalog().health.items() if re.search(rf"(?<![\w-]){re.escape(word)}(?![\w-])", text)
     }
+
+
+def restart_policy(config: Mapping[str, object]) -> str | None:
+    """The policy in the words of `restart`, also where deploy.restart_policy gives it (docker/compose, create.go)."""
+    deploy = config.get("deploy")
+    policy = deploy.get("restart_policy") if isinstance(deploy, Mapping) else None
+    if config.get("restart") is not None or not isinstance(policy, Mapping):
+        return None if config.get("restart") is None else str(config["restart"])
+    condition = str(policy.get("condition") or "any")
+    return {"any": "always", "none": "no"}.get(condition, condition)
 
 
 def environment_of(config: Mapping[str, object]) -> dict[str, str]:

@@ -7,10 +7,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nftui.catalog import repositories_of
+from nftui.catalog import repositories_of, restart_policy
 from nftui.catalog.programs import argv_of, started
 from nftui.catalog.references import parse_reference
 from nftui.engine.built import as_image
+from nftui.engine.evidence import at_option
 from nftui.engine.given import written_names
 from nftui.engine.mounted import mounted, read
 from nftui.model.patterns import regex
@@ -19,6 +20,7 @@ from nftui.model.stack import Role
 if TYPE_CHECKING:
     from nftui.engine.mounted import Mounted
     from nftui.model.facts import Facts
+    from nftui.model.findings import Evidence
     from nftui.model.stack import Port, Service, Stack
 
 COMPOSE = "compose specification"
@@ -162,22 +164,25 @@ def is_task(service: Service) -> bool:
     programs = [p[0] for p in started([w for part in argv_of(config) for w in part])]
     if not _SERVERS.isdisjoint(programs) or (not words and (is_store(service) or is_broker(service))):
         return False
+    restart = restart_policy(config)
     if service.restart in ("no", "false"):
         return True
     # `minio server /data` and `appwrite-worker-migrations` are there to stay, whatever else they are called.
     if _STAYS.search(service.name.lower()) or any(w in _SERVES for w in words):
         return False
     # `on-failure` keeps servers up as well: a task has its own command, and nobody speaks to it.
-    if (service.restart or "").startswith("on-failure") and (service.command or service.entrypoint):
+    if (restart or "").startswith("on-failure") and (service.command or service.entrypoint):
         return not any(config.get(key) for key in ("ports", "expose", "healthcheck"))
-    by_hand = (config.get("stdin_open") or config.get("tty")) and service.restart is None
+    by_hand = (config.get("stdin_open") or config.get("tty")) and restart is None
     if by_hand and not (service.ports or _is_routed_to(service)):
         return True
     if service.ports or mapping(config.get("healthcheck")).get("test"):
         return False
     # A policy by which the engine starts it again whenever it ends: `docker-bootstrap.sh beat` is no task.
-    if service.restart in ("always", "unless-stopped"):
+    if restart in ("always", "unless-stopped"):
         return False
+    if restart == "no":
+        return True
     ends = parse_reference(service.image or "").name in _TOOLS or (programs and _ENDING.issuperset(programs))
     if ends and not _LOOPS.search(" ".join(words)):
         return True
@@ -186,13 +191,21 @@ def is_task(service: Service) -> bool:
         return True
     # The first word is the program; a later one with a slash is a path: `server /export` serves.
     named = [service.name, *(w.rpartition("/")[2] for w in words[:1]), *(w for w in words[1:] if "/" not in w)]
-    return bool(_TASK.search(" ".join(named).lower())) or bool(service.profiles and not service.restart)
+    # Of a profile that is not in use it is started by hand; one that is, as in COMPOSE_PROFILES, starts with the rest.
+    aside = bool(service.profiles) and not service.active and not restart
+    return aside or bool(_TASK.search(" ".join(named).lower()))
 
 
 def _is_routed_to(service: Service) -> bool:
     """A proxy sends requests to it: by Traefik's or Caddy's labels, or nginx-proxy's variable."""
     labels = mapping(service.config.get("labels"))
     return any(_ROUTES.match(label) for label in labels) or bool(service.environment.get("VIRTUAL_HOST"))
+
+
+def at_argument(service: Service, key: str, name: str, value: str | None = None) -> Evidence:
+    """Evidence for the option `name` of its program: what the command has not is the entrypoint's."""
+    commanded = name in " ".join(service.command or ()) or name not in " ".join(service.entrypoint or ())
+    return at_option(service, key, "command" if commanded else "entrypoint", name, value)
 
 
 def is_everywhere(port: Port) -> bool:

@@ -7,8 +7,9 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from nftui.catalog.programs import SHELLS, base_name, split_words
+from nftui.checks._common import at_argument
 from nftui.checks._redis_server import Server
-from nftui.engine.evidence import at, at_option
+from nftui.engine.evidence import at
 from nftui.model.findings import Finding, Level
 from nftui.model.message import msg
 from nftui.model.patterns import regex
@@ -73,7 +74,7 @@ def _noauth(server: Server) -> Finding | None:
         "redis-healthcheck-noauth", Level.MEDIUM, msg("A healthcheck that is green whatever happens"), detail,
         "measured: redis-cli ping against requirepass prints NOAUTH, exit 0, with a wrong password too",
         at(server.service, "healthcheck.test", "healthcheck.test", text.strip()),
-        at_option(server.service, "--requirepass", "command", "requirepass")
+        at_argument(server.service, "--requirepass", "requirepass")
         if "requirepass" in server.settings.missing else server.evidence("requirepass"),
     )  # fmt: skip
 

@@ -134,8 +134,8 @@ class Server:
 
     def is_given_elsewhere(self, name: str) -> bool:
         """Whether the option's blank is a variable that has a value where the stack is deployed."""
-        raw = self.service.raw.get("command")
-        words = " ".join(str(w) for w in raw) if isinstance(raw, (list, tuple)) else str(raw or "")
+        written = [self.service.raw.get(key) or "" for key in ("command", "entrypoint")]
+        words = " ".join(" ".join(map(str, w)) if isinstance(w, (list, tuple)) else str(w) for w in written)
         match = re.search(rf"--{re.escape(name)}[\s,'\"\[\]]+(\$\S+)", words)
         if match is None:
             return False

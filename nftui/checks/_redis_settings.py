@@ -13,6 +13,7 @@ from nftui.catalog.lookup import families_of
 from nftui.catalog.programs import argv_of, base_name, split_words, started
 from nftui.catalog.references import parse_reference
 from nftui.catalog.savepoints import drops_save
+from nftui.checks._common import at_argument
 from nftui.engine.evidence import at, at_option
 from nftui.engine.mounted import mounted
 from nftui.model.dataclass import dataclass
@@ -101,7 +102,7 @@ def read_settings(stack: Stack, service: Service) -> Settings:
         found = mounted(stack, service, "/redis-stack.conf")
         if found is not None:
             _configuration(settings, found, service)
-    _put_arguments(settings, arguments, service, "command")
+    _put_arguments(settings, arguments, service)
     # A lone `-`: it reads a configuration from its standard input.
     settings.known = settings.known and "include" not in settings.values and "-" not in arguments
     if loses_default and "save" not in settings.values:
@@ -151,9 +152,12 @@ def _image_variables(stack: Stack, service: Service, settings: Settings) -> None
 
 
 def _put_arguments(
-    settings: Settings, words: Iterable[str], service: Service, place: str, shown: str | None = None
+    settings: Settings, words: Iterable[str], service: Service, place: str = "", shown: str | None = None
 ) -> None:
-    """`--name value value` pairs; a word that is no option belongs to the option before it."""
+    """`--name value value` pairs; a word that is no option belongs to the option before it.
+
+    They stand at `place`; "" is the program's own arguments.
+    """
     name, values = "", list[str]()
 
     def finish() -> None:
@@ -162,7 +166,8 @@ def _put_arguments(
         elif name:
             text = _shown(name, " ".join(values))
             key, text = (shown, f"--{name} {text}") if shown else (f"--{name}", text)
-            settings.put(name, tuple(values), at_option(service, key, place, name, text))
+            given = at_option(service, key, place, name, text) if place else at_argument(service, key, name, text)
+            settings.put(name, tuple(values), given)
 
     for word in words:
         if _OPTION.match(word) and not _BLANK_NUMBER.match(word):
@@ -217,7 +222,7 @@ def _bitnami(service: Service, settings: Settings) -> None:
         settings.put("requirepass", ("set",), at(service, password, f"environment.{password}", "••••••"))
     key = f"{prefix}_EXTRA_FLAGS"
     _put_arguments(settings, split_words(environment.get(key) or ""), service, f"environment.{key}", key)
-    _put_arguments(settings, command[1:] if runs else (), service, "command")
+    _put_arguments(settings, command[1:] if runs else (), service)
 
 
 def _snapshots(service: Service, settings: Settings, prefix: str) -> None:

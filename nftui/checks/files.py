@@ -135,8 +135,9 @@ def _is_read_inside(facts: Facts) -> bool:
     """The file, or the directory that it is in, is mounted: frameworks read the `.env` that they find beside them."""
     files = {place.file for place in facts.stack.written.env_places.values()}
     inside = {*files, *(str(Path(file).parent) for file in files)}
-    mounts = (m for s in facts.stack.services for m in s.mounts if m.type == "bind")
-    return any((m.source or "").rstrip("/") in inside for m in mounts)
+    mounted = {(m.source or "").rstrip("/") for s in facts.stack.services for m in s.mounts if m.type == "bind"}
+    handed = (one for kind in ("configs", "secrets") for one in mapping(facts.stack.document.get(kind)).values())
+    return not inside.isdisjoint(mounted | {str(mapping(one).get("file") or "") for one in handed})
 
 
 def unreferenced(facts: Facts) -> Iterable[Finding]:

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from nftui.catalog import lacking, repositories_of
-from nftui.catalog.programs import script_programs, started
+from nftui.catalog.programs import SHELLS, base_name, script_programs, started
 from nftui.checks._common import COMPOSE, dependents, has_healthcheck, health_test, is_broker, is_store, is_task
 from nftui.engine.evidence import at
 from nftui.model.findings import Evidence, Finding, Level
@@ -91,16 +91,26 @@ def _is_adapted(service: Service) -> bool:
     )
 
 
+def _script(test: tuple[str, ...]) -> tuple[str, str]:
+    """The shell that runs the check and what it is given, in both spellings: `CMD-SHELL …`, `CMD sh -c …`."""
+    if test[0] == "CMD-SHELL":
+        return "sh", "".join(test[1:2])
+    shell = base_name(test[1]) if len(test) > 3 and test[2] == "-c" else ""
+    return (shell, test[3]) if shell in SHELLS else ("", "")
+
+
 def _programs(test: tuple[str, ...]) -> list[str]:
-    found = script_programs(test[1]) if test[0] == "CMD-SHELL" and len(test) > 1 else started(test[1:])
-    return [program[0] for program in found]
+    shell, script = _script(test)
+    return [program[0] for program in (script_programs(script) if shell else started(test[1:]))]
 
 
 def _absent(service: Service, test: tuple[str, ...]) -> Message | None:
     """A program that the image lacks, where the check has no other one to fall back to."""
     absent = {name for name, _ in lacking(service.image or "")}
-    if test[0] == "CMD-SHELL" and "sh" in absent:
-        return msg("The image has no shell, and the check needs one.")
+    shell, _ = _script(test)
+    if shell in absent:
+        no_shell = msg("The image has no shell, and the check needs one.")
+        return no_shell if shell == "sh" else msg("{tool} is not in the image.", tool=shell)
     programs = _programs(test)
     gone = [p for p in programs if p in absent]
     if not gone or any(p in _FETCHERS and p not in absent for p in programs) or _falls_back(test, absent):
@@ -110,7 +120,7 @@ def _absent(service: Service, test: tuple[str, ...]) -> Message | None:
 
 def _falls_back(test: tuple[str, ...], absent: set[str]) -> bool:
     """After a `||` something else is asked, by a program that may be there, or all is called well."""
-    _, either, tail = test[1].partition("||") if test[0] == "CMD-SHELL" and len(test) > 1 else ("", "", "")
+    _, either, tail = _script(test)[1].partition("||")
     return bool(either) and any(p[0] not in absent | _GIVES_UP or p[:2] == ("exit", "0") for p in script_programs(tail))
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from nftui.checks._common import COMPOSE, lasting, mapping
+from nftui.catalog import restart_policy
+from nftui.checks._common import COMPOSE, lasting
 from nftui.engine.evidence import at
 from nftui.model.findings import Finding, Level
 from nftui.model.message import msg
@@ -14,13 +15,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from nftui.model.facts import Facts
-    from nftui.model.stack import Service
 
 
 def restart_missing(facts: Facts) -> Iterable[Finding]:
     """restart-missing: a service that serves for long and does not come back after a crash or reboot."""
     for service in lasting(facts):
-        policy = _policy(service)
+        policy = (restart_policy(service.config) or "no").partition(":")[0]
         if policy not in ("no", "", "none", "false"):
             continue
         yield Finding(
@@ -29,14 +29,6 @@ def restart_missing(facts: Facts) -> Iterable[Finding]:
             msg("Without `restart:` the engine leaves it stopped. `restart: unless-stopped` brings it back."),
             (at(service, "restart", "restart", service.restart or "no"),), f"{COMPOSE}, restart",
         )  # fmt: skip
-
-
-def _policy(service: Service) -> str:
-    """What the engine is told: `restart`, else deploy.restart_policy, whose condition is `any` where it says none."""
-    deploy = mapping(service.config.get("deploy"))
-    if service.restart is None and "restart_policy" in deploy:
-        return str(mapping(deploy["restart_policy"]).get("condition") or "any")
-    return (service.restart or "no").partition(":")[0]
 
 
 CHECKS = (restart_missing,)

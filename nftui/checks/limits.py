@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from nftui.catalog import repositories_of
-from nftui.checks._common import COMPOSE, lasting, mapping
+from nftui.checks._common import COMPOSE, at_argument, lasting, mapping
 from nftui.engine.budget import total_bytes
 from nftui.engine.evidence import at
 from nftui.model.findings import Evidence, Finding, Level
@@ -90,7 +90,9 @@ def _reasons(facts: Facts, service: Service, limit: int) -> Iterator[Evidence]:
         yield at(service, "reservations.memory", "deploy.resources.reservations.memory", human_size(reserved))
     for key, option, place, told in _told(service):
         if told >= limit:
-            yield at(service, key, place, f"{option} {human_size(told)}".strip())
+            shown = f"{option} {human_size(told)}".strip()
+            argument = place == "command"
+            yield at_argument(service, key, key.lstrip("-"), shown) if argument else at(service, key, place, shown)
     for repository in repositories_of(service.image or ""):
         if repository.least_memory > limit:
             yield Evidence("needs at least", human_size(repository.least_memory))

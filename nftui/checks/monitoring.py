@@ -73,8 +73,7 @@ def find(facts: Facts) -> Iterable[Finding]:
 
 
 def _configuration(facts: Facts, service: Service) -> Mounted | None:
-    _, command = argv_of(service.config)
-    named = re.search(r"--config\.file[= ](\S+)", " ".join(command))
+    named = re.search(r"--config\.file[= ](\S+)", " ".join(word for part in argv_of(service.config) for word in part))
     return mounted(facts.stack, service, named[1] if named else "/etc/prometheus/prometheus.yml")
 
 

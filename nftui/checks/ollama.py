@@ -7,10 +7,12 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from nftui.catalog import is_inert
+from nftui.catalog.addresses import find_address
+from nftui.catalog.names import Names
 from nftui.catalog.programs import argv_of
-from nftui.checks._common import is_handed_on, starts_with
+from nftui.checks._common import at_argument, is_handed_on, starts_with
 from nftui.checks._reach import limit_key
-from nftui.engine.evidence import at, at_option
+from nftui.engine.evidence import at
 from nftui.engine.given import may_be_set
 from nftui.model.ai import OllamaFacts
 from nftui.model.findings import Evidence, Finding, Level
@@ -20,7 +22,7 @@ from nftui.model.stack import Role
 from nftui.model.units import human_size, parse_duration
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from nftui.model.facts import Facts
     from nftui.model.stack import Service
@@ -34,6 +36,9 @@ _ALONE = regex(rf"^(?:\S*/?ollama\s+)?(?:pull|run)\s+(?:--?\S+\s+)*['\"]?{_MODEL
 """The arguments of the image's own entrypoint."""
 _ASKED = regex(rf"[\"'](?:name|model)\\?[\"']\s*:\s*\\?[\"']{_MODEL}")
 """The same asked for over HTTP."""
+_API = regex(r"//([\w.-]+(?::\d+)?)/api/(?:pull|generate|chat|embed)\b")
+_HOST = regex(r"\bOLLAMA_HOST=[\"']?([^\s\"';]+)")
+"""A client is told in its script, too, which server it speaks to."""
 _FOR_EVER = regex(r"keep_alive[\"'\\]*\s*:\s*[\"'\\]*-\d|--keepalive[ =][\"']?-\d")
 _KEPT = regex(rf"{_KEEP}=|{_FOR_EVER.pattern}")
 """What a start script says of how long models stay."""
@@ -94,7 +99,7 @@ def _cold(facts: Facts, service: Service) -> Finding | None:
     if starts_with(facts, service, _KEPT):
         return None
     seconds = keep_alive_s(value)
-    if seconds > _DEFAULT_KEEP_S or any(_pins(other, service) for other in facts.stack.services):
+    if seconds > _DEFAULT_KEEP_S or _pins(facts, service):
         return None
     live = facts.live_value(service.name, "ollama")
     if isinstance(live, OllamaFacts) and not live.stored:
@@ -123,7 +128,7 @@ def _memory_exceeds(facts: Facts, service: Service) -> Finding | None:
         return _live_exceeds(service, live, limit)
     if _has_gpu(service):
         return None
-    pulled = sorted((i for other in facts.stack.services for i in _pulled(other, service)), key=lambda i: -i[0])
+    pulled = sorted(_pulled(facts, service), key=lambda i: -i[0])
     kept = _kept_together(service, pulled)
     if not pulled or sum(need for need, _ in kept) <= limit:
         return None
@@ -185,27 +190,37 @@ def _has_gpu(service: Service) -> bool:
     return bool(isinstance(reserved, Mapping) and reserved.get("devices"))
 
 
-def _said_to(other: Service, server: Service) -> tuple[str, bool]:
-    """A command that speaks to this server, "" where it does not; whether it does so over HTTP."""
-    text = _COMMENT.sub("", " ".join(w for part in argv_of(other.config) for w in part))
-    host = other.environment.get("OLLAMA_HOST") or ""
-    asked = re.search(rf"//{re.escape(server.name)}:\d+/api/(?:pull|generate|chat|embed)\b", text)
-    near = other is server or re.search(rf"(?:^|//){re.escape(server.name)}(?::|/|$)", host)
-    return (text if asked or near else ""), bool(asked)
+def _said_to(facts: Facts, server: Service) -> Iterator[tuple[Service, str, bool]]:
+    """Services whose command speaks to this server, under whatever name of it: the command, and whether over HTTP."""
+    names = Names(facts.stack)
+    for other in facts.stack.services:
+        text = _COMMENT.sub("", " ".join(w for part in argv_of(other.config) for w in part))
+        hosts = [other.environment.get("OLLAMA_HOST") or "", *_HOST.findall(text)]
+        asked = any(_is_meant(names, other, host, server) for host in _API.findall(text))
+        if asked or other is server or any(_is_meant(names, other, host, server) for host in hosts):
+            yield other, text, asked
 
 
-def _pins(other: Service, server: Service) -> bool:
+def _is_meant(names: Names, other: Service, host: str, server: Service) -> bool:
+    """Whether that address is this server's, where both can be there at once."""
+    address = find_address(host)
+    if address is None or (other.profiles and server.profiles and not set(other.profiles) & set(server.profiles)):
+        return False
+    return names.resolve(other, address.host, address.port) is server
+
+
+def _pins(facts: Facts, server: Service) -> bool:
     """Whether a command loads a model that stays for ever: requests without a time of their own leave it so."""
-    return bool(_FOR_EVER.search(_said_to(other, server)[0]))
+    return any(_FOR_EVER.search(text) for _, text, _ in _said_to(facts, server))
 
 
-def _pulled(other: Service, server: Service) -> list[tuple[int, Evidence]]:
+def _pulled(facts: Facts, server: Service) -> Iterator[tuple[int, Evidence]]:
     """Models that a command loads into this server, with the bytes that their name's parameters need at least."""
-    text, asked = _said_to(other, server)
-    listed = [model for _, models in _EACH.findall(text) for model in re.findall(rf"(?<!\S)[\"']?{_MODEL}", models)]
-    found = [*_SIZED.findall(text), *_ALONE.findall(text), *listed, *(_ASKED.findall(text) if asked else ())]
-    named = dict.fromkeys(found)
-    return [(_weights(model, size), at_option(other, "command", "command", model, model)) for model, size in named]
+    for other, text, asked in _said_to(facts, server):
+        listed = [m for _, models in _EACH.findall(text) for m in re.findall(rf"(?<!\S)[\"']?{_MODEL}", models)]
+        found = [*_SIZED.findall(text), *_ALONE.findall(text), *listed, *(_ASKED.findall(text) if asked else ())]
+        for model, size in dict.fromkeys(found):
+            yield _weights(model, size), at_argument(other, "command", model, model)
 
 
 def _weights(model: str, size: str) -> int:

@@ -6,11 +6,10 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nftui.catalog.connections import REDIS_LIKE
 from nftui.catalog.references import parse_reference
 from nftui.checks._common import STORES, is_everywhere, is_store, mapping
 from nftui.checks._reach import is_kept_in
-from nftui.checks._redis_settings import read_settings
+from nftui.checks._redis_settings import is_like_redis, read_settings
 from nftui.engine.built import as_image
 from nftui.engine.evidence import at, at_option
 from nftui.model.findings import Evidence, Finding, Level
@@ -199,9 +198,9 @@ def _found(facts: Facts, service: Service, public: frozenset[str], private: froz
         urls = any(_is_known(p) or p in public or p == user for user, p in _logins(value))
         if known or urls or any(_literals(name, value, shown)) or _is_default_key(name, value, raw.get(name), shown):
             yield at(service, name, f"environment.{name}", MASK)
+    yield from _in_configuration(facts, service, public)
     for flag, key, _ in (*_in_commands(facts, service), *_known_in_commands(service, public)):
         yield at_option(service, flag, key, flag.lstrip("-"), MASK)
-    yield from _known_in_configuration(facts, service, public)
     yield from _in_dockerfile(facts, service)
 
 
@@ -365,11 +364,13 @@ def _known_in_commands(service: Service, public: frozenset[str]) -> Iterator[tup
                 yield _flag_of(found), key, password
 
 
-def _known_in_configuration(facts: Facts, service: Service, public: frozenset[str]) -> Iterator[Evidence]:
-    """A mounted redis.conf is the operator's like `.env`: what everyone knows, or the Compose files show elsewhere."""
-    if service.role in REDIS_LIKE:
-        given = read_settings(facts.stack, service).values.get("requirepass")
-        if given and given.evidence.key == "requirepass" and (_is_known(given.text) or given.text in public):
+def _in_configuration(facts: Facts, service: Service, public: frozenset[str]) -> Iterator[Evidence]:
+    """Those of a mounted redis.conf that everyone knows, or the files show elsewhere."""
+    settings = read_settings(facts.stack, service).values if is_like_redis(service.role) else {}
+    for name in ("requirepass", "masterauth"):
+        given = settings.get(name)
+        # Of a flag or a variable the key is its own name.
+        if given and given.evidence.key == name and (_is_known(given.text) or given.text in public):
             yield given.evidence
 
 

@@ -153,8 +153,9 @@ def _written_by_image(facts: Facts, service: Service) -> Iterable[Evidence]:
     password = service.environment.get(key)
     if service.entrypoint:
         return
-    # Passed through from elsewhere it is in clear inside of the container only.
-    written = password and "$" not in raw_value(service, key)
+    # Passed through from elsewhere, or by an env_file, it is in clear inside of the container only.
+    source = raw_value(service, key)
+    written = password and source and "$" not in source
     if written and mounted(facts.stack, service, file) is None and not _HASHED.fullmatch(password or ""):
         yield at(service, key, f"environment.{key}", "••••••")
     if repository != "edoburu/pgbouncer":

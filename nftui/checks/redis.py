@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING
 
 from nftui.catalog.connections import REDIS_LIKE, connections
 from nftui.checks import _redis_health
+from nftui.checks._common import at_argument
 from nftui.checks._reach import limit_key
 from nftui.checks._redis_server import SMALL_QUEUE_BYTES, Server, apps_of
 from nftui.checks._redis_settings import is_like_redis, read_settings
 from nftui.engine.built import as_image
-from nftui.engine.evidence import at, at_option
+from nftui.engine.evidence import at
 from nftui.model.findings import Evidence, Finding, Level
 from nftui.model.message import msg
 from nftui.model.patterns import regex
@@ -241,7 +242,7 @@ def _argument_missing(server: Server) -> Finding | None:
     return server.finding(
         "redis-argument-missing", Level.HIGH, msg("A blank value stops the start"), detail,
         "measured: redis-server --requirepass without a value ends at once",
-        *(at_option(server.service, f"--{n}", "command", n, "") for n in missing),
+        *(at_argument(server.service, f"--{n}", n, "") for n in missing),
     )  # fmt: skip
 
 

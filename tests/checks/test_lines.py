@@ -109,3 +109,10 @@ def test_a_mount_beside_the_data_is_named_with_what_is_mounted(tmp_path: Path) -
     compose = "services:\n  db:\n    image: postgres:18\n    volumes:\n      - data:/var/lib/postgresql/data\n"
     found = check(read(tmp_path, f"{compose}volumes:\n  data:\n"))["db", "postgres-volume-path"]
     assert [(e.key, e.value, e.line) for e in found.evidence] == [("/var/lib/postgresql/data", "data", 5)]
+
+
+def test_an_option_of_the_entrypoint_is_cited_there(tmp_path: Path) -> None:
+    options = "    - redis-server\n    - --maxmemory-policy\n    - allkeys-lru\n"
+    compose = f"services:\n  r:\n    image: redis:7\n    entrypoint:\n{options}"
+    found = check(read(tmp_path, compose))["r", "redis-policy-inert"].evidence
+    assert ("--maxmemory-policy", 6) in [(e.key, e.line) for e in found]
