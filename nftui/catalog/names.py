@@ -16,7 +16,7 @@ class Names:
         self._by_name: dict[str, list[Service]] = {}
         self._published: dict[str, list[Service]] = {}
         for service in stack.services:
-            for name in {service.name, *_names_of(service)}:
+            for name in {service.name, *names_of(service)}:
                 self._by_name.setdefault(name.lower(), []).append(service)
             for port in service.ports:
                 self._published.setdefault(port.published or "", []).append(service)
@@ -52,7 +52,8 @@ def _one(services: list[Service]) -> Service | None:
     return active[0] if len({s.name for s in active}) == 1 or (len({s.role for s in active}) == 1 and active) else None
 
 
-def _names_of(service: Service) -> Iterator[str]:
+def names_of(service: Service) -> Iterator[str]:
+    """What it is called beside its own name: the container's name, and its aliases in its networks."""
     name = service.config.get("container_name")
     if name:
         yield str(name)

@@ -8,7 +8,7 @@ from nftui.engine.evidence import at
 from nftui.engine.given import example_gives, lacks_env_file, may_be_set, raw_value, variables
 from nftui.model.findings import Evidence, Finding, Level
 from nftui.model.message import msg
-from nftui.optimizations.postgres.findings.configured import access_rules, initialises
+from nftui.optimizations.postgres.findings.configured import access_rules, initialises, named_access_file
 from nftui.optimizations.postgres.findings.evidence import finding
 from nftui.optimizations.postgres.images import is_bitnami, is_official_like
 
@@ -49,8 +49,9 @@ def trust(facts: Facts, server: Server) -> Finding | None:
 def _let_in(facts: Facts, server: Server) -> Evidence | None:
     """What lets everyone in: a rule of a mounted pg_hba.conf, or the variable from which the image writes its own."""
     service = server.service
-    rules = list(access_rules(facts, service, server.raw_flags))
-    if rules or "hba_file" in server.raw_flags:
+    file = named_access_file(facts, service, server.raw_flags)
+    rules = list(access_rules(facts, service, file))
+    if rules or file:
         return _first_trust(rules)
     if is_bitnami(service):
         if any(service.environment.get(k) for k in _BITNAMI_PASSWORDS) or lacks_env_file(facts.stack, service):

@@ -123,9 +123,17 @@ def variable_settings(service: Service, major: int) -> dict[str, Evidence]:
     return {n: Evidence(n, text, places[key].file, places[key].line) for n, (text, key) in shown.items()}
 
 
-def access_rules(facts: Facts, service: Service, flags: Mapping[str, str]) -> Iterator[tuple[list[str], Evidence]]:
-    """The words of each rule of a mounted pg_hba.conf that the server reads."""
-    found = _file(facts, service, flags, "hba_file", "pg_hba.conf")
+def named_access_file(facts: Facts, service: Service, flags: Mapping[str, str]) -> str | None:
+    """The pg_hba.conf that an argument, else the mounted configuration, names; None for that of the data directory."""
+    main = main_file(facts, service, flags)
+    lines = (main.text or "").splitlines() if main else ()
+    named = [match[2] or match[3] for match in map(_LINE.match, lines) if match and match[1].lower() == "hba_file"]
+    return flags.get("hba_file") or next(reversed(named), None)
+
+
+def access_rules(facts: Facts, service: Service, file: str | None) -> Iterator[tuple[list[str], Evidence]]:
+    """The words of each rule of a mounted pg_hba.conf that the server reads: `file`, else its data directory's."""
+    found = _file(facts, service, {"hba_file": file} if file else {}, "hba_file", "pg_hba.conf")
     for number, line in enumerate((found.text or "").splitlines() if found else (), 1):
         words = line.partition("#")[0].split()
         if words:

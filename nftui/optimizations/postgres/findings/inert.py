@@ -150,7 +150,8 @@ def _run(facts: Facts, service: Service) -> str | None:
 
     None where the command starts one that is not here.
     """
-    named = [mounted(facts.stack, service, word) for word in service.command or () if word.startswith("/")]
+    words = (word.strip("\"';&|()") for part in service.command or () for word in part.split())
+    named = [mounted(facts.stack, service, word) for word in words if word.startswith("/")]
     texts = [file.text for file in named if file is not None]
     if None in texts and not shows_flags(service):
         return None

@@ -9,6 +9,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from nftui.catalog import end_of_support
+from nftui.catalog.names import names_of
 from nftui.engine.evidence import at
 from nftui.model.findings import Evidence, Finding, Level
 from nftui.model.message import msg
@@ -63,7 +64,7 @@ def init_script_tcp(facts: Facts, server: Server) -> Finding | None:
     service = server.service
     if not is_official_like(service) or not initialises(facts, service):
         return None
-    here = {service.name, str(service.config.get("hostname") or ""), str(service.config.get("container_name") or "")}
+    here = {service.name, str(service.config.get("hostname") or ""), *names_of(service)}
     names = "|".join([_HERE, *(re.escape(name) for name in sorted(here - {""}))])
     evidence = [e for file in scripts(facts, service) for e in _lines(file, names, service.environment)]
     if not evidence:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from nftui.optimizations.postgres.server import Server
 
 
+_DIRECTORY = regex(r"(?:^|\s)-D\s*[\"']?(/[^\s\"';]+)")
 _BITNAMI_DIRECTORY = ("POSTGRESQL_DATA_DIR", "POSTGRES_DATA_DIR")
 """By what Bitnami's scripts are told where the data is (bitnami/containers, postgresql-env.sh)."""
 
@@ -68,9 +69,8 @@ def _directory(facts: Facts, server: Server) -> str | None:
 
 def _moved(server: Server) -> str | None:
     """Where the server's arguments put the data."""
-    words = server.service.command or ()
-    after = next((words[i + 1] for i, word in enumerate(words[:-1]) if word == "-D"), None)
-    told = after or next((w[2:] for w in words if w.startswith("-D/")), None) or server.raw_flags.get("data_directory")
+    given = _DIRECTORY.search(" ".join(server.service.command or ()))
+    told = given[1] if given else server.raw_flags.get("data_directory")
     return told.rstrip("/") if told else None
 
 
