@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nftui.catalog import repositories_of, restart_policy
 from nftui.catalog.programs import argv_of, started
 from nftui.catalog.references import parse_reference
-from nftui.engine.built import as_image
+from nftui.engine.built import as_image, dockerfile
 from nftui.engine.evidence import at_option
 from nftui.engine.given import written_names
-from nftui.engine.mounted import mounted, read
+from nftui.engine.mounted import mounted
 from nftui.model.patterns import regex
 from nftui.model.stack import Role
 
@@ -244,9 +243,5 @@ def has_healthcheck(stack: Stack, service: Service) -> bool:
 def _is_checked_by_build(stack: Stack, service: Service) -> bool:
     """By its Dockerfile, or by the image that this begins with; True where it is not here or that is not known."""
     based = as_image(stack, service)
-    build = service.config.get("build")
-    options = mapping(build) or {"context": build}
-    context = Path(stack.invocation.directory, str(options.get("context") or "."))
-    text = options.get("dockerfile_inline") or read(context / str(options.get("dockerfile") or "Dockerfile"))
-    own = based is None or bool(_HEALTHCHECK.search(str(text)))
+    own = based is None or bool(_HEALTHCHECK.search(dockerfile(stack, service)[0] or ""))
     return own or any(r.own_healthcheck for r in repositories_of(based.image or "" if based else ""))

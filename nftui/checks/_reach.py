@@ -34,11 +34,11 @@ def is_on_host(service: Service) -> bool:
 
 
 def host_ports(facts: Facts, service: Service) -> Iterator[Evidence]:
-    """The port on which a server of the host's network listens, unless it is told to stay on the host's own address."""
+    """The port of a server that is on the host's network, unless it is told to stay on the host's own address."""
     words = " ".join((*(service.entrypoint or ()), *(service.command or ())))
     told = (value or "" for name, value in service.environment.items() if _ADDRESS_NAMES.fullmatch(name))
     here = LOCAL.search(words) or any(map(LOCAL.match, told)) or starts_with(facts, service, _LISTENS)
-    for usual in default_ports(service.role, service.image)[:1] if is_on_host(service) and not here else ():
+    for usual in default_ports(service.role, service.image)[:1] if not here else ():
         yield at(service, f"0.0.0.0:{usual}", "network_mode", "host")
 
 

@@ -36,15 +36,12 @@ def as_image(stack: Stack, service: Service) -> Service | None:
     Where the Dockerfile does more than that, only the base and its version are given, and it stays one that is built.
     None where it is not built, or where its Dockerfile is not here or cannot be read with certainty.
     """
-    build = service.config.get("build")
-    if build is None or service.running is not None:
+    if service.config.get("build") is None or service.running is not None:
         return None
-    options = build if isinstance(build, Mapping) else {"context": build}
-    context = Path(stack.invocation.directory, str(options.get("context") or "."))
-    text = options.get("dockerfile_inline") or read(context / str(options.get("dockerfile") or "Dockerfile"))
-    if not isinstance(text, str) or "<<" in text:
+    text, context = dockerfile(stack, service)
+    if text is None or "<<" in text:
         return None
-    found = _stage(text, options)
+    found = _stage(text, _options(service))
     if found is None:
         return None
     image, steps = found
@@ -54,6 +51,19 @@ def as_image(stack: Stack, service: Service) -> Service | None:
         return None
     based = replace(service, image=image, version=version_of(family, reference))
     return _with_steps(based, steps, context) or based
+
+
+def dockerfile(stack: Stack, service: Service) -> tuple[str | None, Path]:
+    """The text of the Dockerfile of a service that is built, None where it is not here; and its context."""
+    options = _options(service)
+    context = Path(stack.invocation.directory, str(options.get("context") or "."))
+    text = options.get("dockerfile_inline") or read(context / str(options.get("dockerfile") or "Dockerfile"))
+    return (text if isinstance(text, str) else None), context
+
+
+def _options(service: Service) -> Mapping[str, object]:
+    build = service.config.get("build")
+    return build if isinstance(build, Mapping) else {"context": build}
 
 
 def _stage(text: str, options: Mapping[str, object]) -> tuple[str, list[_Instruction]] | None:
