@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -63,13 +64,20 @@ class Session:
         return Gatherer(self._request, self.environ, lambda: self.registry, self._state_for, _check_needs, self._wiring)
 
     # -- facts ---------------------------------------------------------------------------------------------
-    def facts(self, *, live: bool = True, refresh: bool = False) -> Facts:
-        """Host, stack, engine, live facts; cached until `refresh`. Never raises for what cannot be read."""
+    def facts(self, *, live: bool = True, refresh: bool = False, versions: bool = False) -> Facts:
+        """Host, stack, engine, live facts; cached until `refresh`. Never raises for what cannot be read.
+
+        `versions`: with that of Compose, which nothing but a screen or a document for people needs.
+        """
         if refresh:
             self._facts = None
             self.gatherer.forget()
+        compose = self.gatherer.wiring.compose_version if versions else None  # asked while the project is read
         if self._facts is None or (live and not self.gatherer.live_read):
             self._facts = self.gatherer.gather(live=live)
+        if compose is not None and self._facts.engine is not None:
+            engine = replace(self._facts.engine, compose_version=compose.result())
+            self._facts = replace(self._facts, engine=engine)
         return self._facts
 
     @cached_property

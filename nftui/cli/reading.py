@@ -26,7 +26,7 @@ _STATUS_CODES = {
 
 def detect(ctx: Context) -> int:
     """The host and the stack, as found."""
-    facts = ctx.session.facts(live=False)
+    facts = ctx.session.facts(live=False, versions=True)
     ctx.out.document(documents.detect(facts))
     ctx.out.text(render.detect(facts))
     return ExitCode.DONE

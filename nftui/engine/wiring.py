@@ -109,13 +109,11 @@ class Wiring:
     @cached_property
     def engine_facts(self) -> Engine | None:
         """The engine as it describes itself."""
-        if self.engine is None:
-            return None
-        return replace(self.engine.facts(), compose_version=self._version.result())
+        return self.engine.facts() if self.engine is not None else None
 
     @cached_property
-    def _version(self) -> Background[str | None]:
-        """Asked while the project is read: each call of Compose takes some 50 ms."""
+    def compose_version(self) -> Background[str | None]:
+        """None where Compose is missing or too old. Only for who shows it: each call of Compose takes some 50 ms."""
 
         def ask() -> str | None:
             try:
@@ -144,7 +142,7 @@ class Wiring:
         """The order matters: what Compose needs comes first, everything else is done while it works."""
         reading = StackReading(self.invocation, lambda: self._engine, self._compose, read_project, self.environ)
         reading.start()
-        _ = self._asked, self._machine, self._version
+        _ = self._asked, self._machine
         return reading
 
     @cached_property

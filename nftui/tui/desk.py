@@ -55,7 +55,7 @@ class Desk:
 
     def load(self, *, refresh: bool = False) -> None:
         """Blocking: read the machine and plan with everything that applies switched on. Raises NftuiError."""
-        facts = self.session.facts(refresh=refresh)
+        facts = self.session.facts(refresh=refresh, versions=True)
         findings, status = self.session.findings(), self.session.runs.status()
         choices = self.choices
         if not choices.selections:

@@ -219,7 +219,7 @@ class FakeSession:
         """One secret."""
         return hide(data)
 
-    def facts(self, *, live: bool = True, refresh: bool = False) -> Facts:
+    def facts(self, *, live: bool = True, refresh: bool = False, versions: bool = False) -> Facts:
         """As told."""
         self._ask("facts", live)
         return self.found_facts

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -63,3 +64,24 @@ def test_a_verb_that_ends_leaves_nothing_to_search_for_garbage() -> None:
         [sys.executable, "-c", source, "preset", "list"], capture_output=True, text=True, check=True, timeout=60
     )
     assert int(done.stderr) < 100
+
+
+@pytest.mark.parametrize(("words", "asked"), [(("plan", "--json"), 0), (("check",), 0), (("detect", "--json"), 1)])
+def test_composes_version_is_asked_only_where_it_is_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], asked: int
+) -> None:
+    """A call of Compose takes as long as the rest of a check."""
+    docker = tmp_path / "bin" / "docker"
+    docker.parent.mkdir()
+    docker.write_text(
+        f'#!/bin/sh\necho "$*" >>{tmp_path}/calls\n'
+        'case "$*" in *" version "*) echo 2.26.1 ;;\n'
+        """*) echo '{"name": "shop", "services": {"web": {"image": "example/web:1"}}}' ;; esac\n"""
+    )
+    docker.chmod(0o755)
+    (tmp_path / "compose.yaml").write_text("services: {web: {image: 'example/web:1'}}\n")
+    monkeypatch.setenv("PATH", f"{docker.parent}:{os.environ['PATH']}")
+    code, _loaded = modules(words[0], str(tmp_path), *words[1:], "--state-dir", str(tmp_path / "state"))
+    calls = (tmp_path / "calls").read_text().splitlines()
+    assert code == 0 and any(" config " in line for line in calls)
+    assert len([line for line in calls if " version " in line]) == asked

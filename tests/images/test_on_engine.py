@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from nftui.model.units import GIB, MIB
 from nftui.system.trees import LocalTrees
 from tests.e2e.command import Done, Nftui, everything_written, tree
 from tests.stack import images
@@ -31,6 +32,8 @@ FENCED = Path("global/pg_control.nftui-fenced")
 CONSENT = ("--yes", "--accept-irreversible", "--without-backup", "--settle", "1", "--json")
 ALONE = tuple(word for app in ("api", "jobs") for word in ("--set", f"images.{app}=stay"))
 """The apps' tag moves; here they are left as they are."""
+TABLES, ROW_BYTES = 6, 290
+"""A row with its share of both indexes, measured."""
 PASSWORDS = ("not-a-secret-old", "not-a-secret-new")
 
 
@@ -42,6 +45,8 @@ class Bench:
     nftui: Nftui
     old: str
     new: str
+    bulk: int = 0
+    """Bytes of rows and indexes beside those of the schema."""
 
     def image(self, major: str) -> str:
         """The reference of that major."""
@@ -50,7 +55,7 @@ class Bench:
     def apply(self, major: str, *more: str) -> Done:
         """To that major."""
         wish = f"images.postgres={self.image(major)}"
-        return self.nftui("apply", "--only", "images", *ALONE, "--set", wish, *more, timeout=800)
+        return self.nftui("apply", "--only", "images", *ALONE, "--set", wish, *more, timeout=800 + self.bulk // MIB)
 
     def psql(self, sql: str, database: str = "second db", user: str | None = None, password: str = "") -> str:
         """What the running server answers; logged in over the network where a user is named."""
@@ -67,7 +72,21 @@ class Bench:
         env = self.stack.environment
         argv = ["docker", "exec", "-i", self.stack.container("postgres"), "psql", "-X", "-q", "-v", "ON_ERROR_STOP=1",
                 "-U", env["POSTGRES_USER"], "-d", env["POSTGRES_DB"], "-f", "-"]  # fmt: skip
-        subprocess.run(argv, input=SCHEMA.read_bytes(), check=True, capture_output=True)
+        subprocess.run(argv, input=SCHEMA.read_bytes() + self._more().encode(), check=True, capture_output=True)
+
+    def _more(self) -> str:
+        """Tables of one size, each with two indexes."""
+        rows = self.bulk // TABLES // ROW_BYTES
+        return "".join(
+            f"CREATE TABLE bulk{t} AS SELECT n AS id, (n * 7919 % 1000003)::int AS a, md5(n::text) || "  # noqa: S608
+            f"repeat(md5((n * 3)::text), 5) AS note, now() AS at FROM generate_series(1::bigint, {rows}) n;\n"
+            f"ALTER TABLE bulk{t} ADD PRIMARY KEY (id);\nCREATE INDEX ON bulk{t} (a);\n"
+            for t in range(TABLES if rows else 0)
+        )
+
+    def size(self) -> int:
+        """Bytes of all databases."""
+        return int(self.psql("SELECT sum(pg_database_size(oid)) FROM pg_database"))
 
     def place(self, name: str) -> Path:
         """Where a volume's data lies."""
@@ -160,21 +179,26 @@ class Outsider(threading.Thread):
 
 @pytest.fixture
 def bench(stack_factory: StackFactory, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Bench]:
-    old, new = request.param
+    old, new, *bulk = request.param
     images.ensure(f"postgres:{old}", f"postgres:{new}")
     stack = stack_factory(postgres=old)
-    found = Bench(stack, Nftui(stack.directory, tmp_path / "state"), old, new)
+    found = Bench(stack, Nftui(stack.directory, tmp_path / "state"), old, new, *bulk)
     yield found
     found.clean()
 
 
 OLDER = pytest.param(("13", "15"), id="13-15")
 NEWER = pytest.param(("15", "17"), id="15-17", marks=pytest.mark.all)
+LONG = (pytest.mark.all, pytest.mark.timeout(5400))
+LARGE = [
+    pytest.param((old, new, 2 * GIB), id=f"{old}-{new}-2GiB", marks=LONG) for old, new in (("13", "15"), ("15", "17"))
+]
 
 
-@pytest.mark.parametrize("bench", [OLDER, NEWER], indirect=True)
+@pytest.mark.parametrize("bench", [OLDER, NEWER, *LARGE], indirect=True)
 def test_a_major_goes_over_whole_and_comes_back(bench: Bench) -> None:
     bench.fill()
+    assert bench.size() >= bench.bulk
     files, before, logins = tree(bench.stack.directory), bench.holds(), bench.logins()
     assert logins["New App"] and (logins["old_app"] or bench.old != "13")
     if bench.old == "13":

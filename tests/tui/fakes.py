@@ -222,7 +222,7 @@ class FakeSession(Session):
             self.script.put(item)
         self.script.put(None)
 
-    def facts(self, *, live: bool = True, refresh: bool = False) -> Facts:
+    def facts(self, *, live: bool = True, refresh: bool = False, versions: bool = False) -> Facts:
         """Waits at the gate, as a slow machine would."""
         self.gate.wait(10)
         if self.facts_error:
