@@ -258,6 +258,9 @@ one() { psql -X -q -A -t -v ON_ERROR_STOP=1 -c "$1"; }
 postgres --version
 one "SELECT 'extension ' || name FROM pg_available_extensions"
 one "SELECT 'setting ' || name FROM pg_settings"
+one "CREATE TABLE nftui_trial (a int)"
+one "SELECT 'option ' || split_part(unnest(attoptions), '=', 1) FROM pg_attribute
+  WHERE attrelid = 'nftui_trial'::regclass AND attnum = 1"
 n=0
 while [ $# -ge 3 ]; do
   n=$((n + 1))

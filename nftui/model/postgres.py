@@ -90,6 +90,8 @@ class DatabaseFacts:
     extensions: tuple[str, ...] = ()
     by_icu: bool = False
     """Whether an index of it, or all its text, is sorted by ICU."""
+    column_options: tuple[str, ...] = ()
+    """Names of the options that its columns have, the server's own too."""
 
 
 @dataclass(frozen=True, slots=True)

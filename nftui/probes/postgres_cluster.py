@@ -38,8 +38,9 @@ SELECT (SELECT json_agg(extname ORDER BY extname) FROM pg_extension),
   EXISTS (SELECT FROM pg_database d WHERE datname = current_database() AND to_jsonb(d) ->> 'datlocprovider' = 'i')
   OR EXISTS (SELECT FROM (SELECT unnest(indcollation) AS id FROM pg_index) used JOIN pg_collation c ON c.oid = used.id
              WHERE c.collprovider = 'i'),
-  current_database()"""
-"""Extensions; whether an index, or the database itself, sorts by ICU (a database can since PostgreSQL 15)."""
+  current_database(),
+  (SELECT json_agg(DISTINCT split_part(option, '=', 1)) FROM pg_attribute, unnest(attoptions) AS option)"""
+"""Extensions; whether an index, or the database itself, sorts by ICU (a database can since PostgreSQL 15); options."""
 
 
 def probe_cluster(service: Service, exec_port: Exec | None, environ: Mapping[str, str] | None = None) -> Live:
@@ -79,17 +80,16 @@ def _read(client: PostgresClient) -> ClusterFacts:
 
 
 def _with_own(found: ClusterFacts, service: Service, exec_port: Exec | None, login: Login) -> ClusterFacts:
-    """Extensions and collations are a database's own: each is asked in a session of its own."""
+    """Extensions, collations and columns are a database's own: each is asked in a session of its own."""
     databases, unread = [], []
     for database in found.databases:
-        own = _own(service, exec_port, login.other(database=database.name))
-        extensions, by_icu = own or ((), False)
-        databases.append(replace(database, extensions=extensions, by_icu=by_icu))
+        own = _own(database, service, exec_port, login.other(database=database.name))
+        databases.append(own or database)
         unread += [] if own is not None else [database.name]
     return replace(found, databases=tuple(databases), unread=tuple(unread))
 
 
-def _own(service: Service, exec_port: Exec | None, login: Login) -> tuple[tuple[str, ...], bool] | None:
+def _own(database: DatabaseFacts, service: Service, exec_port: Exec | None, login: Login) -> DatabaseFacts | None:
     try:
         client = connect(service, exec_port, login=login)
     except NftuiError:
@@ -100,4 +100,5 @@ def _own(service: Service, exec_port: Exec | None, login: Login) -> tuple[tuple[
         client.close()
     if isinstance(found, QueryError) or found[0][2] != login.database:
         return None
-    return tuple(json.loads(found[0][0] or "[]")), found[0][1] == "t"
+    extensions, options = (tuple(json.loads(found[0][n] or "[]")) for n in (0, 3))
+    return replace(database, extensions=extensions, by_icu=found[0][1] == "t", column_options=options)

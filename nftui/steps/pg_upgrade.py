@@ -70,6 +70,7 @@ class PgCheckKind(Reading):
         found = _cluster(step, ctx)
         has = _try_image(step, found, ctx)
         _must_have(step, found, has)
+        _must_know_columns(step, found, has)
         return {"bytes": facts.bytes, "version": next((x for x in has if x.startswith("postgres ")), "")}
 
 
@@ -110,6 +111,23 @@ def _must_have(step: StepSpec, found: ClusterFacts, has: list[str]) -> None:
         )  # fmt: skip
     if locales:
         raise StepFailed(msg("{image} cannot make a database as yours: {why}.", image=image, why=locales[0]))
+
+
+_COLUMN_OPTIONS = {"n_distinct", "n_distinct_inherited"}
+"""What ALTER TABLE takes (its manual, 11 to 18)."""
+
+
+def _must_know_columns(step: StepSpec, found: ClusterFacts, has: list[str]) -> None:
+    """A minor version may mark each column with an option of its own that only minors of its day keep out of dumps:
+    pg_dump 18.6 hands on the `pg_attver` of 17.12, and no server takes it [X]."""
+    own = {line.removeprefix("option ") for line in has if line.startswith("option ")}
+    unknown = sorted({o for d in found.databases for o in d.column_options} - _COLUMN_OPTIONS - own)
+    if unknown:
+        raise StepFailed(
+            msg("{image} is older than what {service} runs, by its minor version: a dump would hold {names}, which it "
+                "does not know. Take a newer minor version of it.", image=str(step.params["image"]),
+                service=str(step.service), names=", ".join(unknown))
+        )  # fmt: skip
 
 
 class PgTryKind(Reading):

@@ -107,6 +107,28 @@ def test_what_the_new_image_lacks_is_told_before_anything_stops(
     must_be_old(world, original)
 
 
+@pytest.mark.parametrize(
+    ("options", "has", "goes"),
+    [
+        (("pg_attver",), (), False), (("n_distinct", "pg_attver"), ("option pg_attver",), True),
+        (("n_distinct", "n_distinct_inherited"), (), True), (("pg_attver",), ("option other",), False),
+    ],
+)  # fmt: skip
+def test_a_dump_that_an_older_minor_could_not_restore_is_not_begun(
+    tmp_path: Path, options: tuple[str, ...], has: tuple[str, ...], goes: bool
+) -> None:
+    world, original, plan = begin(tmp_path)
+    world.cluster = _cluster(world, databases=(replace(world.cluster.databases[0], column_options=options),))
+    world.has = (*world.has, *has)
+    outcome = run(world, tmp_path / "j", plan)
+    if goes:
+        assert outcome is None
+        return
+    assert outcome is not None and "a dump would hold pg_attver, which it does not know" in outcome.reason
+    assert not [e for e in world.effects if e.startswith("stop")]
+    must_be_old(world, original)
+
+
 def test_what_a_dump_would_lose_is_told_before_anything_stops(tmp_path: Path) -> None:
     world, original, plan = begin(tmp_path)
     world.cluster = _cluster(world, prepared=2)

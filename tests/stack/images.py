@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 RECIPES = Path(__file__).parent / "images"
+SCRIPTS = Path("/usr/share/debootstrap/scripts")
 PREFIX = "nftui-test"
 LABEL = "nftui.test.recipe"
 
@@ -36,6 +37,7 @@ SUITES = {
         "python3-redis",
     ),
     "trixie": ("postgresql-17",),
+    "forky": ("postgresql-18",),
     "trixie-redis": ("redis-server",),
     "bookworm-pooler": ("pgbouncer", "postgresql-client"),
     "trixie-pooler": ("pgbouncer", "postgresql-client"),
@@ -64,6 +66,12 @@ IMAGES = {
         Image("postgres:13", "postgres", "bullseye", (("MAJOR", "13"),)),
         Image("postgres:15", "postgres", "bookworm", (("MAJOR", "15"),)),
         Image("postgres:17", "postgres", "trixie", (("MAJOR", "17"),)),
+        Image(
+            "postgres:18",
+            "postgres",
+            "forky",
+            (("MAJOR", "18"), ("VOLUME", "/var/lib/postgresql"), ("DATA", "/var/lib/postgresql/18/docker")),
+        ),
         Image("redis:6", "redis", "bullseye"),
         Image("redis:7", "redis", "bookworm"),
         Image("redis:8", "redis", "trixie-redis"),
@@ -132,8 +140,10 @@ def _build(image: Image) -> None:
 def _bootstrap(suite: str, tag: str, digest: str) -> None:
     _say(f"bootstrapping Debian {suite}: {' '.join(SUITES[suite])}")
     with _directory_on_disk() as root:
-        include = ",".join(SUITES[suite])
-        _run("debootstrap", "--variant=minbase", f"--include={include}", suite.partition("-")[0], str(root))
+        include, name = ",".join(SUITES[suite]), suite.partition("-")[0]
+        # A suite that is younger than debootstrap is made like the one that all come from.
+        like = () if (SCRIPTS / name).exists() else ("", str(SCRIPTS / "sid"))
+        _run("debootstrap", "--variant=minbase", f"--include={include}", name, str(root), *like)
         for useless in ("var/cache/apt", "var/lib/apt/lists", "usr/share/doc", "usr/share/man"):
             shutil.rmtree(root / useless, ignore_errors=True)
         _import(root, tag, digest)

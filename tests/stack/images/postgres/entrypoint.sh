@@ -32,6 +32,21 @@ require_password() {
   fi
 }
 
+# From 18 on: data of another major, or a mount at the former place, is not passed over for an empty cluster.
+refuse_old_data() {
+  local place found=()
+  [[ $PG_MAJOR -ge 18 && $PGDATA == "/var/lib/postgresql/$PG_MAJOR/docker" ]] || return 0
+  for place in /var/lib/postgresql /var/lib/postgresql/data /var/lib/postgresql/*/docker; do
+    [[ ! -s $place/PG_VERSION ]] || found+=("$place")
+  done
+  if [[ ${#found[@]} == 0 ]] && grep -q ' /var/lib/postgresql/data ' /proc/self/mountinfo; then
+    found=("/var/lib/postgresql/data (unused mount/volume)")
+  fi
+  [[ ${#found[@]} != 0 ]] || return 0
+  echo >&2 "Error: in 18+, data lies in directories by major; there appears to be PostgreSQL data in: ${found[*]}"
+  exit 1
+}
+
 as_owner_of_data() {
   mkdir -p "$PGDATA" /var/run/postgresql
   chmod 0700 "$PGDATA"
@@ -92,6 +107,7 @@ run_init_files() {
 
 first_start() {
   require_password
+  refuse_old_data
   create_cluster
   start_private "$@"
   create_database
