@@ -25,11 +25,12 @@ from tests.qdrant.test_server import free_port, patient, update
 from tests.stack.running import wait_until
 
 CHANGES: dict[str, dict[str, str]] = {
-    "m 32, ef_construct 256": {"m": "32", "ef_construct": "256"},
     "int8, originals in memory": {"quantization": "int8"},
     "m 8, ef_construct 32": {"m": "8", "ef_construct": "32"},
+    "m 32, ef_construct 256": {"m": "32", "ef_construct": "256"},
 }
-PATIENCE_S = 1800.0
+"""The longest last: 200 000 vectors take half an hour of a processor."""
+PATIENCE_S = 7200.0
 LOADED_PART = 2000
 """Vectors that are sent before the progress is shown again."""
 
@@ -42,7 +43,7 @@ def main() -> None:
         fill(server, count, size)
         print(f"{count} x {size}, cosine; each figure before -> after (ratio)")
         for title, wanted in CHANGES.items():
-            print(line(title, *change(server, Path(place), wanted)))
+            print(line(title, *change(server, Path(place), wanted)), flush=True)
 
 
 def fill(server: Server, count: int, size: int) -> None:
