@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from pathlib import Path, PurePosixPath
 
 from nftui.catalog.loader import catalog
 from nftui.catalog.lookup import families_of, version_of
+from nftui.catalog.mounted import in_mounts
 from nftui.catalog.programs import SHELLS, argv_of, base_name, script_programs, started
 from nftui.catalog.references import Reference, leading_version, parse_reference
 from nftui.catalog.schema import Family
 from nftui.model.dataclass import dataclass
 from nftui.model.patterns import regex
-from nftui.model.stack import Role
+from nftui.model.stack import MountSpec, Role
 
 _SERVER_ROLES = frozenset(Role) - {Role.APP, Role.CLIENT, Role.EXPORTER, Role.UNKNOWN}
 _ONE_SHOT = regex(
     r"backup|dump|restore|migrat|seed|pull|preload|setup|import|export|wait|cron|provision|clean|init|create|warm"
 )
 _STARTER = regex(r"entrypoint|start|run-?server|\brun\b")
-_LONGEST_SCRIPT = 64 * 1024
 _VALUE_KEYS = (
     *("ports", "expose", "environment", "command", "entrypoint", "volumes", "depends_on", "healthcheck", "labels"),
     *("links", "env_file", "working_dir", "secrets", "configs", "deploy", "restart", "extends"),
@@ -153,16 +152,10 @@ def _is_scripted_client(config: Mapping[str, object]) -> bool:
 def _script(config: Mapping[str, object], path: str) -> str:
     """The text of a script that a bind mount of the service brings; "" where it is not here."""
     volumes = config.get("volumes")
-    for entry in volumes if isinstance(volumes, list) else []:
-        mount = entry if isinstance(entry, Mapping) and entry.get("type") == "bind" else {}
-        source, target = str(mount.get("source") or ""), PurePosixPath(str(mount.get("target") or "/"))
-        if source.startswith("/") and PurePosixPath(path).is_relative_to(target):
-            try:
-                with Path(source, PurePosixPath(path).relative_to(target)).open(encoding="utf-8") as stream:
-                    return stream.read(_LONGEST_SCRIPT)
-            except (OSError, ValueError):
-                return ""
-    return ""
+    entries = [e for e in volumes if isinstance(e, Mapping)] if isinstance(volumes, list) else []
+    mounts = [MountSpec(str(e.get("type")), str(e.get("source") or ""), str(e.get("target") or "/")) for e in entries]
+    found = in_mounts([m for m in mounts if (m.source or "").startswith("/")], path, "/")
+    return (found.text or "") if found else ""
 
 
 def _is_bare_shell(config: Mapping[str, object]) -> bool:

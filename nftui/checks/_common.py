@@ -7,17 +7,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from nftui.catalog import repositories_of, restart_policy
+from nftui.catalog.mounted import mounted
 from nftui.catalog.programs import argv_of, started
 from nftui.catalog.references import parse_reference
 from nftui.engine.built import as_image, dockerfile
 from nftui.engine.evidence import at_option
 from nftui.engine.given import written_names
-from nftui.engine.mounted import mounted
 from nftui.model.patterns import regex
 from nftui.model.stack import Role
 
 if TYPE_CHECKING:
-    from nftui.engine.mounted import Mounted
+    from nftui.catalog.mounted import Mounted
     from nftui.model.facts import Facts
     from nftui.model.findings import Evidence
     from nftui.model.stack import Port, Service, Stack

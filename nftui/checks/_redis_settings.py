@@ -10,19 +10,19 @@ from dataclasses import field
 from typing import TYPE_CHECKING
 
 from nftui.catalog.lookup import families_of
+from nftui.catalog.mounted import mounted
 from nftui.catalog.programs import argv_of, base_name, split_words, started
 from nftui.catalog.references import parse_reference
 from nftui.catalog.savepoints import drops_save
 from nftui.checks._common import at_argument
 from nftui.engine.evidence import at, at_option
-from nftui.engine.mounted import mounted
 from nftui.model.dataclass import dataclass
 from nftui.model.findings import Evidence
 from nftui.model.patterns import regex
 from nftui.model.stack import Role
 
 if TYPE_CHECKING:
-    from nftui.engine.mounted import Mounted
+    from nftui.catalog.mounted import Mounted
     from nftui.model.stack import Service, Stack
 
 SERVERS = ("redis-server", "valkey-server", "keydb-server", "redis-stack-server", "dragonfly")

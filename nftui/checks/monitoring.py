@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from nftui.catalog import repositories_of
 from nftui.catalog.connections import POSTGRES_LIKE, REDIS_LIKE
+from nftui.catalog.mounted import mounted
 from nftui.catalog.names import Names
 from nftui.catalog.programs import argv_of
 from nftui.catalog.references import parse_reference
 from nftui.checks._common import read_yaml
 from nftui.engine.evidence import at
-from nftui.engine.mounted import mounted
 from nftui.model.dataclass import dataclass
 from nftui.model.findings import Evidence, Finding, Level
 from nftui.model.message import msg
@@ -23,7 +23,7 @@ from nftui.model.stack import Role
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from nftui.engine.mounted import Mounted
+    from nftui.catalog.mounted import Mounted
     from nftui.model.facts import Facts
     from nftui.model.stack import Service
 

@@ -6,12 +6,12 @@ import re
 from typing import TYPE_CHECKING
 
 from nftui.catalog.connections import POSTGRES_LIKE, connections
+from nftui.catalog.mounted import mounted
 from nftui.catalog.references import parse_reference, version_key
 from nftui.checks._common import lasting, mapping, sequence
 from nftui.engine.built import as_image
 from nftui.engine.evidence import at
 from nftui.engine.given import may_be_given, raw_value, written_names
-from nftui.engine.mounted import mounted
 from nftui.model.findings import Evidence, Finding, Level
 from nftui.model.message import msg
 from nftui.model.patterns import regex
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Container, Iterable
 
     from nftui.catalog.connections import Connection
-    from nftui.engine.mounted import Mounted
+    from nftui.catalog.mounted import Mounted
     from nftui.model.facts import Facts
     from nftui.model.stack import Service
 

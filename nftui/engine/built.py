@@ -9,9 +9,9 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from nftui.catalog.lookup import families_of, version_of
+from nftui.catalog.mounted import read
 from nftui.catalog.programs import split_words
 from nftui.catalog.references import parse_reference
-from nftui.engine.mounted import read
 from nftui.model.patterns import regex
 from nftui.model.stack import MountSpec
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from nftui.catalog.mounted import files_in, mounted
 from nftui.catalog.programs import split_words
 from nftui.engine.evidence import at
-from nftui.engine.mounted import files_in, mounted
 from nftui.model.findings import Evidence
 from nftui.model.patterns import regex
 from nftui.optimizations.postgres.data import INIT_SCRIPTS, INIT_SUFFIXES, data_directory
@@ -18,7 +18,7 @@ from nftui.optimizations.postgres.images import has_own_entrypoint, is_bitnami, 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from nftui.engine.mounted import Mounted
+    from nftui.catalog.mounted import Mounted
     from nftui.model.facts import Facts
     from nftui.model.stack import Service
 

@@ -7,9 +7,9 @@ import re
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
+from nftui.catalog.mounted import Mounted, mounted
 from nftui.engine.evidence import at
 from nftui.engine.given import shares_env_file, written_names
-from nftui.engine.mounted import Mounted, mounted
 from nftui.model.findings import Finding, Level
 from nftui.model.message import msg
 from nftui.model.patterns import regex

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from nftui.catalog.connections import Connection
+from nftui.catalog.mounted import mounted
 from nftui.catalog.names import Names
 from nftui.engine.evidence import at
-from nftui.engine.mounted import mounted
 from nftui.model.findings import Evidence, Finding, Level
 from nftui.model.message import msg
 from nftui.model.patterns import regex
