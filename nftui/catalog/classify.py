@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
+from nftui.catalog.dockerfile import stage_of
 from nftui.catalog.loader import catalog
 from nftui.catalog.lookup import families_of, version_of
 from nftui.catalog.mounted import in_mounts
@@ -48,6 +49,8 @@ def classify(config: Mapping[str, object], image: str | None = None) -> Classifi
     image = image or (str(config["image"]) if config.get("image") else None)
     reference = parse_reference(image or "")
     family = _family(config, reference)
+    if family is None and config.get("build") is not None:
+        config, reference, family = _built(config) or (config, reference, None)
     if family is None:
         role, inside = _by_evidence(config, reference)
         # Of an application the tag is its own version; a server in an image of another name may be of any version.
@@ -64,6 +67,31 @@ def _family(config: Mapping[str, object], reference: Reference) -> Family | None
         if not family.hint_needed or _hinted(config, family):
             return family
     return None
+
+
+def _built(config: Mapping[str, object]) -> tuple[Mapping[str, object], Reference, Family] | None:
+    """Of a server's image with something added: what it runs now, the image it begins with, and that one's entry.
+
+    None where the base is no server, or where a program that is not known takes the server's place.
+    """
+    stage = stage_of(config)
+    reference = parse_reference(stage.image if stage else "")
+    family = next((f for f in families_of(reference) if not f.hint_needed), None)
+    if stage is None or family is None or family.role not in _SERVER_ROLES:
+        return None
+    given = argv_of(config)
+    entrypoint = given[0] or list(stage.words("ENTRYPOINT"))
+    command = given[1] or ([] if given[0] else list(stage.words("CMD")))
+    config = {**config, "entrypoint": entrypoint, "command": command}
+    programs = [p for p in _programs(config, family.entrypoint) if not _is_argument(p)]
+    serves = not programs or any(_may_serve(p, family) for p in programs)
+    return (config, reference, family) if serves else None
+
+
+def _may_serve(program: tuple[str, ...], family: Family) -> bool:
+    """The server, a client of one, or a script: what a script starts is most often the server."""
+    known = _server_role(program) is not None or _is_client(program) or program[0] in catalog().idle
+    return known or program[0].endswith(".sh") or "entrypoint" in program[0] or program[0] in family.entrypoint
 
 
 def _hinted(config: Mapping[str, object], family: Family) -> bool:

@@ -47,14 +47,15 @@ def in_mounts(mounts: Iterable[MountSpec], target: str, directory: str) -> Mount
 
 def files_in(stack: Stack, service: Service, folder: str) -> Iterator[Mounted]:
     """Files that lie directly in `folder` of the container: of its bind mounts and configs, by name."""
-    found = {target: file for target, file in _configs(stack, service) if str(PurePosixPath(target).parent) == folder}
+    found: dict[str, Mounted] = {}
+    whole = in_mounts(service.mounts, folder, stack.invocation.directory)
+    for path in _entries(Path(whole.path)) if whole and whole.path else ():
+        found[f"{folder}/{path.name}"] = Mounted(f"{folder}/{path.name}", read(path), str(path))
     for mount in service.mounts:
-        if mount.type == "bind" and mount.source:
+        if mount.type == "bind" and mount.source and str(PurePosixPath(mount.target).parent) == folder:
             path = Path(stack.invocation.directory, mount.source)
-            if mount.target.rstrip("/") == folder:
-                found |= {f"{folder}/{p.name}": Mounted(f"{folder}/{p.name}", read(p), str(p)) for p in _entries(path)}
-            elif str(PurePosixPath(mount.target).parent) == folder:
-                found[mount.target] = Mounted(mount.target, read(path), str(path))
+            found[mount.target] = Mounted(mount.target, read(path), str(path))
+    found |= {target: file for target, file in _configs(stack, service) if str(PurePosixPath(target).parent) == folder}
     yield from (found[target] for target in sorted(found))
 
 

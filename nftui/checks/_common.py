@@ -7,10 +7,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from nftui.catalog import repositories_of, restart_policy
+from nftui.catalog.dockerfile import dockerfile
 from nftui.catalog.mounted import mounted
 from nftui.catalog.programs import argv_of, started
 from nftui.catalog.references import parse_reference
-from nftui.engine.built import as_image, dockerfile
+from nftui.engine.built import as_image
 from nftui.engine.evidence import at_option
 from nftui.engine.given import written_names
 from nftui.model.patterns import regex
@@ -74,13 +75,18 @@ def sequence(value: object) -> Sequence[object]:
 
 def read_yaml(text: str) -> Mapping[str, Any]:
     """A configuration in YAML, empty where it is none."""
+    found = read_document(text)
+    return found if isinstance(found, dict) else {}
+
+
+def read_document(text: str) -> object:
+    """What a text in YAML, or in JSON, holds; None where it is neither."""
     import yaml
 
     try:
-        found = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 - safe in both cases
+        return yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 - safe in both cases
     except (yaml.YAMLError, RecursionError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
+        return None
 
 
 def is_handed_on(facts: Facts, service: Service, name: str) -> bool:
@@ -243,5 +249,5 @@ def has_healthcheck(stack: Stack, service: Service) -> bool:
 def _is_checked_by_build(stack: Stack, service: Service) -> bool:
     """By its Dockerfile, or by the image that this begins with; True where it is not here or that is not known."""
     based = as_image(stack, service)
-    own = based is None or bool(_HEALTHCHECK.search(dockerfile(stack, service)[0] or ""))
+    own = based is None or bool(_HEALTHCHECK.search(dockerfile(service.config, stack.invocation.directory)[0] or ""))
     return own or any(r.own_healthcheck for r in repositories_of(based.image or "" if based else ""))
