@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from nftui.catalog import repositories_of, restart_policy
 from nftui.catalog.dockerfile import dockerfile
 from nftui.catalog.mounted import mounted
-from nftui.catalog.programs import argv_of, started
+from nftui.catalog.programs import argv_of, base_name, started
 from nftui.catalog.references import parse_reference
 from nftui.engine.built import as_image
 from nftui.engine.evidence import at_option
@@ -47,6 +47,9 @@ _BY_HAND = regex(r"(?:^|[-_])(?:cli|wpcli|composer|artisan)$")
 _TELLS = frozenset({"-v", "-V", "--version", "--help", "-h", "version", "help"})
 """Arguments by which a program says what it is, and ends."""
 _LOOPS = regex(r"\b(?:while|until|for \(\(;;|watch|sleep (?:inf|\d{4,})|tail -[fF]|crond?)\b|--watch|mirror -w")
+
+_WAITER = regex(r"wait[-_]?for|^wait\b|dockerize|wait4x")
+_WAITED = regex(r"(?:\S*/)?(?:wait[-_]?for|dockerize|wait4x)[^;&]*?(?:\s--\s|&&|;)")
 
 _ROUTES = regex(r"traefik\.(?:http|tcp|udp)\.|caddy(?:$|[._])")
 _STAYS = regex(
@@ -165,7 +168,7 @@ def is_template(stack: Stack, service: Service) -> bool:
 def is_task(service: Service) -> bool:
     """A program that does one thing and ends, or that people start by hand, by all that the service says."""
     config = service.config
-    words = (*(service.entrypoint or ()), *(service.command or ()))
+    words = _behind_wait((*(service.entrypoint or ()), *(service.command or ())))
     programs = [p[0] for p in started([w for part in argv_of(config) for w in part])]
     if not _SERVERS.isdisjoint(programs) or (not words and (is_store(service) or is_broker(service))):
         return False
@@ -199,6 +202,13 @@ def is_task(service: Service) -> bool:
     # Of a profile that is not in use it is started by hand; one that is, as in COMPOSE_PROFILES, starts with the rest.
     aside = bool(service.profiles) and not service.active and not restart
     return aside or bool(_TASK.search(" ".join(named).lower()))
+
+
+def _behind_wait(words: tuple[str, ...]) -> tuple[str, ...]:
+    """What is started once others answer: `wait-for-it.sh db:5432 -- serve`, in words or in a script."""
+    if "--" in words and _WAITER.search(base_name(words[0])):
+        return words[words.index("--") + 1 :]
+    return tuple(_WAITED.sub("", word) for word in words)
 
 
 def _is_routed_to(service: Service) -> bool:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from nftui.catalog import restart_policy
 from nftui.checks._common import COMPOSE, lasting
 from nftui.engine.evidence import at
+from nftui.engine.given import may_be_given
 from nftui.model.findings import Finding, Level
 from nftui.model.message import msg
 from nftui.model.stack import Role
@@ -21,7 +22,8 @@ def restart_missing(facts: Facts) -> Iterable[Finding]:
     """restart-missing: a service that serves for long and does not come back after a crash or reboot."""
     for service in lasting(facts):
         policy = (restart_policy(service.config) or "no").partition(":")[0]
-        if policy not in ("no", "", "none", "false"):
+        later = not service.restart and may_be_given(facts.stack, str(service.raw.get("restart") or ""))
+        if policy not in ("no", "", "none", "false") or later:
             continue
         yield Finding(
             "restart-missing", Level.MEDIUM if service.role is not Role.APP else Level.LOW, service.name,
