@@ -159,6 +159,8 @@ def lasting(facts: Facts) -> Iterator[Service]:
 
 def is_template(stack: Stack, service: Service) -> bool:
     """A service that is there only for others to be made of by an anchor or `extends`: it says nothing of its own."""
+    if not service.active and any(_TEMPLATE.search(profile.lower()) for profile in service.profiles):
+        return True
     says = ("command", "entrypoint", "ports", "expose", "healthcheck", "restart")
     if not _TEMPLATE.search(service.name.lower()) or any(service.config.get(key) for key in says):
         return False
