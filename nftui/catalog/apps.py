@@ -72,7 +72,7 @@ class Use:
     """host, port, database, user, password to the variable that holds it. A host may carry ":port"."""
     default_host: str | None = None
     when: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """Variables that must have one of these values (without regard to case), else it is not used."""
+    """Variables that must have one of these values (without regard to case; "": not set), else it is not used."""
     text: str | None = None
     """A variable whose text names the host; `host_pattern` finds it (one group)."""
     host_pattern: re.Pattern[str] | None = None
@@ -138,7 +138,7 @@ def _use(entry: Reader) -> Use:
         urls=entry.texts("url"),
         keys={name: keys.text(name) for name in _PARTS if name in keys.value},
         default_host=entry.text("default_host", "") or None,
-        when={str(name): entry.part("when").texts(str(name)) for name in entry.part("when").value},
+        when={str(name): entry.part("when").texts(str(name), blank=True) for name in entry.part("when").value},
         text=entry.text("text", "") or None,
         host_pattern=entry.pattern("host_pattern"),
         purposes=tuple(_member(entry, "purposes", Purpose, p) for p in entry.texts("purposes")),

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from pathlib import Path, PurePosixPath
 
+from nftui.catalog.dockerfile import stage_of
 from nftui.catalog.loader import catalog
 from nftui.catalog.lookup import families_of, version_of
+from nftui.catalog.mounted import in_mounts
 from nftui.catalog.programs import SHELLS, argv_of, base_name, script_programs, started
 from nftui.catalog.references import Reference, leading_version, parse_reference
 from nftui.catalog.schema import Family
 from nftui.model.dataclass import dataclass
 from nftui.model.patterns import regex
-from nftui.model.stack import Role
+from nftui.model.stack import MountSpec, Role
 
 _SERVER_ROLES = frozenset(Role) - {Role.APP, Role.CLIENT, Role.EXPORTER, Role.UNKNOWN}
 _ONE_SHOT = regex(
     r"backup|dump|restore|migrat|seed|pull|preload|setup|import|export|wait|cron|provision|clean|init|create|warm"
 )
 _STARTER = regex(r"entrypoint|start|run-?server|\brun\b")
-_LONGEST_SCRIPT = 64 * 1024
 _VALUE_KEYS = (
     *("ports", "expose", "environment", "command", "entrypoint", "volumes", "depends_on", "healthcheck", "labels"),
     *("links", "env_file", "working_dir", "secrets", "configs", "deploy", "restart", "extends"),
@@ -49,6 +49,8 @@ def classify(config: Mapping[str, object], image: str | None = None) -> Classifi
     image = image or (str(config["image"]) if config.get("image") else None)
     reference = parse_reference(image or "")
     family = _family(config, reference)
+    if family is None and config.get("build") is not None:
+        config, reference, family = _built(config) or (config, reference, None)
     if family is None:
         role, inside = _by_evidence(config, reference)
         # Of an application the tag is its own version; a server in an image of another name may be of any version.
@@ -65,6 +67,31 @@ def _family(config: Mapping[str, object], reference: Reference) -> Family | None
         if not family.hint_needed or _hinted(config, family):
             return family
     return None
+
+
+def _built(config: Mapping[str, object]) -> tuple[Mapping[str, object], Reference, Family] | None:
+    """Of a server's image with something added: what it runs now, the image it begins with, and that one's entry.
+
+    None where the base is no server, or where a program that is not known takes the server's place.
+    """
+    stage = stage_of(config)
+    reference = parse_reference(stage.image if stage else "")
+    family = next((f for f in families_of(reference) if not f.hint_needed), None)
+    if stage is None or family is None or family.role not in _SERVER_ROLES:
+        return None
+    given = argv_of(config)
+    entrypoint = given[0] or list(stage.words("ENTRYPOINT"))
+    command = given[1] or ([] if given[0] else list(stage.words("CMD")))
+    config = {**config, "entrypoint": entrypoint, "command": command}
+    programs = [p for p in _programs(config, family.entrypoint) if not _is_argument(p)]
+    serves = not programs or any(_may_serve(p, family) for p in programs)
+    return (config, reference, family) if serves else None
+
+
+def _may_serve(program: tuple[str, ...], family: Family) -> bool:
+    """The server, a client of one, or a script: what a script starts is most often the server."""
+    known = _server_role(program) is not None or _is_client(program) or program[0] in catalog().idle
+    return known or program[0].endswith(".sh") or "entrypoint" in program[0] or program[0] in family.entrypoint
 
 
 def _hinted(config: Mapping[str, object], family: Family) -> bool:
@@ -153,16 +180,10 @@ def _is_scripted_client(config: Mapping[str, object]) -> bool:
 def _script(config: Mapping[str, object], path: str) -> str:
     """The text of a script that a bind mount of the service brings; "" where it is not here."""
     volumes = config.get("volumes")
-    for entry in volumes if isinstance(volumes, list) else []:
-        mount = entry if isinstance(entry, Mapping) and entry.get("type") == "bind" else {}
-        source, target = str(mount.get("source") or ""), PurePosixPath(str(mount.get("target") or "/"))
-        if source.startswith("/") and PurePosixPath(path).is_relative_to(target):
-            try:
-                with Path(source, PurePosixPath(path).relative_to(target)).open(encoding="utf-8") as stream:
-                    return stream.read(_LONGEST_SCRIPT)
-            except (OSError, ValueError):
-                return ""
-    return ""
+    entries = [e for e in volumes if isinstance(e, Mapping)] if isinstance(volumes, list) else []
+    mounts = [MountSpec(str(e.get("type")), str(e.get("source") or ""), str(e.get("target") or "/")) for e in entries]
+    found = in_mounts([m for m in mounts if (m.source or "").startswith("/")], path, "/")
+    return (found.text or "") if found else ""
 
 
 def _is_bare_shell(config: Mapping[str, object]) -> bool:

@@ -20,7 +20,9 @@ from nftui.model.stack import Role, Service, Stack
 REDIS_LIKE = (Role.REDIS, Role.KEYDB, Role.DRAGONFLY)
 POSTGRES_LIKE = (Role.POSTGRES, Role.PGBOUNCER, Role.POOLER)
 
-_HOST_KEY = regex(r"(?:^|_)(?:HOST|HOSTNAME|SERVER|ADDR|ADDRESS|ENDPOINT|SEEDS)$|DB_?HOST$|DB_?HOSTNAME$|^PGHOST$")
+_HOST_KEY = regex(
+    r"(?:HOST(?:_(?:READ(?:ER)?|WRITE(?:R)?|R[OW]|PRIMARY|MASTER|REPLICA))?|HOSTNAME|SERVER|ADDR|ADDRESS|ENDPOINT|(?:^|_)SEEDS)$"
+)
 _PORT_ENDS = ("HOST", "HOSTNAME", "SERVER", "ADDR", "ADDRESS", "ENDPOINT")
 _QUEUE_KEY = regex(
     r"BROKER|QUEUE|BULL|SIDEKIQ|RESQUE|CELERY(?!.*RESULT)|JOBS?_|WORKER|(?:^|_)RQ_|MESSENGER_TRANSPORT|ASYNQ|HUEY"
@@ -149,25 +151,32 @@ def _generic(
     service: Service, names: Names, environment: Mapping[str, str], done: set[str], app: App | None
 ) -> Iterator[Connection]:
     """URLs of any variable, and host variables that name a database or a Redis of the stack."""
-    for key, value in environment.items():
-        if key in done or len(value) > 4096:
+    for keys, address in named_hosts(environment):
+        if keys[0] in done:
             continue
-        url = "://" in value
-        if not url and not _HOST_KEY.search(key.upper()) and "=" not in value:
-            continue
-        address = find_address(value)
-        if address is None or (url and address.kind is None):
-            continue
-        for kind in (address.kind,) if url else ("postgres", "redis"):
-            port_key = None if url else _port_key(key, environment)
-            port = address.port or (environment.get(port_key) if port_key else None)
-            server = _server(service, names, str(kind), Address(address.host, port, address.scheme))
+        for kind in (address.kind,) if address.scheme else ("postgres", "redis"):
+            server = _server(service, names, kind, address) if kind else None
             if server is not None:
                 # A catalog entry knows what the app uses; what else it is given says nothing.
-                purposes = _purposes(key, environment) if kind == "redis" and app is None else ()
-                yield Connection(
-                    service, server, str(kind), (key, port_key) if port_key else (key,), purposes, app, None, port
-                )
+                purposes = _purposes(keys[0], environment) if kind == "redis" and app is None else ()
+                yield Connection(service, server, str(kind), keys, purposes, app, None, address.port)
+
+
+def named_hosts(environment: Mapping[str, str]) -> Iterator[tuple[tuple[str, ...], Address]]:
+    """Each variable that names a host: by a URL, by a connection string, or by its own name.
+
+    With the variable that has the port where there is one; then the address has that port.
+    """
+    for key, value in environment.items():
+        url = "://" in value
+        if len(value) > 4096 or not (url or "=" in value or _HOST_KEY.search(key.upper())):
+            continue
+        address = find_address(value)
+        if address is None:
+            continue
+        port_key = None if url else _port_key(key, environment)
+        port = address.port or (environment.get(port_key) if port_key else None)
+        yield (key, port_key) if port_key else (key,), Address(address.host, port, address.scheme)
 
 
 def _port_key(key: str, environment: Mapping[str, str]) -> str | None:

@@ -98,9 +98,9 @@ def is_inert(config: Mapping[str, object], name: str, project_directory: str) ->
     Not where the image is no known server image or is built here, where the command, the entrypoint or the healthcheck
     mention it, or where a mounted file does (or cannot be read): what cannot be known is not called inert.
     """
-    found = classify(config)
     image = str(config.get("image") or "")
-    if found.family is None or not image or config.get("build"):
+    found = classify(config) if image and not config.get("build") else None
+    if found is None or found.family is None:
         return False
     return env_names(found.role, image).ignores(name) and not may_read(config, name, project_directory)
 

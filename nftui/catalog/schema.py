@@ -130,10 +130,10 @@ class Reader:
             raise self.fail(key, "must be true or false")
         return value
 
-    def texts(self, key: str) -> tuple[str, ...]:
-        """A list of texts; empty where absent."""
+    def texts(self, key: str, *, blank: bool = False) -> tuple[str, ...]:
+        """A list of texts, a blank one only where that means something; empty where absent."""
         value = self.value.get(key, [])
-        if not isinstance(value, list) or not all(isinstance(item, str) and item for item in value):
+        if not isinstance(value, list) or not all(isinstance(item, str) and (item or blank) for item in value):
             raise self.fail(key, "must be a list of texts (put numbers and yes/no in quotes)")
         return tuple(value)
 

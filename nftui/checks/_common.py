@@ -7,17 +7,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from nftui.catalog import repositories_of, restart_policy
-from nftui.catalog.programs import argv_of, started
+from nftui.catalog.dockerfile import dockerfile
+from nftui.catalog.mounted import mounted
+from nftui.catalog.programs import argv_of, base_name, started
 from nftui.catalog.references import parse_reference
-from nftui.engine.built import as_image, dockerfile
+from nftui.engine.built import as_image
 from nftui.engine.evidence import at_option
 from nftui.engine.given import written_names
-from nftui.engine.mounted import mounted
 from nftui.model.patterns import regex
 from nftui.model.stack import Role
 
 if TYPE_CHECKING:
-    from nftui.engine.mounted import Mounted
+    from nftui.catalog.mounted import Mounted
     from nftui.model.facts import Facts
     from nftui.model.findings import Evidence
     from nftui.model.stack import Port, Service, Stack
@@ -47,6 +48,9 @@ _TELLS = frozenset({"-v", "-V", "--version", "--help", "-h", "version", "help"})
 """Arguments by which a program says what it is, and ends."""
 _LOOPS = regex(r"\b(?:while|until|for \(\(;;|watch|sleep (?:inf|\d{4,})|tail -[fF]|crond?)\b|--watch|mirror -w")
 
+_WAITER = regex(r"wait[-_]?for|^wait\b|dockerize|wait4x")
+_WAITED = regex(r"(?:\S*/)?(?:wait[-_]?for|dockerize|wait4x)[^;&]*?(?:\s--\s|&&|;)")
+
 _ROUTES = regex(r"traefik\.(?:http|tcp|udp)\.|caddy(?:$|[._])")
 _STAYS = regex(
     r"(?<![a-z])(worker|server|scheduler|consumer|daemon)(?![a-z])"
@@ -74,13 +78,18 @@ def sequence(value: object) -> Sequence[object]:
 
 def read_yaml(text: str) -> Mapping[str, Any]:
     """A configuration in YAML, empty where it is none."""
+    found = read_document(text)
+    return found if isinstance(found, dict) else {}
+
+
+def read_document(text: str) -> object:
+    """What a text in YAML, or in JSON, holds; None where it is neither."""
     import yaml
 
     try:
-        found = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 - safe in both cases
+        return yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 - safe in both cases
     except (yaml.YAMLError, RecursionError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
+        return None
 
 
 def is_handed_on(facts: Facts, service: Service, name: str) -> bool:
@@ -150,6 +159,8 @@ def lasting(facts: Facts) -> Iterator[Service]:
 
 def is_template(stack: Stack, service: Service) -> bool:
     """A service that is there only for others to be made of by an anchor or `extends`: it says nothing of its own."""
+    if not service.active and any(_TEMPLATE.search(profile.lower()) for profile in service.profiles):
+        return True
     says = ("command", "entrypoint", "ports", "expose", "healthcheck", "restart")
     if not _TEMPLATE.search(service.name.lower()) or any(service.config.get(key) for key in says):
         return False
@@ -159,7 +170,7 @@ def is_template(stack: Stack, service: Service) -> bool:
 def is_task(service: Service) -> bool:
     """A program that does one thing and ends, or that people start by hand, by all that the service says."""
     config = service.config
-    words = (*(service.entrypoint or ()), *(service.command or ()))
+    words = _behind_wait((*(service.entrypoint or ()), *(service.command or ())))
     programs = [p[0] for p in started([w for part in argv_of(config) for w in part])]
     if not _SERVERS.isdisjoint(programs) or (not words and (is_store(service) or is_broker(service))):
         return False
@@ -193,6 +204,13 @@ def is_task(service: Service) -> bool:
     # Of a profile that is not in use it is started by hand; one that is, as in COMPOSE_PROFILES, starts with the rest.
     aside = bool(service.profiles) and not service.active and not restart
     return aside or bool(_TASK.search(" ".join(named).lower()))
+
+
+def _behind_wait(words: tuple[str, ...]) -> tuple[str, ...]:
+    """What is started once others answer: `wait-for-it.sh db:5432 -- serve`, in words or in a script."""
+    if "--" in words and _WAITER.search(base_name(words[0])):
+        return words[words.index("--") + 1 :]
+    return tuple(_WAITED.sub("", word) for word in words)
 
 
 def _is_routed_to(service: Service) -> bool:
@@ -243,5 +261,5 @@ def has_healthcheck(stack: Stack, service: Service) -> bool:
 def _is_checked_by_build(stack: Stack, service: Service) -> bool:
     """By its Dockerfile, or by the image that this begins with; True where it is not here or that is not known."""
     based = as_image(stack, service)
-    own = based is None or bool(_HEALTHCHECK.search(dockerfile(stack, service)[0] or ""))
+    own = based is None or bool(_HEALTHCHECK.search(dockerfile(service.config, stack.invocation.directory)[0] or ""))
     return own or any(r.own_healthcheck for r in repositories_of(based.image or "" if based else ""))

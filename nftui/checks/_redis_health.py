@@ -63,7 +63,13 @@ def _noauth(server: Server) -> Finding | None:
         "container counts as healthy whatever happens to the data. Give it the password and look at the answer.",
     )
     unfilled = _unfilled(server.service.config)
-    if unfilled is not None:
+    if _logs_in_with_ping(text):
+        detail = msg(
+            "redis-cli sends one command: `AUTH` with `ping` as the password, which the server refuses. redis-cli "
+            "prints WRONGPASS and exits 0, so the container counts as healthy whatever happens to the data. Give the "
+            "password by REDISCLI_AUTH and look at the answer.",
+        )
+    elif unfilled is not None:
         detail = msg(
             "No shell fills in {word} in a check of the form CMD: the server refuses that password, and redis-cli "
             "prints NOAUTH and exits 0, so the container counts as healthy whatever happens to the data. Use CMD-SHELL "
@@ -97,11 +103,17 @@ def _unfilled(config: Mapping[str, object]) -> str | None:
     return next((w for option, w in pairwise(words) if option in ("-a", "--pass") and w.startswith("$")), None)
 
 
+def _logs_in_with_ping(text: str) -> bool:
+    """`redis-cli auth PASSWORD ping` is AUTH with a user and a password."""
+    commands = [[word.lower() for word in _command(call)] for call in _CALL.findall(text)]
+    return any(c[:1] == ["auth"] and c[2:] == ["ping"] for c in commands)
+
+
 def _authenticates(server: Server, text: str) -> bool:
     # A default user without a password, or a file of users, may let the check in.
     if "aclfile" in server.settings.values or "user" in server.settings.values:
         return True
-    if _unfilled(server.service.config) is not None:
+    if _unfilled(server.service.config) is not None or _logs_in_with_ping(text):
         return False
     if re.search(
         r"(?:^|\s|'|\")(?:-a|--pass|--askpass|-u|--user)(?:\s|=|'|\"|$)|\s-a\S|REDISCLI_AUTH|\bAUTH\b|auth ", text

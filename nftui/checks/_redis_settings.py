@@ -10,19 +10,19 @@ from dataclasses import field
 from typing import TYPE_CHECKING
 
 from nftui.catalog.lookup import families_of
+from nftui.catalog.mounted import mounted
 from nftui.catalog.programs import argv_of, base_name, split_words, started
 from nftui.catalog.references import parse_reference
 from nftui.catalog.savepoints import drops_save
 from nftui.checks._common import at_argument
 from nftui.engine.evidence import at, at_option
-from nftui.engine.mounted import mounted
 from nftui.model.dataclass import dataclass
 from nftui.model.findings import Evidence
 from nftui.model.patterns import regex
 from nftui.model.stack import Role
 
 if TYPE_CHECKING:
-    from nftui.engine.mounted import Mounted
+    from nftui.catalog.mounted import Mounted
     from nftui.model.stack import Service, Stack
 
 SERVERS = ("redis-server", "valkey-server", "keydb-server", "redis-stack-server", "dragonfly")
@@ -84,7 +84,7 @@ def read_settings(stack: Stack, service: Service) -> Settings:
         # An image of its own may carry any configuration.
         settings.known = False
     if settings.family in ("bitnami-redis", "bitnami-valkey"):
-        _bitnami(service, settings)
+        _bitnami(stack, service, settings)
         return settings
     arguments = _arguments(service)
     if arguments is None:
@@ -204,14 +204,16 @@ def _configuration(settings: Settings, found: Mounted | None, service: Service) 
         settings.put(words[0], tuple(words[1:]), Evidence(words[0], shown, found.path, number if found.path else None))
 
 
-def _bitnami(service: Service, settings: Settings) -> None:
+def _bitnami(stack: Stack, service: Service, settings: Settings) -> None:
     """Bitnami's scripts: AOF on and the server's own snapshots by default, extra flags, a password by variable."""
     environment: Mapping[str, str | None] = service.environment
     prefix = "VALKEY" if settings.family == "bitnami-valkey" else "REDIS"
+    home = f"/opt/bitnami/{prefix.lower()}/mounted-etc"
+    overrides = f"{home}/overrides.conf"
     entrypoint, command = _argv(service)
     runs = not command or _RUN.fullmatch(command[0]) is not None
-    if entrypoint or not runs or any("/redis/" in m.target or "/valkey/" in m.target for m in service.mounts
-                                     if m.target.startswith("/opt/")):  # fmt: skip
+    others = [m.target.rstrip("/") for m in service.mounts if m.target.startswith("/opt/")]
+    if entrypoint or not runs or any("/redis/" in t or "/valkey/" in t for t in others if t not in (home, overrides)):
         settings.known = False
     aof = environment.get(f"{prefix}_AOF_ENABLED")
     key = f"{prefix}_AOF_ENABLED"
@@ -220,6 +222,12 @@ def _bitnami(service: Service, settings: Settings) -> None:
     password = f"{prefix}_PASSWORD"
     if environment.get(password) or environment.get(f"{password}_FILE"):
         settings.put("requirepass", ("set",), at(service, password, f"environment.{password}", "••••••"))
+    own = mounted(stack, service, f"{home}/{prefix.lower()}.conf")
+    if own is not None and own.text is not None:
+        settings.known = False
+    elif not {home, overrides}.isdisjoint(others):
+        # Included at the end of the configuration (bitnami/containers, libredis.sh redis_append_include_conf).
+        _configuration(settings, mounted(stack, service, overrides), service)
     key = f"{prefix}_EXTRA_FLAGS"
     _put_arguments(settings, split_words(environment.get(key) or ""), service, f"environment.{key}", key)
     _put_arguments(settings, command[1:] if runs else (), service)

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nftui.catalog import EnvNames, env_names, is_inert, may_read, repositories_of
+from nftui.catalog.mounted import mounted
 from nftui.checks._common import COMPOSE, mapping, sequence
 from nftui.engine.evidence import at, at_variable
 from nftui.engine.given import example_gives, lacks_env_file, may_be_given, raw_value, variables, written_names
-from nftui.engine.mounted import mounted
 from nftui.model.findings import Evidence, Finding, Level
 from nftui.model.message import msg
 from nftui.model.patterns import regex

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from fnmatch import fnmatchcase
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from nftui.catalog import repositories_of
 from nftui.catalog.connections import POSTGRES_LIKE, REDIS_LIKE
+from nftui.catalog.mounted import files_in, mounted
 from nftui.catalog.names import Names
 from nftui.catalog.programs import argv_of
 from nftui.catalog.references import parse_reference
-from nftui.checks._common import read_yaml
+from nftui.checks._common import mapping, read_document, read_yaml, sequence
 from nftui.engine.evidence import at
-from nftui.engine.mounted import mounted
 from nftui.model.dataclass import dataclass
 from nftui.model.findings import Evidence, Finding, Level
 from nftui.model.message import msg
@@ -23,7 +25,7 @@ from nftui.model.stack import Role
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from nftui.engine.mounted import Mounted
+    from nftui.catalog.mounted import Mounted
     from nftui.model.facts import Facts
     from nftui.model.stack import Service
 
@@ -47,7 +49,7 @@ _AGENTS = regex(r"exporter|telegraf|otel|opentelemetry|alloy|agent|netdata|pgwat
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """One static target of a scrape job."""
+    """One target of a scrape job that a file names."""
 
     job: str
     host: str
@@ -86,7 +88,7 @@ def _not_exporters(facts: Facts, service: Service, document: Mapping[str, Any], 
     """prometheus-target-not-exporter: a port that speaks another protocol, or has no metrics."""
     names = Names(facts.stack)
     wrong = []
-    for target in _targets(document, found):
+    for target in _targets(facts, service, document, found):
         other = names.resolve(service, target.host, target.port)
         if other is not None and _is_wrong(other, target):
             wrong.append(target)
@@ -111,18 +113,34 @@ def _is_wrong(other: Service, target: Target) -> bool:
     return n8n and port == "5678" and (other.environment.get("N8N_METRICS") or "").lower() not in ("true", "1", "yes")
 
 
-def _targets(document: Mapping[str, Any], found: Mounted) -> Iterable[Target]:
+def _targets(facts: Facts, service: Service, document: Mapping[str, Any], found: Mounted) -> Iterable[Target]:
     jobs = document.get("scrape_configs")
     for job in jobs if isinstance(jobs, list) else []:
         if not isinstance(job, dict) or _is_indirect(job):
             continue
-        path = str(job.get("metrics_path") or _PATH)
-        for group in job.get("static_configs") or []:
-            for text in (group.get("targets") if isinstance(group, dict) else None) or []:
+        name = str(job.get("job_name", ""))
+        for group, file in _groups(facts, service, job, found):
+            path = mapping(group.get("labels")).get("__metrics_path__") or job.get("metrics_path") or _PATH
+            for text in sequence(group.get("targets")):
                 match = re.fullmatch(r"([\w.-]+):(\d+)", str(text))
                 if match:
-                    evidence = Evidence(str(text), str(job.get("job_name", "")), found.path, _line(found, str(text)))
-                    yield Target(str(job.get("job_name", "")), match[1], match[2], path, evidence)
+                    evidence = Evidence(str(text), name, file.path, _line(file, str(text)))
+                    yield Target(name, match[1], match[2], str(path), evidence)
+
+
+def _groups(
+    facts: Facts, service: Service, job: Mapping[str, Any], found: Mounted
+) -> Iterable[tuple[Mapping[str, object], Mounted]]:
+    """Groups of targets of a job, each with the file that it stands in."""
+    written = [(item, found) for item in sequence(job.get("static_configs"))]
+    patterns = (p for entry in sequence(job.get("file_sd_configs")) for p in sequence(mapping(entry).get("files")))
+    for pattern in patterns:
+        # Only the last part may be a pattern; what is not absolute is beside the configuration (file_sd_config).
+        folder, _, name = str(PurePosixPath(found.target).parent / str(pattern)).rpartition("/")
+        for file in files_in(facts.stack, service, folder):
+            if fnmatchcase(PurePosixPath(file.target).name, name):
+                written += [(item, file) for item in sequence(read_document(file.text or ""))]
+    return ((mapping(item), file) for item, file in written)
 
 
 def _is_indirect(job: Mapping[str, Any]) -> bool:

@@ -30,7 +30,11 @@ if TYPE_CHECKING:
 _KEEP = "OLLAMA_KEEP_ALIVE"
 _DEFAULT_KEEP_S = 300.0
 _CLIENT_SIDE = ("OLLAMA_API_KEY",)
-_MODEL = r"([\w./-]+:(?:[\w.]+-)?((?:\d+x)?\d+(?:\.\d+)?)b(?![a-z])[\w.-]*)"
+_MODEL = r"([\w.-]+(?:/[\w.-]+)*(?::[\w.-]+)?)"
+_HUBS = ("hf.co/", "huggingface.co/", "modelscope.cn/")
+"""There the model's own name tells its size, and what stands behind the colon its quantization (hf.co/docs, Ollama)."""
+_PARAMETERS = regex(r"(?i)(?<![a-z0-9.])((?:\d+x)?\d+(?:\.\d+)?)b(?![a-z0-9])")
+"""Billions of them; `A3B` are those that one token uses."""
 _SIZED = regex(rf"\bollama\s+(?:pull|run)\s+(?:--?\S+\s+)*['\"]?{_MODEL}")
 _ALONE = regex(rf"^(?:\S*/?ollama\s+)?(?:pull|run)\s+(?:--?\S+\s+)*['\"]?{_MODEL}")
 """The arguments of the image's own entrypoint."""
@@ -46,8 +50,10 @@ _EACH = regex(r"\bfor\s+(\w+)\s+in\s+([^;\n]+).*?\bollama\s+(?:pull|run)\s+[\"']
 """A loop over the models to load."""
 _COMMENT = regex(r"(?m)(?:^|\s)#\s.*$")
 _BYTES_PER_PARAMETER = (
-    (regex(r"-(?:fp|f|bf)16\b"), 2.0), (regex(r"-q8_"), 1.06), (regex(r"-q6_"), 0.8),
-    (regex(r"-q5_"), 0.66), (regex(r"-q[23]_|-iq"), 0.3),
+    (regex(r"(?<![a-z0-9])(?:fp|f|bf)16\b"), 2.0), (regex(r"(?<![a-z0-9])q8_"), 1.06),
+    (regex(r"(?<![a-z0-9])q6_"), 0.8), (regex(r"(?<![a-z0-9])q5_"), 0.66),
+    (regex(r"(?<![a-z0-9])(?:q[23]_|iq3)"), 0.3), (regex(r"(?<![a-z0-9])iq2"), 0.25),
+    (regex(r"(?<![a-z0-9])[it]q1"), 0.19),
 )  # fmt: skip
 _USUAL_BYTES = 0.5
 """Four bits, which a name without a quantization means; real files are larger."""
@@ -219,13 +225,19 @@ def _pulled(facts: Facts, server: Service) -> Iterator[tuple[int, Evidence]]:
     for other, text, asked in _said_to(facts, server):
         listed = [m for _, models in _EACH.findall(text) for m in re.findall(rf"(?<!\S)[\"']?{_MODEL}", models)]
         found = [*_SIZED.findall(text), *_ALONE.findall(text), *listed, *(_ASKED.findall(text) if asked else ())]
-        for model, size in dict.fromkeys(found):
-            yield _weights(model, size), at_argument(other, "command", model, model)
+        for model in dict.fromkeys(found):
+            need = _weights(model)
+            if need is not None:
+                yield need, at_argument(other, "command", model, model)
 
 
-def _weights(model: str, size: str) -> int:
-    """Bytes that the weights of a model of so many billion parameters need at least."""
-    experts, times, each = size.rpartition("x")
+def _weights(model: str) -> int | None:
+    """Bytes that the model's weights need at least, None where its name does not tell."""
+    name, _, tag = model.partition(":")
+    match = _PARAMETERS.search(name.rpartition("/")[2] if name.startswith(_HUBS) else tag)
+    if match is None:
+        return None
+    experts, times, each = match[1].lower().rpartition("x")
     parameters = float(each) * (float(experts) * _SHARED if times else 1.0)
     per = next((b for pattern, b in _BYTES_PER_PARAMETER if pattern.search(model.lower())), _USUAL_BYTES)
     return int(parameters * 1e9 * per)

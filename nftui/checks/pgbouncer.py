@@ -6,12 +6,13 @@ import re
 from typing import TYPE_CHECKING
 
 from nftui.catalog.connections import POSTGRES_LIKE, connections
+from nftui.catalog.mounted import mounted
 from nftui.catalog.references import parse_reference, version_key
 from nftui.checks._common import lasting, mapping, sequence
 from nftui.engine.built import as_image
 from nftui.engine.evidence import at
 from nftui.engine.given import may_be_given, raw_value, written_names
-from nftui.engine.mounted import mounted
+from nftui.engine.poolers import BITNAMI_DIRECTORY, DIRECTORY, configurations
 from nftui.model.findings import Evidence, Finding, Level
 from nftui.model.message import msg
 from nftui.model.patterns import regex
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Container, Iterable
 
     from nftui.catalog.connections import Connection
-    from nftui.engine.mounted import Mounted
     from nftui.model.facts import Facts
     from nftui.model.stack import Service
 
@@ -35,12 +35,10 @@ _NO_CLIENT = regex(
     r"|housekeep|bucket|adminer|pgadmin|pgweb|cloudbeaver|(?:^|[-_])mq$|rabbit"
 )
 """Services that are often handed the whole environment of an application and open no connection of their own."""
-_DIRECTORY = "/etc/pgbouncer"
-_BITNAMI_DIRECTORY = "/bitnami/pgbouncer/conf"
 _WRITES = {
     **dict.fromkeys(("bitnami/pgbouncer", "bitnamilegacy/pgbouncer", "bitnamisecure/pgbouncer"),
-                    ("POSTGRESQL_PASSWORD", f"{_BITNAMI_DIRECTORY}/userlist.txt")),
-    "pgbouncer/pgbouncer": ("DATABASES_PASSWORD", f"{_DIRECTORY}/pgbouncer.ini"),
+                    ("POSTGRESQL_PASSWORD", f"{BITNAMI_DIRECTORY}/userlist.txt")),
+    "pgbouncer/pgbouncer": ("DATABASES_PASSWORD", f"{DIRECTORY}/pgbouncer.ini"),
 }  # fmt: skip
 """Images that write a variable's password as it is, whatever the type, where no file of the operator's is mounted
 (bitnami/containers, libpgbouncer.sh; the entrypoint.sh of pgbouncer/pgbouncer)."""
@@ -116,9 +114,9 @@ def auth_plaintext(facts: Facts) -> Iterable[Finding]:
 
 
 def _in_userlist(facts: Facts, service: Service) -> Iterable[Evidence]:
-    named = [m[1] for ini in _inis(facts, service) for m in _AUTH_FILE.finditer(ini.text or "")]
-    names = named or [service.environment.get("AUTH_FILE") or f"{_DIRECTORY}/userlist.txt"]
-    for target in dict.fromkeys((*names, f"{_BITNAMI_DIRECTORY}/userlist.txt")):
+    named = [m[1] for ini in configurations(facts.stack, service) for m in _AUTH_FILE.finditer(ini.text or "")]
+    names = named or [service.environment.get("AUTH_FILE") or f"{DIRECTORY}/userlist.txt"]
+    for target in dict.fromkeys((*names, f"{BITNAMI_DIRECTORY}/userlist.txt")):
         found = mounted(facts.stack, service, target)
         for match in _ENTRY.finditer(found.text if found and found.text else ""):
             if match["secret"] and not _HASHED.fullmatch(match["secret"]):
@@ -130,20 +128,12 @@ def _in_userlist(facts: Facts, service: Service) -> Iterable[Evidence]:
 def _in_ini(facts: Facts, service: Service) -> Iterable[Evidence]:
     # The list of users is often not in the repository: of that kind it holds the passwords themselves.
     kinds = (("auth_type", _PLAIN, "plain"), ("password", _INI_PASSWORD, "••••••"))
-    for found in _inis(facts, service):
+    for found in configurations(facts.stack, service):
         text = found.text or ""
         for name, pattern, shown in kinds:
             for match in pattern.finditer(text):
                 if not match[1].startswith("$"):
                     yield Evidence(name, shown, found.path, text.count("\n", 0, match.start(1)) + 1)
-
-
-def _inis(facts: Facts, service: Service) -> list[Mounted]:
-    """The operator's configurations: one that the command names, or in the image's own places."""
-    named = [word for word in service.command or () if word.startswith("/") and word.endswith(".ini")]
-    places = (*named, f"{_DIRECTORY}/pgbouncer.ini", f"{_BITNAMI_DIRECTORY}/pgbouncer.ini")
-    found = [mounted(facts.stack, service, place) for place in dict.fromkeys(places)]
-    return [file for file in found if file is not None]
 
 
 def _written_by_image(facts: Facts, service: Service) -> Iterable[Evidence]:
@@ -164,7 +154,7 @@ def _written_by_image(facts: Facts, service: Service) -> Iterable[Evidence]:
     given = service.environment.get("DB_PASSWORD") or _password_of(service.environment.get("DATABASE_URL") or "")
     # A variable that is blank here has its value where the stack is deployed.
     later = (raw_value(service, "DB_PASSWORD"), _password_of(raw_value(service, "DATABASE_URL")))
-    own = mounted(facts.stack, service, f"{_DIRECTORY}/userlist.txt")
+    own = mounted(facts.stack, service, f"{DIRECTORY}/userlist.txt")
     known = given or any(may_be_given(facts.stack, text) for text in later)
     if kind in ("plain", "scram-sha-256") and known and own is None:
         yield at(service, "AUTH_TYPE", "environment.AUTH_TYPE", kind)

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nftui.catalog import env_names, is_inert
+from nftui.catalog.mounted import mounted
 from nftui.checks._common import is_handed_on, read_yaml, starts_with
 from nftui.checks._reach import open_ports
 from nftui.engine.evidence import at
 from nftui.engine.given import may_be_set
-from nftui.engine.mounted import mounted
 from nftui.model.ai import Collection, QdrantFacts
 from nftui.model.findings import Evidence, Finding, Level
 from nftui.model.message import msg
@@ -23,7 +23,7 @@ from nftui.model.units import GIB, human_size
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from nftui.engine.mounted import Mounted
+    from nftui.catalog.mounted import Mounted
     from nftui.model.facts import Facts
     from nftui.model.stack import Service
 

@@ -7,9 +7,9 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from nftui.catalog import data_paths
+from nftui.catalog.mounted import files_in, read
 from nftui.checks._common import KEEPERS, mapping, named_files
 from nftui.engine.evidence import at
-from nftui.engine.mounted import files_in, read
 from nftui.model.findings import Evidence, Finding, Level
 from nftui.model.host import Medium
 from nftui.model.message import msg

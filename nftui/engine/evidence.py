@@ -8,7 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nftui.engine.mounted import read
+from nftui.catalog.mounted import read
 from nftui.model.findings import Evidence
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nftui.engine.mounted import read
+from nftui.catalog.mounted import read
 from nftui.model.patterns import regex
 
 if TYPE_CHECKING:

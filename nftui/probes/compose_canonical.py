@@ -78,7 +78,13 @@ def _volumes(node: Node, context: Context) -> Node:
 
 def _volume(item: Node, context: Context) -> list[Node]:
     if isinstance(item, Scalar):
-        item = short.volume(Scalar(go_text(item.value), item.raw, item.at))
+        text = go_text(item.value)
+        if text.startswith(":"):
+            # A variable without a value: Compose refuses it, but what is mounted there is not nothing.
+            context.ledger.problem("value-invalid", f"volume {text!r} has an empty part", item.at)
+            target, _, _ = text[1:].partition(":")
+            return [Map({"type": made("bind", item.at), "target": made(short.clean_path(target), item.at)}, item.at)]
+        item = short.volume(Scalar(text, item.raw, item.at))
     if not isinstance(item, Map) or is_null(item.get("target")):
         raise ValueError("a volume has no target")
     table: dict[str, Form] = {"read_only": forms.boolean, "target": _cleaned, "tmpfs": _tmpfs_mount, "type": forms.text}

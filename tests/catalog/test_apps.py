@@ -98,8 +98,10 @@ def test_a_host_that_only_the_image_names_is_found_and_not_rewritten(app: App, u
 @pytest.mark.parametrize(("app", "use"), [(a, u) for a in APPS for u in a.uses if u.when])
 def test_what_is_not_switched_on_is_no_connection(app: App, use: Use) -> None:
     for environment in environments(use, "store", "secret"):
-        for name in use.when:
-            assert not links(app, use, {k: v for k, v in environment.items() if k != name})
+        for name, values in use.when.items():
+            unset = {k: v for k, v in environment.items() if k != name}
+            assert bool(links(app, use, unset)) == ("" in values)
+            assert not links(app, use, {**environment, name: "other"})
 
 
 REWRITES = [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from nftui.catalog.connections import connections
+from nftui.catalog.connections import connections, named_hosts
 from nftui.catalog.names import Names
 from nftui.catalog.references import parse_reference
 from nftui.model.patterns import regex
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from nftui.model.stack import Service
 
 _URL = regex(r"(?:jdbc:)?(postgres(?:ql)?|mysql|mariadb|mongodb|sqlserver|mssql)(?:\+[a-z0-9]+)*:")
-_HOST = regex(r"(?i)(?:HOST|HOSTNAME|SERVER|ADDR|ADDRESS)$")
 _SQLITE = ("sqlite3", "sqlite", "")
 _GRAFANA_FILES = ("grafana.db", "/var/lib/grafana/grafana.db")
 """Where the image keeps it, unless it is told otherwise."""
@@ -47,8 +46,8 @@ def _of_app(facts: Facts, service: Service, environment: Mapping[str, str]) -> I
     urls = (_URL.match(value) for name, value in sorted(environment.items()) if name not in named)
     yield from (url[1] for url in urls if url)
     names = Names(facts.stack)
-    hosts = (value.partition(":") for name, value in sorted(environment.items()) if _HOST.search(name))
-    servers = (names.resolve(service, host, port or None) for host, _, port in hosts)
+    hosts = (address for _, address in named_hosts(dict(sorted(environment.items()))) if not address.scheme)
+    servers = (names.resolve(service, address.host, address.port) for address in hosts)
     yield from (server.name for server in servers if server and _is_database(server))
 
 

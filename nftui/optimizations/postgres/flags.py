@@ -42,6 +42,9 @@ def _read_one(arguments: Sequence[str], i: int) -> Flag | None:
         return _pair(following, i, i + 2) if following is not None else None
     if word.startswith("-c") and "=" in word:
         return _pair(word[2:], i, i + 1)
+    if word == "-F":
+        # postgres(1): the same as fsync=off.
+        return Flag("fsync", "off", i, i + 1)
     if len(word) >= 2 and word[0] == "-" and word[1] in _SHORT:
         value = word[2:] or following
         return None if value is None else Flag(_SHORT[word[1]], value, i, i + (1 if word[2:] else 2))

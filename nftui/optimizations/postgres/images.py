@@ -27,6 +27,10 @@ _SHIPPED = {"supabase/postgres": ("/etc/postgresql/postgresql.conf", {"effective
 supabase/postgres ansible/files/postgresql_config/postgresql.conf.j2: shared_buffers 128MB, the rest commented out.
 """
 
+ENTRYPOINT = "docker-entrypoint.sh"
+"""docker-library's: it fills an empty data directory where it is given options or `postgres`, else runs what it is
+given."""
+
 _MANAGED = ("patroni", "spilo", "repmgr", "postgresql-ha", "stolon", "pg_auto_failover", "cloudnative-pg")
 _MANAGED_ENVIRONMENT = ("PATRONI_", "REPMGR_", "SPILO_", "STKEEPER_")
 _BITNAMI = ("bitnami/postgresql", "bitnamilegacy/postgresql", "bitnamisecure/postgresql")
@@ -36,6 +40,9 @@ _ELSEWHERE = {
 }
 """Images that keep their data where docker-library's never do (bitnami/containers, postgresql-env.sh;
 timescale/timescaledb-docker-ha, Dockerfile)."""
+_SPILO = ("spilo-", "/home/postgres/pgdata/pgroot/data", ("PGROOT", "PGHOME"))
+"""Its repositories are named after the major version: how they begin, PGDATA as the image sets it, and the variables
+by which its scripts put things elsewhere (zalando/spilo, postgres-appliance/Dockerfile)."""
 
 
 def repository(image: str | None) -> str:
@@ -60,7 +67,7 @@ def is_official_like(service: Service) -> bool:
 
 def _has_stock_entrypoint(service: Service) -> bool:
     container = service.running
-    return container is not None and [w.rpartition("/")[2] for w in container.entrypoint] == ["docker-entrypoint.sh"]
+    return container is not None and [w.rpartition("/")[2] for w in container.entrypoint] == [ENTRYPOINT]
 
 
 def has_stock_command(service: Service) -> bool:
@@ -73,7 +80,7 @@ def has_stock_command(service: Service) -> bool:
 def has_own_entrypoint(service: Service) -> bool:
     """True where the operator replaced the entrypoint by one that is not docker-library's."""
     words = service.entrypoint or ()
-    return bool(words) and words[0].rpartition("/")[2] != "docker-entrypoint.sh"
+    return bool(words) and words[0].rpartition("/")[2] != ENTRYPOINT
 
 
 def manager(service: Service) -> str | None:
@@ -103,7 +110,13 @@ def tunes_itself(service: Service) -> bool:
 
 def elsewhere(service: Service) -> str | None:
     """The data directory of an image that keeps it in a place of its own, None where it is the usual one or unknown."""
-    return _ELSEWHERE.get(repository(service.image)) if service.config.get("build") is None else None
+    name = repository(service.image)
+    if service.config.get("build") is not None:
+        return None
+    prefix, directory, moves = _SPILO
+    if name.rpartition("/")[2].startswith(prefix):
+        return None if any(service.environment.get(key) for key in moves) else directory
+    return _ELSEWHERE.get(name)
 
 
 def is_bitnami(service: Service) -> bool:

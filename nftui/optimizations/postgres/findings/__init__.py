@@ -10,7 +10,12 @@ from nftui.engine.built import as_image
 from nftui.model.choices import Choices
 from nftui.model.stack import Role
 from nftui.optimizations.postgres.findings import access, inert, lifecycle, pools, settings, versions, volumes
-from nftui.optimizations.postgres.findings.configured import file_settings, first_settings, variable_settings
+from nftui.optimizations.postgres.findings.configured import (
+    extra_flags,
+    file_settings,
+    first_settings,
+    variable_settings,
+)
 from nftui.optimizations.postgres.server import build_server, named_servers
 
 if TYPE_CHECKING:
@@ -46,7 +51,8 @@ def _server(facts: Facts, service: Service, named: Collection[str], links: tuple
     if server.live is not None:
         return server
     known = facts, service, server.raw_flags, server.major
-    files = {**(file_settings(*known) or {}), **variable_settings(service, server.major), **first_settings(*known)}
+    written = {**variable_settings(service, server.major), **(file_settings(*known) or {})}
+    files = {**written, **extra_flags(service, server.major), **first_settings(*known)}
     return replace(server, files=files)
 
 

@@ -5,51 +5,62 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from nftui.catalog.mounted import files_in, mounted
 from nftui.catalog.programs import split_words
 from nftui.engine.evidence import at
-from nftui.engine.mounted import files_in, mounted
 from nftui.model.findings import Evidence
 from nftui.model.patterns import regex
 from nftui.optimizations.postgres.data import INIT_SCRIPTS, INIT_SUFFIXES, data_directory
+from nftui.optimizations.postgres.findings.included import read_configuration
 from nftui.optimizations.postgres.flags import read_flags
 from nftui.optimizations.postgres.gucs import GUCS, show
-from nftui.optimizations.postgres.images import has_own_entrypoint, is_bitnami, is_official_like
+from nftui.optimizations.postgres.images import ENTRYPOINT, has_own_entrypoint, is_bitnami, is_official_like
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from nftui.engine.mounted import Mounted
+    from nftui.catalog.mounted import Mounted
     from nftui.model.facts import Facts
     from nftui.model.stack import Service
+    from nftui.optimizations.postgres.findings.included import Configuration
 
-_LINE = regex(r"^\s*([A-Za-z_][\w.]*)\s*(?:=|\s)\s*(?:'((?:[^']|'')*)'|([^\s#'][^\s#]*))")
-_INCLUDE = ("include", "include_dir", "include_if_exists")
+_BITNAMI_PLACES = ("/opt/bitnami/postgresql/conf", "/bitnami/postgresql/conf")
+"""Where Bitnami's scripts have the configuration, and from where they copy it: postgresql.conf, which includes the
+directory conf.d beside it (bitnami/containers, libpostgresql.sh)."""
 
 
-def main_file(facts: Facts, service: Service, flags: Mapping[str, str]) -> Mounted | None:
-    """The mounted postgresql.conf that the server is told to read; None where none is mounted there."""
-    return _file(facts, service, flags, "config_file", "postgresql.conf")
+def configuration(facts: Facts, service: Service, flags: Mapping[str, str]) -> Configuration | None:
+    """The mounted configuration that the server is told to read; None where none is mounted there."""
+    main = _file(facts, service, flags, "config_file", "postgresql.conf")
+    files = [main] if main else _of_bitnami(facts, service) if is_bitnami(service) and not service.command else []
+    return read_configuration(facts.stack, service, files) if files else None
+
+
+def _of_bitnami(facts: Facts, service: Service) -> list[Mounted]:
+    mains = [f"{place}/postgresql.conf" for place in _BITNAMI_PLACES]
+    given = {mount.target.rstrip("/") for mount in service.mounts}
+    found = [mounted(facts.stack, service, m) for m in mains if {m, m.rpartition("/")[0]} & given]
+    more = [f for place in _BITNAMI_PLACES for f in files_in(facts.stack, service, f"{place}/conf.d")]
+    return [*(f for f in found if f is not None), *(f for f in more if f.target.endswith(".conf"))]
 
 
 def file_settings(facts: Facts, service: Service, flags: Mapping[str, str], major: int) -> dict[str, Evidence] | None:
     """Settings of the mounted postgresql.conf that the server is told to read, each where it stands.
 
-    {} where there is none; None where it is not here, or includes others: those may say something else.
+    {} where there is none; None where it is not here, or includes what is not: that may say something else.
     """
-    found = main_file(facts, service, flags)
-    if found is None or found.text is None:
+    found = configuration(facts, service, flags)
+    if found is None or not found.whole:
         return None if found or "config_file" in flags else {}
-    settings: dict[str, Evidence] = {}
-    for number, line in enumerate(found.text.splitlines(), 1):
-        match = _LINE.match(line)
-        name = match[1].lower() if match else ""
-        if match is None or name in flags:
-            continue
-        if name in _INCLUDE:
-            return None
-        text = match[3] or (match[2] or "").replace("''", "'")
-        settings[name] = Evidence(name, _shown(name, text, major), found.path, number if found.path else None)
-    return settings
+    return {
+        line.name: Evidence(line.name, _shown(line.name, line.text, major), *_place(line.file, line.number))
+        for line in found.lines
+        if line.name not in flags
+    }
+
+
+def _place(file: Mounted, number: int) -> tuple[str | None, int | None]:
+    return file.path, number if file.path else None
 
 
 def _shown(name: str, text: str, major: int) -> str:
@@ -87,14 +98,17 @@ def initialises(facts: Facts, service: Service) -> bool:
 
     Of another program than `postgres` it does nothing: a standby's script that copies its primary, for one.
     """
-    command = service.command or ()
     if has_own_entrypoint(service):
         return False
-    if not command or command[0].startswith("-") or command[0].rpartition("/")[2] == "postgres":
+    words = [*(service.entrypoint or ()), *(service.command or ())]
+    # Named by hand it is what the image starts anyway: what it is given comes behind.
+    while words and words[0].rpartition("/")[2] == ENTRYPOINT:
+        del words[0]
+    if not words or words[0].startswith("-") or words[0].rpartition("/")[2] == "postgres":
         return True
-    run = (mounted(facts.stack, service, word) for word in command if word.startswith("/"))
-    texts = [*command, *(file.text or "" for file in run if file is not None)]
-    return any("docker-entrypoint.sh" in text for text in texts)
+    run = (mounted(facts.stack, service, word) for word in words if word.startswith("/"))
+    texts = [*words, *(file.text or "" for file in run if file is not None)]
+    return any(ENTRYPOINT in text for text in texts)
 
 
 def scripts(facts: Facts, service: Service) -> Iterator[Mounted]:
@@ -113,21 +127,26 @@ _FLAGS = "POSTGRESQL_EXTRA_FLAGS"
 
 
 def variable_settings(service: Service, major: int) -> dict[str, Evidence]:
-    """Settings that an image of Bitnami takes from its variables."""
-    if not is_bitnami(service):
-        return {}
-    given = [(_BITNAMI[k], v, k) for k, v in service.environment.items() if k in _BITNAMI and v]
-    given += [(f.name, f.value, _FLAGS) for f in read_flags(split_words(service.environment.get(_FLAGS) or ""))]
-    shown = {name: (_shown(name, text, major), key) for name, text, key in given}
-    places = {key: at(service, key, f"environment.{key}") for _, _, key in given}
-    return {n: Evidence(n, text, places[key].file, places[key].line) for n, (text, key) in shown.items()}
+    """Settings that an image of Bitnami writes down from its variables; what conf.d says comes after them."""
+    given = service.environment.items() if is_bitnami(service) else ()
+    return {_BITNAMI[k]: _of_variable(service, _BITNAMI[k], v, k, major) for k, v in given if k in _BITNAMI and v}
+
+
+def extra_flags(service: Service, major: int) -> dict[str, Evidence]:
+    """Arguments that such an image gives the server from a variable: they come after every file."""
+    words = split_words(service.environment.get(_FLAGS) or "") if is_bitnami(service) else []
+    return {f.name: _of_variable(service, f.name, f.value, _FLAGS, major) for f in read_flags(words)}
+
+
+def _of_variable(service: Service, name: str, text: str, key: str, major: int) -> Evidence:
+    place = at(service, key, f"environment.{key}")
+    return Evidence(name, _shown(name, text, major), place.file, place.line)
 
 
 def named_access_file(facts: Facts, service: Service, flags: Mapping[str, str]) -> str | None:
     """The pg_hba.conf that an argument, else the mounted configuration, names; None for that of the data directory."""
-    main = main_file(facts, service, flags)
-    lines = (main.text or "").splitlines() if main else ()
-    named = [match[2] or match[3] for match in map(_LINE.match, lines) if match and match[1].lower() == "hba_file"]
+    found = configuration(facts, service, flags)
+    named = [line.text for line in found.lines if line.name == "hba_file"] if found else []
     return flags.get("hba_file") or next(reversed(named), None)
 
 

@@ -7,15 +7,15 @@ import re
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
+from nftui.catalog.mounted import mounted
 from nftui.engine.evidence import at
 from nftui.engine.given import shares_env_file, written_names
-from nftui.engine.mounted import Mounted, mounted
 from nftui.model.findings import Finding, Level
 from nftui.model.message import msg
 from nftui.model.patterns import regex
 from nftui.optimizations.postgres.command import shows_flags
 from nftui.optimizations.postgres.data import covers, data_directory
-from nftui.optimizations.postgres.findings.configured import main_file, scripts
+from nftui.optimizations.postgres.findings.configured import configuration, scripts
 from nftui.optimizations.postgres.findings.evidence import finding
 from nftui.optimizations.postgres.findings.names import SETTING_NAMES
 from nftui.optimizations.postgres.gucs import GUCS, near, show
@@ -150,7 +150,8 @@ def _run(facts: Facts, service: Service) -> str | None:
 
     None where the command starts one that is not here.
     """
-    words = (word.strip("\"';&|()") for part in service.command or () for word in part.split())
+    given = (*(service.entrypoint or ()), *(service.command or ()))
+    words = (word.strip("\"';&|()") for part in given for word in part.split())
     named = [mounted(facts.stack, service, word) for word in words if word.startswith("/")]
     texts = [file.text for file in named if file is not None]
     if None in texts and not shows_flags(service):
@@ -166,7 +167,6 @@ _CONFIGURATION = regex(
 _ACCESS = "pg_hba.conf"
 _BITNAMI_HOMES = ("/bitnami/postgresql", "/opt/bitnami/postgresql")
 """Where Bitnami's scripts take a configuration from (postgresql-env.sh)."""
-_UNREAD = Mounted("", None)
 
 
 def config_mount_inert(facts: Facts, server: Server) -> Finding | None:
@@ -237,9 +237,11 @@ def _is_used(facts: Facts, server: Server, target: str, words: str, run: str) ->
         return True
     if server.live is None and "config_file" in server.raw_flags:
         # Only the configuration itself, or an argument of its own, leads to it.
-        text = (main_file(facts, server.service, server.raw_flags) or _UNREAD).text
+        found = configuration(facts, server.service, server.raw_flags)
         own = target.endswith(_ACCESS) and "hba_file" in words
-        return text is None or own or name in text or (folder.rpartition("/")[2] in text and "include_dir" in text)
+        if found is None or not found.whole or own or target.rstrip("/") in found.targets:
+            return True
+        return name in found.text or (folder.rpartition("/")[2] in found.text and "include_dir" in found.text)
     if "config_file" in server.raw_flags:
         return True
     if target.endswith(".sample") or server.live is None:

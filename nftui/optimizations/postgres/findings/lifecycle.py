@@ -7,9 +7,9 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from nftui.catalog.mounted import files_in
 from nftui.catalog.programs import SHELLS
 from nftui.engine.evidence import at
-from nftui.engine.mounted import files_in
 from nftui.model.findings import Finding, Level
 from nftui.model.message import msg
 from nftui.model.patterns import regex

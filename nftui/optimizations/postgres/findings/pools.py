@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from nftui.catalog.connections import Connection
 from nftui.catalog.names import Names
 from nftui.engine.evidence import at
-from nftui.engine.mounted import mounted
+from nftui.engine.poolers import configurations
 from nftui.model.findings import Evidence, Finding, Level
 from nftui.model.message import msg
 from nftui.model.patterns import regex
@@ -102,7 +102,7 @@ def _pool(link: Connection) -> list[tuple[Evidence, int]]:
 def _pooler(facts: Facts, service: Service, server: Service, linked: bool) -> list[tuple[Evidence, int]]:
     """What a PgBouncer opens at least when one user of each database is busy, within the bound that is set for each."""
     environment = {k: v for k, v in service.environment.items() if v}
-    ini = mounted(facts.stack, service, "/etc/pgbouncer/pgbouncer.ini")
+    ini = next(iter(configurations(facts.stack, service)), None)
     if ini is not None:
         text = ini.text or ""
         names = Names(facts.stack)

@@ -5,15 +5,15 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from nftui.catalog.mounted import mounted
 from nftui.engine.evidence import at, at_option
-from nftui.engine.mounted import mounted
 from nftui.model.findings import Evidence, Finding, Level
 from nftui.model.message import msg
 from nftui.model.patterns import regex
 from nftui.model.units import MIB, format_size, human_size
 from nftui.optimizations.postgres.command import shows_flags
 from nftui.optimizations.postgres.data import data_directory, in_memory, major_version
-from nftui.optimizations.postgres.findings.configured import file_settings, main_file, scripts
+from nftui.optimizations.postgres.findings.configured import configuration, file_settings, scripts
 from nftui.optimizations.postgres.findings.evidence import amount, fact, finding, in_force, setting_evidence
 from nftui.optimizations.postgres.findings.inert import targets, unread
 from nftui.optimizations.postgres.gucs import stock
@@ -74,8 +74,8 @@ def _untouched_by_files(facts: Facts, server: Server) -> bool:
     flagged = is_bitnami(service) and service.environment.get("POSTGRESQL_EXTRA_FLAGS")
     if " -D" in " ".join(service.command or ()) or flagged:
         return False
-    main = main_file(facts, service, server.raw_flags)
-    seen = {target for target, _ in unread(facts, server)} | {main.target if main else ""}
+    read = configuration(facts, service, server.raw_flags)
+    seen = {target for target, _ in unread(facts, server)} | (read.targets if read else set())
     others = [target.rstrip("/") for target, _ in targets(service) if target not in seen]
     return not any(t.endswith(_CONFIGURATION) and not t.endswith(_ACCESS) for t in others)
 
@@ -184,9 +184,6 @@ def durability(facts: Facts, server: Server) -> Finding | None:
     if directory and in_memory(server.service, directory):
         return None
     off = [name for name in _DURABILITY if fact(server, name, "on").lower() in _OFF]
-    # postgres(1): -F is fsync=off.
-    short = "fsync" not in off and server.live is None and "-F" in (server.service.command or ())
-    off = ["fsync", *off] if short else off
     if not off:
         return None
     harmful = [name for name in off if name != "synchronous_commit"]
@@ -202,7 +199,7 @@ def durability(facts: Facts, server: Server) -> Finding | None:
 
 
 def _durability_evidence(server: Server, name: str) -> Evidence:
-    if name == "fsync" and not {name} & {*server.raw_flags, *server.files} and server.live is None:
+    if name in server.raw_flags and name not in " ".join(server.service.command or ()):
         return at_option(server.service, "-F", "command", "F", "fsync=off")
     return setting_evidence(server, name)
 

@@ -21,7 +21,7 @@ from nftui.system.clock import SystemClock
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from nftui.engine.mounted import Mounted
+    from nftui.catalog.mounted import Mounted
     from nftui.model.facts import Facts
     from nftui.optimizations.postgres.server import Server
 

@@ -1,15 +1,15 @@
-"""Files of the operator that services mount: read within bounds, for checks only."""
+"""Files of the operator that services mount: read within bounds, for what a service is and for checks only."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from nftui.model.dataclass import dataclass
 
 if TYPE_CHECKING:
-    from nftui.model.stack import Service, Stack
+    from nftui.model.stack import MountSpec, Service, Stack
 
 MAX_BYTES = 512 * 1024
 _MAX_FILES = 100
@@ -29,27 +29,33 @@ def mounted(stack: Stack, service: Service, target: str) -> Mounted | None:
     for config_target, found in _configs(stack, service):
         if config_target == target:
             return found
-    covering = [m for m in service.mounts if PurePosixPath(target).is_relative_to(m.target) and m.type != "tmpfs"]
+    return in_mounts(service.mounts, target, stack.invocation.directory)
+
+
+def in_mounts(mounts: Iterable[MountSpec], target: str, directory: str) -> Mounted | None:
+    """The same of mounts alone, whose sources may be relative to `directory`."""
+    covering = [m for m in mounts if PurePosixPath(target).is_relative_to(m.target) and m.type != "tmpfs"]
     if not covering:
         return None
     mount = max(covering, key=lambda m: len(m.target))
     if mount.type != "bind" or not mount.source:
         return Mounted(target, None)
     rest = PurePosixPath(target).relative_to(mount.target)
-    path = Path(stack.invocation.directory, mount.source, rest)
+    path = Path(directory, mount.source, rest)
     return Mounted(target, read(path), str(path))
 
 
 def files_in(stack: Stack, service: Service, folder: str) -> Iterator[Mounted]:
     """Files that lie directly in `folder` of the container: of its bind mounts and configs, by name."""
-    found = {target: file for target, file in _configs(stack, service) if str(PurePosixPath(target).parent) == folder}
+    found: dict[str, Mounted] = {}
+    whole = in_mounts(service.mounts, folder, stack.invocation.directory)
+    for path in _entries(Path(whole.path)) if whole and whole.path else ():
+        found[f"{folder}/{path.name}"] = Mounted(f"{folder}/{path.name}", read(path), str(path))
     for mount in service.mounts:
-        if mount.type == "bind" and mount.source:
+        if mount.type == "bind" and mount.source and str(PurePosixPath(mount.target).parent) == folder:
             path = Path(stack.invocation.directory, mount.source)
-            if mount.target.rstrip("/") == folder:
-                found |= {f"{folder}/{p.name}": Mounted(f"{folder}/{p.name}", read(p), str(p)) for p in _entries(path)}
-            elif str(PurePosixPath(mount.target).parent) == folder:
-                found[mount.target] = Mounted(mount.target, read(path), str(path))
+            found[mount.target] = Mounted(mount.target, read(path), str(path))
+    found |= {target: file for target, file in _configs(stack, service) if str(PurePosixPath(target).parent) == folder}
     yield from (found[target] for target in sorted(found))
 
 
