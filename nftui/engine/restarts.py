@@ -15,14 +15,14 @@ DOWNTIME_S = 12.0
 """Predicted seconds of a recreate before this host has measured one: stop, start and health."""
 
 
-def recreate_step(service: str, grace_s: float = GRACE_S, *, forced: bool = False, **held: str) -> StepSpec:
+def recreate_step(service: str, grace_s: float = GRACE_S, *, forced: bool = False, held: str = "") -> StepSpec:
     """By the files as they are then. `forced`: also where Compose sees no change; `held`: the step that stopped it."""
     return StepSpec(
         id=f"recreate:{service}",
         kind=RecreateKind.name,
         target=service,
         service=service,
-        params={"grace_s": grace_s, "force": forced, **held},
+        params={"grace_s": grace_s, "force": forced, **({"held": held} if held else {})},
         summary=msg("recreate {service}", service=service),
         downtime_s=DOWNTIME_S,
         undo_after_write=Undo.BY_RESTART,

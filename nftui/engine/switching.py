@@ -237,9 +237,9 @@ def _handover_stage(
                  fragments=tuple(fragments))  # fmt: skip
 
 
-def _renew(service: str, **held: str) -> StepSpec:
+def _renew(service: str, held: str = "") -> StepSpec:
     """By files that name other servers than before; who is held starts with that."""
-    return replace(recreate_step(service, **held), undo=Undo.BY_RESTART)
+    return replace(recreate_step(service, held=held), undo=Undo.BY_RESTART)
 
 
 def _within(stage: str, step: StepSpec) -> StepSpec:

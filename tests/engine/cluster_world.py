@@ -14,6 +14,7 @@ from typing import Any, cast
 from nftui.clients.rediscluster import SLOTS, slot_of
 from nftui.clients.rediskeys import Refused
 from nftui.engine.switching import Around, data_stage
+from nftui.model.errors import NftuiError
 from nftui.model.facts import Facts
 from nftui.model.message import msg
 from nftui.model.plan import DataSwitch, FileChange, Handover, Stage, StepSpec, Undo, digest
@@ -185,6 +186,8 @@ class ClusterWorld(World):
         return self.ranges.get(name)
 
     def create_network(self, name: str, subnet: str, labels: Mapping[str, str]) -> None:
+        if self.broken == "taken":
+            raise NftuiError(msg("Docker says: {why}", why="Pool overlaps with other one on this address space"))
         die = self.effect(f"create {name}")
         self.ranges[name] = subnet
         if die:

@@ -74,6 +74,17 @@ def test_what_does_not_come_to_what_was_promised_is_taken_back(tmp_path: Path, b
     is_old(world, old)
 
 
+def test_a_range_that_another_project_took_meanwhile_says_what_to_do(tmp_path: Path) -> None:
+    """The engine refuses the network before anything of the operator's is touched."""
+    world = new_cluster_world(tmp_path)
+    old, world.broken = world.state(), "taken"
+    outcome = run(world, tmp_path / "j")
+    assert outcome is not None and outcome.name == "rolled-back"
+    assert "10.109.0.0/28 since this was planned" in outcome.reason and "Apply again" in outcome.reason
+    assert not world.effects
+    is_old(world, old)
+
+
 def test_nodes_that_are_gone_stop_the_way_back_unless_it_is_forced(tmp_path: Path) -> None:
     """What was written to them would be lost: only the operator can consent to that; the volumes stay then."""
     world = new_cluster_world(tmp_path)
