@@ -88,7 +88,8 @@ def late_of_run(
     place = "" if kept is None else f"{kept}/"
     found = [replace(i, key=f"{place}{i.key}") for i in late_items([link], items, shared, kinds, ctx)]
     if found and turn is not None:
-        journal.write(Phase.TURN, **{**turn.data, "late": codec.items_json(found)})
+        reason, late = turn.data["reason"], codec.items_json(found)
+        journal.write(Phase.TURN, reason=reason, kept=turn.data.get("kept"), late=late)
     return found
 
 
@@ -141,7 +142,7 @@ def _runs(service: str, containers: Iterable[Container]) -> bool:
 
 def _recreate(service: str, link: Link, ctx: Context, *, forced: bool = False) -> BackItem:
     planned = (s for stage in link.stages for s in stage.steps if (s.kind, s.target) == (RecreateKind.name, service))
-    grace = next((s.params.get("grace_s") for s in planned), None) or GRACE_S
+    grace = next((float(str(s.params["grace_s"])) for s in planned if "grace_s" in s.params), GRACE_S)
     step = recreate_step(service, grace, forced=forced)
     step = replace(step, id=f"late:{step.id}")
     return BackItem(f"{link.key}{step.id}", step, _ran(service, ctx))
