@@ -121,7 +121,8 @@ class History:
         if not chain:
             return None
         names = [name for _, name in reversed(chain)]
-        return self._preview(names, chain[0][0] - 1, runs.way_back(chain))
+        items = runs.way_back(chain)
+        return replace(self._preview(names, chain[0][0] - 1, items), pending=runs.brought_in(chain, items))
 
     def _preview(self, names: Sequence[str], generation: int, items: Sequence[BackItem]) -> WayBack:
         must_be_whole(self.state, items, names)

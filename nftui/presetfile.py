@@ -46,33 +46,41 @@ class Wrong(Exception):
 def read_preset(path: Path, registry: Registry) -> tuple[Preset | None, list[Problem]]:
     """The preset and every problem of its file; None where not even the frame of it can be read."""
     try:
-        root = _parse(path)
+        text = _text_of(path)
+        root = _parse(text)
         entries = dict(_entries(root, "preset"))
         _check_schema(root, entries)
     except Wrong as wrong:
         return None, [wrong.problem]
     reader = _Reader(registry)
-    return reader.read(path, root, entries), sorted(reader.problems, key=lambda p: p.line)
+    return reader.read(path, text, root, entries), sorted(reader.problems, key=lambda p: p.line)
 
 
 def _line(node: yaml.Node | None) -> int:
     return node.start_mark.line + 1 if node is not None else 1
 
 
-def _parse(path: Path) -> yaml.MappingNode:
+def _text_of(path: Path) -> str:
     try:
         with path.open(encoding="utf-8") as handle:  # perhaps a pipe, whose size nobody knows before
             text = handle.read(_MAX_BYTES + 1)
-        if len(text) > _MAX_BYTES:
-            raise Wrong(None, msg("the file is too large for a preset"))
+    except OSError as error:
+        raise Wrong(None, msg("the file cannot be read: {why}", why=error.strerror or str(error))) from error
+    except ValueError as error:
+        raise Wrong(None, msg("the file cannot be read: {why}", why=str(error))) from error
+    if len(text) > _MAX_BYTES:
+        raise Wrong(None, msg("the file is too large for a preset"))
+    return text
+
+
+def _parse(text: str) -> yaml.MappingNode:
+    try:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         wrong = Wrong(None, msg("this is not YAML: {why}", why=str(error.problem or error.context)))
         wrong.problem = Problem(mark.line + 1 if mark else 1, wrong.problem.text)
         raise wrong from error
-    except OSError as error:
-        raise Wrong(None, msg("the file cannot be read: {why}", why=error.strerror or str(error))) from error
     except (ValueError, RecursionError, yaml.YAMLError) as error:
         why = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise Wrong(None, msg("the file cannot be read: {why}", why=why)) from error
@@ -119,7 +127,7 @@ class _Reader:
     problems: list[Problem] = field(default_factory=list)
     warnings: list[Problem] = field(default_factory=list)
 
-    def read(self, path: Path, root: yaml.Node, entries: dict[str, tuple[yaml.Node, yaml.Node]]) -> Preset:
+    def read(self, path: Path, text: str, root: yaml.Node, entries: dict[str, tuple[yaml.Node, yaml.Node]]) -> Preset:
         for key, (node, _value) in entries.items():
             if key not in _KEYS:
                 self._add(node, unknown_word("key", key, _KEYS))
@@ -137,7 +145,7 @@ class _Reader:
             ignore = self._ignore(entries["ignore"][1])
         if "if_refused" in entries and self._yields(entries["if_refused"][1]):
             choices = replace(choices, yielding=frozenset(choices.values))
-        return Preset(name, description, path, choices, ignore, tuple(self.warnings))
+        return Preset(name, description, path, text, choices, ignore, tuple(self.warnings))
 
     def _yields(self, node: yaml.Node) -> bool:
         """Whether a value that a server must not get gives way to the recommendation."""

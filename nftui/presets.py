@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from nftui.engine.protocols import Optimization, Registry
 
 PRESET_SCHEMA = "nftui/preset/1"
+FEW = 12
+"""So many words are read at a glance: a nearest one does not hide the others."""
 _SUFFIXES = (".yaml", ".yml")
 _PLAIN = regex(r"[A-Za-z0-9][A-Za-z0-9_./%+-]*")
 """Scalars that any YAML reader takes as the text they are; all others are quoted."""
@@ -45,6 +47,8 @@ class Preset:
     name: str
     description: str
     path: Path
+    text: str
+    """As it was read: a pipe can be read once."""
     choices: Choices
     ignore: tuple[Ignore, ...] = ()
     problems: tuple[Problem, ...] = ()
@@ -112,16 +116,23 @@ def load_preset(registry: Registry, name: str, environ: Mapping[str, str] = os.e
 
 # -- ids and knobs ----------------------------------------------------------------------------------------------
 def unknown_word(what: str, word: str, known: Iterable[str], most: int | None = None) -> Message:
-    """Names the nearest known word, else all of them; with `most`, none where they are more than that."""
+    """Names the nearest known word, and all of them where there is none or they are few.
+
+    With `most`, none of them where they are more than that.
+    """
     words = list(known)
     import difflib
 
     near = difflib.get_close_matches(word, words, 1, 0.6)
-    if near:
+    listed = ", ".join(words) or "none"
+    if near and len(words) > FEW:
         return msg("There is no {what} '{word}'. Did you mean '{near}'?", what=what, word=word, near=near[0])
+    if near:
+        return msg("There is no {what} '{word}'. Did you mean '{near}'? Known: {known}.", what=what, word=word,
+                   near=near[0], known=listed)  # fmt: skip
     if most is not None and len(words) > most:
         return msg("There is no {what} '{word}'.", what=what, word=word)
-    return msg("There is no {what} '{word}'. Known: {known}.", what=what, word=word, known=", ".join(words) or "none")
+    return msg("There is no {what} '{word}'. Known: {known}.", what=what, word=word, known=listed)
 
 
 def find_optimization(registry: Registry, name: str) -> Optimization:

@@ -23,6 +23,7 @@ from nftui.engine.requests import new_request
 from nftui.engine.runner import BackItem
 from nftui.engine.state import ProjectState, must_be_writable, owner_text, write_json
 from nftui.model.advice import TOLD
+from nftui.model.choices import Choices
 from nftui.model.errors import CutOffError, DriftError, LockedError, NftuiError, UsageError
 from nftui.model.message import Message, msg
 from nftui.model.plan import Plan
@@ -61,14 +62,16 @@ class Runs:
         files_only: bool = False,
         force: bool = False,
         consent: Consent = NO_CONSENT,
+        asked: Choices | None = None,
     ) -> str:
-        """Start the worker in its own process; return the run's id."""
+        """Start the worker in its own process; return the run's id. `asked`: the choices as they were given."""
         for refusal in refusals(plan.draft, consent, confirm=confirm_within_s is not None, files_only=files_only):
             raise UsageError(refusal)
         self.must_be_applicable(plan, files_only=files_only, force=force)
         options = {"confirm_within_s": confirm_within_s, "wait_quiet_s": wait_quiet_s, "settle_s": settle_s,
                    "files_only": files_only, "force": force}  # fmt: skip
         order = {"kind": "apply", "choices": plan.draft.choices.as_json(), "plan": plan.id, "options": options,
+                 "asked": (asked or plan.draft.choices).as_json(),
                  "core": json.loads(json.dumps(plan.draft.core()))}  # fmt: skip
         return self._start(order)
 
@@ -224,7 +227,7 @@ class Runs:
             )
         self._must_have_room(items)
         notes = [
-            *self._brought_in(chain, items, force=force),
+            *self._accepted(self.brought_in(chain, items), force=force),
             *(self._kept_edit(path, content) for path, content in edited.items()),
         ]
         record = {
@@ -240,10 +243,10 @@ class Runs:
         ctx, shared = self.session.context({}, lambda text, fraction: None), self.session.gatherer.shared
         return [*items, *late_items(links(self.state, chain), items, shared, load_kinds(), ctx)]
 
-    def _brought_in(self, chain: Sequence[tuple[int, str]], items: Sequence[BackItem], *, force: bool) -> list[str]:
-        """What the operator did not apply yet, and a recreate on the way back would; refused unless forced (exit 3).
+    def brought_in(self, chain: Sequence[tuple[int, str]], items: Sequence[BackItem]) -> tuple[Message, ...]:
+        """What the operator did not apply yet, and a recreate on the way back would (engine.md 1).
 
-        A variable that only the shell had which started the stack, an edit, a tag that was pulled (engine.md 1).
+        A variable that only the shell had which started the stack, an edit, a tag that was pulled.
         """
         runs = links(self.state, chain)
         changed, made = changed_by(runs), [i.step for i in items if i.step.kind == RecreateKind.name]
@@ -252,9 +255,12 @@ class Runs:
         generations = [runs[0].before, *(link.after for link in runs)]
         self.session.facts(live=False, refresh=True)  # what was read before the newest run is of other containers
         try:
-            found = self.session.gatherer.brought_in(names, self.state.lineage, generations)
+            return self.session.gatherer.brought_in(names, self.state.lineage, generations)
         except NftuiError as error:
-            found = (msg("What runs cannot be compared with your files: {why}", why=str(error.message)),)
+            return (msg("What runs cannot be compared with your files: {why}", why=str(error.message)),)
+
+    def _accepted(self, found: Sequence[Message], *, force: bool) -> list[str]:
+        """What is brought in, for the notes of the run; DriftError without the consent."""
         if found and not force:
             words = " ".join(map(str, found))
             raise DriftError(msg("{words} Nothing was touched; --force takes back all the same.", words=words))

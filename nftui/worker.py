@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, cast
 from nftui.engine import codec
 from nftui.engine.aftermath import Aftermath
 from nftui.engine.follow import load
-from nftui.engine.journal import Entry, Journal, Phase, RunView
-from nftui.engine.late import Link, late_items
+from nftui.engine.journal import Entry, Journal, Phase
+from nftui.engine.late import late_of_run
 from nftui.engine.leavings import needed, sweep
 from nftui.engine.place import read_identity
 from nftui.engine.records import read_record, record_sum, restored_bytes
@@ -142,12 +142,11 @@ class Worker:
         )  # fmt: skip
 
     def _late(
-        self, plan: Mapping[str, object], items: Sequence[BackItem], view: RunView, ctx: Context
+        self, plan: Mapping[str, object], items: Sequence[BackItem], kept: str | None, ctx: Context
     ) -> Sequence[BackItem]:
         """Services that somebody started by this run's files while they lay there."""
-        stages, after = codec.stages_from(plan.get("stages", [])), cast("Mapping[str, object]", plan["commit"])
-        link = Link("", stages, view, self.state.in_force(), InForce.from_json(after))
-        return late_items([link], items, self.session.gatherer.shared, self.kinds, ctx)
+        shared = self.session.gatherer.shared
+        return late_of_run(self._journal, plan, self.state.in_force(), items, kept, shared, self.kinds, ctx)
 
     def _take_over(self, runner: Runner, plan: Mapping[str, object], former: Sequence[Entry]) -> None:
         """What the former worker left going comes to rest before the first step; then the way is decided."""

@@ -183,7 +183,7 @@ def way_back(found: WayBack) -> Json:
         "runs": list(found.runs), "generation": found.generation, "files": files(found.files),
         "services": list(found.services), "downtime_seconds": found.downtime_s,
         "steps": [tr(step) for step in found.steps], "foreign": list(found.foreign), "merged": list(found.merged),
-        "losses": [tr(loss) for loss in found.losses],
+        "losses": [tr(loss) for loss in found.losses], "pending": [tr(words) for words in found.pending],
     }  # fmt: skip
 
 

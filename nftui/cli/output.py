@@ -15,6 +15,7 @@ from typing import TextIO, cast
 
 from nftui.cli.i18n import _
 from nftui.model.patterns import regex
+from nftui.system.durable import write_bytes
 
 Redact = Callable[[object], object]
 Line = str | tuple[str, str]
@@ -184,17 +185,7 @@ def write_private(path: Path, text: str, own: re.Pattern[str]) -> None:
     target = Path(os.path.realpath(path))
     if target.exists() and not _may_go(target, own):
         raise FileExistsError(errno.EEXIST, _("it holds something else, which is not overwritten"), str(path))
-    temporary = target.with_name(f".{target.name}.{os.getpid()}")
-    try:
-        with os.fdopen(
-            os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8"
-        ) as handle:
-            handle.write(text)
-            handle.flush()
-            os.fsync(handle.fileno())
-        temporary.replace(target)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_bytes(target, text.encode())
 
 
 def _may_go(path: Path, own: re.Pattern[str]) -> bool:

@@ -203,9 +203,9 @@ def _apply(parser: Parser) -> None:
     add("--plan", metavar="FILE", help=_("apply exactly this saved plan, or refuse"))
     add("--yes", action="store_true", help=_("do not ask"))
     add("--confirm-within", type=_positive, metavar="SECONDS", help=_("take it back unless confirmed in time"))
-    add("--wait-quiet", type=_seconds, default=60.0, metavar="SECONDS",
-        help=_("how long to wait for dumps, long transactions and the like to end"))  # fmt: skip
-    add("--settle", type=_seconds, default=10.0, metavar="SECONDS", help=_("how long services must stay well"))
+    add("--wait-quiet", type=_seconds, metavar="SECONDS",
+        help=_("how long to wait for dumps, long transactions and the like to end (60)"))  # fmt: skip
+    add("--settle", type=_seconds, metavar="SECONDS", help=_("how long services must stay well (10)"))
     add("--files-only", action="store_true", help=_("write the files, touch no container"))
     add("--measure", action="store_true", help=_("measure before and after"))
     add("--resume", action="store_true", help=_("go on with a run that was cut off"))

@@ -47,7 +47,7 @@ def show_one(ctx: Context) -> int:
             }
         }
     )  # fmt: skip
-    ctx.out.text(preset.path.read_text(encoding="utf-8").splitlines())
+    ctx.out.text(preset.text.splitlines())
     return ExitCode.DONE
 
 

@@ -211,6 +211,8 @@ def way_back(found: WayBack) -> Iterator[Line]:
     for path in found.foreign:
         text = _("{path} was edited since nftui wrote it: --force overwrites that edit.")
         yield ("! " + text.format(path=path), "yellow")
+    for words in found.pending:
+        yield (_("! {words} --force takes back all the same.").format(words=tr(words)), "yellow")
     yield from ((f"! {tr(loss)}", "yellow") for loss in found.losses)
     yield _("{steps} steps, {files} files; {down} of downtime ({services}). In force afterwards: {after}.").format(
         steps=len(found.steps), files=len(found.files), down=human_seconds(found.downtime_s),

@@ -6,6 +6,7 @@ import argparse
 import os
 import sys
 from collections.abc import Iterable
+from typing import Any
 
 from nftui.cli import documents, render
 from nftui.cli.context import Context, absolute, ask, make_registry, project_arguments
@@ -14,12 +15,16 @@ from nftui.cli.i18n import _, tr
 from nftui.cli.planfile import SavedPlan, load_plan, must_be_here, must_fit
 from nftui.cli.planning import given_plan_options, read_choices
 from nftui.engine.consent import Consent, refusals
-from nftui.model.choices import Selection
+from nftui.engine.follow import told
+from nftui.model.choices import Choices, Selection
 from nftui.model.errors import ExitCode, UsageError
 from nftui.model.message import Message, msg
 from nftui.model.plan import Plan
 from nftui.model.run import RunStatus
 from nftui.system.bootunit import unit_text
+
+_NAMES = {"confirm_within_s": "--confirm-within", "wait_quiet_s": "--wait-quiet", "settle_s": "--settle",
+          "files_only": "--files-only", "force": "--force"}  # fmt: skip
 
 
 # -- apply ------------------------------------------------------------------------------------------------------
@@ -28,25 +33,26 @@ def apply(ctx: Context) -> int:
     _judge_usage(ctx)
     _must_consent(ctx)
     if ctx.args.resume:
+        _must_agree(ctx)
         nothing = _("Nothing to recover: no run was cut off.")
         return _follow_or_nothing(ctx, ctx.session.runs.start_recover(resume=True), nothing)
-    plan, warnings = _saved(ctx) if ctx.args.plan else _fresh(ctx)
-    told = documents.all_warnings(plan.draft, (*warnings, *_reboot_warning(ctx)))
+    plan, asked, warnings = _saved(ctx) if ctx.args.plan else _fresh(ctx)
+    warned = documents.all_warnings(plan.draft, (*warnings, *_reboot_warning(ctx)))
     ctx.session.runs.must_reach_engine(files_only=ctx.args.files_only)
     if not plan.draft.changes:
-        return _unchanged(ctx, plan, told)
+        return _unchanged(ctx, plan, warned)
     _judge_plan(ctx, plan)
     if not ctx.args.yes:
         ctx.out.tell(*render.plan(plan, (*warnings, *_reboot_warning(ctx)), verbose=ctx.args.verbose))
         if not ask(ctx.out, _("Apply?")):
             return _declined(ctx)
     else:
-        ctx.out.tell(*((f"! {text}", "yellow") for text in told))
-    status = _watch(ctx, _start(ctx, plan))
+        ctx.out.tell(*((f"! {text}", "yellow") for text in warned))
+    status = _watch(ctx, _start(ctx, plan, asked))
     if status is None:
         return ExitCode.INTERRUPTED
     skipped = [s.id for s in plan.draft.skipped] if status.steps else []
-    return _end(ctx, status, _unused(ctx, plan, status), skipped, told)
+    return _end(ctx, status, _unused(ctx, plan, status), skipped, warned)
 
 
 def _reboot_warning(ctx: Context) -> tuple[Message, ...]:
@@ -60,19 +66,40 @@ def _judge_usage(ctx: Context) -> None:
         raise UsageError(msg("--measure comes with a later version of nftui; apply without it."))
     if args.plan and used:
         raise UsageError(msg("--plan excludes {options}: the saved plan says what changes.", options=", ".join(used)))
-    more = [name for name, value in _own_options(args).items() if value]
-    if args.resume and (used or more):
-        named = ", ".join(used + more)
-        raise UsageError(msg("--resume excludes {options}: it goes on with the run that was cut off.", options=named))
     if args.files_only and args.confirm_within is not None:
         raise UsageError(msg("--files-only and --confirm-within exclude each other: nothing live would be confirmed."))
 
 
-def _own_options(args: argparse.Namespace) -> dict[str, object]:
-    """What a run was told when it began: one that goes on has it already."""
-    return {"--plan": args.plan, "--confirm-within": args.confirm_within is not None, "--files-only": args.files_only,
-            "--force": args.force, "--accept-irreversible": args.accept_irreversible,
-            "--without-backup": args.without_backup}  # fmt: skip
+def _must_agree(ctx: Context) -> None:
+    """A run that goes on does what it was told when it began: saying that again is fine, anything else is not."""
+    said = given_plan_options(ctx.args)
+    saved = _load(ctx) if ctx.args.plan else None
+    choices = read_choices(ctx)[0] if said else None
+    run = ctx.session.runs.cut_off()
+    if run is None:
+        return
+    order = told(run)
+    options = {**_options(ctx.args), "force": ctx.args.force or None}
+    other = [_NAMES[key] for key, value in options.items() if value is not None and value != order.options.get(key)]
+    if saved is not None and saved.id != order.plan:
+        other.append("--plan")
+    if choices is not None and (order.choices is None or choices.as_json() != order.choices.as_json()):
+        other += said
+    if other:
+        raise UsageError(
+            msg(
+                "--resume goes on with the run {run}, which was not told that when it began: {options}. Leave it out, "
+                "or take the run back first: nftui rollback. Nothing was touched.",
+                run=order.run,
+                options=", ".join(other),
+            )
+        )
+
+
+def _options(args: argparse.Namespace) -> dict[str, Any]:
+    """How a run is to behave, by the names of its record; what was not said is None."""
+    return {"confirm_within_s": args.confirm_within, "wait_quiet_s": args.wait_quiet, "settle_s": args.settle,
+            "files_only": args.files_only or None}  # fmt: skip
 
 
 def _must_consent(ctx: Context) -> None:
@@ -82,22 +109,28 @@ def _must_consent(ctx: Context) -> None:
         raise UsageError(msg("There is no terminal to ask on: {verb} needs --yes. Nothing was touched.", verb=verb))
 
 
-def _fresh(ctx: Context) -> tuple[Plan, tuple[Message, ...]]:
+def _fresh(ctx: Context) -> tuple[Plan, Choices, tuple[Message, ...]]:
     choices, warnings = read_choices(ctx)
     ctx.session.runs.must_be_free()
-    return ctx.session.prove(choices), warnings
+    return ctx.session.prove(choices), choices, warnings
 
 
-def _saved(ctx: Context) -> tuple[Plan, tuple[Message, ...]]:
-    """The saved plan, planned again: it must be the same one. Where no project is named, it is the plan's own."""
+def _saved(ctx: Context) -> tuple[Plan, Choices, tuple[Message, ...]]:
+    """The saved plan, planned again: it must be the same one."""
+    saved = _load(ctx)
+    ctx.session.runs.must_be_free()
+    plan = ctx.session.prove(saved.choices)
+    must_fit(saved, plan, ctx.session.redact)
+    return plan, saved.choices, ()
+
+
+def _load(ctx: Context) -> SavedPlan:
+    """The saved plan. Where no project is named, it is the plan's own."""
     saved: SavedPlan = load_plan(ctx.args.plan, make_registry())
     if not ctx.names_project:
         must_be_here(saved)
         ctx.request = saved.request
-    ctx.session.runs.must_be_free()
-    plan = ctx.session.prove(saved.choices)
-    must_fit(saved, plan, ctx.session.redact)
-    return plan, ()
+    return saved
 
 
 def _unchanged(ctx: Context, plan: Plan, warnings: list[str]) -> int:
@@ -125,17 +158,9 @@ def _declined(ctx: Context) -> int:
     return ExitCode.FAILED
 
 
-def _start(ctx: Context, plan: Plan) -> str:
-    args = ctx.args
-    return ctx.session.runs.start_apply(
-        plan,
-        confirm_within_s=args.confirm_within,
-        wait_quiet_s=args.wait_quiet,
-        settle_s=args.settle,
-        files_only=args.files_only,
-        force=args.force,
-        consent=_consent(ctx),
-    )
+def _start(ctx: Context, plan: Plan, asked: Choices) -> str:
+    options = {key: value for key, value in _options(ctx.args).items() if value is not None}
+    return ctx.session.runs.start_apply(plan, **options, force=ctx.args.force, consent=_consent(ctx), asked=asked)
 
 
 def _unused(ctx: Context, plan: Plan, status: RunStatus) -> list[tuple[str, str]]:

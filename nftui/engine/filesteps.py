@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import cast
 
 from nftui.engine import own
+from nftui.engine.override import lineage_of
 from nftui.engine.persist import KEY, Persistence, env_readers, named, separator_in
 from nftui.engine.state import InForce
 from nftui.model.facts import Facts
@@ -22,6 +24,16 @@ def override_change(facts: Facts, keep: Persistence, content: bytes | None, befo
     mode = base.mode if base and base.mode is not None else 0o644
     action = "delete" if content is None else "create" if before is None else "update"
     return FileChange(keep.override, action, before, content, mode & 0o777, "override")
+
+
+def other_changes(
+    facts: Facts, keep: Persistence, lineage: str, present: Callable[[str], bytes | None]
+) -> Iterable[FileChange]:
+    """nftui's files by other names go with the last one: Compose would load such a one next. Another state's stay."""
+    for path in keep.others:
+        if lineage_of(present(path)) == lineage:
+            change = override_change(facts, replace(keep, override=path), None, present(path))
+            yield from [change] if change else ()
 
 
 def env_change(keep: Persistence, in_force: InForce, before: bytes | None, *, wanted: bool) -> FileChange | None:

@@ -11,10 +11,11 @@ from typing import cast
 from nftui.engine.codec import items_from, stages_from
 from nftui.engine.journal import Entry, Phase, RunView, read_journal
 from nftui.engine.records import RECORD, read_record
+from nftui.model.choices import Choices
 from nftui.model.errors import ExitCode
 from nftui.model.message import msg
 from nftui.model.plan import StepSpec
-from nftui.model.run import RunStatus, StepState
+from nftui.model.run import RunStatus, StepState, Told
 from nftui.model.units import human_seconds
 from nftui.system.identity import ProcessId
 
@@ -34,6 +35,19 @@ def load(path: Path) -> Mapping[str, object]:
         return cast("Mapping[str, object]", json.loads(path.read_text()))
     except (OSError, ValueError):
         return {}
+
+
+def told(directory: Path) -> Told:
+    """The order of the run in `directory`."""
+    order = load(directory / "request.json")
+    asked = order.get("asked", order.get("choices"))  # an older nftui kept the resolved ones only
+    choices = Choices.from_json(cast("Mapping[str, object]", asked)) if asked is not None else None
+    return Told(
+        directory.name,
+        cast("str | None", order.get("plan")),
+        choices,
+        cast("Mapping[str, object]", order.get("options", {})),
+    )
 
 
 def run_status(directory: Path, boot_now: Callable[[], float]) -> RunStatus:

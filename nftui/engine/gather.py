@@ -113,7 +113,8 @@ class Gatherer:
     def _files(self) -> dict[str, FileFact]:
         stack = self.wiring.stack
         env = str(Path(stack.invocation.directory) / ".env")
-        paths = {*stack.files, env, *self._keep(env).override.splitlines(), *mounted_files(stack.base)}
+        keep = self._keep(env)
+        paths = {*stack.files, env, keep.override, *keep.others, *mounted_files(stack.base)}
         return {path: self.wiring.file_fact(path) for path in sorted(paths)}
 
     def _keep(self, env: str) -> Persistence:

@@ -7,19 +7,20 @@ them later. With the files alone taken back such a service would stay as it was 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import cast
 
 from nftui.engine import codec
-from nftui.engine.journal import RunView
+from nftui.engine.journal import Journal, Phase, RunView
 from nftui.engine.override import merge_fragments
-from nftui.engine.own import GRACE_S as OWN_GRACE_S
 from nftui.engine.own import own_users
 from nftui.engine.records import read_run
+from nftui.engine.restarts import GRACE_S, recreate_step, start_step
 from nftui.engine.runner import BackItem
 from nftui.engine.state import InForce, ProjectState
-from nftui.engine.switching import DOWNTIME_S, GRACE_S
 from nftui.model.dataclass import dataclass
 from nftui.model.message import msg
-from nftui.model.plan import Stage, StepSpec, Undo
+from nftui.model.plan import Stage
 from nftui.model.stack import Container
 from nftui.probes.inspected import files_of
 from nftui.probes.project import is_own
@@ -54,6 +55,41 @@ def links(state: ProjectState, chain: Sequence[tuple[int, str]]) -> list[Link]:
         after = state.generation(number)
         found.append(Link(f"{run}/", codec.stages_from(record.get("stages", [])), view, before, after))
         before = after
+    return found
+
+
+def late_of_run(
+    journal: Journal,
+    record: codec.Json,
+    in_force: InForce,
+    items: Sequence[BackItem],
+    kept: str | None,
+    shared: Mapping[str, tuple[str, ...]],
+    kinds: Kinds,
+    ctx: Context,
+) -> Sequence[BackItem]:
+    """Those of a run on its own way back, to the stage `kept` that stands or (None) to what was `in_force` before it.
+
+    Found once, and in the journal before the first of them is begun: cut off half-way, one that is stopped by then
+    would not be found again. Raises as `late_items`.
+    """
+    view = RunView(journal.entries)
+    turn = view.find(Phase.TURN)
+    if turn is not None and "late" in turn.data:
+        return codec.items_from(turn.data["late"])
+    stages, parts = (
+        codec.stages_from(record.get("stages", [])),
+        cast("Mapping[str, codec.Json]", record.get("partial", {})),
+    )
+    crossed = 0 if kept is None else [s.id for s in stages].index(kept) + 1
+    before = in_force if kept is None else InForce.from_json(parts[kept])
+    link = Link("", stages[crossed:], view, before, InForce.from_json(cast("codec.Json", record["commit"])))
+    # Of another way back by the same journal, farther or less far, nothing counts as done.
+    place = "" if kept is None else f"{kept}/"
+    found = [replace(i, key=f"{place}{i.key}") for i in late_items([link], items, shared, kinds, ctx)]
+    if found and turn is not None:
+        reason, late = turn.data["reason"], codec.items_json(found)
+        journal.write(Phase.TURN, reason=reason, kept=turn.data.get("kept"), late=late)
     return found
 
 
@@ -106,18 +142,9 @@ def _runs(service: str, containers: Iterable[Container]) -> bool:
 
 def _recreate(service: str, link: Link, ctx: Context, *, forced: bool = False) -> BackItem:
     planned = (s for stage in link.stages for s in stage.steps if (s.kind, s.target) == (RecreateKind.name, service))
-    grace = next((s.params.get("grace_s") for s in planned), None) or GRACE_S
-    step = StepSpec(
-        id=f"late:recreate:{service}",
-        kind=RecreateKind.name,
-        target=service,
-        service=service,
-        params={"grace_s": grace, "force": forced},
-        summary=msg("recreate {service}", service=service),
-        downtime_s=DOWNTIME_S,
-        undo=Undo.BY_RESTART,
-        undo_after_write=Undo.BY_RESTART,
-    )
+    grace = next((float(str(s.params["grace_s"])) for s in planned if "grace_s" in s.params), GRACE_S)
+    step = recreate_step(service, grace, forced=forced)
+    step = replace(step, id=f"late:{step.id}")
     return BackItem(f"{link.key}{step.id}", step, _ran(service, ctx))
 
 
@@ -137,14 +164,8 @@ def _read_back(service: str, link: Link, kinds: Kinds, ctx: Context) -> Iterator
 
 def _remove(service: str, link: Link, containers: Iterable[Container]) -> BackItem:
     """One of nftui's own goes, once nothing is routed to it; a container that was not made by nftui's file stays."""
-    step = StepSpec(
-        id=f"late:start:{service}",
-        kind=StartKind.name,
-        target=service,
-        service=service,
-        params={"grace_s": OWN_GRACE_S, "job": False},
-        summary=msg("remove the container of {service}", service=service),
-    )
+    step = start_step(service, job=False)
+    step = replace(step, id=f"late:{step.id}", summary=msg("remove the container of {service}", service=service))
     others = [c for c in containers if c.service == service and not _is_ours(c, service)]
     before = {"containers": [{"id": c.id, "running": c.running} for c in others], "scale": 1}
     return BackItem(f"{link.key}{step.id}", step, before)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import field
 from typing import cast
 
+from nftui.engine.restarts import OWN_GRACE_S, start_step
 from nftui.model.advice import Assertion, Fragment
 from nftui.model.dataclass import dataclass
 from nftui.model.facts import Facts
@@ -15,8 +16,6 @@ from nftui.model.plan import FileChange, StepSpec, Undo, digest
 from nftui.model.stack import Container
 from nftui.steps.own import is_done
 
-GRACE_S = 30
-"""A service of nftui's own keeps no data that a stop has to save."""
 ASSERTION = "own-service"
 _JOBS = ("no", "on-failure")
 
@@ -121,17 +120,7 @@ def depends_on(definition: Mapping[str, object]) -> set[str]:
 # -- steps ---------------------------------------------------------------------------------------------------
 def start_steps(found: OwnServices, wanted: Merged) -> list[StepSpec]:
     """Before anything is routed to them."""
-    return [
-        StepSpec(
-            id=f"start:{name}",
-            kind="start",
-            target=name,
-            service=name,
-            params={"grace_s": GRACE_S, "job": is_job(wanted[name])},
-            summary=msg("start {service}", service=name),
-        )
-        for name in found.start
-    ]
+    return [start_step(name, job=is_job(wanted[name])) for name in found.start]
 
 
 def one_by_one(recreates: Iterable[StepSpec], late: Sequence[StepSpec]) -> Iterator[StepSpec]:
@@ -149,7 +138,7 @@ def remove_steps(found: OwnServices) -> list[StepSpec]:
             kind="remove",
             target=name,
             service=name,
-            params={"grace_s": GRACE_S},
+            params={"grace_s": OWN_GRACE_S},
             summary=msg("remove the container of {service}", service=name),
             undo_after_write=Undo.BY_RESTART,
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +12,7 @@ from nftui.model.dataclass import dataclass
 from nftui.model.stack import Stack
 from nftui.probes.compose_dotenv import parse_env, read_env_file
 from nftui.probes.compose_template import Ledger
-from nftui.probes.project import AUTOMATIC, DISCOVERY, OVERRIDE_NAME, discover, is_own, own_file
+from nftui.probes.project import AUTOMATIC, DISCOVERY, OVERRIDE_NAME, discover, is_own, written_files
 from nftui.steps.envkeys import get_key, set_key
 
 KEY = "COMPOSE_FILE"
@@ -33,6 +34,8 @@ class Persistence:
     reason: str = ""
     found: tuple[str, ...] | None = None
     """What Compose finds there where COMPOSE_FILE is not set, without nftui's file; None where that is unknown."""
+    others: tuple[str, ...] = ()
+    """Files of nftui's beside `override`, by another name: they go when nothing of nftui's stays."""
 
     def is_ours(self, name: str) -> bool:
         """Whether COMPOSE_FILE in `.env` means nftui's file by `name`, also after that was deleted."""
@@ -46,16 +49,32 @@ def persistence(stack: Stack, env_content: bytes | None, environ: Mapping[str, s
     """
     directory = Path(stack.invocation.directory)
     base = Path(stack.files[0]).parent if stack.files else directory
-    present = own_file(stack.invocation) if stack.files else None
+    written = written_files(stack.invocation) if stack.files else []
+    present = written[0] if written else None
     override, env = present or str(base / OVERRIDE_NAME), str(directory / ".env")
     keep = Persistence("command", override, env, found=tuple(p.name for p in discover(directory) if not is_own(p)))
     name = Path(override).name if base == directory else override
-    keep = replace(keep, value=separator_in(env_content).join([*own_files(directory, env_content), name]))
+    keep = replace(
+        keep,
+        others=tuple(written[1:]),
+        value=separator_in(env_content).join([*own_files(directory, env_content), name]),
+    )
     why = _why_not_env(stack, keep, env_content, environ)
     automatic = _automatic(stack, keep, present, env_content, environ)
     if automatic and (why or present):
         return replace(keep, mode="automatic", override=automatic, value=None)
     return replace(keep, value=None, reason=why) if why else replace(keep, mode="env")
+
+
+def command(stack: Stack, override: str) -> str:
+    """What the operator types to start the stack as it was read, with nftui's file: no plain call loads that."""
+    call = stack.invocation
+    own_place = os.path.realpath(call.directory) == os.path.realpath(Path(stack.files[0]).parent)
+    several = (("--env-file", call.env_files), ("--profile", call.profiles), ("-f", (*stack.files, override)))
+    words = ["docker", "compose", *(("-p", call.name) if call.name else ())]
+    words += () if own_place else ("--project-directory", call.directory)
+    words += [word for option, values in several for value in values for word in (option, value)]
+    return shlex.join([*words, "up", "-d"])
 
 
 def separator_in(env_content: bytes | None) -> str:
@@ -114,8 +133,7 @@ def _why_not_env(stack: Stack, keep: Persistence, env_content: bytes | None, env
 def _unread(stack: Stack, env: str, env_content: bytes | None, environ: Mapping[str, str]) -> str:
     """Why Compose does not read that `.env`, or not as others would; "" where it does."""
     if _other_env_files(stack, env):
-        files = " ".join(f"--env-file {path}" for path in stack.invocation.env_files)
-        return f"Compose reads other env files than .env there: add {files} to the command"
+        return "Compose reads other env files than .env there"
     if environ.get("COMPOSE_DISABLE_ENV_FILE", "").lower() in ("1", "t", "true"):
         return "COMPOSE_DISABLE_ENV_FILE is set in the shell, so .env is not read"
     if environ.get(SEPARATOR, separator_in(env_content)) != separator_in(env_content):

@@ -9,22 +9,23 @@ from dataclasses import field, replace
 from nftui.engine import former, offers, own
 from nftui.engine.budget import Budget, kept_demands, make_budget
 from nftui.engine.check import obstacles
-from nftui.engine.filesteps import check_step, env_change, file_steps, override_change
+from nftui.engine.filesteps import check_step, env_change, file_steps, other_changes, override_change
 from nftui.engine.override import lineage_of, merge_fragments, render_override
-from nftui.engine.persist import KEY, Persistence
+from nftui.engine.persist import KEY, Persistence, command
 from nftui.engine.place import not_ours
 from nftui.engine.preconditions import preconditions
 from nftui.engine.protocols import Grants, Optimization, Registry
 from nftui.engine.resolution import resolve
+from nftui.engine.restarts import DOWNTIME_S, GRACE_S, OWN_GRACE_S, recreate_step
 from nftui.engine.state import InForce
-from nftui.engine.switching import DOWNTIME_S, GRACE_S, Around, data_stage, judge, without
+from nftui.engine.switching import Around, data_stage, judge, without
 from nftui.model.advice import Advice, Applicability, Assertion, Effort, Fragment
 from nftui.model.choices import Choices, Selection
 from nftui.model.dataclass import dataclass
 from nftui.model.errors import RefusedError
 from nftui.model.facts import Facts
 from nftui.model.message import Message, msg
-from nftui.model.plan import DataSwitch, Draft, FileChange, OptimizationPlan, Stage, StepSpec, Undo
+from nftui.model.plan import DataSwitch, Draft, FileChange, OptimizationPlan, Stage, StepSpec
 from nftui.model.stack import Role
 from nftui.steps.envkeys import get_key
 
@@ -132,12 +133,10 @@ def _draft(facts: Facts, choices: Choices, registry: Registry, standing: Standin
 def _not_kept(facts: Facts, standing: Standing, parts: _Parts) -> Iterable[Message]:
     """Where nothing can keep nftui's file loaded, the operator gets the command that does (engine.md 10)."""
     if standing.keep.mode == "command" and any(any(f.services.values()) for f in parts.fragments):
-        files = " ".join(f"-f {path}" for path in (*facts.stack.files, standing.keep.override))
         yield msg(
-            "A plain `docker compose up` would drop the tuning ({why}). Start the stack with: "
-            "docker compose {files} up -d",
+            "A plain `docker compose up` would drop the tuning ({why}). Start the stack with: {command}",
             why=standing.keep.reason,
-            files=files,
+            command=command(facts.stack, standing.keep.override),
         )
 
 
@@ -343,7 +342,8 @@ def _files(
     content = render_override(sorted(fragments, key=lambda f: f.optimization), standing.lineage)
     override = override_change(facts, keep, content, present(keep.override))
     env = env_change(keep, standing.in_force, present(keep.env), wanted=content is not None)
-    files = [c for c in (override, env) if c is not None]
+    others = other_changes(facts, keep, standing.lineage, present) if content is None else ()
+    files = [c for c in (override, *others, env) if c is not None]
     mounted = [c for c in own.mounted_changes(facts, fragments) if c.path not in written]
     at.files += [*mounted, *files]
     return files, mounted
@@ -363,7 +363,7 @@ def _grace_s(facts: Facts, name: str) -> int:
     """A server may have data to save; an app that does not listen to its signal would only be down for longer."""
     service = facts.stack.service(name)
     if service is None:
-        return own.GRACE_S
+        return OWN_GRACE_S
     if service.role not in (Role.APP, Role.CLIENT, Role.EXPORTER):
         return GRACE_S
     running = service.running.stop_grace_s if service.running else None
@@ -372,16 +372,4 @@ def _grace_s(facts: Facts, name: str) -> int:
 
 def _recreate_steps(facts: Facts, touched: list[str], standing: Standing) -> list[StepSpec]:
     forced = {n for names in standing.shared.values() for n in names}
-    return [
-        StepSpec(
-            id=f"recreate:{name}",
-            kind="recreate",
-            target=name,
-            service=name,
-            params={"grace_s": _grace_s(facts, name), "force": name in forced},
-            summary=msg("recreate {service}", service=name),
-            downtime_s=DOWNTIME_S,
-            undo_after_write=Undo.BY_RESTART,
-        )
-        for name in touched
-    ]
+    return [recreate_step(name, _grace_s(facts, name), forced=name in forced) for name in touched]

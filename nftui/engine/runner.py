@@ -45,8 +45,8 @@ class Options:
     boot_id: str = ""
     lossy: bool = False
     """The operator consented to losing what was written after a commit point was crossed."""
-    late: Callable[[Sequence[BackItem], RunView, Context], Sequence[BackItem]] = lambda items, view, ctx: ()
-    """What came to run this run's files without a step of it, beside `items`: taken back when it goes back whole."""
+    late: Callable[[Sequence[BackItem], str | None, Context], Sequence[BackItem]] = lambda items, kept, ctx: ()
+    """What came to run this run's files without a step of it, beside `items`; `kept`: the last stage that stands."""
 
 
 @dataclass(slots=True)
@@ -143,15 +143,15 @@ class Runner:
             kept = None
         crossed = 0 if kept is None else ids.index(str(kept)) + 1
         items = self.own_items(self.stages[crossed:])
-        outcome = self.backward(items if crossed else [*items, *self._late(items)], reason)
+        outcome = self.backward([*items, *self._late(items, kept)], reason)
         if outcome.name != "rolled-back" or not crossed:
             return outcome
         return self._stand(self.stages[:crossed], reason)
 
-    def _late(self, items: Sequence[BackItem]) -> Sequence[BackItem]:
+    def _late(self, items: Sequence[BackItem], kept: object) -> Sequence[BackItem]:
         """Where nobody can be asked what runs, the steps' own way back goes on."""
         try:
-            return self.options.late(items, self.view, self.ctx)
+            return self.options.late(items, None if kept is None else str(kept), self.ctx)
         except NftuiError as error:
             self._note(describe(error))
             return ()

@@ -8,6 +8,7 @@ from typing import TypeVar, cast
 
 from nftui.engine.filesteps import check_step, file_steps
 from nftui.engine.override import merge_fragments
+from nftui.engine.restarts import GRACE_S, recreate_step
 from nftui.model.advice import Fragment
 from nftui.model.dataclass import dataclass
 from nftui.model.facts import Facts
@@ -17,10 +18,6 @@ from nftui.model.plan import DataSwitch, Draft, FileChange, Handover, Resume, St
 from nftui.model.stack import Service
 from nftui.steps.places import name_of
 
-GRACE_S = 120
-"""The old container's stop timeout: data services need it for a shutdown checkpoint (engine.md 7)."""
-DOWNTIME_S = 12.0
-"""Predicted seconds of a recreate before this host has measured one: stop, start and health."""
 _DUMP_SHARE = 0.4
 """Of the downtime of a dump and restore."""
 _STALL_S = 3600.0
@@ -240,19 +237,9 @@ def _handover_stage(
                  fragments=tuple(fragments))  # fmt: skip
 
 
-def _renew(service: str, **held: str) -> StepSpec:
+def _renew(service: str, held: str = "") -> StepSpec:
     """By files that name other servers than before; who is held starts with that."""
-    return StepSpec(
-        id=f"recreate:{service}",
-        kind="recreate",
-        target=service,
-        service=service,
-        params={"grace_s": GRACE_S, "force": False, **held},
-        summary=msg("recreate {service}", service=service),
-        downtime_s=DOWNTIME_S,
-        undo=Undo.BY_RESTART,
-        undo_after_write=Undo.BY_RESTART,
-    )
+    return replace(recreate_step(service, held=held), undo=Undo.BY_RESTART)
 
 
 def _within(stage: str, step: StepSpec) -> StepSpec:
@@ -329,17 +316,9 @@ def _fence(switch: DataSwitch) -> StepSpec:
 
 
 def _recreate(switch: DataSwitch) -> StepSpec:
-    return StepSpec(
-        id=f"recreate:{switch.service}",
-        kind="recreate",
-        target=switch.service,
-        service=switch.service,
-        params={"grace_s": GRACE_S, "force": False, "held": "stop"},
-        summary=msg("start {service} on {place}", service=switch.service, place=name_of(switch.target)),
-        downtime_s=DOWNTIME_S,
-        undo=Undo.BY_RESTART,
-        undo_after_write=Undo.LOSSY,
-    )
+    summary = msg("start {service} on {place}", service=switch.service, place=name_of(switch.target))
+    step = _renew(switch.service, held="stop")
+    return replace(step, summary=summary, undo_after_write=Undo.LOSSY)
 
 
 def _release(switch: DataSwitch) -> list[StepSpec]:

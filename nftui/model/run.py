@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import field
 
+from nftui.model.choices import Choices
 from nftui.model.dataclass import dataclass
 from nftui.model.message import Message
 from nftui.model.plan import FileChange
@@ -50,6 +51,18 @@ class RunStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class Told:
+    """What a run was told when it began."""
+
+    run: str
+    plan: str | None
+    choices: Choices | None
+    """As they were given; None for a rollback, as is `plan`."""
+    options: Mapping[str, object]
+    """How it is to behave, by the names of its record."""
+
+
+@dataclass(frozen=True, slots=True)
 class WayBack:
     """What a rollback would do: shown before anyone consents to it."""
 
@@ -68,6 +81,8 @@ class WayBack:
     """Files that somebody else edited since, of which only nftui's keys are taken out."""
     losses: tuple[Message, ...] = ()
     """What is gone for good with it: needs a consent of its own."""
+    pending: tuple[Message, ...] = ()
+    """What the operator did not apply yet and would come with it: done with --force only."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,9 +51,14 @@ def override_path(invocation: Invocation) -> str:
 
 def own_file(invocation: Invocation) -> str | None:
     """nftui's file as it lies on disk, also under an automatic name; None where there is none."""
+    return next(iter(written_files(invocation)), None)
+
+
+def written_files(invocation: Invocation) -> list[str]:
+    """Every file there that nftui wrote for Compose, the one that counts first: a copy may have been put back."""
     first = Path(invocation.files[0])
     candidates = (first.with_name(name) for name in (OVERRIDE_NAME, *AUTOMATIC))
-    return next((str(path) for path in candidates if path.is_file() and is_own(path)), None)
+    return [str(path) for path in candidates if path.is_file() and is_own(path)]
 
 
 def is_own(path: str | Path) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import cast
 
 from nftui.model.artefact import ArtefactState
+from nftui.model.errors import NftuiError
 from nftui.model.message import msg
 from nftui.model.plan import StepSpec
 from nftui.steps.calls import Data
@@ -13,6 +14,9 @@ from nftui.steps.kind import Context, Found, StepFailed
 
 EMPTIED = "carried back"
 """The checksum of a volume all of whose data was proven to be where it came from."""
+
+_TAKEN = "Pool overlaps with other one"
+"""The engine's words. Source: moby libnetwork/ipamapi, ErrPoolOverlap, Docker 17 to 28."""
 
 
 def volumes_of(step: StepSpec) -> list[str]:
@@ -65,7 +69,7 @@ class OwnPlacesKind:
         labels = {"nftui.run": ctx.run, "nftui.step": step.id}
         ctx.artefacts.record("network", name, ctx.run, step.id, range=subnet, was="for services of nftui's own")
         if ctx.engine.network(name) is None:
-            ctx.engine.create_network(name, subnet, labels)
+            _create(name, subnet, labels, ctx)
         for volume in volumes_of(step):
             ctx.artefacts.record("volume", volume, ctx.run, step.id, was="the new place")
             ctx.engine.create_volume(volume, labels)
@@ -86,6 +90,23 @@ class OwnPlacesKind:
         kept = [volume for volume in volumes_of(step) if not _removed(volume, ctx)]
         if kept:
             ctx.note(f"{', '.join(kept)} stay with what was written to them; 'nftui artefacts delete' removes them")
+
+
+def _create(name: str, subnet: str, labels: Mapping[str, str], ctx: Context) -> None:
+    """StepFailed in words of its own where another network got the range since the plan was made."""
+    try:
+        ctx.engine.create_network(name, subnet, labels)
+    except NftuiError as error:
+        if _TAKEN not in str(error.message):
+            raise
+        raise StepFailed(
+            msg(
+                "Another network has taken addresses of {subnet} since this was planned ({why}). No service was "
+                "touched. Apply again: the plan is made anew, with a range that is free.",
+                subnet=subnet,
+                why=str(error.message),
+            )
+        ) from error
 
 
 def _removed(volume: str, ctx: Context) -> bool:

@@ -35,16 +35,53 @@ class RedisSaveKind(Reading):
 
 
 def save(step: StepSpec, server: StoreCalls, ctx: Context) -> None:
-    """A snapshot of all that is in memory now. Raises StepFailed."""
+    """A snapshot of all that is in memory now. Raises StepFailed, soon where it was refused or has failed."""
     must_have_loaded(server, str(step.service), ctx)
-    last = server.ask("LASTSAVE")
-    wait(step, ctx, lambda: value(server.ask("INFO", "persistence"), "rdb_bgsave_in_progress") != "1")
+    last = int(server.ask("LASTSAVE") or 0)
+    wait(step, ctx, lambda: is_idle(_persistence(server)), lambda: _written(_persistence(server)))
     # LASTSAVE counts in seconds: a save in the same one would not be seen.
-    wait(step, ctx, lambda: _seconds(server.ask("TIME")) > int(last or 0))
-    server.ask("BGSAVE")
-    wait(step, ctx, lambda: int(server.ask("LASTSAVE") or 0) > int(last or 0))
-    if value(server.ask("INFO", "persistence"), "rdb_last_bgsave_status") != "ok":
-        raise StepFailed(msg("{service} could not save its data.", service=str(step.service)))
+    wait(step, ctx, lambda: _seconds(server.ask("TIME")) > last)
+    # Scheduled where a rewrite of the log has begun meanwhile: it would be refused.
+    if server.ask("BGSAVE", "SCHEDULE") is None:
+        raise _not_saved(step, server.error)
+    asked = ctx.now()
+
+    def saved() -> bool:
+        info = _persistence(server)
+        if int(server.ask("LASTSAVE") or 0) > last:
+            return True
+        failed = is_idle(info) and value(info, "rdb_last_bgsave_status") == "err"
+        if failed and ctx.now() > asked + _RETRY_S:
+            raise _not_saved(step, _LOG)
+        return False
+
+    wait(step, ctx, saved, lambda: _written(_persistence(server)))
+    if value(_persistence(server), "rdb_last_bgsave_status") != "ok":
+        raise _not_saved(step, _LOG)
+
+
+_RETRY_S = 6.0
+"""A scheduled save after a failed one begins up to 5 s later. Source: Redis server.h, CONFIG_BGSAVE_RETRY_DELAY."""
+_LOG = "its log says why; until a save succeeds it may refuse writes"
+
+
+def _not_saved(step: StepSpec, why: str) -> StepFailed:
+    return StepFailed(msg("{service} could not save its data: {why}.", service=str(step.service), why=why))
+
+
+def _persistence(server: StoreCalls) -> object:
+    return server.ask("INFO", "persistence")
+
+
+def is_idle(persistence: object) -> bool:
+    """Whether it writes neither a snapshot nor its log anew."""
+    return {value(persistence, n) for n in ("rdb_bgsave_in_progress", "aof_rewrite_in_progress")} <= {"0", None}
+
+
+def _written(persistence: object) -> object:
+    """What moves while it writes: the keys that are done, since 6.2; before, the seconds that it takes."""
+    names = ("rdb_current_bgsave_time_sec", "aof_current_rewrite_time_sec")
+    return value(persistence, "current_save_keys_processed") or [value(persistence, name) for name in names]
 
 
 class RedisCountKind(Reading):
@@ -73,10 +110,13 @@ def lacking(saved: Mapping[str, list[int]], now: Mapping[str, list[int]]) -> lis
     ]
 
 
-def wait(step: StepSpec, ctx: Context, until: Callable[[], bool]) -> None:
-    """Until it is so; StepFailed where it takes longer than the step may stand still."""
-    deadline = ctx.now() + step.stall_s
+def wait(step: StepSpec, ctx: Context, until: Callable[[], bool], sign: Callable[[], object] = lambda: None) -> None:
+    """Until it is so; StepFailed where the step stands still for too long: where `sign` moves it does not."""
+    last, deadline = sign(), ctx.now() + step.stall_s
     while not until():
+        now = sign()
+        if now != last:
+            last, deadline = now, ctx.now() + step.stall_s
         if ctx.now() >= deadline:
             raise StepFailed(msg("{service} does not come to an end with it.", service=str(step.service)))
         ctx.progress(f"waiting for {step.service}", None)

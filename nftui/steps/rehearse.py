@@ -22,7 +22,7 @@ from nftui.steps.helping import server
 from nftui.steps.kind import Context, StepFailed
 from nftui.steps.places import find, name_of, path_of, place_of
 from nftui.steps.reading import Reading
-from nftui.steps.redis_save import databases, lacking, save, value, wait
+from nftui.steps.redis_save import databases, is_idle, lacking, save, value, wait
 from nftui.system.helpers import Server
 from nftui.system.trees import TreeError
 
@@ -141,12 +141,7 @@ _REPLACED = ("rdb_last_save_time", "rdb_saves", "aof_base_size", "aof_rewrites")
 def _replaced(step: StepSpec, ctx: Context) -> list[str | None]:
     """Once nothing is being written anew."""
     with _live(step, ctx) as live:
-
-        def idle() -> bool:
-            info = live.ask("INFO", "persistence")
-            return {value(info, n) for n in ("rdb_bgsave_in_progress", "aof_rewrite_in_progress")} <= {"0", None}
-
-        wait(step, ctx, idle)
+        wait(step, ctx, lambda: is_idle(live.ask("INFO", "persistence")))
         info = live.ask("INFO", "persistence")
         return [value(info, name) for name in _REPLACED]
 

@@ -107,7 +107,7 @@ def way_back_lines(desk: Desk, way: WayBack) -> list[str]:
     lines += [desk.say(msg("  {path}: your edit stays, nftui's keys go", path=path)) for path in way.merged]
     edited = msg("! edited since: {path}", path=", ".join(way.foreign))
     lines += [desk.say(edited)] if way.foreign else []
-    return [*lines, *(f"! {desk.say(loss)}" for loss in way.losses)]
+    return [*lines, *(f"! {desk.say(words)}" for words in (*way.pending, *way.losses))]
 
 
 def _copied(draft: Draft) -> list[str]:

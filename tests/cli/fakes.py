@@ -183,6 +183,7 @@ class FakeSession:
     request_: ProjectRequest | None = None
     reboot_hint: Message | None = None
     state_root: Path = Path("/nonexistent")
+    cut: Path | None = None
     directory: str = "/srv/app"
 
     def _ask(self, what: str, detail: object = None) -> None:
@@ -266,6 +267,11 @@ class FakeSession:
         """Nothing starts; None where no statuses are left."""
         self._ask("start_rollback", (snapshot, force))
         return RUN if self.statuses else None
+
+    def cut_off(self, snapshot: str | None = None) -> Path | None:
+        """The directory of the run that was cut off, None where there is none."""
+        self._ask("cut_off")
+        return self.cut
 
     def start_recover(self, *, resume: bool | None = None) -> str | None:
         """None where no statuses are left."""

@@ -17,11 +17,12 @@ from nftui.cli.context import Context
 from nftui.cli.planfile import seal
 from nftui.engine.consent import Consent
 from nftui.model.advice import Advice, Effort, Grant, Risk
-from nftui.model.choices import Selection
+from nftui.model.choices import Choices, Selection
 from nftui.model.errors import CutOffError, DriftError, LockedError, UsageError
 from nftui.model.message import msg
 from nftui.model.plan import OptimizationPlan, Precondition, Stage, Undo
 from nftui.model.run import Drift, ProjectStatus, StepState
+from nftui.presets import build_choices
 from tests.cli.conftest import Nftui
 from tests.cli.fakes import MASK, RUN, SECRET, FakeSession, run_status, step, way_back
 
@@ -263,8 +264,8 @@ def test_apply_has_the_promised_keys(nftui: Nftui, session: FakeSession) -> None
     assert data["warnings"] == ["unverified: tool"]
     assert "recreate db  verified" in result.err
     assert dict(session.asked)["start_apply"] == {
-        "confirm_within_s": 60.0, "wait_quiet_s": 5.0, "settle_s": 1.0, "files_only": False, "force": True,
-        "consent": Consent(),
+        "confirm_within_s": 60.0, "wait_quiet_s": 5.0, "settle_s": 1.0, "force": True, "consent": Consent(),
+        "asked": build_choices(session.registry)[0],
     }  # fmt: skip
 
 
@@ -346,6 +347,67 @@ def test_apply_resume_goes_on_with_what_was_cut_off(nftui: Nftui, session: FakeS
     assert nftui("apply", "--resume", "--yes", "--json").json["outcome"] == "unchanged"
 
 
+def cut_off(session: FakeSession, tmp_path: Path, *words: str, **more: object) -> None:
+    """A run of `alpha` alone that was cut off, told to be confirmed."""
+    choices = build_choices(session.registry, only=words or ("alpha",))[0]
+    options = {"confirm_within_s": 60.0, "wait_quiet_s": 60.0, "settle_s": 10.0, "files_only": False, "force": False}
+    order = {"kind": "apply", "plan": "P", "options": options, "choices": Choices().as_json(),
+             "asked": choices.as_json(), **more}  # fmt: skip
+    session.cut = tmp_path / RUN
+    session.cut.mkdir()
+    (session.cut / "request.json").write_text(json.dumps(order))
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        (),
+        ("--accept-irreversible", "--without-backup"),
+        ("--confirm-within", "60", "--wait-quiet", "60s", "--settle", "10"),
+        ("--only", "alpha"),
+        ("--only", "alpha", "--without-backup", "--confirm-within", "1m"),
+    ],
+)
+def test_resume_takes_what_the_run_was_told_already(
+    nftui: Nftui, session: FakeSession, tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    cut_off(session, tmp_path)
+    result = nftui("apply", "--resume", "--yes", *words)
+    assert (result.code, ("start_recover", True) in session.asked) == (0, True), result.err
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        (("--confirm-within", "61"), "--confirm-within"),
+        (("--settle", "0"), "--settle"),
+        (("--files-only",), "--files-only"),
+        (("--force",), "--force"),
+        (("--only", "beta"), "--only"),
+        (("--set", "alpha.cost=1", "--wait-quiet", "1"), "--wait-quiet, --set"),
+        (("--repair",), "--repair"),
+    ],
+)
+def test_resume_refuses_what_the_run_was_not_told(
+    nftui: Nftui, session: FakeSession, tmp_path: Path, words: tuple[str, ...], named: str
+) -> None:
+    cut_off(session, tmp_path)
+    result = nftui("apply", "--resume", "--yes", *words)
+    assert (result.code, f"when it began: {named}." in result.err) == (2, True), result.err
+    assert "start_recover" not in session.names
+
+
+def test_resume_with_the_plan_of_the_run_or_of_another(nftui: Nftui, session: FakeSession, tmp_path: Path) -> None:
+    path = str(tmp_path / "saved.plan")
+    assert nftui("plan", "--out", path).code == 0
+    cut_off(session, tmp_path, plan=json.loads(Path(path).read_text())["id"])
+    assert nftui("apply", "--resume", "--yes", "--plan", path, "/").code == 0
+    (tmp_path / RUN / "request.json").write_text(json.dumps({"kind": "rollback", "options": {"force": False}}))
+    for words in (("--plan", path), ("--only", "alpha"), ("--confirm-within", "60")):
+        result = nftui("apply", "--resume", "--yes", *words, "/")
+        assert (result.code, f"when it began: {words[0]}" in result.err) == (2, True), result.err
+
+
 # -- rollback, recover, confirm, attach -------------------------------------------------------------------------
 def test_rollback_tells_project_and_snapshot_apart(nftui: Nftui, session: FakeSession, tmp_path: Path) -> None:
     session.statuses = (run_status(kind="rollback", outcome="rolled-back"),)
@@ -374,12 +436,16 @@ def test_a_rollback_shows_what_it_takes_back_before_it_asks(
     nftui: Nftui, session: FakeSession, terminal: Terminal
 ) -> None:
     session.way = way_back(
-        foreign=("/srv/app/compose.nftui.yaml",), merged=("/srv/app/.env",), losses=(msg("db: /x would be lost"),)
+        foreign=("/srv/app/compose.nftui.yaml",),
+        merged=("/srv/app/.env",),
+        losses=(msg("db: /x would be lost"),),
+        pending=(msg("db does not run what your files say."),),
     )
     terminal("n\n")
     said = nftui("rollback").err
     words = [f"newest first: {RUN}", "delete /srv/app/compose.nftui.yaml", "12 s of downtime (db)", "nothing of nftui"]
     words += ["--force overwrites that edit", "/srv/app/.env was edited", "! db: /x would"]
+    words += ["! db does not run what your files say. --force takes back"]
     assert [word for word in words if word not in said] == []
     assert "hunter2" not in said
 

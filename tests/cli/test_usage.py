@@ -57,7 +57,7 @@ def test_positionals_and_options_mix() -> None:
 
 def test_options_of_plan_and_apply() -> None:
     args = parse(["apply", ".", "--set", "a.b=1", "--set", "a.c=2", "--only", "a,b", "--only", "c", "--settle", "0"])
-    assert (args.sets, args.only, args.settle, args.wait_quiet) == (["a.b=1", "a.c=2"], ["a,b", "c"], 0.0, 60.0)
+    assert (args.sets, args.only, args.settle, args.wait_quiet) == (["a.b=1", "a.c=2"], ["a,b", "c"], 0.0, None)
 
 
 @pytest.mark.parametrize(
@@ -86,6 +86,7 @@ def test_bad_usage_exits_2_and_reads_nothing(nftui: Nftui, session: FakeSession,
     [
         (["plan", "--only", "alpa"], "Did you mean 'alpha'?"),
         (["plan", "--skip", "zzz"], "Known: alpha, beta"),
+        (["plan", "--only", "alpa"], "Known: alpha, beta"),
         (["plan", "--off", "alpa"], "Did you mean 'alpha'?"),
         (["plan", "--set", "alpha.bufers=1MB"], "Did you mean 'alpha.buffers'?"),
         (["plan", "--set", "alpha.buffers=lots"], "is not a size"),
@@ -97,8 +98,8 @@ def test_bad_usage_exits_2_and_reads_nothing(nftui: Nftui, session: FakeSession,
         (["plan", "--preset", "./none.yaml"], "no preset file"),
         (["apply", "--yes", "--plan", "p", "--set", "alpha.cost=1"], "--plan excludes --set"),
         (["apply", "--yes", "--plan", "p", "--preset", "x", "--only", "alpha"], "--preset, --only"),
-        (["apply", "--yes", "--resume", "--off", "alpha"], "--resume excludes --off"),
-        (["apply", "--yes", "--resume", "--confirm-within", "9", "--force"], "excludes --confirm-within, --force"),
+        (["apply", "--yes", "--resume", "--off", "alpa"], "Did you mean 'alpha'?"),
+        (["apply", "--yes", "--resume", "--plan", "none.plan"], "cannot be read"),
         (["plan", "--out", ""], "no file is named"),
         (["apply", "--yes", "--measure"], "later version"),
         (["apply", "--yes", "--files-only", "--confirm-within", "9"], "exclude each other"),

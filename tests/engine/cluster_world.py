@@ -14,6 +14,7 @@ from typing import Any, cast
 from nftui.clients.rediscluster import SLOTS, slot_of
 from nftui.clients.rediskeys import Refused
 from nftui.engine.switching import Around, data_stage
+from nftui.model.errors import NftuiError
 from nftui.model.facts import Facts
 from nftui.model.message import msg
 from nftui.model.plan import DataSwitch, FileChange, Handover, Stage, StepSpec, Undo, digest
@@ -185,6 +186,8 @@ class ClusterWorld(World):
         return self.ranges.get(name)
 
     def create_network(self, name: str, subnet: str, labels: Mapping[str, str]) -> None:
+        if self.broken == "taken":
+            raise NftuiError(msg("Docker says: {why}", why="Pool overlaps with other one on this address space"))
         die = self.effect(f"create {name}")
         self.ranges[name] = subnet
         if die:
@@ -241,7 +244,7 @@ class Session:
             "LASTSAVE": lambda: server.saves, "TIME": lambda: [str(int(self.world.clock)), "0"],
             "BGSAVE": lambda: self._save(server), "SET": lambda: self._write(server, words[1], words[2]),
             "GET": lambda: server.keys.get(words[1].encode(), (b"", 0))[0].decode(), "WAIT": lambda: 1,
-            "DEL": lambda: server.keys.pop(words[1].encode(), None) and 1,
+            "DEL": lambda: self._delete(server, words[1]),
         }  # fmt: skip
         return answers[words[0]]()
 
@@ -271,7 +274,17 @@ class Session:
             raise Killed("save")
         return "OK"
 
+    def _delete(self, server: Server, key: str) -> int | None:
+        if server.closed != "0" and self.world.broken == "failing":
+            self.error = "MISCONF Errors writing to the AOF file"
+        elif server.closed != "0" and self.world.broken != "open":
+            self.error = "NOREPLICAS Not enough good replicas to write."
+        return None if self.error else int(server.keys.pop(key.encode(), None) is not None)
+
     def _write(self, server: Server, key: str, value: str) -> str | None:
+        if self.world.broken == "full" and server is self.world.db:
+            self.error = "OOM command not allowed when used memory > 'maxmemory'."
+            return None
         if server.closed != "0" and self.world.broken != "open":
             self.error = "NOREPLICAS Not enough good replicas to write."
             return None

@@ -27,23 +27,40 @@ class RedisDataWorld(DataWorld):
     status: str = "ok"
     asked: list[str] = field(default_factory=list)
     error: str = ""
+    takes_s: float = 0.0
+    began: float = 0.0
+    saves: bool = True
+    """Whether a save succeeds."""
 
     def ask(self, *words: str) -> Any:
         self.asked.append(" ".join(words))
         answers: dict[str, Callable[[], Any]] = {
-            "LASTSAVE": lambda: int(self.saved), "TIME": lambda: [str(int(self.clock)), "0"], "BGSAVE": self._save,
+            "LASTSAVE": lambda: int(self.saved), "TIME": lambda: [str(int(self.clock)), "0"],
+            "BGSAVE SCHEDULE": self._save,
             "INFO persistence": lambda: "\r\n".join(
-                ("loading:0", "rdb_bgsave_in_progress:0", f"rdb_last_bgsave_status:{self.status}")
+                ("loading:0", *self._at_work(), f"rdb_last_bgsave_status:{self.status}")
             ),
             "INFO keyspace": self._keyspace,
         }  # fmt: skip
         return answers[" ".join(words)]()
 
-    def _save(self) -> None:
+    def _at_work(self) -> tuple[str, ...]:
+        """A save of `takes_s` that writes a key a second."""
+        done = self.clock - self.began
+        if self.began and done >= self.takes_s and self.saves:
+            self.saved, self.began = self.clock, 0.0
+        busy = bool(self.began) and done < self.takes_s
+        return f"rdb_bgsave_in_progress:{int(busy)}", f"current_save_keys_processed:{int(done) if busy else 0}"
+
+    def _save(self) -> str | None:
+        if self.error:
+            return None
         die = self.effect("save")
-        self.saved = self.clock
+        self.began = self.clock if self.takes_s or not self.saves else 0.0
+        self.saved = self.clock if not self.began else self.saved
         if die:
             raise Killed("save")
+        return "Background saving started"
 
     def _keyspace(self) -> str:
         now = {**self.keys, **(self.lost if self.named() == "new" else {})}

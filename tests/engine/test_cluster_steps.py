@@ -63,7 +63,8 @@ def test_the_keys_go_there_and_come_back_with_what_was_written(tmp_path: Path) -
 
 @pytest.mark.parametrize(
     ("broken", "why"),
-    [("open", "still takes writes"), ("loses", "1 keys differ"), ("apart", "knows 1 of 6 nodes")],
+    [("open", "still takes writes"), ("failing", "answers a write with MISCONF"),
+     ("loses", "1 keys differ"), ("apart", "knows 1 of 6 nodes")],
 )  # fmt: skip
 def test_what_does_not_come_to_what_was_promised_is_taken_back(tmp_path: Path, broken: str, why: str) -> None:
     world = new_cluster_world(tmp_path)
@@ -71,6 +72,25 @@ def test_what_does_not_come_to_what_was_promised_is_taken_back(tmp_path: Path, b
     outcome = run(world, tmp_path / "j")
     assert outcome is not None and why in outcome.reason, outcome
     assert outcome.name == "rolled-back"
+    is_old(world, old)
+
+
+def test_a_server_that_is_full_can_be_closed_and_moved(tmp_path: Path) -> None:
+    """It refuses every write that takes memory, for that reason and before it looks at its replicas."""
+    world = new_cluster_world(tmp_path)
+    world.broken = "full"
+    assert run(world, tmp_path / "j") is None
+    is_new(world)
+
+
+def test_a_range_that_another_project_took_meanwhile_says_what_to_do(tmp_path: Path) -> None:
+    """The engine refuses the network before anything of the operator's is touched."""
+    world = new_cluster_world(tmp_path)
+    old, world.broken = world.state(), "taken"
+    outcome = run(world, tmp_path / "j")
+    assert outcome is not None and outcome.name == "rolled-back"
+    assert "10.109.0.0/28 since this was planned" in outcome.reason and "Apply again" in outcome.reason
+    assert not world.effects
     is_old(world, old)
 
 

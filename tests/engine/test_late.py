@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
 
-from nftui.engine.journal import RunView
-from nftui.engine.late import Link, late_items
-from nftui.engine.runner import BackItem
+from nftui.engine import codec
+from nftui.engine.journal import Journal, Phase, RunView, read_journal
+from nftui.engine.late import Link, late_items, late_of_run
+from nftui.engine.runner import BackItem, Options, Runner
 from nftui.engine.state import InForce
 from nftui.model.advice import Fragment
 from nftui.model.message import msg
-from nftui.model.plan import Stage, StepSpec
+from nftui.model.plan import Stage, StepSpec, digest
 from nftui.model.stack import Container
 from nftui.steps import load_kinds
+from nftui.steps.kind import Context
 from nftui.system.blobs import BlobStore
+from tests.engine.mortal import die_at
+from tests.engine.test_runner import Quiet
 from tests.engine.world import OVERRIDE, World
 
 NOTHING = InForce()
@@ -140,3 +144,82 @@ def test_what_it_runs_is_read_back_and_its_grace_is_the_planned_one(world: Runni
     found = late(world, [link(NOTHING, TUNED, planned, settings, of_another)])
     assert names(found) == ["R1/late:recreate:db", "R1/late:postgres-settings:db"]
     assert found[0].step.params["grace_s"] == 7 and found[1].before["previous"] == {"work_mem": "4MB"}
+
+
+# -- a run's own way back, to a commit point that was crossed -----------------------------------------------------
+FIRST_FILE, SECOND_FILE = (f"# Written by nftui;\ncommand shared_buffers={v}MB \n".encode() for v in (256, 512))
+
+
+@dataclass
+class Hasty(World):
+    """The operator's own `docker compose up`, as soon as the second stage's file lies there; then the run fails."""
+
+    def _new(self) -> Container:
+        labels = {"com.docker.compose.project.config_files": f"/p/compose.yaml,{OVERRIDE}"}
+        return replace(super()._new(), labels=labels)
+
+    def extra(self) -> dict[str, str]:
+        if self.container is None or self.container.config_hash != self._hash():
+            self.created += 1
+            self.container = self._new()
+        return {"web": "recreate"}
+
+
+def crossed_plan(world: World) -> tuple[Stage, ...]:
+    """One stage that stands once others were let in, and one after it that fails."""
+
+    def file(name: str, content: bytes, **more: object) -> StepSpec:
+        world.blobs.put(content)
+        params = {"after": digest(content), "mode": 0o644}
+        return StepSpec(name, "file", OVERRIDE, params, msg("step"), **more)  # type: ignore[arg-type]
+
+    recreate = StepSpec("data/recreate", "recreate", "db", {"grace_s": 9, "force": False}, msg("step"), "db")
+    check = StepSpec("check", "project-check", "project", {"services": ["db"]}, msg("step"))
+    return (
+        Stage("data", (file("data/file", FIRST_FILE), replace(recreate, opens=True)), ("db",), commit_point=True),
+        Stage("more", (file("more/file", SECOND_FILE), check), ("db",)),
+    )
+
+
+def crossed_life(world: World, path: Path, make: Callable[[Path], Journal] = Journal) -> str:
+    """One life of the worker."""
+    first, second = (InForce(n, fragments=(Fragment("f", {"db": {"a": str(n)}}),)) for n in (1, 2))
+    plan = crossed_plan(world)
+    record = {"stages": codec.stages_json(plan, world.blobs), "partial": {"data": first.as_json()},
+              "commit": second.as_json()}  # fmt: skip
+    journal, kinds = make(path), load_kinds()
+
+    def late(items: Sequence[BackItem], kept: str | None, ctx: Context) -> Sequence[BackItem]:
+        return late_of_run(journal, record, InForce(), items, kept, {}, kinds, ctx)
+
+    try:
+        outcome = Runner(journal, plan, kinds, world.context(), Quiet(), Options(late=late)).forward()
+    finally:
+        journal.close()
+    assert outcome
+    return outcome.name
+
+
+def stands(world: World) -> bool:
+    """The file of the first stage, and a container that was made by it."""
+    made = world.container and world.container.config_hash
+    return world.files[OVERRIDE] == FIRST_FILE and made == world._hash()
+
+
+def test_back_at_a_crossed_commit_point_no_service_runs_files_that_went(tmp_path: Path) -> None:
+    world = Hasty(BlobStore(tmp_path / "blobs"))
+    assert crossed_life(world, tmp_path / "j") == "partial"
+    assert stands(world)
+    assert RunView(read_journal(tmp_path / "j")).last("data/late:recreate:db") is Phase.UNDONE
+
+
+@pytest.mark.parametrize("where", ["journal-before", "journal-after", "effect-before", "effect-after"])
+def test_also_where_the_worker_dies_on_the_way(tmp_path: Path, where: str) -> None:
+    whole = Hasty(BlobStore(tmp_path / "blobs"))
+    crossed_life(whole, tmp_path / "j")
+    points = len(read_journal(tmp_path / "j")) if where.startswith("journal") else len(whole.effects)
+    for point in range(1, points + 1):
+        world, path = Hasty(BlobStore(tmp_path / f"blobs{point}")), tmp_path / f"j{point}"
+        die_at(world, where, point, lambda make, world=world, path=path: crossed_life(world, path, make))  # type: ignore[misc]
+        assert crossed_life(world, path) == "partial", point
+        assert stands(world), point

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from nftui.engine.filesteps import check_step, env_change, override_change
-from nftui.engine.persist import KEY, Persistence, own_files, persistence
+from nftui.engine.filesteps import check_step, env_change, other_changes, override_change
+from nftui.engine.persist import KEY, Persistence, command, own_files, persistence
 from nftui.engine.state import InForce, must_be_writable
 from nftui.model.errors import UsageError
 from nftui.model.facts import Facts
@@ -123,8 +123,8 @@ def test_explicit_files_are_kept_where_a_plain_call_loads_them(place: Place) -> 
 @pytest.mark.parametrize(
     ("request_", "environ", "why"),
     [
-        (ProjectRequest(env_files=("prod.env",)), {}, "--env-file "),
-        (ProjectRequest(), {"COMPOSE_ENV_FILES": "prod.env"}, "--env-file "),
+        (ProjectRequest(env_files=("prod.env",)), {}, "other env files"),
+        (ProjectRequest(), {"COMPOSE_ENV_FILES": "prod.env"}, "other env files"),
         (ProjectRequest(), {"COMPOSE_FILE": "compose.yaml"}, "COMPOSE_FILE is set in the shell"),
         (ProjectRequest(), {"COMPOSE_FILE": ""}, "COMPOSE_FILE is set in the shell"),
         (ProjectRequest(files=("sub/c.yaml",), project_directory="."), {}, "other files"),
@@ -138,6 +138,31 @@ def test_the_operator_gets_the_command_where_env_does_not_decide(
     keep = place.keep()
     assert (keep.mode, why in keep.reason) == ("command", True), keep
     assert env_change(keep, InForce(), place.env, wanted=True) is None
+
+
+def test_the_command_starts_the_stack_as_it_was_read(place: Place) -> None:
+    place.write(sub__c_yaml=FILES)
+    there, ours = place.directory, place.keep().override
+    assert command(place.stack(), ours) == f"docker compose -f {there}/compose.yaml -f {ours} up -d"
+    place.request = ProjectRequest(
+        files=("sub/c.yaml",), project_directory=".", env_files=("x.env", "prod.env"), profiles=("b c",), name="shop"
+    )
+    assert command(place.stack(), ours) == (
+        f"docker compose -p shop --project-directory {there} --env-file {there}/x.env --env-file {there}/prod.env "
+        f"--profile 'b c' -f {there}/sub/c.yaml -f {ours} up -d"
+    )
+
+
+def test_every_file_of_nftuis_goes_with_the_last_one(place: Place) -> None:
+    """Left there, one by an automatic name would be loaded next."""
+    place.on()
+    mine, theirs = OVERRIDE_MARK + b"\n# State: /state/p\n", OVERRIDE_MARK + b"\n# State: /state/q\n"
+    place.write(compose_override_yaml=mine, docker_compose_override_yml=theirs)
+    (place.directory / "docker.compose.override.yml").rename(place.directory / "docker-compose.override.yml")
+    keep, facts = place.keep(), Facts(Host(1 << 30), place.stack())
+    assert [Path(p).name for p in keep.others] == ["compose.override.yaml", "docker-compose.override.yml"]
+    (change,) = other_changes(facts, keep, "/state/p", lambda path: Path(path).read_bytes())
+    assert (Path(change.path).name, change.action, change.before) == ("compose.override.yaml", "delete", mine)
 
 
 def test_a_separator_of_the_shell_is_not_that_of_others(place: Place) -> None:
@@ -170,7 +195,7 @@ def test_env_of_another_directory_wins_over_the_one_beside_the_files(
     place.write(docker__compose_yml=FILES, _env=b"COMPOSE_FILE=docker/compose.yml\nPW=1\n")
     keep = place.keep()
     assert (keep.mode, keep.env) == ("command", str(place.directory / "docker/.env"))
-    assert f"--env-file {place.directory}/.env" in keep.reason
+    assert f"--env-file {place.directory}/.env" in command(place.stack(), keep.override)
     # Called in the directory of the files, Compose reads the `.env` there and no other.
     monkeypatch.chdir(place.directory / "docker")
     there = Place(place.directory / "docker")

@@ -55,6 +55,31 @@ def test_a_save_that_fails_stops_nothing(tmp_path: Path) -> None:
     assert "stop c1" not in world.effects
 
 
+@pytest.mark.parametrize(
+    ("how", "words"),
+    [({"saves": False, "status": "err"}, "its log says why"), ({"error": "NOPERM no rights"}, "NOPERM no rights")],
+)
+def test_a_save_that_fails_or_is_refused_keeps_nobody_waiting(
+    tmp_path: Path, how: dict[str, object], words: str
+) -> None:
+    """Its writers are held meanwhile, and the step may stand still for long."""
+    world = new_redis_world(tmp_path)
+    for name, value in how.items():
+        setattr(world, name, value)
+    began = world.clock
+    outcome = run(world, tmp_path / "j", (redis_stage(world),))
+    assert outcome is not None and words in outcome.reason and world.now() == OLD
+    assert "could not save" in outcome.reason and "stop c1" not in world.effects
+    assert world.clock - began < 30
+
+
+def test_a_save_that_gets_on_may_take_longer_than_one_that_stands_still(tmp_path: Path) -> None:
+    world = new_redis_world(tmp_path)
+    world.takes_s = 500.0
+    assert run(world, tmp_path / "j", (redis_stage(world),)) is None
+    assert world.now() == NEW and world.clock > 500
+
+
 @pytest.mark.parametrize("where", WHERE)
 def test_every_crash_point_ends_old_or_new(tmp_path: Path, where: str) -> None:
     (tmp_path / "c").mkdir()

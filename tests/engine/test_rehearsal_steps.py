@@ -75,7 +75,7 @@ def test_keys_that_pass_meanwhile_are_not_missed(tmp_path: Path) -> None:
 
 
 def test_a_copy_during_which_a_file_was_replaced_is_made_again(tmp_path: Path) -> None:
-    world, reason = rehearse(tmp_path, rewrites=6)
+    world, reason = rehearse(tmp_path, rewrites=12)
     assert reason is None and world.effects.count("copying rows") + world.effects.count("copying soft") > 1
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -237,6 +238,11 @@ def test_preset_verbs(nftui: Nftui, tmp_path: Path) -> None:
         "beta": "on",
     }
     assert nftui("preset", "show", "bad").code == 2
+    pipe, end = os.pipe()  # what it was read from cannot be read again
+    os.write(end, GOOD.encode())
+    os.close(end)
+    assert nftui("preset", "show", f"/dev/fd/{pipe}").out == GOOD
+    os.close(pipe)
     assert nftui("preset", "validate", str(mine / "good.yaml")).code == 0
     result = nftui("preset", "validate", str(mine / "good.yaml"), str(mine / "bad.yaml"))
     assert (result.code, f"{mine}/bad.yaml:1: 'optimizations' is missing" in result.out) == (2, True)

@@ -74,16 +74,17 @@ def plan(found: Facts, *sets: str, in_force: InForce | None = None) -> Draft:
 
 
 def test_six_nodes_on_fixed_addresses_share_the_memory_and_the_password_by_name(tmp_path: Path) -> None:
-    part = fragment(facts(tmp_path))
+    found = facts(tmp_path)
+    part, net = fragment(found), str(advice(found, MODE)["subnet"].value).removesuffix("0/28")
     first, last = part.services[NODES[0]], part.services[NODES[5]]
     words = " ".join(first["command"]) if isinstance(first["command"], list) else str(first["command"])
-    for asked in ("--cluster-enabled yes", "--cluster-announce-ip 10.109.0.2",
+    for asked in ("--cluster-enabled yes", f"--cluster-announce-ip {net}2",
                   "--cluster-announce-hostname cache-node-1", "--cluster-preferred-endpoint-type hostname",
                   "--appendonly yes", "--masterauth ${SECRET:-fake}",
                   "--requirepass ${SECRET:-fake}", "--maxmemory-policy noeviction", "--maxmemory 57mb"):  # fmt: skip
         assert asked in words, (asked, words)
-    assert first["networks"] == {"default": {}, "cache-nodes": {"ipv4_address": "10.109.0.2"}}
-    assert last["networks"]["cache-nodes"] == {"ipv4_address": "10.109.0.7"}  # type: ignore[index]
+    assert first["networks"] == {"default": {}, "cache-nodes": {"ipv4_address": f"{net}2"}}
+    assert last["networks"]["cache-nodes"] == {"ipv4_address": f"{net}7"}  # type: ignore[index]
     assert first["mem_limit"] == 96 * MIB and "deploy" not in first
     assert "min-replicas-to-write 1000" in str(part.services["cache"]["command"]).replace("', '", " ")
     assert set(part.own) == set(NODES) and part.own[NODES[0]] == ("cache", "n8n")
@@ -149,10 +150,22 @@ def test_a_server_that_lets_nobody_in_is_not_made_a_cluster(tmp_path: Path) -> N
 def test_a_range_that_is_taken_is_refused_with_whose_it_is(tmp_path: Path, value: str, why: str) -> None:
     ranges = {"other": ("10.109.0.0/24", "fd00:1::/64"), "route through eth1": ("10.0.0.0/16",), "host": ()}
     found = replace(facts(tmp_path), ranges=ranges)
-    assert advice(found, MODE)["subnet"].value == "10.109.1.0/28"
     assert advice(found, MODE, "redis.subnet=10.7.0.0/24")["subnet"].value == "10.7.0.0/24"
     with pytest.raises(UsageError, match=why):
         advice(found, MODE, f"redis.subnet={value}")
+
+
+def test_projects_that_plan_at_the_same_moment_choose_ranges_of_their_own(tmp_path: Path) -> None:
+    """Neither sees the other's network yet; one that is taken is passed over, and the choice is always the same."""
+    found = []
+    for name in ("shop", "blog"):
+        (tmp_path / name).mkdir()
+        found.append(facts(tmp_path / name))
+    first, second = (str(advice(one, MODE)["subnet"].value) for one in found)
+    assert first != second and first == advice(facts(tmp_path / "shop"), MODE)["subnet"].value
+    taken = replace(found[0], ranges={"other": (first,)})
+    number = (int(first.split(".")[2]) + 1) % 256
+    assert advice(taken, MODE)["subnet"].value == f"10.109.{number}.0/28"
 
 
 def test_the_range_in_use_stays(tmp_path: Path) -> None:

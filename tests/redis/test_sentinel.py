@@ -62,14 +62,15 @@ def words(part: object) -> str:
 
 
 def test_two_servers_and_three_sentinels_know_each_other_by_names_of_fixed_addresses(tmp_path: Path) -> None:
-    part = fragment(facts(tmp_path))
+    found = facts(tmp_path)
+    part, net = fragment(found), str(advice(found, MODE)["subnet"].value).removesuffix("0/28")
     first, second = (part.services[name] for name in SERVERS)
-    hosts = [f"{name}:10.109.0.{number}" for number, name in enumerate((*SERVERS, *SENTINELS), start=2)]
+    hosts = [f"{name}:{net}{number}" for number, name in enumerate((*SERVERS, *SENTINELS), start=2)]
     for name in (*SERVERS, *SENTINELS):
         assert part.services[name]["extra_hosts"] == hosts
         assert part.services[name]["volumes"][0]["source"].endswith(f"_{name}")  # type: ignore[index]
         assert part.own[name] == ("cache", "web")
-    assert first["networks"] == {"default": {}, "cache-sentinels": {"ipv4_address": "10.109.0.2"}}
+    assert first["networks"] == {"default": {}, "cache-sentinels": {"ipv4_address": f"{net}2"}}
     assert second["command"][5] == "replicaof cache-server-1 6379" and first["command"][5] == ""  # type: ignore[index]
     for asked in ("/data/nftui-role.conf", "redis-server --requirepass ${SECRET:-fake}", "--appendonly yes",
                   "--masterauth ${SECRET:-fake}", "--replica-announce-ip cache-server-2", "--maxmemory 153mb",

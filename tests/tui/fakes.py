@@ -202,6 +202,7 @@ class FakeSession(Session):
         self.applied: list[tuple[Plan, float | None]] = []
         self.rollbacks = 0
         self.way_losses: tuple[Message, ...] = ()
+        self.way_pending: tuple[Message, ...] = ()
         self.recovers = 0
         self.project = ProjectStatus("idle", None, 0)
         self.forced: bool | None = None
@@ -333,7 +334,9 @@ class FakeSession(Session):
 
     def way_back(self, snapshot: str | None = None) -> WayBack | None:
         """One run that recreates `db`."""
-        return WayBack(("0007-apply",), 0, services=("db",), downtime_s=12.0, losses=self.way_losses)
+        return WayBack(
+            ("0007-apply",), 0, services=("db",), downtime_s=12.0, losses=self.way_losses, pending=self.way_pending
+        )
 
     def start_rollback(self, snapshot: str | None = None, *, force: bool = False) -> str:
         """Counts."""

@@ -477,6 +477,38 @@ async def test_roll_back_from_the_result_asks_first(session: FakeSession) -> Non
         await driver.sees("The state before that run is back.")
 
 
+async def test_a_way_back_that_applies_pending_changes_asks_for_them_too(session: FakeSession) -> None:
+    """What the command line does with --force only, the wizard does after a question of its own."""
+    async with wizard(session) as driver:
+        await driver.to_review()
+        session.play(APPLIED)
+        await driver.press("a")
+        await driver.sees("The run has ended")
+        await driver.press("enter")
+        session.play(ROLLED_BACK)
+        session.way_pending = (msg("db does not run what your files say (its image)."),)
+        session.way_losses = (msg("db: a file would be lost"),)
+        for answers in ("escape",), ("y", "escape"):
+            await driver.press("R")
+            await driver.sees("1 run, about 12 s of downtime (db)", "! db does not run what your files say")
+            await driver.press("y")
+            await driver.sees("Going back would apply that as well.", "db does not run what your files say")
+            if len(answers) > 1:
+                await driver.press("y")
+                await driver.sees("This is lost on the way back. Lose it?", "db: a file would be lost")
+            await driver.press(answers[-1])
+            await driver.sees("Applied, verified and kept")
+            assert session.rollbacks == 0
+        session.way_losses = ()
+        await driver.press("R")
+        await driver.sees("1 run, about 12 s of downtime (db)")
+        await driver.press("y")
+        await driver.sees("Going back would apply that as well.")
+        await driver.press("y")
+        await driver.sees("The run has ended")
+        assert session.rollbacks == 1 and session.forced
+
+
 async def test_what_an_earlier_day_applied_is_taken_back_from_the_welcome(session: FakeSession) -> None:
     async with wizard(session) as driver:
         await driver.sees("optimizations apply here")

@@ -7,6 +7,7 @@ whole shard out of reach (databases reference 3.2). Clients are told names, whic
 from __future__ import annotations
 
 import ipaddress
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -126,7 +127,7 @@ def _no_room(server: Server, mode: str) -> Iterator[Message]:
 
 # -- addresses -----------------------------------------------------------------------------------------------------
 def choose_range(server: Server, mode: str, chosen: str | None) -> str | Message:
-    """The range in use; the chosen one; else the first that nobody has. A Message says why it cannot be."""
+    """The range in use; the chosen one; else one that nobody has. A Message says why it cannot be."""
     own = layout(server, mode, _POOL[0]).network
     present = (server.ranges or {}).get(own, ())
     if chosen is None or chosen in present:
@@ -156,7 +157,10 @@ def _overlap(wanted: ipaddress.IPv4Network, text: str) -> bool:
 
 
 def _first_free(server: Server) -> str | Message:
-    free = (text for text in _POOL if _owner(server, ipaddress.IPv4Network(text), "") is None)
+    """Each project looks from a place of its own: two that plan at the same moment do not see each other's choice."""
+    start = zlib.crc32(server.project.encode()) % len(_POOL)
+    ranges = (*_POOL[start:], *_POOL[:start])
+    free = (text for text in ranges if _owner(server, ipaddress.IPv4Network(text), "") is None)
     for number, text in enumerate(free):
         if number == server.place:
             return text

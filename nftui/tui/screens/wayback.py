@@ -11,7 +11,7 @@ from nftui.tui.plantexts import way_back_lines
 from nftui.tui.screens.ask import AskScreen
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from typing import Any
 
     from nftui.model.run import WayBack
@@ -33,23 +33,32 @@ class AskWayBack:
     def _look(self) -> list[str]:
         desk = self._screen.desk
         self._way = desk.session.history.way_back()
+        desk.session.facts()  # that read anew what runs: after a no, the drafts need the rest of it at once
         return way_back_lines(desk, self._way) if self._way else [desk.say(msg("Nothing of nftui is in force."))]
 
     def _sure(self, yes: bool | None) -> None:
-        if not yes or self._way is None:
-            return
-        if not (self._way.losses or self._way.foreign):
-            self._follow(force=False)
-            return
-        desk, way = self._screen.desk, self._way
-        lost = [desk.say(loss) for loss in way.losses]
-        lost += [desk.say(msg("{path}: the edit of somebody else", path=path)) for path in way.foreign]
-        question = msg("This is lost on the way back. Lose it?")
-        self._put(AskScreen(question, msg("roll back and lose it"), msg("keep the run"), lambda: lost), self._lose)
+        if yes and self._way is not None:
+            questions = list(self._consents(self._way))
+            self._next(questions, force=bool(questions))
 
-    def _lose(self, yes: bool | None) -> None:
-        if yes:
-            self._follow(force=True)
+    def _consents(self, way: WayBack) -> Iterator[AskScreen]:
+        """One for each kind of thing that the command line does with --force only."""
+        say = self._screen.desk.say
+        if way.pending:
+            known = [say(words) for words in way.pending]
+            question = msg("Going back would apply that as well. Roll back all the same?")
+            yield AskScreen(question, msg("roll back and apply it"), msg("keep the run"), lambda: known)
+        lost = [say(loss) for loss in way.losses]
+        lost += [say(msg("{path}: the edit of somebody else", path=path)) for path in way.foreign]
+        if lost:
+            question = msg("This is lost on the way back. Lose it?")
+            yield AskScreen(question, msg("roll back and lose it"), msg("keep the run"), lambda: lost)
+
+    def _next(self, questions: list[AskScreen], *, force: bool) -> None:
+        if questions:
+            self._put(questions[0], lambda yes: self._next(questions[1:], force=force) if yes else None)
+        else:
+            self._follow(force=force)
 
     def _follow(self, *, force: bool) -> None:
         self._answered(Follow(partial(self._screen.desk.session.runs.start_rollback, force=force)))
