@@ -11,7 +11,6 @@ from nftui.catalog.connections import POSTGRES_LIKE, REDIS_LIKE
 from nftui.catalog.names import Names
 from nftui.catalog.programs import argv_of
 from nftui.catalog.references import parse_reference
-from nftui.checks._common import read_yaml
 from nftui.engine.evidence import at
 from nftui.engine.mounted import mounted
 from nftui.model.dataclass import dataclass
@@ -19,6 +18,7 @@ from nftui.model.findings import Evidence, Finding, Level
 from nftui.model.message import msg
 from nftui.model.patterns import regex
 from nftui.model.stack import Role
+from nftui.system.yamltext import read_yaml
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

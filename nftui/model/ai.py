@@ -62,6 +62,8 @@ class QdrantFacts:
     """True where it answers without a key."""
     cluster: Cluster | None = None
     """None where it is in no cluster mode, or its key may not ask for it."""
+    configured: Mapping[str, str] = field(default_factory=dict)
+    """What its mounted configurations say of its storage, by the environment's names."""
 
     @property
     def peers(self) -> int:

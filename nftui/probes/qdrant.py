@@ -9,6 +9,7 @@ from typing import Any
 from nftui.clients.http import HttpClient, HttpUnreachable
 from nftui.clients.qdrant import collection_path, connect_qdrant, overwritten
 from nftui.clients.qdrant_nodes import read_aliases, read_cluster, read_shards
+from nftui.clients.qdrant_settings import mounted_settings
 from nftui.model.ai import Collection, QdrantFacts
 from nftui.model.errors import NftuiError
 from nftui.model.facts import Live
@@ -19,6 +20,7 @@ from nftui.system.exec import Exec
 
 PROBE = "qdrant"
 _MAX_COLLECTIONS = 100
+_OF_STORAGE = tuple(f"QDRANT__STORAGE__{part}" for part in ("STORAGE_PATH", "HNSW_INDEX__", "PERFORMANCE__"))
 _RUNNING = ("running_snapshots", "running_snapshot_recovery")
 
 
@@ -26,9 +28,15 @@ def probe_qdrant(service: Service, exec_port: Exec | None, environ: Mapping[str,
     """Read QdrantFacts from the first running container. Never raises for a server that will not answer."""
     try:
         client = connect_qdrant(service)
-        return Live(PROBE, service.name, read_facts(client, overwritten(service)), via=client.via)
+        facts = replace(read_facts(client, overwritten(service)), configured=_configured(service))
+        return Live(PROBE, service.name, facts, via=client.via)
     except NftuiError as error:
         return Live(PROBE, service.name, None, str(error))
+
+
+def _configured(service: Service) -> dict[str, str]:
+    """No more than advice asks for: a configuration holds keys as well."""
+    return {name: value for name, value in mounted_settings(service).items() if name.startswith(_OF_STORAGE)}
 
 
 def read_facts(client: HttpClient, forced: Mapping[str, int]) -> QdrantFacts:
