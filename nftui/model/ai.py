@@ -63,7 +63,7 @@ class QdrantFacts:
     cluster: Cluster | None = None
     """None where it is in no cluster mode, or its key may not ask for it."""
     configured: Mapping[str, str] = field(default_factory=dict)
-    """What its mounted configurations say of its storage, by the environment's names."""
+    """What its mounted configurations say of that which advice asks for, by the environment's names."""
 
     @property
     def peers(self) -> int:

@@ -8,7 +8,7 @@ from typing import Any
 
 from nftui.clients.http import HttpClient, HttpUnreachable
 from nftui.clients.qdrant import collection_path, connect_qdrant, overwritten
-from nftui.clients.qdrant_nodes import read_aliases, read_cluster, read_shards
+from nftui.clients.qdrant_nodes import is_barred, read_aliases, read_cluster, read_shards
 from nftui.clients.qdrant_settings import mounted_settings
 from nftui.model.ai import Collection, QdrantFacts
 from nftui.model.errors import NftuiError
@@ -20,7 +20,9 @@ from nftui.system.exec import Exec
 
 PROBE = "qdrant"
 _MAX_COLLECTIONS = 100
-_OF_STORAGE = tuple(f"QDRANT__STORAGE__{part}" for part in ("STORAGE_PATH", "HNSW_INDEX__", "PERFORMANCE__"))
+_ADVISED = tuple(f"QDRANT__{part}" for part in (
+    "STORAGE__STORAGE_PATH", "STORAGE__HNSW_INDEX__", "STORAGE__PERFORMANCE__", "CLUSTER__ENABLED",
+))  # fmt: skip
 _RUNNING = ("running_snapshots", "running_snapshot_recovery")
 
 
@@ -36,7 +38,7 @@ def probe_qdrant(service: Service, exec_port: Exec | None, environ: Mapping[str,
 
 def _configured(service: Service) -> dict[str, str]:
     """No more than advice asks for: a configuration holds keys as well."""
-    return {name: value for name, value in mounted_settings(service).items() if name.startswith(_OF_STORAGE)}
+    return {name: value for name, value in mounted_settings(service).items() if name.startswith(_ADVISED)}
 
 
 def read_facts(client: HttpClient, forced: Mapping[str, int]) -> QdrantFacts:
@@ -101,7 +103,9 @@ def _named(client: HttpClient) -> Mapping[str, str]:
     """Its aliases; none where a key may not ask for them."""
     try:
         return read_aliases(client)
-    except HttpUnreachable:
+    except HttpUnreachable as error:
+        if not is_barred(error):
+            raise
         return {}
 
 

@@ -130,3 +130,17 @@ def test_a_storage_that_a_configuration_moves_off_its_volume_is_refused(tmp_path
     assert OPTIMIZATION.applies(good).applicable
     found = OPTIMIZATION.applies(moved)
     assert not found.applicable and "would lose them" in str(found.reason)
+
+
+def test_a_cluster_that_only_its_configuration_tells_of_is_one(tmp_path: Path) -> None:
+    """A key that may not ask for /cluster tells of none."""
+    found = OPTIMIZATION.applies(with_configured(facts(tmp_path), QDRANT__CLUSTER__ENABLED="True"))
+    assert not found.applicable and "node of a cluster" in str(found.reason)
+
+
+@pytest.mark.parametrize("path", ["/cluster", "/aliases"])
+def test_a_cluster_or_aliases_that_are_not_told_are_unknown(tmp_path: Path, path: str) -> None:
+    """Taken for alone, a node's index would be changed behind a snapshot that holds a part of it."""
+    with serve({**QDRANT, path: "no JSON"}) as port:
+        live = probe_qdrant(service(tmp_path, {"local.yaml": f"service: {{http_port: {port}}}"}), None)
+    assert live.value is None and path in str(live.error)

@@ -136,7 +136,8 @@ def applicability(facts: Facts) -> Applicability:
 def _refusal(facts: Facts, service: Service) -> Message | None:
     live = facts.live_value(service.name, ID)
     known = live if isinstance(live, QdrantFacts) else None
-    environment = {k.upper(): (v or "").lower() for k, v in service.environment.items()}
+    environment = {k: v.lower() for k, v in (known.configured if known else {}).items()}
+    environment |= {k.upper(): (v or "").lower() for k, v in service.environment.items()}
     alone = known is not None and known.peers == 1  # cluster mode of one node: every shard is its own
     if not alone and (environment.get(_CLUSTER) in _ON or (known and known.peers)):
         return _in_cluster(facts, service, known)
