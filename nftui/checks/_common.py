@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from nftui.catalog import repositories_of, restart_policy
 from nftui.catalog.dockerfile import dockerfile
@@ -74,22 +74,6 @@ def mapping(value: object) -> Mapping[str, object]:
 def sequence(value: object) -> Sequence[object]:
     """The value where it is a list, else an empty one."""
     return value if isinstance(value, (list, tuple)) else ()
-
-
-def read_yaml(text: str) -> Mapping[str, Any]:
-    """A configuration in YAML, empty where it is none."""
-    found = read_document(text)
-    return found if isinstance(found, dict) else {}
-
-
-def read_document(text: str) -> object:
-    """What a text in YAML, or in JSON, holds; None where it is neither."""
-    import yaml
-
-    try:
-        return yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 - safe in both cases
-    except (yaml.YAMLError, RecursionError, ValueError):
-        return None
 
 
 def is_handed_on(facts: Facts, service: Service, name: str) -> bool:

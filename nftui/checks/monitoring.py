@@ -14,13 +14,14 @@ from nftui.catalog.mounted import files_in, mounted
 from nftui.catalog.names import Names
 from nftui.catalog.programs import argv_of
 from nftui.catalog.references import parse_reference
-from nftui.checks._common import mapping, read_document, read_yaml, sequence
+from nftui.checks._common import mapping, sequence
 from nftui.engine.evidence import at
 from nftui.model.dataclass import dataclass
 from nftui.model.findings import Evidence, Finding, Level
 from nftui.model.message import msg
 from nftui.model.patterns import regex
 from nftui.model.stack import Role
+from nftui.system.yamltext import read_document, read_yaml
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nftui.catalog import env_names, is_inert
 from nftui.catalog.mounted import mounted
-from nftui.checks._common import is_handed_on, read_yaml, starts_with
+from nftui.checks._common import is_handed_on, starts_with
 from nftui.checks._reach import open_ports
+from nftui.clients.qdrant_settings import CONFIG, absolute, configurations, settings_in, variable
 from nftui.engine.evidence import at
 from nftui.engine.given import may_be_set
 from nftui.model.ai import Collection, QdrantFacts
@@ -21,13 +20,12 @@ from nftui.model.stack import Role
 from nftui.model.units import GIB, human_size
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
     from nftui.catalog.mounted import Mounted
     from nftui.model.facts import Facts
     from nftui.model.stack import Service
 
-_CONFIG = "/qdrant/config"
 _STORAGE = "QDRANT__STORAGE__STORAGE_PATH"
 _KEYS = ("QDRANT__SERVICE__API_KEY", "QDRANT__SERVICE__READ_ONLY_API_KEY", "QDRANT__SERVICE__ALT_API_KEY")
 _NO_INDEX = tuple(
@@ -38,8 +36,6 @@ _NO_INDEX = tuple(
 """Settings whose 0 says that no index is built (config/config.yaml)."""
 _M = "QDRANT__STORAGE__HNSW_INDEX__M"
 _PAYLOAD_M = "QDRANT__STORAGE__HNSW_INDEX__PAYLOAD_M"
-_KINDS = ("yaml", "yml", "json")
-"""Endings of a configuration, of those that the server tries."""
 
 
 def find(facts: Facts) -> Iterable[Finding]:
@@ -97,7 +93,7 @@ def _config_shadowed(facts: Facts, service: Service) -> Finding | None:
     if any("--config-path" in word for word in (*(service.entrypoint or ()), *(service.command or ()))):
         return None
     for number, mount in enumerate(service.mounts):
-        if mount.target.rstrip("/") != _CONFIG or mount.type != "bind" or not mount.source:
+        if mount.target.rstrip("/") != CONFIG or mount.type != "bind" or not mount.source:
             continue
         source = Path(facts.stack.invocation.directory, mount.source)
         if any((source / name).is_file() for name in ("config.yaml", "production.yaml", "config.yml", "config.json")):
@@ -105,7 +101,7 @@ def _config_shadowed(facts: Facts, service: Service) -> Finding | None:
         return Finding(
             "qdrant-config-shadowed", Level.LOW, service.name, msg("A mount hides the image's configuration"),
             msg("{source} holds no config.yaml: the image's own files under {target} are hidden behind it. "
-                "Mount single files, for example production.yaml.", source=mount.source, target=_CONFIG),
+                "Mount single files, for example production.yaml.", source=mount.source, target=CONFIG),
             (at(service, mount.target, f"volumes.{number}", mount.source),), "qdrant Dockerfile, config/",
         )  # fmt: skip
     return None
@@ -154,13 +150,8 @@ def _configured(facts: Facts, service: Service) -> dict[str, Evidence] | None:
     """What mounted configurations set, by the environment's names; None where one cannot be read."""
     if service.config.get("build"):
         return None
-    mode = service.environment.get("RUN_MODE") or "production"
-    names = [f"{stem}.{kind}" for stem in (*(f"{_CONFIG}/{n}" for n in ("config", mode, "local")), "/etc/qdrant/config")
-             for kind in _KINDS]  # fmt: skip
-    words = [w.rpartition("=")[2] for w in (*(service.entrypoint or ()), *(service.command or ()))]
-    names += [w if w.startswith("/") else f"/qdrant/{w.removeprefix('./')}" for w in words if w.endswith(_KINDS)]
     values: dict[str, Evidence] = {}
-    for name in names:
+    for name in configurations(service):
         found = mounted(facts.stack, service, name)
         if found is None:
             continue
@@ -168,20 +159,14 @@ def _configured(facts: Facts, service: Service) -> dict[str, Evidence] | None:
             if found.path is None or Path(found.path).exists():
                 return None
         else:
-            values |= {f"QDRANT__{'__'.join(path).upper()}": e for path, e in _leaves(read_yaml(found.text), found)}
+            values |= {variable(path): _place(path, value, found) for path, value in settings_in(found.text)}
     return values
 
 
-def _leaves(tree: Mapping[str, object], file: Mounted) -> Iterator[tuple[tuple[str, ...], Evidence]]:
-    """Values that a configuration gives: path of keys, and where it stands."""
-    for key, value in tree.items():
-        if isinstance(value, Mapping):
-            for path, evidence in _leaves(value, file):
-                yield (str(key), *path), replace(evidence, key=f"{key}.{evidence.key}")
-        elif value is not None:
-            lines = (file.text or "").splitlines()
-            line = next((n for n, text in enumerate(lines, 1) if re.match(rf"\W*{re.escape(str(key))}\W", text)), None)
-            yield (str(key),), Evidence(str(key), _shown(str(key), str(value)), file.path, line)
+def _place(path: tuple[str, ...], value: object, file: Mounted) -> Evidence:
+    lines, key = (file.text or "").splitlines(), path[-1]
+    line = next((n for n, text in enumerate(lines, 1) if re.match(rf"\W*{re.escape(key)}\W", text)), None)
+    return Evidence(".".join(path), _shown(key, str(value)), file.path, line)
 
 
 def _no_volume(facts: Facts, service: Service) -> Finding | None:
@@ -192,7 +177,7 @@ def _no_volume(facts: Facts, service: Service) -> Finding | None:
     written = _value(service, _STORAGE)
     told = configured[_STORAGE].value if _STORAGE in configured else None
     path = (written[1] if written else None) or told or "/qdrant/storage"
-    path = path if path.startswith("/") else f"/qdrant/{path.removeprefix('./')}"
+    path = absolute(path)
     covering = [
         m for m in service.mounts if path == m.target.rstrip("/") or path.startswith(m.target.rstrip("/") + "/")
     ]

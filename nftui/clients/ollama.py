@@ -21,10 +21,9 @@ from nftui.model.message import msg
 from nftui.model.stack import Service
 
 PORT = 11434
+_LAST_PORT = 65535
 FOREVER = -1
 """keep_alive of a model that is to stay; a number: "-1" as a text is refused by the server."""
-_WINDOWED = re.compile(r"^(gemma3|gemma3n|gpt-?oss)$")
-"""Architectures whose sliding window every server uses (fs/ggml, GraphSize); gemma2's is used by newer ones only."""
 _BLOB = re.compile(r"^FROM \S*/blobs/(sha256-[0-9a-f]+)", re.MULTILINE)
 """The file of the weights; a projector's line follows it."""
 _NUM_CTX = re.compile(r"^num_ctx\s+(\S+)$", re.MULTILINE)
@@ -80,10 +79,11 @@ def port_of(service: Service) -> int:
     container = service.running
     host = (container.environment if container else {}).get("OLLAMA_HOST") or service.environment.get("OLLAMA_HOST")
     text = (host or "").strip().strip("\"'")
-    match = re.search(r":(\d{1,5})/?$", text)
-    if match:
+    scheme, found, rest = text.partition("://")
+    match = re.search(r":(\d{1,5})$", (rest if found else text).partition("/")[0])
+    if match and int(match[1]) <= _LAST_PORT:
         return int(match[1])
-    return {"http": 80, "https": 443}.get(text.partition("://")[0], PORT) if "://" in text else PORT
+    return {"http": 80, "https": 443}.get(scheme, PORT) if found else PORT
 
 
 class OllamaClient(HttpClient):
@@ -94,7 +94,8 @@ class OllamaClient(HttpClient):
 
     def version(self) -> str | None:
         """What the server calls itself ("0.5.7")."""
-        return str(self.json("/api/version").get("version") or "") or None
+        found = self.json("/api/version")
+        return str(found.get("version") or "") or None if isinstance(found, dict) else None
 
     def stored(self) -> tuple[Model, ...]:
         """Models on its disk; those that only name a model in a cloud are left out."""
@@ -116,7 +117,7 @@ class OllamaClient(HttpClient):
             info = whole.get("model_info")
         blob = _BLOB.search(str(found.get("modelfile") or ""))
         return Shown(
-            architecture_of(info, found.get("tensors")), tuple(str(c) for c in capabilities or ()),
+            architecture_of(info, found.get("tensors")), _texts(capabilities),
             blob[1] if blob else "", _own_context(found.get("parameters")),
         )  # fmt: skip
 
@@ -183,6 +184,8 @@ class OllamaClient(HttpClient):
         try:
             while line := answer.readline():
                 part = json.loads(line)
+                if not isinstance(part, dict):
+                    raise ValueError(part)
                 if "error" in part:
                     raise OllamaRefused(msg("{path}: {reason}", path=path, reason=str(part["error"])[:200]))
                 yield part
@@ -225,7 +228,12 @@ def _seconds(nanoseconds: object) -> float:
 
 def _list(answer: Any) -> list[Mapping[str, Any]]:
     models = answer.get("models") if isinstance(answer, dict) else None
-    return [m for m in models or () if isinstance(m, dict)]
+    listed = models if isinstance(models, list) else []
+    return [m for m in listed if isinstance(m, dict) and (m.get("name") or m.get("model"))]
+
+
+def _texts(found: object) -> tuple[str, ...]:
+    return tuple(str(text) for text in found) if isinstance(found, list) else ()
 
 
 def _model(found: Mapping[str, Any]) -> Model:
@@ -233,12 +241,12 @@ def _model(found: Mapping[str, Any]) -> Model:
     capabilities, details = found.get("capabilities"), found.get("details")
     context = found.get("context_length")
     return Model(
-        name=str(found.get("name") or found.get("model")),
-        size=int(found.get("size") or 0),
-        vram=int(found.get("size_vram") or 0),
-        expires_at=found.get("expires_at"),
+        name=str(found.get("name") or found.get("model") or ""),
+        size=_int(found, "size"),
+        vram=_int(found, "size_vram"),
+        expires_at=str(found.get("expires_at") or "") or None,
         digest=str(found.get("digest") or ""),
-        capabilities=tuple(str(c) for c in capabilities) if isinstance(capabilities, list) else (),
+        capabilities=_texts(capabilities),
         context=context if isinstance(context, int) and context > 0 else None,
         family=str(details.get("family") or "") if isinstance(details, dict) else "",
     )
@@ -266,17 +274,47 @@ def architecture_of(info: object, tensors: object = None) -> Architecture | None
     if not (name and layers and trained):
         return None
     each = width // heads if width and heads else 0
-    key = _int(info, f"{name}.attention.key_length") or each
-    value = _int(info, f"{name}.attention.value_length") or each
-    kv_heads = _per_layer(info.get(f"{name}.attention.head_count_kv"), layers, heads)
-    window = _int(info, f"{name}.attention.sliding_window") or None
-    if not (key and value and kv_heads):
+    key, value, near_key, near_value, window, chunk = (_int(info, f"{name}.attention.{part}") for part in _LENGTHS)
+    kv_heads = _kv_heads(info, name, layers, heads)
+    if not ((key or each) and (value or each) and any(kv_heads)):
         return None
+    near = info.get(f"{name}.attention.sliding_window_pattern")
     return Architecture(
-        name, kv_heads, key, value, trained, window if _WINDOWED.match(name) else None, width,
+        name, kv_heads, key or each, value or each, trained, window or chunk or None, width,
         _int(info, f"{name}.vocab_size") or _vocabulary(tensors), _vision(info, f"{name}.vision."),
-        f"{name}.pooling_type" in info,
+        f"{name}.pooling_type" in info, heads, _state(info, f"{name}.ssm."),
+        tuple(map(bool, near)) if isinstance(near, list) and len(near) == layers else (), near_key + near_value,
     )  # fmt: skip
+
+
+_LENGTHS = (
+    "key_length", "value_length", "key_length_swa", "value_length_swa", "sliding_window", "chunk_size",
+)  # fmt: skip
+
+
+def _kv_heads(info: Mapping[str, Any], name: str, layers: int, heads: int) -> tuple[int, ...]:
+    """KV heads of each layer: one number for all, or a list; as many as there are heads where nothing is said.
+
+    None in layers that keep a state instead (qwen3next: all but each fourth), or use another layer's cache (gemma3n,
+    gemma4: the last ones).
+    """
+    value = info.get(f"{name}.attention.head_count_kv")
+    if isinstance(value, list):
+        found = tuple(int(v) for v in value if isinstance(v, (int, float)))
+    else:
+        number = int(value) if isinstance(value, (int, float)) else heads
+        interval = _int(info, f"{name}.full_attention_interval") or 1
+        found = tuple(number if layer % interval == interval - 1 else 0 for layer in range(layers))
+    shared = _int(info, f"{name}.attention.shared_kv_layers")
+    return found[: len(found) - shared] + (0,) * shared if 0 < shared < len(found) else found
+
+
+def _state(info: Mapping[str, Any], prefix: str) -> int:
+    """Bytes of a recurrent layer's state, always exact (fs/ggml, GraphSize)."""
+    kernel, inner, state, groups = (
+        _int(info, prefix + key) for key in ("conv_kernel", "inner_size", "state_size", "group_count")
+    )
+    return 4 * (max(0, kernel - 1) * (inner + 2 * groups * state) + state * inner)
 
 
 def _vocabulary(tensors: object) -> int:
@@ -312,14 +350,6 @@ def _own_context(parameters: object) -> int | None:
 def _int(info: Mapping[str, Any], key: str) -> int:
     """A list (heads per layer) counts with its largest."""
     value = info.get(key)
-    if isinstance(value, list) and value:
-        value = max(v for v in value if isinstance(v, int))
-    return int(value) if isinstance(value, (int, float)) else 0
-
-
-def _per_layer(value: object, layers: int, heads: int) -> tuple[int, ...]:
-    """KV heads of each layer: one number for all, or a list; as many as there are heads where nothing is said."""
     if isinstance(value, list):
-        return tuple(int(v) for v in value if isinstance(v, (int, float)))
-    number = int(value) if isinstance(value, (int, float)) else heads
-    return (number,) * layers
+        value = max((v for v in value if isinstance(v, int)), default=0)
+    return int(value) if isinstance(value, (int, float)) else 0

@@ -5,19 +5,17 @@ from __future__ import annotations
 import re
 import ssl
 from collections.abc import Mapping
-from pathlib import Path
 from urllib.parse import quote
 
 from nftui.clients.http import HttpClient, HttpUnreachable
+from nftui.clients.qdrant_settings import absolute, in_force, mount_of, read_inside
 from nftui.model.message import Message, msg
-from nftui.model.stack import Container, MountSpec, Service
+from nftui.model.stack import Service
 
 _KEYS = ("QDRANT__SERVICE__API_KEY", "QDRANT__SERVICE__ALT_API_KEY", "QDRANT__SERVICE__READ_ONLY_API_KEY")
 """The one that may write comes first."""
 
 
-_HOME = "/qdrant"
-"""Where the image starts the server: what its paths are relative to."""
 _CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
 _ON = ("true", "1", "on", "yes")
 """What the server takes for true."""
@@ -28,7 +26,7 @@ _OVERWRITE = "QDRANT__STORAGE__OPTIMIZERS_OVERWRITE__"
 
 def connect_qdrant(service: Service) -> HttpClient:
     """The first route that answers. Raises HttpUnreachable, also where its certificate cannot be verified."""
-    environment = _environment(service)
+    environment = in_force(service)
     port = environment.get("QDRANT__SERVICE__HTTP_PORT", "")
     key = next((environment[name] for name in _KEYS if name in environment), None)
     tls = _trust(service, environment) if _is_on(environment, "ENABLE_TLS") else None
@@ -41,20 +39,20 @@ def connect_qdrant(service: Service) -> HttpClient:
 
 
 def overwritten(service: Service) -> dict[str, int]:
-    """Values of the optimizers that its environment puts over those of every collection, by their names in the API."""
-    found = {k.removeprefix(_OVERWRITE): v for k, v in _environment(service).items() if k.startswith(_OVERWRITE)}
+    """Values of the optimizers that it is set to put over those of every collection, by their names in the API."""
+    found = {k.removeprefix(_OVERWRITE): v for k, v in in_force(service).items() if k.startswith(_OVERWRITE)}
     return {name.lower().removesuffix("_kb"): int(v) for name, v in found.items() if v.isdigit()}
 
 
-def snapshots_place(container: Container, root: str) -> str | None:
-    """The directory of the engine's machine in which it makes snapshots: a mount's, else `root`, the engine's own.
-
-    None where that is not known.
+def snapshot_places(service: Service, root: str) -> tuple[str, ...]:
+    """Directories of the engine's machine in which it makes snapshots, and works on them: a mount's, else `root`, the
+    engine's own. Those that are not known are left out.
     """
-    environment = {k.upper(): v for k, v in container.environment.items() if v}
-    path = _absolute(environment.get("QDRANT__STORAGE__SNAPSHOTS_PATH") or "./snapshots")
-    mount = _mount_of(container, path)
-    return mount.host_path if mount else root or None
+    given, container = in_force(service), service.running
+    paths = [given.get("QDRANT__STORAGE__SNAPSHOTS_PATH") or "./snapshots", given.get("QDRANT__STORAGE__TEMP_PATH")]
+    mounts = [mount_of(container, absolute(path)) for path in paths if path] if container else []
+    places = (mount.host_path if mount else root for mount in mounts)
+    return tuple(dict.fromkeys(place for place in places if place))
 
 
 def _is_on(environment: Mapping[str, str], name: str) -> bool:
@@ -68,10 +66,11 @@ def _trust(service: Service, environment: Mapping[str, str]) -> ssl.SSLContext:
     """
     if _is_on(environment, "VERIFY_HTTPS_CLIENT_CERTIFICATE"):
         raise _unverified(service, msg("it asks for a client's certificate, and nftui has none"))
+    container = service.running
     path = environment.get("QDRANT__TLS__CERT") or "./tls/cert.pem"
-    path = _absolute(path)
+    path = absolute(path)
     try:
-        own = _CERTIFICATE.search(_read(service, path) or "")
+        own = _CERTIFICATE.search((read_inside(container, path) if container else None) or "")
     except OSError as error:
         raise _unverified(service, msg("{path} cannot be read: {reason}", path=path, reason=error.strerror)) from None
     if own is None:
@@ -92,31 +91,6 @@ def _unverified(service: Service, reason: Message) -> HttpUnreachable:
     )
 
 
-def _read(service: Service, path: str) -> str | None:
-    """A file of the container, by the mount that holds it; None where none does. Raises OSError."""
-    mount = _mount_of(service.running, path) if service.running else None
-    if mount is None or mount.host_path is None:
-        return None
-    return Path(mount.host_path + path.removeprefix(mount.target.rstrip("/"))).read_text(errors="replace")
-
-
-def _absolute(path: str) -> str:
-    return path if path.startswith("/") else f"{_HOME}/{path.removeprefix('./')}"
-
-
-def _mount_of(container: Container, path: str) -> MountSpec | None:
-    """The mount that holds that path of the container."""
-    found = [m for m in container.mounts if path == m.target or path.startswith(m.target.rstrip("/") + "/")]
-    return max(found, key=lambda m: len(m.target), default=None)
-
-
 def collection_path(name: str, *rest: str) -> str:
     """`/collections/NAME/REST…`, names quoted."""
     return "/".join(("/collections", quote(name, safe=""), *(quote(part, safe="/") for part in rest)))
-
-
-def _environment(service: Service) -> Mapping[str, str]:
-    """Names are compared without regard to case; what runs beats what the files say."""
-    container = service.running
-    found = {k.upper(): v for k, v in service.environment.items() if v}
-    return found | {k.upper(): v for k, v in (container.environment if container else {}).items() if v}

@@ -16,11 +16,18 @@ class Asked(Protocol):
     def json(self, path: str) -> Any: ...
 
 
+def is_barred(error: HttpUnreachable) -> bool:
+    """Whether the key may not ask for that, or there is no such route; anything else leaves the answer unknown."""
+    return error.status in (401, 403, 404)
+
+
 def read_cluster(api: Asked) -> Cluster | None:
-    """From /cluster; None where it is in no cluster mode, or the key may not ask for it."""
+    """From /cluster; None where it is in no cluster mode, or the key may not ask for it. Raises HttpUnreachable."""
     try:
         found = api.json("/cluster").get("result")
-    except HttpUnreachable:
+    except HttpUnreachable as error:
+        if not is_barred(error):
+            raise
         return None
     if not isinstance(found, Mapping) or found.get("status") != "enabled":
         return None

@@ -62,6 +62,8 @@ class QdrantFacts:
     """True where it answers without a key."""
     cluster: Cluster | None = None
     """None where it is in no cluster mode, or its key may not ask for it."""
+    configured: Mapping[str, str] = field(default_factory=dict)
+    """What its mounted configurations say of that which advice asks for, by the environment's names."""
 
     @property
     def peers(self) -> int:
@@ -98,7 +100,7 @@ class Architecture:
     trained_context: int
     """Tokens that it was made for: a larger context is cut to it."""
     window: int | None = None
-    """Tokens that its sliding-window layers look back, None where all layers see everything."""
+    """Tokens that its sliding-window layers look back, None where the file names none."""
     width: int = 0
     """Numbers that stand for a token."""
     vocabulary: int = 0
@@ -106,6 +108,14 @@ class Architecture:
     vision: Vision | None = None
     pooled: bool = False
     """It makes one vector of a whole text: such a model only embeds."""
+    heads: int = 0
+    """Of the queries, in the layer that has the most; 0 where it is not told."""
+    state: int = 0
+    """Bytes that a layer without a cache that grows keeps for each slot."""
+    near: tuple[bool, ...] = ()
+    """For each layer whether it looks back by the window only; () where the file leaves that to its architecture."""
+    near_length: int = 0
+    """Numbers of a token's key and value in those layers, 0 where as in the others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +147,11 @@ class Model:
         """What tells models apart in memory: a server keeps one for each file of weights, however many names it has
         (server/sched.go, Model.ModelPath)."""
         return self.blob or self.digest or self.name
+
+    @property
+    def answers(self) -> bool:
+        """False where it says what it can and that is neither text nor embeddings (a model that draws images)."""
+        return not self.capabilities or bool({"completion", "embedding"} & set(self.capabilities))
 
     @property
     def embeds(self) -> bool:

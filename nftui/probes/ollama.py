@@ -17,6 +17,7 @@ from nftui.system.exec import Exec
 PROBE = "ollama"
 READ = ("OLLAMA_", "LLAMA_ARG_")
 """What the server reads, and what it hands on to llama-server."""
+_NO_ROUTE = (404, 405)
 _MOST = 100
 """Models whose shape is asked for: one request each."""
 
@@ -38,7 +39,9 @@ def read_facts(client: OllamaClient) -> OllamaFacts:
     stored = client.stored()
     try:
         loaded = client.loaded()
-    except HttpUnreachable:
+    except HttpUnreachable as error:
+        if error.status not in _NO_ROUTE:
+            raise  # what is in memory is unknown, which is not nothing
         loaded = ()
     shown = tuple(_with_shape(client, m) if n < _MOST else m for n, m in enumerate(stored))
     return OllamaFacts(client.version(), shown, loaded)

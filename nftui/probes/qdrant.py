@@ -8,7 +8,8 @@ from typing import Any
 
 from nftui.clients.http import HttpClient, HttpUnreachable
 from nftui.clients.qdrant import collection_path, connect_qdrant, overwritten
-from nftui.clients.qdrant_nodes import read_aliases, read_cluster, read_shards
+from nftui.clients.qdrant_nodes import is_barred, read_aliases, read_cluster, read_shards
+from nftui.clients.qdrant_settings import mounted_settings
 from nftui.model.ai import Collection, QdrantFacts
 from nftui.model.errors import NftuiError
 from nftui.model.facts import Live
@@ -19,6 +20,9 @@ from nftui.system.exec import Exec
 
 PROBE = "qdrant"
 _MAX_COLLECTIONS = 100
+_ADVISED = tuple(f"QDRANT__{part}" for part in (
+    "STORAGE__STORAGE_PATH", "STORAGE__HNSW_INDEX__", "STORAGE__PERFORMANCE__", "CLUSTER__ENABLED",
+))  # fmt: skip
 _RUNNING = ("running_snapshots", "running_snapshot_recovery")
 
 
@@ -26,9 +30,15 @@ def probe_qdrant(service: Service, exec_port: Exec | None, environ: Mapping[str,
     """Read QdrantFacts from the first running container. Never raises for a server that will not answer."""
     try:
         client = connect_qdrant(service)
-        return Live(PROBE, service.name, read_facts(client, overwritten(service)), via=client.via)
+        facts = replace(read_facts(client, overwritten(service)), configured=_configured(service))
+        return Live(PROBE, service.name, facts, via=client.via)
     except NftuiError as error:
         return Live(PROBE, service.name, None, str(error))
+
+
+def _configured(service: Service) -> dict[str, str]:
+    """No more than advice asks for: a configuration holds keys as well."""
+    return {name: value for name, value in mounted_settings(service).items() if name.startswith(_ADVISED)}
 
 
 def read_facts(client: HttpClient, forced: Mapping[str, int]) -> QdrantFacts:
@@ -93,7 +103,9 @@ def _named(client: HttpClient) -> Mapping[str, str]:
     """Its aliases; none where a key may not ask for them."""
     try:
         return read_aliases(client)
-    except HttpUnreachable:
+    except HttpUnreachable as error:
+        if not is_barred(error):
+            raise
         return {}
 
 

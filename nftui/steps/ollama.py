@@ -17,7 +17,7 @@ from nftui.steps import gate
 from nftui.steps.calls import Data, ModelCalls
 from nftui.steps.gate import POLL_S, containers_of
 from nftui.steps.kind import Context, Found, StepFailed
-from nftui.steps.ollama_config import differences, server_config
+from nftui.steps.ollama_config import differences, keep_alive_s, server_config
 from nftui.steps.ollama_memory import capable, has_context, held_of, is_pinned, names_of
 from nftui.steps.reading import Reading
 
@@ -274,7 +274,8 @@ def _relax(step: StepSpec, server: ModelCalls, model: Model, ctx: Context) -> No
     """It was loaded before, and not for ever: from now on it goes when the server's own time is over."""
     value = ctx.probe(step.target, "ollama").value
     own = value.given.get("OLLAMA_KEEP_ALIVE", "") if isinstance(value, OllamaFacts) else ""
-    text = own.strip().strip("\"'") or "5m"
+    text = own.strip().strip("\"'")
+    text = text if keep_alive_s(text) is not None else "5m"  # as the server reads what it cannot read
     server.load(model, int(text) if text.lstrip("-").isdigit() else text, _wanted(step)[model.name], _SHORT_S)
 
 

@@ -9,11 +9,12 @@ from typing import cast
 
 from nftui.catalog.references import version_key
 from nftui.clients.http import HttpUnreachable
-from nftui.clients.qdrant import collection_path, snapshots_place
+from nftui.clients.qdrant import collection_path, snapshot_places
 from nftui.clients.qdrant_nodes import read_aliases
 from nftui.model.artefact import Artefact, ArtefactState
 from nftui.model.message import msg
 from nftui.model.plan import StepSpec
+from nftui.model.stack import Role, Service
 from nftui.model.units import MIB, human_size
 from nftui.steps.calls import ApiCalls, Data
 from nftui.steps.gate import containers_of
@@ -185,10 +186,13 @@ def _needs(step: StepSpec, api: ApiCalls, ctx: Context) -> Iterator[tuple[Path, 
     """Directory and bytes: of nftui's copy, and of the server's where its place can be seen from here."""
     size = int(str(step.params.get("bytes") or 0))
     yield Path(ctx.kept), _ROOM * size
-    container = next((c for c in containers_of(str(step.service), ctx) if c.running), None)
-    place = snapshots_place(container, str(step.params.get("root") or "")) if container else None
-    if place and Path(place).is_dir():  # Else it is a path of another machine.
-        yield Path(place), _room_there(api) * size
+    server = Service(str(step.service), Role.QDRANT, containers=tuple(containers_of(str(step.service), ctx)))
+    seen: set[int] = set()
+    for place in map(Path, snapshot_places(server, str(step.params.get("root") or ""))):
+        # Else it is a path of another machine; on one disk it is moved there, on another one copied.
+        if place.is_dir() and place.stat().st_dev not in seen:
+            seen.add(place.stat().st_dev)
+            yield place, _room_there(api) * size
 
 
 def _room_there(api: ApiCalls) -> int:

@@ -11,6 +11,7 @@ from nftui.engine.override import merge_fragments, render_override
 from nftui.model.advice import Fragment
 from nftui.model.errors import UsageError
 from nftui.steps.envkeys import drop_key, get_key, set_key
+from nftui.steps.files import _with_keys
 
 KEY = "COMPOSE_FILE"
 
@@ -75,3 +76,19 @@ def test_two_owners_of_one_key_are_an_error_unless_they_agree() -> None:
     assert merge_fragments([one, same]) == {"db": {"shm_size": "1g"}}
     with pytest.raises(UsageError, match=r"db\.shm_size"):
         merge_fragments([one, Fragment("b", {"db": {"shm_size": "2g"}})])
+
+
+@pytest.mark.parametrize(
+    ("line", "value"),
+    [
+        ("A=b", "b"), ("A='b c'", "b c"), ('A="b" # why', "b"), ("A=b # why", "b"), ("A=b#c", "b#c"), ("A=\"b", '"b'),
+        ("A=", ""), ("export A: b", "b"), ("B=b", None), ("# A=b", None),
+    ],
+)  # fmt: skip
+def test_a_value_is_read_without_its_quotes_and_what_is_said_of_it(line: str, value: str | None) -> None:
+    assert get_key(line.encode(), "A") == value
+
+
+def test_keys_are_set_and_dropped_together() -> None:
+    assert _with_keys(b"A=1\nB=2\nC=3\n", {"A": None, "B": "4", "D": None}) == b"B=4\nC=3\n"
+    assert _with_keys(None, {"A": "1"}) == b"A=1\n"

@@ -271,6 +271,28 @@ def test_no_env_where_there_was_none(place: Place) -> None:
     assert place.env is None
 
 
+def test_the_change_of_env_says_what_becomes_of_it(place: Place) -> None:
+    def action(origin: Mapping[str, object] = ORIGIN, *, wanted: bool) -> str:
+        change = env_change(place.keep(), InForce(env_origin=origin), place.env, wanted=wanted)
+        assert change is not None
+        return change.action
+
+    assert action(wanted=True) == "create"
+    place.on()
+    assert action({**ORIGIN, "existed": False}, wanted=False) == "delete"
+    assert action(wanted=False) == "update"
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r\n"])
+def test_a_last_line_without_an_end_has_none_again(place: Place, end: bytes) -> None:
+    before = b"A=1" + end + b"B=2"
+    place.write(_env=before)
+    place.on()
+    assert place.env == before + end + b"COMPOSE_FILE=compose.yaml:compose.nftui.yaml" + end
+    place.off({**ORIGIN, "unended": True})
+    assert place.env == before
+
+
 def test_nftuis_former_file_is_not_the_operators(place: Place) -> None:
     """It was loaded by its name while a service read `.env`; that it no longer does changes nothing."""
     place.write(_env=b"A=1\n")

@@ -22,6 +22,7 @@ from nftui.steps import load_kinds
 from nftui.steps.kind import Found, StepFailed
 from nftui.steps.qdrant_defaults import SCRATCH
 from nftui.steps.qdrant_measure import fingerprints, measure
+from nftui.steps.qdrant_snapshot import _needs
 from tests.engine.mortal import die_at
 from tests.engine.qdrant_world import FakeQdrant, context, new_config, qdrant_stages, qdrant_world
 from tests.engine.test_runner import Quiet
@@ -447,6 +448,9 @@ ENOUGH = 2 * 64 + 16
         (Disk(ENOUGH, 0, environment={"qdrant__storage__snapshots_path": "/copies"}), True),
         (Disk(ENOUGH, 0, "/copies", {"qdrant__storage__snapshots_path": "/copies/here"}), False),
         (Disk(ENOUGH, 0, "/qdrant/copies", {"QDRANT__STORAGE__SNAPSHOTS_PATH": "./copies"}), False),
+        (Disk(ENOUGH, ENOUGH, "/work", {"QDRANT__STORAGE__TEMP_PATH": "/work"}), True),
+        (Disk(ENOUGH, ENOUGH - 1, "/work", {"QDRANT__STORAGE__TEMP_PATH": "/work"}), False),
+        (Disk(ENOUGH, ENOUGH, "/qdrant", {"QDRANT__STORAGE__TEMP_PATH": "./work"}), True),
     ],
 )
 def test_room_for_a_snapshot_is_looked_for_on_every_disk_that_takes_a_copy(
@@ -484,6 +488,19 @@ def test_room_for_a_snapshot_is_looked_for_on_every_disk_that_takes_a_copy(
         with pytest.raises(StepFailed, match="not enough room for the snapshot of docs"):
             kind.do(step, before, ctx)
         assert not qdrant.snapshots and not kept(world)
+
+
+def test_two_directories_of_one_disk_hold_one_copy(tmp_path: Path) -> None:
+    """What was packed in one is moved to the other."""
+    world, qdrant = qdrant_world(tmp_path)
+    for name in ("copies", "work"):
+        (tmp_path / name).mkdir()
+    mounts = tuple(MountSpec("bind", n, f"/{n}", host_path=str(tmp_path / n)) for n in ("copies", "work"))
+    given = {"QDRANT__STORAGE__SNAPSHOTS_PATH": "/copies", "QDRANT__STORAGE__TEMP_PATH": "/work"}
+    world.container = Container("q", "q-1", "q", 1, "running", None, "i", "i", mounts=mounts, environment=given)
+    step = StepSpec("snapshot", "qdrant-snapshot", "q/docs", {"collection": "docs", "bytes": 8}, msg("step"), "q")
+    ctx = context(world, qdrant)
+    assert [place for place, _ in _needs(step, ctx.api("q"), ctx)] == [Path(ctx.kept), tmp_path / "copies"]
 
 
 def replaced(qdrant: FakeQdrant) -> None:

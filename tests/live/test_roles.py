@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from nftui.clients.ollama import port_of
 from nftui.clients.redis import parse_reply
 from nftui.model.ai import Model, OllamaFacts, QdrantFacts
 from nftui.model.redis import RedisFacts
@@ -201,6 +202,37 @@ def test_an_old_ollama_without_ps_has_nothing_loaded() -> None:
     with serve(pages) as port:
         live = probe_ollama(service(Role.OLLAMA, port), None)
     assert isinstance(live.value, OllamaFacts) and live.value.loaded == ()
+
+
+@pytest.mark.parametrize("page", ["no JSON", '{"models": 7}', '{"models": [7, {}, {"name": "a", "size": "7"}]}'])
+def test_whatever_answers_in_ollamas_place_is_a_reason_or_read(page: str) -> None:
+    """A page in the place of what is in memory: that is unknown, which is not nothing."""
+    with serve({**OLLAMA, "/api/ps": page}) as port:
+        live = probe_ollama(service(Role.OLLAMA, port), None)
+    if page == "no JSON":
+        assert live.value is None and "/api/ps" in str(live.error)
+    else:
+        assert isinstance(live.value, OllamaFacts)
+        assert live.value.loaded == ((Model("a", 0),) if "size" in page else ())
+
+
+def test_a_version_in_another_form_is_none() -> None:
+    with serve({**OLLAMA, "/api/version": "[7]"}) as port:
+        live = probe_ollama(service(Role.OLLAMA, port), None)
+    assert isinstance(live.value, OllamaFacts) and live.value.version is None
+
+
+@pytest.mark.parametrize(
+    ("host", "port"),
+    [
+        ("a", 11434), (":8080", 8080), ("http://a", 80), ("https://a:8443/", 8443), ("[::]:9000", 9000),
+        ("http://a:8080/ollama", 8080), ("a:8080/ollama", 8080), ("[::1]", 11434), ("a:70000", 11434),
+        ("'a:8080'", 8080), ("", 11434),
+    ],
+)  # fmt: skip
+def test_ollamas_port_is_read_as_it_reads_it(host: str, port: int) -> None:
+    """envconfig.Host: what follows a slash is a path, and a port that there cannot be is its default."""
+    assert port_of(Service("s", Role.OLLAMA, environment={"OLLAMA_HOST": host})) == port
 
 
 def test_the_checks_ask_for_probes_that_there_are() -> None:

@@ -18,9 +18,9 @@ from nftui.optimizations.registry import load_registry
 from tests.checks.build import read
 from tests.optimizations.test_contract import standing
 
-LLAMA = Architecture("llama", (8,) * 32, 128, 128, 131072)
+LLAMA = Architecture("llama", (8,) * 32, 128, 128, 131072, width=4096, vocabulary=128256, heads=32)
 """llama 3, 8B."""
-BERT = Architecture("nomic-bert", (12,) * 12, 64, 64, 2048)
+BERT = Architecture("nomic-bert", (12,) * 12, 64, 64, 2048, width=768, vocabulary=30522, heads=12)
 CHAT, EMBEDS = ("completion", "tools"), ("embedding",)
 LLAMA3 = Model("llama3:8b", 4_920_000_000, capabilities=CHAT, architecture=LLAMA)
 MISTRAL = Model("mistral:7b", 4_110_000_000, capabilities=CHAT, architecture=LLAMA)

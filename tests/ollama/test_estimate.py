@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -30,6 +31,13 @@ GEMMA = Model("gemma3:1b", 800 * MIB, capabilities=("completion",),
               architecture=Architecture("gemma3", (1,) * 26, 256, 256, 32768, 512))  # fmt: skip
 
 
+QWEN_EMBEDS = Model("qwen3-embedding:0.6b", 639_150_730, capabilities=EMBEDS,
+                    architecture=Architecture("qwen3", (8,) * 28, 128, 128, 40960, pooled=True))  # fmt: skip
+LLAMA32 = Model("llama3.2:3b", 2_019_393_189, capabilities=CHAT, family="llama", architecture=Architecture(
+    "llama", (8,) * 28, 128, 128, 131072, width=3072, vocabulary=128256, heads=24))  # fmt: skip
+WEIGHTS32 = math.ceil(LLAMA32.size * 1.02)
+
+
 def test_the_worked_example_of_the_reference() -> None:
     assert kv_cache(LLAMA3, Setting(4096, 4)) == 2 * GIB
 
@@ -48,11 +56,27 @@ def test_a_sliding_window_keeps_little_in_most_layers() -> None:
     assert kv_cache(GEMMA, Setting(8192, 1)) == (4 * 8192 + 22 * (512 + 512)) * 512 * 2
 
 
-def test_larger_batches_of_large_contexts_count() -> None:
-    small, large, larger = (
-        in_runner(LLAMA3, Setting(c, 1)) - kv_cache(LLAMA3, Setting(c, 1)) for c in (4096, 8192, 65536)
-    )
-    assert (large - small, larger - small) == (768 * MIB, 2 * GIB)
+SERVED, BEFORE = (0, 30, 0), (0, 12, 3)
+"""Versions whose models run in llama-server, and in a runner of Ollama's own without flash attention."""
+
+
+@pytest.mark.parametrize(
+    ("context", "version", "flash", "mib"),
+    [
+        (4096, SERVED, None, 256.5), (8192, SERVED, None, 513.0), (65536, SERVED, None, 1026.0),
+        (8192, SERVED, False, 848.0),
+        (4096, BEFORE, None, 256.5), (8192, BEFORE, None, 424.0), (8192, BEFORE, True, 256.5),
+        (8192, (0, 13, 4), None, 256.5),
+    ],
+)  # fmt: skip
+def test_the_buffers_are_of_the_larger_of_a_vocabulary_and_of_attention(
+    context: int, version: tuple[int, ...], flash: bool | None, mib: float
+) -> None:
+    """llama3.2:3b. llama-server said "compute buffer size = 256.50 MiB" at 4096 tokens; more are computed in larger
+    batches since 0.30, and without flash attention each head's scores are kept."""
+    setting = Setting(context, 1, version=version, flash=flash)
+    found = in_runner(LLAMA32, setting) - kv_cache(LLAMA32, setting) - WEIGHTS32
+    assert found / MIB - 32 == pytest.approx(mib, rel=0.01)
 
 
 def test_an_unknown_shape_is_about_an_8b_models() -> None:
@@ -131,17 +155,28 @@ def test_the_least_counts_and_the_trained_context_still_bounds_it() -> None:
 @pytest.mark.parametrize(
     ("model", "exact"),
     [
-        (LLAMA3, False), (NOMIC, True), (GEMMA, False),
+        (LLAMA3, False), (QWEN_EMBEDS, True), (GEMMA, False),
         (replace(LLAMA3, architecture=replace(LLAMA, name="gemma2")), True),
         (replace(LLAMA3, architecture=replace(LLAMA, key_length=192)), True),
         (replace(LLAMA3, architecture=None), False),
     ],
 )  # fmt: skip
 def test_a_quantized_cache_does_not_take_hold_everywhere(model: Model, exact: bool) -> None:
-    quantized, plain = (kv_cache(model, Setting(2048, 1, cache)) for cache in ("q8_0", "f16"))
-    assert keeps_exact(model) is exact
+    def cache(cache: str, version: tuple[int, ...]) -> int:
+        return kv_cache(model, Setting(2048, 1, cache, version=version))
+
+    assert keeps_exact(model, BEFORE) is exact and not keeps_exact(model, SERVED)
     if model.architecture:
-        assert (quantized == plain) is exact
+        assert (cache("q8_0", BEFORE) == cache("f16", BEFORE)) is exact
+        assert cache("q8_0", SERVED) < cache("f16", SERVED)
+
+
+def test_a_model_that_reads_a_whole_text_at_once_keeps_nothing_of_it() -> None:
+    for version in (BEFORE, SERVED):
+        assert kv_cache(NOMIC, Setting(8192, 4, version=version)) == 0 and keeps_exact(NOMIC, version)
+    # 2048 tokens at once, and no scores of words: two masks, and what stands for each token
+    beside = in_runner(NOMIC, Setting(8192, 4)) - math.ceil(NOMIC.size * 1.02) - 32 * MIB
+    assert beside == 4 * 2048 * (2048 * 3 // 2)
 
 
 def test_the_page_cache_counts_only_where_the_server_counts_it() -> None:
@@ -178,9 +213,11 @@ def test_a_real_model_that_sees_images_takes_what_its_server_said(tensors: objec
     """gemma3:4b: 3.1 GiB of weights, and 4.87 GiB in memory at 4096 tokens."""
     model = Model("gemma3:4b", 3_338_801_718, capabilities=(*CHAT, "vision"),
                   architecture=architecture_of(GEMMA3_4B, tensors))  # fmt: skip
-    assert in_runner(model, Setting(4096, 1)) == pytest.approx(4.87 * GIB, rel=0.15)
+    setting = Setting(4096, 1, version=(0, 12, 6))
+    assert in_runner(model, setting) == pytest.approx(4.87 * GIB, rel=0.15)
     blind = replace(model, architecture=architecture_of({k: v for k, v in GEMMA3_4B.items() if "vision" not in k}))
-    assert in_runner(blind, Setting(4096, 1)) < 0.85 * 4.87 * GIB
+    assert in_runner(blind, setting) < 0.85 * 4.87 * GIB
+    assert in_runner(model, Setting(4096, 1, version=SERVED)) < in_runner(model, setting) - 800 * MIB
 
 
 @pytest.mark.parametrize(
@@ -196,15 +233,14 @@ def test_the_buffers_of_an_image_encoder(name: str, vision: Vision, mib: int) ->
     assert image_graph(name, vision) // MIB == mib
 
 
-def test_a_large_vocabulary_takes_more_than_the_usual_buffers_and_a_small_one_does_not() -> None:
-    def beside(vocabulary: int, capabilities: tuple[str, ...] = CHAT) -> int:
-        shape = replace(LLAMA, width=4096, vocabulary=vocabulary)
-        model = replace(LLAMA3, architecture=shape, capabilities=capabilities)
-        return in_runner(model, Setting(4096, 1)) - in_runner(replace(model, architecture=LLAMA), Setting(4096, 1))
+def test_a_large_vocabulary_takes_more_and_a_model_that_embeds_scores_no_words() -> None:
+    def taken(vocabulary: int, capabilities: tuple[str, ...] = CHAT) -> int:
+        shape = replace(LLAMA, width=4096, vocabulary=vocabulary, heads=32)
+        return in_runner(replace(LLAMA3, architecture=shape, capabilities=capabilities), Setting(4096, 1))
 
-    assert beside(128256) == 0
-    assert beside(262144) == 4 * 512 * (4096 + 262144) - int(0.3 * GIB)
-    assert beside(262144, EMBEDS) == 0, "it scores no words"
+    assert taken(262144) - taken(128256) == 4 * 512 * (262144 - 128256)
+    assert taken(0) == taken(128256), "not told"
+    assert taken(262144, EMBEDS) == taken(32000, EMBEDS)
 
 
 # -- model_info ---------------------------------------------------------------------------------------------------
@@ -216,7 +252,7 @@ INFO = {
 
 def test_lengths_follow_from_the_width_where_nothing_is_said() -> None:
     shape = architecture_of(INFO)
-    assert shape == Architecture("llama", (8,) * 32, 128, 128, 8192, width=4096)
+    assert shape == Architecture("llama", (8,) * 32, 128, 128, 8192, width=4096, heads=32)
 
 
 def test_heads_may_be_told_for_each_layer() -> None:
@@ -224,13 +260,86 @@ def test_heads_may_be_told_for_each_layer() -> None:
     assert shape is not None and shape.kv_heads == (8, 0, 0, 8)
 
 
-def test_a_window_counts_only_where_it_holds_for_most_layers() -> None:
-    shape = architecture_of({**INFO, "llama.attention.sliding_window": 4096})
-    assert shape is not None and shape.window is None
+def test_the_last_layers_may_share_anothers_cache_and_most_may_have_none() -> None:
+    shared = architecture_of({**INFO, "llama.attention.shared_kv_layers": 12})
+    each_fourth = architecture_of({**INFO, "llama.full_attention_interval": 4})
+    assert shared is not None and shared.kv_heads == (8,) * 20 + (0,) * 12
+    assert each_fourth is not None and each_fourth.kv_heads == (0, 0, 0, 8) * 8
+
+
+def of(name: str, version: tuple[int, ...] | None = SERVED, **more: object) -> int:
+    """Bytes of the cache of 65,536 tokens of such a model: 4 layers with one head, 256 numbers a token each."""
+    info = {"general.architecture": name, f"{name}.block_count": 4, f"{name}.attention.head_count": 1,
+            f"{name}.attention.head_count_kv": 1, f"{name}.embedding_length": 128, f"{name}.context_length": 131072,
+            **{f"{name}.attention.{key}": value for key, value in more.items()}}  # fmt: skip
+    return kv_cache(
+        Model("m", 1, capabilities=CHAT, architecture=architecture_of(info)), Setting(65536, 1, version=version)
+    )
+
+
+ALL, NEAR = 65536 * 256 * 2, (4096 + 512) * 256 * 2
 
 
 @pytest.mark.parametrize(
-    "info", [None, {}, {"general.architecture": "llama"}, "text", {**INFO, "llama.context_length": 0}]
+    ("name", "more", "served", "before"),
+    [
+        ("llama", {"sliding_window": 4096}, 4 * ALL, 4 * ALL),
+        ("gemma2", {"sliding_window": 4096}, 2 * ALL + 2 * NEAR, 4 * ALL),
+        ("gptoss", {"sliding_window": 4096}, 2 * ALL + 2 * NEAR, 2 * ALL + 2 * NEAR),
+        ("gemma3", {"sliding_window": 4096}, 4 * NEAR, 4 * NEAR),
+        ("llama4", {"chunk_size": 4096}, ALL + 3 * NEAR, 4 * ALL),
+        ("gemma4", {"sliding_window": 4096, "sliding_window_pattern": [True, False, True, False]},
+         2 * ALL + 2 * NEAR, 2 * ALL + 2 * NEAR),
+        ("gemma4", {"sliding_window": 4096, "sliding_window_pattern": [True, False, True, False],
+                    "key_length_swa": 64, "value_length_swa": 64}, 2 * ALL + NEAR, 2 * ALL + NEAR),
+    ],
+)  # fmt: skip
+def test_a_window_counts_where_the_server_makes_its_cache_by_it(
+    name: str, more: dict[str, object], served: int, before: int
+) -> None:
+    """In llama-server all that have one; before, Ollama's own engine for a few."""
+    assert (of(name, SERVED, **more), of(name, BEFORE, **more)) == (served, before)
+
+
+def test_a_layer_that_keeps_a_state_keeps_it_for_each_slot() -> None:
+    """qwen3.5 27B, as llama-server said of 262,144 tokens: KV 9216 and 7168 MiB, RS 90.40 and 59.23 MiB."""
+    info = {"general.architecture": "qwen35", "qwen35.block_count": 64, "qwen35.attention.head_count": 24,
+            "qwen35.attention.head_count_kv": 4, "qwen35.attention.key_length": 256,
+            "qwen35.attention.value_length": 256, "qwen35.embedding_length": 5120, "qwen35.context_length": 262144,
+            "qwen35.full_attention_interval": 4, "qwen35.ssm.conv_kernel": 4, "qwen35.ssm.inner_size": 6144,
+            "qwen35.ssm.state_size": 128, "qwen35.ssm.group_count": 16}  # fmt: skip
+    model = Model("qwen3.5:27b", 16_224_000_000, capabilities=CHAT, architecture=architecture_of(info))
+    one, two = (kv_cache(model, Setting(c, n)) for c, n in ((262144, 1), (131072, 2)))
+    assert one / MIB == pytest.approx(9216 + 7168 + 90.40 + 59.23, abs=0.05)
+    assert (two - one) / MIB == pytest.approx(90.40 + 59.23, abs=0.05)
+
+
+@pytest.mark.parametrize(
+    ("family", "version", "slots"),
+    [
+        ("llama", SERVED, 4),
+        ("qwen35", SERVED, 1),
+        ("qwen35", (0, 17, 0), 4),
+        ("mllama", BEFORE, 1),
+        ("mllama", None, 1),
+    ],
+)
+def test_some_kinds_of_models_get_one_slot_whatever_is_set(
+    family: str, version: tuple[int, ...] | None, slots: int
+) -> None:
+    assert tokens(replace(LLAMA3, family=family), Setting(4096, 4, version=version)) == slots * 4096
+
+
+@pytest.mark.parametrize(
+    "info",
+    [
+        None,
+        {},
+        {"general.architecture": "llama"},
+        "text",
+        {**INFO, "llama.context_length": 0},
+        {**INFO, "llama.attention.head_count": [None]},
+    ],
 )
 def test_what_lacks_a_part_is_no_shape(info: object) -> None:
     assert architecture_of(info) is None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -181,6 +182,15 @@ def test_the_way_back_keeps_what_was_loaded_before(tmp_path: Path) -> None:
     assert world.held == {"other:2b": None, "chat:1b": "5m"}
     kind.undo(step, before, ctx)
     assert world.held == {"other:2b": None, "chat:1b": "5m"}
+
+
+def test_a_keep_alive_that_the_server_cannot_read_is_its_own_on_the_way_back(tmp_path: Path) -> None:
+    world, kind = new_world(tmp_path), OllamaPreloadKind()
+    assert world.container is not None
+    world.container = replace(world.container, environment={"OLLAMA_KEEP_ALIVE": "forever"})
+    world.held = {"chat:1b": FOREVER}
+    kind.undo(spec({"chat:1b": {}}), {"loaded": {"chat:1b": False}}, world.context())
+    assert world.held == {"chat:1b": "5m"}
 
 
 def test_what_was_pinned_before_stays_pinned(tmp_path: Path) -> None:

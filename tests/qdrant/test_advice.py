@@ -288,6 +288,8 @@ def test_a_newer_placement_beats_the_older_and_is_what_is_changed() -> None:
         ({"datatype": "float16"}, None, 2 * 128),
         ({"datatype": "uint8"}, {"scalar": {"type": "int8"}}, 128 + 128),
         ({}, {"product": {"compression": "x16"}}, 4 * 128 + 32),
+        ({}, {"binary": {"encoding": "two_bits"}}, 4 * 128 + 32),
+        ({}, {"binary": {"encoding": "one_bit"}}, 4 * 128 + 16),
         ({}, {"turbo": {}}, 4 * 128 + 64),
         ({}, {"turbo": {"bits": "bits1"}}, 4 * 128 + 16),
     ],

@@ -20,7 +20,7 @@ from nftui.model.message import msg
 from nftui.model.stack import Container, Role, Service
 from nftui.probes.qdrant import probe_qdrant
 from nftui.steps import qdrant_points
-from nftui.steps.qdrant_points import carry, points
+from nftui.steps.qdrant_points import carry, page_size, points
 from tests.engine.shards_world import NEW, OLD, Held, new_shards_world, point
 
 
@@ -157,6 +157,21 @@ def test_a_request_goes_out_before_it_is_larger_than_a_server_takes(
     done = carry(world.api("q1"), OLD, NEW, 500, world.context())
     assert done.write == 8 and world.collections[NEW].points == large
     assert world.effects == ["PUT points"] * requests
+
+
+@pytest.mark.parametrize(
+    ("size", "strict", "expected"),
+    [
+        (8, {}, 500), (4096, {}, 81), (1 << 20, {}, 1),
+        (8, {"enabled": True, "upsert_max_batchsize": 100}, 100), (8, {"enabled": True, "max_query_limit": 50}, 50),
+        (8, {"enabled": False, "upsert_max_batchsize": 100}, 500),
+        (8, {"enabled": True, "upsert_max_batchsize": 0}, 500),
+        (8, {"enabled": True, "upsert_max_batchsize": None}, 500),
+    ],
+)  # fmt: skip
+def test_a_page_is_what_fits_and_what_a_strict_mode_lets_pass(size: int, strict: dict[str, Any], expected: int) -> None:
+    config = {"params": {"vectors": {"size": size, "distance": "Dot"}}, "strict_mode_config": strict}
+    assert page_size(config) == expected
 
 
 @pytest.mark.parametrize(

@@ -131,7 +131,11 @@ class Adviser:
         """The most that is advised; lowered until it fits."""
         plain, many = self.server.defaults(), self.server.cpus >= _MANY_CPUS
         slots = 4 if self.server.on_gpu else 2 if many else 1
-        return replace(plain, parallel=slots, prompt_cache=min(plain.prompt_cache, PROMPT_CACHE))
+        flash = self.decided("flash_attention") or ("on" if self.server.on_gpu else None)
+        return replace(
+            plain, parallel=slots, prompt_cache=min(plain.prompt_cache, PROMPT_CACHE),
+            flash=None if flash is None else flash == "on",
+        )  # fmt: skip
 
     def _solve(self, wishes: Sequence[Wish], fixed: Fixed) -> Fit:
         room = self.server.room
@@ -296,7 +300,7 @@ def automatic(server: Server) -> tuple[Wish, ...]:
         return (named.index(name) if name in named else len(named) + (name not in held), size, name)
 
     files: dict[str, Wish] = {}
-    for model in sorted(server.stored, key=lambda m: rank(m.name, m.size)):
+    for model in sorted((m for m in server.stored if m.answers), key=lambda m: rank(m.name, m.size)):
         files.setdefault(model.file, Wish(model.name))
     return tuple(files.values())[:AT_ONCE]
 

@@ -11,7 +11,7 @@ from nftui.model.errors import RefusedError
 from nftui.model.message import Message, msg
 from nftui.model.units import MIB, format_size, parse_size
 from nftui.optimizations.ollama.knobs import ID, PARTS, VARIABLES
-from nftui.optimizations.ollama.server import Server, number
+from nftui.optimizations.ollama.server import Server, number, switch
 from nftui.steps.ollama_config import keep_alive_s
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def own(server: Server, name: str) -> str | None:
     if name == "keep_alive":
         return text if keep_alive_s(text) is not None else None
     if name == "flash_attention":
-        return "off" if text.lower() in ("0", "f", "false") else "on"
+        return "on" if switch(text) else "off"
     if name == "kv_cache_type":
         return text if text in ("f16", "q8_0", "q4_0") else None
     size = number(text)

@@ -8,17 +8,25 @@ from dataclasses import replace
 from nftui.model.ai import Architecture, Model, OllamaFacts, Vision
 from nftui.model.dataclass import dataclass
 from nftui.model.units import GIB, MIB
+from nftui.optimizations.ollama.versions import (
+    Version,
+    batch_of,
+    one_slot,
+    runs_llama_server,
+    uses_flash,
+    window_period,
+)
 
 ELEMENT = {"f16": 2.0, "q8_0": 1.0625, "q4_0": 0.5625}
 """Bytes of one number of the key and value cache: quantized ones carry a scale for each 32."""
 PROMPT_CACHE_DEFAULT = 8192 * MIB
 """llama-server keeps old prompts in the host's memory, for each loaded model, up to this."""
 _RUNNER = int(0.3 * GIB)
+"""In the host's memory, of a model that runs on a GPU."""
+_PROCESS = 32 * MIB
+"""What the process of a model holds beside its buffers."""
 _FLOAT = 4
 _BATCH = 512
-_LARGE, _LARGER = 4096, 32768
-"""Tokens of all slots above which the server works in larger batches (server/sched.go)."""
-_SURCHARGE, _MORE_SURCHARGE = 768 * MIB, 2 * GIB
 _WEIGHTS = 1.02
 _UNKNOWN_KV = 0.12
 """Share of the weights that the cache of 4096 tokens takes where the shape is unknown (0.11 in an 8B model, 4 bits)."""
@@ -35,6 +43,10 @@ class Setting:
     cache: str = "f16"
     prompt_cache: int = 0
     """Bytes in the host's memory for each loaded model; 0 where the server has none."""
+    flash: bool | None = None
+    """OLLAMA_FLASH_ATTENTION; None where nobody says."""
+    version: Version | None = None
+    """Of the server; None counts as the newest."""
 
 
 def context(model: Model, setting: Setting) -> int:
@@ -44,62 +56,113 @@ def context(model: Model, setting: Setting) -> int:
 
 
 def tokens(model: Model, setting: Setting) -> int:
-    """Tokens of all slots; a model that embeds has one."""
-    return context(model, setting) * (1 if model.embeds else setting.parallel)
+    """Tokens of all slots; some models have one slot, whatever is set."""
+    return context(model, setting) * _slots(model, setting)
 
 
-def keeps_exact(model: Model) -> bool:
-    """Whether the server silently keeps an exact cache for it (fs/ggml, SupportsFlashAttention)."""
+def _slots(model: Model, setting: Setting) -> int:
+    return 1 if one_slot(model, setting.version) else setting.parallel
+
+
+def keeps_exact(model: Model, version: Version | None = None) -> bool:
+    """Whether the server silently keeps an exact cache for it (fs/ggml, SupportsFlashAttention); the newest does not.
+
+    A model that has no cache at all has no other either.
+    """
     shape = model.architecture
+    if shape is not None and _encodes(shape):
+        return True
+    if runs_llama_server(version):
+        return False
     unequal = shape is not None and shape.key_length != shape.value_length
     return model.embeds or unequal or (shape is not None and shape.name in _EXACT)
 
 
 _EXACT = ("gemma2", "grok")
+_ENCODERS = ("bert", "gemma-embedding", "t5encoder")
+
+
+def _encodes(shape: Architecture) -> bool:
+    """Whether it reads a whole text at once, and so keeps nothing of it (llama.cpp, create_memory)."""
+    return any(name in shape.name for name in _ENCODERS)
 
 
 def kv_cache(model: Model, setting: Setting) -> int:
-    """The key and value cache of all slots."""
+    """The key and value cache of all slots, and the states of layers that have none."""
     total, shape = tokens(model, setting), model.architecture
     if shape is None:
         return int(model.size * _UNKNOWN_KV * total / 4096)
-    number = ELEMENT["f16" if keeps_exact(model) else setting.cache] * (shape.key_length + shape.value_length)
-    slots = max(1, total // context(model, setting))
-    return int(sum(_seen(shape, i, total, slots) * heads * number for i, heads in enumerate(shape.kv_heads)))
+    if _encodes(shape):
+        return 0
+    number, slots = ELEMENT["f16" if keeps_exact(model, setting.version) else setting.cache], _slots(model, setting)
+    period = window_period(shape.name, setting.version)
+    each = (
+        _of_layer(shape, _is_near(shape, layer, period), heads, total, slots) * number
+        if heads else shape.state * slots
+        for layer, heads in enumerate(shape.kv_heads)
+    )  # fmt: skip
+    return int(sum(each))
 
 
-def _seen(shape: Architecture, layer: int, total: int, slots: int) -> int:
-    """Tokens that a layer keeps: a sliding window and a batch in most layers of some models."""
-    if shape.window is None or _is_global(shape.name, layer):
-        return total
-    return min(total, shape.window * slots + _BATCH)
+def _of_layer(shape: Architecture, near: bool, heads: int, total: int, slots: int) -> int:
+    """Numbers that a layer keeps: a window and a batch of tokens, or all of them."""
+    whole = shape.key_length + shape.value_length
+    if not near or shape.window is None:
+        return total * heads * whole
+    return min(total, shape.window * slots + _BATCH) * heads * (shape.near_length or whole)
 
 
-def _is_global(name: str, layer: int) -> bool:
-    """gemma3: each sixth layer sees everything; gpt-oss: each second one."""
-    return layer % 6 == 5 if name.startswith("gemma3") else layer % 2 == 1
+def _is_near(shape: Architecture, layer: int, period: int | None) -> bool:
+    """Whether a layer looks back by its window only: as its file says, else as its architecture does."""
+    if period is None:
+        return False
+    return shape.near[layer] if layer < len(shape.near) else layer % period != period - 1
 
 
 def in_runner(model: Model, setting: Setting) -> int:
     """Weights, cache and compute buffers: on the GPU where there is one."""
-    total = tokens(model, setting)
-    surcharge = _MORE_SURCHARGE if total > _LARGER else _SURCHARGE if total > _LARGE else 0
-    fixed = math.ceil(model.size * _WEIGHTS) + _buffers(model)
-    return fixed + kv_cache(model, setting) + (0 if model.embeds else surcharge)
+    return math.ceil(model.size * _WEIGHTS) + kv_cache(model, setting) + _PROCESS + _buffers(model, setting)
 
 
-def _buffers(model: Model) -> int:
-    """What computing a batch takes: at least the scores of a whole vocabulary, and beside it an image's encoder."""
-    shape = model.architecture
-    if shape is None or model.embeds:
+def _buffers(model: Model, setting: Setting) -> int:
+    """What computing a batch takes: the scores of a whole vocabulary, or what attention needs; an image's encoder.
+
+    llama.cpp's own graph, which its server tells as "compute buffer size": with flash attention attention needs two
+    masks of the batch by all tokens, one of them half as exact, else the scores of each head (fs/ggml, GraphSize).
+    """
+    total, shape = tokens(model, setting), model.architecture
+    if shape is None:
         return _RUNNER
-    scores = _FLOAT * _BATCH * (shape.width + shape.vocabulary)
-    return max(_RUNNER, scores) + (image_graph(shape.name, shape.vision) if shape.vision else 0)
+    batch = batch_of(total, model.embeds, setting.version)
+    flash = _flash(model, setting)
+    words = 0 if model.embeds else shape.width + (shape.vocabulary or _VOCABULARY)
+    seen = batch if _encodes(shape) else total
+    attending = 4 * shape.width + (seen * 3 // 2 if flash else seen * (1 + shape.heads))
+    image = image_graph(shape.name, shape.vision, flash and runs_llama_server(setting.version)) if shape.vision else 0
+    return _FLOAT * batch * max(words, attending) + image
 
 
-def image_graph(name: str, vision: Vision) -> int:
-    """Buffers of an image encoder, as the server counts them (fs/ggml, VisionGraphSize)."""
+def _flash(model: Model, setting: Setting) -> bool:
+    """Older servers leave it off wherever they keep an exact cache, also where it is set."""
+    able = runs_llama_server(setting.version) or not keeps_exact(model, setting.version)
+    return able and model.architecture is not None and uses_flash(
+        model.architecture.name, setting.flash, setting.version
+    )  # fmt: skip
+
+
+_VOCABULARY = 128_256
+"""Where it is not told: llama 3's."""
+
+
+def image_graph(name: str, vision: Vision, flash: bool = False) -> int:
+    """Buffers of an image encoder, as the server counts them (fs/ggml, VisionGraphSize).
+
+    `flash`: it needs no scores of each patch for each other.
+    """
     patches, pixels = (vision.image // vision.patch) ** 2, vision.image**2
+    if flash:
+        pixels = pixels or vision.pixels or _QWEN_PIXELS
+        return _FLOAT * (pixels * (vision.channels or 3) + 8 * vision.width * (pixels // vision.patch**2))
     if name in ("gemma3", "mistral3"):
         return _FLOAT * (pixels * vision.channels + vision.width * vision.patch + patches**2 * vision.heads)
     if name == "mllama":

@@ -90,6 +90,7 @@ def keeping(server: Server, said: Mapping[str, str | None]) -> Keeping:
         int(said.get("context_length") or plain.context), int(said.get("num_parallel") or plain.parallel),
         said.get("kv_cache_type") or plain.cache,
         plain.prompt_cache if not said.get("prompt_cache") else parse_size(str(said["prompt_cache"])) or 0,
+        None if said.get("flash_attention") is None else said["flash_attention"] == "on", server.version,
     )  # fmt: skip
     wishes = parse_wishes(said.get("models") or "none") if said.get("preload") == "always" else ()
     stored = {m.name: m for m in server.stored}

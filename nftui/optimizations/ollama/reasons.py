@@ -98,7 +98,7 @@ def other_names(server: Server, name: str) -> list[Message]:
 
 def exact_all_the_same(server: Server) -> list[Message]:
     """Models for which a quantized cache does not take hold."""
-    names = [m.name for m in server.stored if keeps_exact(m)]
+    names = [m.name for m in server.stored if keeps_exact(m, server.version)]
     return [msg("It does not take hold for {models}: the server keeps their cache exact.",
                 models=", ".join(names))] if names else []  # fmt: skip
 

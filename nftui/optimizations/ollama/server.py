@@ -114,7 +114,8 @@ class Server:
     def defaults(self) -> Setting:
         """What the server does where nobody says."""
         cache = PROMPT_CACHE_DEFAULT if has_prompt_cache(self.version) else 0
-        return Setting(default_context(self.version, self.vram), default_parallel(self.version), "f16", cache)
+        context, parallel = default_context(self.version, self.vram), default_parallel(self.version)
+        return Setting(context, parallel, "f16", cache, version=self.version)
 
     def as_running(self) -> Setting:
         """What it runs with now."""
@@ -125,7 +126,8 @@ class Server:
             number(self.running("num_parallel")) or plain.parallel,
             self.running("kv_cache_type") if self.running("kv_cache_type") in ("q8_0", "q4_0") else "f16",  # type: ignore[arg-type]
             plain.prompt_cache if cache is None or not plain.prompt_cache else cache * MIB,
-        )
+            switch(self.running("flash_attention")), self.version,
+        )  # fmt: skip
 
     def estimator(self) -> Estimator:
         """Estimates of its models, corrected by what is loaded now."""
@@ -136,6 +138,12 @@ def number(text: str | None) -> int | None:
     """A whole number as the server reads it; what it cannot parse is as if it were not set."""
     text = (text or "").strip().strip("\"'")
     return int(text) if text.isdigit() else None
+
+
+def switch(text: str | None) -> bool | None:
+    """Yes or no as the server reads it, where what is neither counts as yes; None where it is not set."""
+    text = (text or "").strip().strip("\"'")
+    return text.lower() not in ("0", "f", "false") if text else None
 
 
 def build_server(facts: Facts, service: Service, grants: Grants) -> Server:
@@ -252,7 +260,7 @@ def named_models(facts: Facts, service: Service, stored: tuple[Model, ...]) -> t
         if not other.active or other.name == service.name:
             continue
         words = _words(other)
-        found += [m.name for m in stored if m.name in words and m.name not in found]
+        found += [m.name for m in stored if m.name.casefold() in words and m.name not in found]
     return tuple(found)
 
 
@@ -261,5 +269,6 @@ def _words(other: Service) -> set[str]:
     texts = [v for v in other.environment.values() if v]
     for part in (other.command or (), other.entrypoint or ()):
         texts += list(part)
+    texts = [text.casefold() for text in texts]  # as the server compares them
     whole = {canonical(p.strip()) for text in texts for p in re.split(r"[,;]", text) if p.strip()}
     return whole | {w for text in texts for w in re.findall(r"[\w./-]+:[\w.-]+", text)}

@@ -85,10 +85,67 @@ def _is_long(model: Model, version: Version | None, vram: int | None) -> bool:
     return version < _BY_VRAM or vram is None or vram >= _ENOUGH_VRAM
 
 
+_LLAMA_SERVER: Version = (0, 30, 0)
+"""From here on all models run in llama.cpp's own server."""
+_ONE_SLOT: dict[str, Version] = {
+    "mllama": (0, 4, 0), "qwen3vl": (0, 12, 7), "qwen3vlmoe": (0, 12, 7), "qwen3next": (0, 15, 5), "lfm2": (0, 15, 5),
+    "lfm2moe": (0, 15, 5), "qwen35": (0, 17, 1), "qwen35moe": (0, 17, 1), "nemotron_h": (0, 17, 1),
+    "nemotron_h_moe": (0, 17, 1), "nemotron_h_omni": (0, 24, 0),
+}  # fmt: skip
+"""Family to the first release that gives it one slot, whatever is set (server/sched.go, load)."""
+_FLASH: dict[str, Version] = {
+    "gptoss": (0, 11, 8), "gpt-oss": (0, 11, 8), "qwen3": (0, 12, 4), "qwen3moe": (0, 12, 4), "gemma3": (0, 12, 6),
+    "qwen3vl": (0, 12, 9), "qwen3vlmoe": (0, 12, 9), "mistral3": (0, 13, 2),
+}  # fmt: skip
+"""Architecture to the first release that uses flash attention for it unasked (fs/ggml, FlashAttention)."""
+_FLASH_AUTO: Version = (0, 13, 4)
+"""From here on it is tried for all (llm/server.go)."""
+_BATCHES = ((32768, 2048), (4096, 1024), (0, 512))
+"""(above so many tokens of all slots, tokens that are computed at once), largest first."""
+_EMBED_BATCH = 2048
+_PERIODS = {"gemma3": 6, "gemma3n": 5, "gptoss": 2, "gpt-oss": 2, "gemma4": 6}
+"""Architectures with a sliding window in all layers but the last of so many."""
+_MORE_PERIODS = {"gemma2": 2, "cohere2": 4, "llama4": 4, "olmo2": 4, "olmo3": 4, "exaone4": 4}
+"""Those whose window takes hold in llama-server alone: elsewhere their caches are whole."""
+
+
+def runs_llama_server(version: Version | None) -> bool:
+    """Whether models run in llama.cpp's own server; of an unknown version the newest is believed."""
+    return version is None or version >= _LLAMA_SERVER
+
+
+def one_slot(model: Model, version: Version | None) -> bool:
+    """Whether the server gives it one slot, however many are set: it embeds, or its kind cannot do more."""
+    since = _ONE_SLOT.get(model.family)
+    return model.embeds or (since is not None and (version is None or version >= since))
+
+
+def uses_flash(name: str, said: bool | None, version: Version | None) -> bool:
+    """Whether that architecture's attention needs no scores of all tokens; `said`: OLLAMA_FLASH_ATTENTION."""
+    if said is not None or version is None or version >= _FLASH_AUTO:
+        return said is not False
+    return name in _FLASH and version >= _FLASH[name]
+
+
+def batch_of(tokens: int, embeds: bool, version: Version | None) -> int:
+    """Tokens that are computed at once (server/sched.go, generationBatchForContext; llm, DefaultEmbeddingNumBatch)."""
+    if not runs_llama_server(version):
+        return min(512, tokens)
+    if embeds:
+        return min(_EMBED_BATCH, tokens)
+    return min(tokens, next(batch for above, batch in _BATCHES if tokens > above or not above))
+
+
+def window_period(name: str, version: Version | None) -> int | None:
+    """Of so many layers the last sees everything, the others a window; None where all see everything."""
+    known = _PERIODS | _MORE_PERIODS if runs_llama_server(version) else _PERIODS
+    return known.get(name)
+
+
 def sees_pages(version: Version | None) -> bool:
     """Whether a server without a GPU takes its container's memory.current, which holds the page cache of the models'
     files, for memory in use, and unloads models by that (discover/cpu_linux.go, llm/server.go verifyLayout)."""
-    return version is not None and (0, 13, 0) <= version < (0, 30, 0)
+    return version is not None and (0, 13, 0) <= version < _LLAMA_SERVER
 
 
 def has_prompt_cache(version: Version | None) -> bool:

@@ -22,8 +22,9 @@ BINARY_LEAST = 1024
 _CODES = {
     "x4": 1.0, "x8": 0.5, "x16": 0.25, "x32": 1 / 8, "x64": 1 / 16,
     "bits4": 0.5, "bits2": 0.25, "bits1_5": 0.1875, "bits1": 0.125,
+    "one_bit": 1 / 8, "two_bits": 0.25, "one_and_half_bits": 0.1875,
 }  # fmt: skip
-"""Bytes of one dimension by the compression of product codes and by the bits of TurboQuant codes."""
+"""Bytes of one dimension, by the compression of product codes, the bits of TurboQuant, the encoding of binary codes."""
 _THRESHOLD_KB = 10_000
 _TRACKER = 40
 """Bytes that each point takes beside its vectors (AI reference 2.5)."""
@@ -67,9 +68,11 @@ def _vector_bytes(points: int, index: IndexConfig, vector: VectorConfig, values:
 
 def _compressed(kind: str, config: Json | None) -> float:
     """Bytes of one dimension in the quantized copy, whatever the original's datatype."""
-    known = {"none": 0.0, "int8": 1.0, "binary": 1 / 8}.get(kind)
-    if known is not None:
-        return known
-    said = next(iter((config or {}).values()), {})
-    text = str(said.get("compression") or said.get("bits") or "") if isinstance(said, Mapping) else ""
-    return _CODES.get(text, 0.5 if kind == "turbo" else 1.0)
+    if kind in ("none", "int8"):
+        return 1.0 if kind == "int8" else 0.0
+    said = (config or {}).get(kind)
+    parts = (
+        [str(said.get(key) or "") for key in ("compression", "bits", "encoding")] if isinstance(said, Mapping) else []
+    )
+    known = next((_CODES[part] for part in parts if part in _CODES), None)
+    return known or {"binary": 1 / 8, "turbo": 0.5}.get(kind, 1.0)

@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from nftui.catalog import data_paths
+from nftui.clients.qdrant_settings import absolute
 from nftui.model.advice import Applicability
 from nftui.model.ai import QdrantFacts
 from nftui.model.dataclass import dataclass
@@ -53,9 +54,18 @@ class Server:
         return self.service.name
 
     def declared(self, variable: str) -> tuple[str, str] | None:
-        """(name as written, value); Qdrant's names are compared without regard to case."""
-        found = self.service.environment.items()
+        """(name as written, value); Qdrant's names are compared without regard to case.
+
+        What the environment leaves unsaid a mounted configuration may say; some settings have two names there.
+        """
+        found = [*self.service.environment.items(), *_of_files(self.live, variable)]
         return next(((k, v) for k, v in found if k.upper() == variable and v is not None), None)
+
+
+def _of_files(live: QdrantFacts | None, variable: str) -> list[tuple[str, str]]:
+    configured = live.configured if live else {}
+    names = (variable, variable.removesuffix("_KB"))
+    return [(variable, configured[name]) for name in names if name in configured]
 
 
 def build_server(facts: Facts, service: Service, grants: Grants) -> Server:
@@ -96,17 +106,19 @@ def _named(facts: Facts, live: QdrantFacts | None) -> dict[str, tuple[str, ...]]
 
 def _medium(facts: Facts, service: Service) -> Medium:
     container = service.running
-    roots = _roots(service)
+    roots = _roots(facts, service)
     path = next((m.host_path for m in container.mounts if m.target in roots), None) if container else None
     mount = facts.host.mount_for(path) if path and (facts.engine is None or facts.engine.local) else None
     return mount.medium if mount else Medium.UNKNOWN
 
 
-def _roots(service: Service) -> tuple[str, ...]:
-    """Where it keeps its collections: as its environment says, else as its image does."""
+def _roots(facts: Facts, service: Service) -> tuple[str, ...]:
+    """Where it keeps its collections: as its environment says or its configuration, else as its image does."""
+    live = facts.live_value(service.name, ID)
     moved = next((v for k, v in service.environment.items() if k.upper() == _STORAGE and v), None)
+    moved = moved or (live.configured.get(_STORAGE) if isinstance(live, QdrantFacts) else None)
     if moved:
-        return (moved.rstrip("/") if moved.startswith("/") else f"/qdrant/{moved.removeprefix('./')}",)
+        return (absolute(moved).rstrip("/"),)
     return data_paths(service.role, service.image, service.version)
 
 
@@ -124,7 +136,8 @@ def applicability(facts: Facts) -> Applicability:
 def _refusal(facts: Facts, service: Service) -> Message | None:
     live = facts.live_value(service.name, ID)
     known = live if isinstance(live, QdrantFacts) else None
-    environment = {k.upper(): (v or "").lower() for k, v in service.environment.items()}
+    environment = {k: v.lower() for k, v in (known.configured if known else {}).items()}
+    environment |= {k.upper(): (v or "").lower() for k, v in service.environment.items()}
     alone = known is not None and known.peers == 1  # cluster mode of one node: every shard is its own
     if not alone and (environment.get(_CLUSTER) in _ON or (known and known.peers)):
         return _in_cluster(facts, service, known)
@@ -134,7 +147,7 @@ def _refusal(facts: Facts, service: Service) -> Message | None:
     if service.running is not None and unread is not None and unread.value is None:
         return msg("{service} runs and could not be asked ({reason}), so nothing could be read back.",
                    service=service.name, reason=unread.error)  # fmt: skip
-    if not _has_volume(service):
+    if not _has_volume(facts, service):
         return msg("{service} keeps its collections in the container: recreated, it would lose them.",
                    service=service.name)  # fmt: skip
     version = known.version if known else None
@@ -169,7 +182,7 @@ def _in_cluster(facts: Facts, service: Service, live: QdrantFacts | None) -> Mes
     )  # fmt: skip
 
 
-def _has_volume(service: Service) -> bool:
-    roots = _roots(service)
+def _has_volume(facts: Facts, service: Service) -> bool:
+    roots = _roots(facts, service)
     found = [m.target.rstrip("/") for m in service.mounts if m.type in ("bind", "volume")]
     return any(root == target or root.startswith(target + "/") for root in roots for target in found)

@@ -9,8 +9,8 @@ shortest keep-alive, then the file's name; other options mean another load; a re
 the model's own parameters, and those the variables; a request without keep_alive leaves a loaded
 model's own.  A loaded model is a process that holds as much memory as the real one would (weights,
 cache of all slots, buffers), and takes as long to load as its size takes to read.
-STANDIN_READ_BYTES_PER_S is that speed, STANDIN_RUNNER_BYTES the buffers of each, STANDIN_VERSION
-what it says it is.
+STANDIN_READ_BYTES_PER_S is that speed, STANDIN_RUNNER_BYTES the buffers of each (else as many as
+the real one's), STANDIN_VERSION what it says it is.
 """
 
 import datetime
@@ -48,7 +48,9 @@ OTHER_OPTIONS = (
     "typical_p",
 )
 TOKEN_S = 0.004
-RUNNER_BYTES = int(os.environ.get("STANDIN_RUNNER_BYTES", str(300 * 1024**2)))
+RUNNER_BYTES = os.environ.get("STANDIN_RUNNER_BYTES", "")
+VOCABULARY = 128256
+BATCH = 512
 
 
 class Refused(Exception):
@@ -170,10 +172,13 @@ def memory_of(model, context, slots):
         window = model.get("window")
         near = window and layer % 6 != 5
         layers.append((min(total, window * slots + 512) if near else total) * per_layer(model, layer))
-    surcharge = 0
-    if "completion" in model["capabilities"]:
-        surcharge = 2 * 1024**3 if total > 32768 else 768 * 1024**2 if total > 4096 else 0
-    return model["size"] + sum(layers) + RUNNER_BYTES + surcharge
+    return model["size"] + sum(layers) + (int(RUNNER_BYTES) if RUNNER_BYTES else buffers(model, total))
+
+
+def buffers(model, total):
+    """Of computing a batch (fs/ggml, GraphSize of llama): the scores of a vocabulary, or of all heads of a layer."""
+    words = model["width"] + model.get("vocabulary", VOCABULARY) if "completion" in model["capabilities"] else 0
+    return 4 * BATCH * max(words, 1 + 4 * model["width"] + total * (1 + model["heads"]))
 
 
 def shape_of(model, options):
@@ -403,6 +408,7 @@ def show(request):
         "template": "",
         "details": details(model),
         "model_info": info,
+        "tensors": [{"name": "token_embd.weight", "shape": [model["width"], model.get("vocabulary", VOCABULARY)]}],
         "capabilities": model["capabilities"],
         "modified_at": stamp(1_700_000_000),
     }
