@@ -119,19 +119,23 @@ def depends_on(definition: Mapping[str, object]) -> set[str]:
 
 
 # -- steps ---------------------------------------------------------------------------------------------------
-def start_steps(found: OwnServices, wanted: Merged) -> list[StepSpec]:
-    """Before anything is routed to them."""
+def start_steps(facts: Facts, found: OwnServices, wanted: Merged) -> list[StepSpec]:
+    """Before anything is routed to them; `after`: what of the operator's each needs to do its work."""
     return [
         StepSpec(
             id=f"start:{name}",
             kind="start",
             target=name,
             service=name,
-            params={"grace_s": GRACE_S, "job": is_job(wanted[name])},
+            params={"grace_s": GRACE_S, "job": is_job(wanted[name]), "after": _servers(facts, wanted[name])},
             summary=msg("start {service}", service=name),
         )
         for name in found.start
     ]
+
+
+def _servers(facts: Facts, definition: Mapping[str, object]) -> list[str]:
+    return sorted(name for name in depends_on(definition) if facts.stack.service(name) is not None)
 
 
 def one_by_one(recreates: Iterable[StepSpec], late: Sequence[StepSpec]) -> Iterator[StepSpec]:
