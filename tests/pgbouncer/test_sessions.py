@@ -150,19 +150,22 @@ def test_a_database_that_is_only_reached_past_the_pooler_has_no_pool(tmp_path: P
 
 
 @pytest.mark.parametrize(
-    ("more", "found", "logins", "held"),
+    ("more", "logins"),
     [
-        ("", sessions(1, lasts=True), [["shop", "shop"]], True),
-        ("", sessions(1), [["shop", "shop"]], False),
-        ("", [Session(HERE, "else", "shop"), *sessions(1, address=THERE, lasts=True)], [["shop", "shop"]], False),
-        (f", DIRECT_URL: '{DIRECT}'", sessions(1, lasts=True), [], False),
-        (f", SHADOW_DATABASE_URL: '{DIRECT}_shadow'", sessions(1, lasts=True), [["shop", "shop"]], True),
+        ("", [["shop", "shop"]]),
+        (f", DIRECT_URL: '{DIRECT}'", []),
+        (f", SHADOW_DATABASE_URL: '{DIRECT}_shadow'", [["shop", "shop"]]),
     ],
-    ids=["it holds some", "it comes and goes", "others do", "the same login stays direct", "another one stays direct"],
+    ids=["its only one", "the same login stays direct", "another one stays direct"],
 )
-def test_the_step_knows_which_logins_were_routed_and_whether_some_were_there(
-    tmp_path: Path, more: str, found: list[Session], logins: list[list[str]], held: bool
+def test_the_steps_know_which_logins_were_routed_and_nothing_that_changes_with_time(
+    tmp_path: Path, more: str, logins: list[list[str]]
 ) -> None:
-    there = seen(tmp_path, *found, text=app(variables=f"DATABASE_URL: '{URL}'{more}"))
-    step = OPTIMIZATION.steps(there, fragment(there))[1]
-    assert (step.params["logins"], step.params["held"]) == (logins, held)
+    young, old = (
+        seen(tmp_path, *sessions(1, lasts=lasts), text=app(variables=f"DATABASE_URL: '{URL}'{more}"))
+        for lasts in (False, True)
+    )
+    pools, route = OPTIMIZATION.steps(young, fragment(young))
+    assert route.params["logins"] == logins and route.params["pools"] == pools.id
+    assert pools.params["routes"] == ({"api": logins} if logins else {}) and pools.apart
+    assert OPTIMIZATION.steps(old, fragment(old)) == (pools, route)
