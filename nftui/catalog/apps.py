@@ -33,10 +33,11 @@ class Purpose(StrEnum):
 
 
 class Pooling(StrEnum):
-    """The strongest pooling mode under which the application is known to work."""
+    """The strongest pooling mode under which the application is known to work; NONE: it must stay direct."""
 
     TRANSACTION = "transaction"
     SESSION = "session"
+    NONE = "none"
 
 
 @dataclass(frozen=True, slots=True)

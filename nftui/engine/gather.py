@@ -88,9 +88,9 @@ class Gatherer:
         if live:
             needs = {need for optimization in registry.values() for need in optimization.needs}
             asked = Background(wiring.usage)  # the engine is asked while the services answer
-            listed = Background(lambda: (wiring.images(), wiring.ranges(), wiring.stored()))
+            listed = Background(lambda: (wiring.images(), wiring.ranges(), wiring.stored(), self._brought()))
             live_facts = wiring.probe_live(needs.union(self._more_needs()))
-            usage, (images, ranges, stored) = asked.result(), listed.result()
+            usage, (images, ranges, stored, brought) = asked.result(), listed.result()
             facts = replace(
                 facts,
                 live=live_facts,
@@ -101,11 +101,21 @@ class Gatherer:
                 beside=self._beside(),
                 images=images,
                 ranges=ranges,
+                brought=brought,
                 stored=stored,
             )
             self.live_read = True
         self.facts = facts
         return facts
+
+    def _brought(self) -> dict[str, frozenset[str]]:
+        """Of services that are not the operator's; one whose profile is off is theirs as well."""
+        names, found = {s.name for s in self.wiring.stack.services}, dict[str, frozenset[str]]()
+        for container in self.wiring.containers():
+            if container.service not in names:
+                there = found.get(container.service, frozenset())
+                found[container.service] = there.union(a for a in container.addresses.values() if a)
+        return found
 
     def _beside(self) -> Beside:
         return read_beside(self.wiring.stack, self.wiring.engine_facts, self._state().root)

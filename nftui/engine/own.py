@@ -118,9 +118,13 @@ def depends_on(definition: Mapping[str, object]) -> set[str]:
 
 
 # -- steps ---------------------------------------------------------------------------------------------------
-def start_steps(found: OwnServices, wanted: Merged) -> list[StepSpec]:
+def start_steps(facts: Facts, found: OwnServices, wanted: Merged) -> list[StepSpec]:
     """Before anything is routed to them."""
-    return [start_step(name, job=is_job(wanted[name])) for name in found.start]
+    return [start_step(name, job=is_job(wanted[name]), after=_servers(facts, wanted[name])) for name in found.start]
+
+
+def _servers(facts: Facts, definition: Mapping[str, object]) -> list[str]:
+    return sorted(name for name in depends_on(definition) if facts.stack.service(name) is not None)
 
 
 def one_by_one(recreates: Iterable[StepSpec], late: Sequence[StepSpec]) -> Iterator[StepSpec]:

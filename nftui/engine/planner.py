@@ -254,7 +254,7 @@ def _settings_stage(facts: Facts, standing: Standing, parts: _Parts, at: _At) ->
         *own.write_steps(facts, fragments, mounted),
         *file_steps(files, facts.stack.files[:1]),
         *check_step(facts, files, {*touched, *changed}, standing.pending, wanted),
-        *own.start_steps(ours, wanted),
+        *own.start_steps(facts, ours, wanted),
         *(s for s in late if s.service in ours.start),  # Proven before anything is routed to them.
         *own.one_by_one(_recreate_steps(facts, [*ours.recreate, *touched], standing), late),
         *(s for s in late if s.service not in ours.start and not s.apart),

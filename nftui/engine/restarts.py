@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from nftui.model.message import msg
 from nftui.model.plan import StepSpec, Undo
 from nftui.steps.own import StartKind
@@ -29,13 +31,13 @@ def recreate_step(service: str, grace_s: float = GRACE_S, *, forced: bool = Fals
     )
 
 
-def start_step(service: str, *, job: bool) -> StepSpec:
-    """One of nftui's own; a `job` ends when its work is done."""
+def start_step(service: str, *, job: bool, after: Sequence[str] = ()) -> StepSpec:
+    """One of nftui's own; a `job` ends when its work is done. `after`: what of the operator's it needs for that."""
     return StepSpec(
         id=f"start:{service}",
         kind=StartKind.name,
         target=service,
         service=service,
-        params={"grace_s": OWN_GRACE_S, "job": job},
+        params={"grace_s": OWN_GRACE_S, "job": job, "after": list(after)},
         summary=msg("start {service}", service=service),
     )

@@ -79,6 +79,9 @@ class Facts:
     """Who has which addresses (CIDR): the engine's networks by name, the machine's by "route through IFACE"; None where
     it was not read."""
 
+    brought: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """Service to addresses, of this project's containers whose services the operator's files lack: nftui's own."""
+
     stored: Mapping[str, StoredImage] = field(default_factory=dict)
     """Reference (as in `images`, and by id) to the image, for the repositories that the stack uses."""
 

@@ -31,7 +31,6 @@ class Session:
     """The client's IP address, "" for the local socket."""
     user: str
     database: str
-    application: str = ""
     listens: bool = False
     """Its last statement was LISTEN."""
     holds_lock: bool = False

@@ -30,7 +30,7 @@ SELECT json_build_object(
 _ROLES = """
 SELECT json_agg(json_build_array(rolname, rolpassword, rolsuper) ORDER BY rolname) FROM pg_authid WHERE rolcanlogin"""
 _SESSIONS = """
-SELECT json_agg(json_build_array(coalesce(host(client_addr), ''), usename, datname, application_name,
+SELECT json_agg(json_build_array(coalesce(host(client_addr), ''), usename, datname,
   query ~* '^\\s*listen\\s',
   state = 'idle' AND EXISTS (SELECT FROM pg_locks l WHERE l.pid = a.pid AND l.locktype = 'advisory' AND l.granted),
   backend_start < now() - interval '1 minute')
@@ -94,8 +94,7 @@ def _role(name: str, verifier: str | None, superuser: bool) -> RoleSecret:
 
 def _sessions(text: str | None) -> tuple[Session, ...]:
     return tuple(
-        Session(str(row[0]), row[1] or "", row[2] or "", row[3] or "", *map(bool, row[4:7]))
-        for row in json.loads(text or "[]")
+        Session(str(row[0]), row[1] or "", row[2] or "", *map(bool, row[3:6])) for row in json.loads(text or "[]")
     )
 
 

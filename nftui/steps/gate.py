@@ -125,17 +125,33 @@ def pauses(longest_s: float = POLL_S) -> Iterator[float]:
 
 
 def _wait(step: StepSpec, why_not: Callable[[], str | None], ctx: Context) -> None:
-    """A reason that was not given before, such as how far a server is with its data, is progress too."""
-    last_sign, told, deadline, pause = "", set[str](), ctx.now() + step.stall_s, pauses()
+    """A reason that was not given before, such as how far a server is with its data, is progress too.
+
+    So is what a server goes through that it needs: one that recovers is waited for.
+    """
+    last_sign, told, deadline, pause = "", set[str | None](), ctx.now() + step.stall_s, pauses()
+    behind: str | None = None
     while (reason := why_not()) is not None:
         sign = _sign(step.target, ctx)
         if sign != last_sign or reason not in told:
             last_sign, deadline = sign, ctx.now() + step.stall_s
         told.add(reason)
         if ctx.now() >= deadline:
-            raise StepFailed(_failed(step.target, reason, ctx))
+            behind, waited = _behind(step, ctx), behind
+            if behind in told or (behind is None and waited is None):
+                raise StepFailed(_failed(step.target, reason, ctx))
+            told.add(behind)
+            deadline = ctx.now() + step.stall_s
         ctx.progress(reason, None)
         ctx.sleep(next(pause))
+
+
+def _behind(step: StepSpec, ctx: Context) -> str | None:
+    """How far a server is that the service needs (`after`) and that does not work yet, None where all of them do."""
+    names = step.params.get("after") or ()
+    assert isinstance(names, (list, tuple))
+    waiting = ((name, ctx.serving(name)) for name in map(str, names))
+    return next((f"{name}: {why} {_sign(name, ctx)}" for name, why in waiting if why is not None), None)
 
 
 def _sound(service: str, before: Data, ctx: Context) -> str | None:

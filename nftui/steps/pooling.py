@@ -51,6 +51,19 @@ class PoolsKind(Reading):
     version = 1
     reads_files = True
 
+    def read(self, step: StepSpec, ctx: Context) -> Data:
+        """Which apps hold sessions now that will be routed: the plan must not say so, for it changes with time."""
+        routes = step.params.get("routes") or {}
+        assert isinstance(routes, Mapping)
+        live = ctx.probe(str(step.params["server"]), "postgres-roles") if routes else None
+        sessions = live.value.sessions if live and isinstance(live.value, ServerFacts) else ()
+        lasting = {(s.address, s.user, s.database) for s in sessions if s.lasts}
+        held = (
+            app for app, logins in routes.items()
+            if any((a, *login) in lasting for a in _addresses(app, ctx) for login in _rows(logins))
+        )  # fmt: skip
+        return {"held": sorted(held)}
+
     def verify(self, step: StepSpec, before: Data, ctx: Context) -> Data:
         """Raises StepFailed naming what the console says otherwise, or the pool that does not serve."""
         console = _console(step, ctx)
@@ -76,9 +89,10 @@ class RouteKind(Reading):
     def verify(self, step: StepSpec, before: Data, ctx: Context) -> Data:
         """Raises StepFailed where a session still reaches the server past the pooler, or none has come through it."""
         mine, began = _addresses(step.target, ctx), ctx.now()
+        held = step.target in _held(step, ctx)
         while True:
             direct, seen = _direct(step, mine, ctx), _seen(step, mine, ctx)
-            missing = seen is False and bool(step.params.get("held"))
+            missing = seen is False and held
             limit = BACK_S if missing and not direct else WAIT_S
             if (seen and not direct) or ctx.now() >= began + limit:
                 break
@@ -94,6 +108,13 @@ class RouteKind(Reading):
                     service=step.target, server=step.params["server"])
             )  # fmt: skip
         return {"through": seen}
+
+
+def _held(step: StepSpec, ctx: Context) -> Iterable[object]:
+    """Apps that held sessions when the pools were proven."""
+    found = ctx.recall(str(step.params.get("pools"))).get("held", ())
+    assert isinstance(found, Iterable)
+    return found
 
 
 def _addresses(service: str, ctx: Context) -> set[str]:

@@ -37,7 +37,62 @@ N8N = (
 SHOP = "postgresql://shop:${SHOP_PASSWORD}@db:5432"
 SPLIT = "DB_HOST: db, DB_USER: shop, DB_PASSWORD: x, DB_NAME: shop"
 HOSTS = "    extra_hosts: ['pgbouncer:10.0.0.1']\n"
+JDBC = "SPRING_DATASOURCE_URL: 'jdbc:postgresql://db:5432/shop', SPRING_DATASOURCE_USERNAME: shop"
+REALTIME = ("api", "supabase/realtime:v2.30", f"{SPLIT}")
 ROUTES = {
+    "Prisma's schema": (app(variables=f"DATABASE_URL: '{URL}?schema=public'"), "direct", "pgbouncer=true"),
+    "Prisma's schema, set later": (
+        app(variables=f"DATABASE_URL: '{URL}?schema=shop&pgbouncer=true&connection_limit=5'"),
+        "session",
+        "Nothing is known",
+    ),
+    "Prisma without a schema": (app(variables=f"DATABASE_URL: '{URL}?connection_limit=5'"), "session", "Nothing"),
+    "a timeout in the URL": (app(variables=f"DATABASE_URL: '{URL}?statement_timeout=5000'"), "session", "Nothing"),
+    "memory in the URL": (app(variables=f"DATABASE_URL: '{URL}?work_mem=8MB'"), "direct", "work_mem"),
+    "a setting of one's own": (app(variables=f"DATABASE_URL: '{URL}?app.tenant=7'"), "direct", "app.tenant"),
+    "a driver's own parameters": (
+        app(
+            variables=f"DATABASE_URL: '{URL}?prepareThreshold=0&preparedStatementCacheQueries=0&pool_size=5"
+            "&prepared_statement_cache_size=0&default_query_exec_mode=exec&application_name=a.b'"
+        ),
+        "session",
+        "Nothing is known",
+    ),
+    "no password": (app(variables="DATABASE_URL: 'postgresql://shop@db/shop'"), "direct", "no password"),
+    "libpq's password": (
+        app(variables="DATABASE_URL: 'postgresql://shop@db/shop', PGPASSWORD: x"),
+        "session",
+        "Nothing is known",
+    ),
+    "a password in a file": (
+        app(variables="DATABASE_URL: 'postgresql://shop@db/shop', DB_PASSWORD_FILE: /run/secrets/x"),
+        "session",
+        "Nothing is known",
+    ),
+    "a connection string": (
+        app(variables="DSN: 'host=db user=shop password=x dbname=shop port=5432 sslmode=disable TimeZone=UTC'"),
+        "session",
+        "Nothing is known",
+    ),
+    "a connection string with a schema": (
+        app(variables="DSN: 'host=db user=shop password=x dbname=shop search_path=t'"),
+        "direct",
+        "search_path",
+    ),
+    "Npgsql": (
+        app(
+            variables="ConnectionStrings__Shop: 'Host=db;Database=shop;User ID=shop;Password=x;No Reset On Close=true'"
+        ),
+        "session",
+        "Nothing is known",
+    ),
+    "Npgsql's schema": (
+        app(variables="ConnectionStrings__Shop: 'Host=db;Database=shop;Username=shop;Password=x;Search Path=t'"),
+        "direct",
+        "Search_Path",
+    ),
+    "a login beside the URL": (app(variables=f"{JDBC}, SPRING_DATASOURCE_PASSWORD: x"), "session", "Nothing is known"),
+    "replication": (app(*REALTIME), "direct", "replication"),
     "nothing is known": (app(), "session", "Nothing is known"),
     "known to pool": (app("flow", "n8nio/n8n:1.60", N8N), "pooled", "transaction mode"),
     "a migration": (app("api-migrate"), "direct", "Migrations"),
@@ -113,6 +168,56 @@ def test_what_is_encrypted_is_not_made_clear(tmp_path: Path) -> None:
     lines = advise(facts(tmp_path, app("a"), plain, known=server(tls=True)))
     assert (lines["route.a"].value, lines["route.b"].value) == ("direct", "session")
     assert "TLS" in str(lines["route.a"].why)
+
+
+@pytest.mark.parametrize(("name", "route"), [("SMTP_SSLMODE", "direct"), ("DB_SSLMODE", "session")])
+def test_another_servers_sslmode_says_nothing_of_this_one(tmp_path: Path, name: str, route: str) -> None:
+    found = facts(tmp_path, app(variables=f"{SPLIT}, {name}: disable"), known=server(tls=True))
+    assert advise(found)["route.api"].value == route
+
+
+@pytest.mark.parametrize(("above", "route"), [("api", "direct"), ("other", "session")])
+def test_who_is_started_before_the_server_does_not_wait_for_a_pooler(tmp_path: Path, above: str, route: str) -> None:
+    found = facts(tmp_path, app(), app("middle", variables="", more=f"    depends_on: [{above}]\n"),
+                  app("other", variables=""))  # fmt: skip
+    services = tuple(
+        replace(s, config={**s.config, "depends_on": ["middle"]}) if s.name == "db" else s for s in found.stack.services
+    )
+    line = advise(replace(found, stack=replace(found.stack, services=services)))["route.api"]
+    assert line.value == route and ("started after it" in str(line.why)) == (route == "direct")
+
+
+BOUND = ["schema=tenant&pgbouncer=true", "schema_search_path=tenant", "variables[statement_timeout]=5s"]
+
+
+@pytest.mark.parametrize("query", BOUND)
+def test_what_sets_its_session_is_not_pooled(tmp_path: Path, query: str) -> None:
+    found = facts(tmp_path, app(variables=f"DATABASE_URL: '{URL}?{query}'"))
+    with pytest.raises(UsageError, match="which only session mode serves"):
+        advise(found, route_api="pooled")
+    assert advise(found, route_api="session")["route.api"].value == "session"
+    assert advise(found, route_api="pooled", pool_mode="session")["route.api"].value == "pooled"
+    known = facts(tmp_path, app("flow", "langflowai/langflow:1.4", f"LANGFLOW_DATABASE_URL: '{URL}?{query}'"))
+    assert advise(known)["route.flow"].value == "session"
+
+
+def test_prismas_usual_schema_may_be_pooled(tmp_path: Path) -> None:
+    found = facts(tmp_path, app(variables=f"DATABASE_URL: '{URL}?schema=public&pgbouncer=true'"))
+    assert advise(found, route_api="pooled")["route.api"].value == "pooled"
+
+
+@pytest.mark.parametrize(
+    ("values", "route"),
+    [({}, "pooled"), ({"image": "acme/pgbouncer:1.20"}, "session"), ({"max_prepared_statements": "0"}, "session")],
+)
+def test_who_names_statements_is_pooled_where_they_are_kept_apart(
+    tmp_path: Path, values: dict[str, str], route: str
+) -> None:
+    found = facts(tmp_path, app("flow", "langflowai/langflow:1.4", f"LANGFLOW_DATABASE_URL: '{URL}'"))
+    line = advise(found, **values)["route.flow"]
+    assert line.value == route and ("prepared statements" in str(line.why)) == (route == "session")
+    unnamed = facts(tmp_path, app("flow", "n8nio/n8n:1.60", N8N))
+    assert advise(unnamed, **values)["route.flow"].value == "pooled"
 
 
 @pytest.mark.parametrize(
@@ -197,6 +302,13 @@ def test_startup_timeouts_are_dropped_only_where_they_are_sent(tmp_path: Path) -
     ignored = "extra_float_digits,idle_in_transaction_session_timeout,lock_timeout,statement_timeout"
     assert f"ignore_startup_parameters = {ignored}\n" in text
     assert any("ALTER ROLE" in str(note) for note in advise(n8n)["route.flow"].notes)
+
+
+@pytest.mark.parametrize("image", ["1.18", "1.25"])
+def test_a_timeout_by_itself_is_dropped_by_any_version(tmp_path: Path, image: str) -> None:
+    found = facts(tmp_path, app(variables=f"DATABASE_URL: '{URL}?lock_timeout=1s'"))
+    assert "lock_timeout" in text_of(fragment(found, image=f"acme/pgbouncer:{image}"), "pgbouncer.ini")
+    assert any("ALTER ROLE" in str(note) for note in advise(found)["route.api"].notes)
 
 
 @pytest.mark.parametrize(

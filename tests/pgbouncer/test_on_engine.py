@@ -10,7 +10,7 @@ import pytest
 from tests.e2e.command import Done, Nftui, everything_written, tree
 from tests.stack import images
 from tests.stack.fixtures import StackFactory
-from tests.stack.running import Stack, wait_until
+from tests.stack.running import Stack, docker, wait_until
 
 pytestmark = [pytest.mark.engine, pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -114,6 +114,25 @@ def test_a_new_password_is_drift_and_an_apply_heals_it(nftui: tuple[Stack, Nftui
     apply(run, *options)
     assert stack.container("pgbouncer") != pooler and stack.container("jobs") == jobs
     assert run("status").code == 0 and stack.http("jobs", "/health")[0] == 200
+
+
+def test_a_server_that_comes_back_at_another_address_is_found_again(nftui: tuple[Stack, Nftui], image: str) -> None:
+    stack, run = nftui
+    apply(run, "--set", f"pgbouncer.image={image}", "--set", "pgbouncer.route.jobs=pooled")
+    assert stack.http("jobs", "/health")[0] == 200
+    server, former = stack.container("postgres"), stack.address("postgres")
+    network = next(iter(stack.inspect("postgres")["NetworkSettings"]["Networks"]))
+    docker("stop", "-t", "30", server)
+    squatters = [docker("run", "-d", "--rm", "--network", network, "--entrypoint", "sleep", image, "300").strip()
+                 for _ in range(3)]  # fmt: skip
+    try:
+        docker("start", server)
+        assert stack.address("postgres") != former
+        wait_until(lambda: stack.http("jobs", "/health")[0] == 200, seconds=60, what="the pooler has the new address")
+    finally:
+        docker("rm", "-f", *squatters)
+    stack.up()
+    assert run("status").code == 0
 
 
 def test_what_cannot_be_had_is_refused_and_nothing_is_touched(nftui: tuple[Stack, Nftui], image: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ HERE, THERE = "10.0.0.9", "10.0.0.8"
 
 def sessions(count: int, database: str = "shop", address: str = HERE, **more: bool) -> list[Session]:
     """Of the user shop."""
-    return [Session(address, "shop", database, "", **more) for _ in range(count)]
+    return [Session(address, "shop", database, **more) for _ in range(count)]
 
 
 def seen(directory: Path, *found: Session, text: str = "", connections: int = 100, **more: object) -> Facts:
@@ -32,9 +33,8 @@ def test_an_app_that_needs_its_session_and_holds_many_stays_direct(tmp_path: Pat
     listening = [*sessions(1, listens=True), *sessions(count - 1)]
     line = advise(seen(tmp_path, *listening))["route.api"]
     assert line.value == value and (f"{count} connections" in str(line.why)) == (value == "direct")
-    known = "DB_HOST: db, DB_USER: shop, DB_PASSWORD: x, DB_NAME: shop"
-    realtime = app("api", "supabase/realtime:v2.30", known)
-    assert advise(seen(tmp_path, *sessions(count), text=realtime))["route.api"].value == value
+    rest = app("api", "postgrest/postgrest:v12", f"PGRST_DB_URI: '{URL}'")
+    assert advise(seen(tmp_path, *sessions(count), text=rest))["route.api"].value == value
 
 
 def test_many_sessions_of_an_app_in_transaction_mode_are_what_a_pool_is_for(tmp_path: Path) -> None:
@@ -82,14 +82,19 @@ def test_what_a_direct_app_holds_is_not_shared(tmp_path: Path, held: int, kept: 
         (sessions(1, address=THERE), 5),
         (sessions(6, address=""), 10),
         ([Session(HERE, "else", "shop")], 5),
-        ([Session(THERE, "shop", "shop", "app - 10.0.0.9:4711"), *sessions(3, address=THERE)], 0),
     ],
-    ids=["none", "a tool", "the socket", "another login", "nftui's pooler"],
+    ids=["none", "a tool", "the socket", "another login"],
 )
 def test_sessions_that_no_variable_explains_are_not_shared_either(
     tmp_path: Path, others: list[Session], kept: int
 ) -> None:
     found = seen(tmp_path, *sessions(9), *others)
+    assert advise(found)["default_pool_size"].why.args["kept"] == 6 + kept
+
+
+@pytest.mark.parametrize(("name", "kept"), [("pgbouncer", 0), ("exporter", 5)])
+def test_those_of_nftuis_own_pooler_are_what_is_shared(tmp_path: Path, name: str, kept: int) -> None:
+    found = replace(seen(tmp_path, *sessions(4, address=THERE)), brought={name: frozenset({THERE})})
     assert advise(found)["default_pool_size"].why.args["kept"] == 6 + kept
 
 
@@ -145,19 +150,22 @@ def test_a_database_that_is_only_reached_past_the_pooler_has_no_pool(tmp_path: P
 
 
 @pytest.mark.parametrize(
-    ("more", "found", "logins", "held"),
+    ("more", "logins"),
     [
-        ("", sessions(1, lasts=True), [["shop", "shop"]], True),
-        ("", sessions(1), [["shop", "shop"]], False),
-        ("", [Session(HERE, "else", "shop"), *sessions(1, address=THERE, lasts=True)], [["shop", "shop"]], False),
-        (f", DIRECT_URL: '{DIRECT}'", sessions(1, lasts=True), [], False),
-        (f", SHADOW_DATABASE_URL: '{DIRECT}_shadow'", sessions(1, lasts=True), [["shop", "shop"]], True),
+        ("", [["shop", "shop"]]),
+        (f", DIRECT_URL: '{DIRECT}'", []),
+        (f", SHADOW_DATABASE_URL: '{DIRECT}_shadow'", [["shop", "shop"]]),
     ],
-    ids=["it holds some", "it comes and goes", "others do", "the same login stays direct", "another one stays direct"],
+    ids=["its only one", "the same login stays direct", "another one stays direct"],
 )
-def test_the_step_knows_which_logins_were_routed_and_whether_some_were_there(
-    tmp_path: Path, more: str, found: list[Session], logins: list[list[str]], held: bool
+def test_the_steps_know_which_logins_were_routed_and_nothing_that_changes_with_time(
+    tmp_path: Path, more: str, logins: list[list[str]]
 ) -> None:
-    there = seen(tmp_path, *found, text=app(variables=f"DATABASE_URL: '{URL}'{more}"))
-    step = OPTIMIZATION.steps(there, fragment(there))[1]
-    assert (step.params["logins"], step.params["held"]) == (logins, held)
+    young, old = (
+        seen(tmp_path, *sessions(1, lasts=lasts), text=app(variables=f"DATABASE_URL: '{URL}'{more}"))
+        for lasts in (False, True)
+    )
+    pools, route = OPTIMIZATION.steps(young, fragment(young))
+    assert route.params["logins"] == logins and route.params["pools"] == pools.id
+    assert pools.params["routes"] == ({"api": logins} if logins else {}) and pools.apart
+    assert OPTIMIZATION.steps(old, fragment(old)) == (pools, route)

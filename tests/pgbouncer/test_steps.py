@@ -19,13 +19,15 @@ from nftui.steps.comparators import COMPARATORS
 from nftui.steps.kind import Context, StepFailed
 from nftui.steps.pooling import PoolsKind, RouteKind
 
-COMMON = {"pooler": "pgbouncer", "port": 5432, "server": "db"}
+COMMON = {"pooler": "pgbouncer", "port": 5432, "server": "db", "pools": "pools"}
 CONFIG = {"pool_mode": "transaction"}
 ROW = {"shop": {"name": "shop", "pool_mode": "transaction"}}
 
 
-def context(pooler: PoolerFacts | None, *sessions: Session, variables: Mapping[str, str] | None = None) -> Context:
-    """An app at 10.0.0.9; the clock runs by itself."""
+def context(
+    pooler: PoolerFacts | None, *sessions: Session, variables: Mapping[str, str] | None = None, held: bool = False
+) -> Context:
+    """An app at 10.0.0.9 that held sessions, or did not; the clock runs by itself."""
     answers = {"pgbouncer": pooler, "postgres-roles": ServerFacts(100, 3, sessions=sessions)}
     container = Container("c", "api-1", "api", 1, "running", None, "i", "s", environment=variables or {},
                           addresses={"default": "10.0.0.9"})  # fmt: skip
@@ -34,6 +36,7 @@ def context(pooler: PoolerFacts | None, *sessions: Session, variables: Mapping[s
         probe=lambda service, name: Live(name, service, answers[name], None if answers[name] else "no psql"),
         engine=SimpleNamespace(containers=lambda: [container]),
         now=lambda: float(next(clock)), sleep=lambda seconds: None,
+        recall=lambda name: {"held": ["api"]} if held and name == "pools" else {},
     ))  # fmt: skip
 
 
@@ -109,21 +112,38 @@ def test_sessions_of_logins_that_were_not_routed_are_none_of_it() -> None:
 
 @pytest.mark.parametrize(("held", "asked"), [(False, True), (True, False)])
 def test_an_app_that_is_gone_from_the_database_is_a_failure_if_it_was_there(held: bool, asked: bool) -> None:
-    spec = step("pgbouncer-route", "api", logins=[["shop", "shop"]], held=held)
-    found = context(PoolerFacts("1.24.1") if asked else None)
+    spec = step("pgbouncer-route", "api", logins=[["shop", "shop"]])
+    found = context(PoolerFacts("1.24.1") if asked else None, held=held)
     assert RouteKind().verify(spec, {}, found) == {"through": False if asked else None}
     if held:
         with pytest.raises(StepFailed, match="held connections to db"):
-            RouteKind().verify(spec, {}, context(PoolerFacts("1.24.1")))
+            RouteKind().verify(spec, {}, context(PoolerFacts("1.24.1"), held=True))
 
 
 def test_an_app_that_was_started_anew_has_time_to_come_back() -> None:
-    found = context(PoolerFacts("1.24.1"))
+    found = context(PoolerFacts("1.24.1"), held=True)
     late = SimpleNamespace(**{**vars(found), "probe": lambda service, name: (
         Live(name, service, PoolerFacts("1", clients=("10.0.0.9",))) if name == "pgbouncer" and found.now() > 90
         else found.probe(service, name))})  # fmt: skip
-    spec = step("pgbouncer-route", "api", logins=[["shop", "shop"]], held=True)
+    spec = step("pgbouncer-route", "api", logins=[["shop", "shop"]])
     assert RouteKind().verify(spec, {}, cast("Context", late)) == {"through": True}
+
+
+HERE = "10.0.0.9"
+
+
+@pytest.mark.parametrize(
+    ("sessions", "held"),
+    [
+        ((Session(HERE, "shop", "shop", lasts=True),), ["api"]),
+        ((Session(HERE, "shop", "shop"),), []),
+        ((Session("10.0.0.8", "shop", "shop", lasts=True), Session(HERE, "else", "shop", lasts=True)), []),
+    ],
+    ids=["it holds one", "it comes and goes", "others do"],
+)
+def test_who_holds_sessions_is_seen_before_any_app_is_routed(sessions: tuple[Session, ...], held: list[str]) -> None:
+    found = context(PoolerFacts("1.24.1"), *sessions)
+    assert PoolsKind().read(pools(routes={"api": [["shop", "shop"]]}), found) == {"held": held}
 
 
 def test_an_idle_app_is_not_a_failure() -> None:
@@ -151,6 +171,9 @@ def test_a_verifier_is_compared_by_its_digest() -> None:
         ("postgresql://a%40b:p%2Fw@db/shop?sslmode=require", ("a@b", "shop", "p/w", "require")),
         ("jdbc:postgresql://db:5432/shop?user=a&password=p", ("a", "shop", "p", "")),
         ("postgres://a:p@db", ("a", "a", "p", "")),
+        (r"host=db user='a b' password='p\'w\\' dbname = shop sslmode=require", ("a b", "shop", "p'w\\", "require")),
+        ('Host=db;Database=shop;User Id=a;Password="p;""w";SSL Mode=Disable', ("a", "shop", 'p;"w', "Disable")),
+        ("host=db user=a", ("a", "a", None, "")),
     ],
 )
 def test_a_login_is_read_from_a_url(url: str, expected: tuple[str, ...]) -> None:

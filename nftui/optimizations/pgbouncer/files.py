@@ -80,8 +80,11 @@ def fixed_settings() -> dict[str, str]:
         "unix_socket_dir": SOCKET,
         "auth_type": "scram-sha-256",
         "auth_file": f"{PLACE}/{USERS}",
-        # The connection's own address says which app it is; through the pooler the server cannot see it.
-        "application_name_add_host": "1",
+        # Its library may keep an answer longer all the same (service.py); a name that is not there yet is asked anew.
+        "dns_max_ttl": "5",
+        "dns_nxdomain_ttl": "2",
+        # A line a minute says nothing that SHOW STATS does not, and looks like progress to who waits for a start.
+        "log_stats": "0",
         "server_tls_sslmode": "prefer",
         "log_connections": "0",
         "log_disconnections": "0",

@@ -34,6 +34,8 @@ _READ_BACK = (
     "max_prepared_statements",
 )  # fmt: skip
 _SPARE_FILES = 100
+_POOLS = f"{ID}-pools:{NAME}"
+"""The step that sees who holds sessions before any app is routed anew."""
 
 
 def planned(facts: Facts, values: Mapping[str, str]) -> Setup | None:
@@ -111,23 +113,25 @@ def read_back(setup: Setup) -> tuple[StepSpec, ...]:
     config = {name: setup.settings[name] for name in _READ_BACK if name in setup.settings}
     size = setup.sizes.pool + setup.sizes.reserve
     common = {"pooler": NAME, "port": PORT, "server": setup.site.server.name}
+    routes = {v.service: logins for v in setup.routed if (logins := _logins(v))}
     first = StepSpec(
-        id=f"{ID}-pools:{NAME}", kind="pgbouncer-pools", target=NAME, service=NAME, optimization=ID,
-        params={**common, "config": config, "modes": setup.modes, "size": size, "clients": clients},
+        id=_POOLS, kind="pgbouncer-pools", target=NAME, service=NAME, optimization=ID, apart=True,
+        params={**common, "config": config, "modes": setup.modes, "size": size, "clients": clients, "routes": routes},
         summary=msg("log in through {count} pools and read the console of {service}", count=len(setup.pools),
                     service=NAME),
     )  # fmt: skip
-    return (first, *(_app_step(v, setup.site, common) for v in setup.routed))
+    return (first, *(_app_step(v, common) for v in setup.routed))
 
 
-def _app_step(verdict: Verdict, site: Site, common: dict[str, object]) -> StepSpec:
+def _logins(verdict: Verdict) -> list[list[str]]:
     """A login that a variable takes past the pooler as well proves nothing of the way of its sessions."""
-    logins = sorted(set(pools_of([verdict])) - {link.pool for link in verdict.past})
-    sessions = site.sessions_of(verdict.links[0].client)
-    held = any(s.lasts and (s.user, s.database) in logins for s in sessions)
+    return [list(login) for login in sorted(set(pools_of([verdict])) - {link.pool for link in verdict.past})]
+
+
+def _app_step(verdict: Verdict, common: dict[str, object]) -> StepSpec:
     return StepSpec(
         id=f"{ID}-route:{verdict.service}", kind="pgbouncer-route", target=verdict.service, service=verdict.service,
-        optimization=ID, params={**common, "logins": [list(x) for x in logins], "held": held},
+        optimization=ID, params={**common, "logins": _logins(verdict), "pools": _POOLS},
         summary=msg("see that {service} reaches its database through the pooler", service=verdict.service),
     )  # fmt: skip
 

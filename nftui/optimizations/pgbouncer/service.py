@@ -10,12 +10,23 @@ from nftui.optimizations.pgbouncer.verdicts import PORT
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-_CHECK = (
-    "if command -v psql >/dev/null; then psql -XAtqwc 'SHOW VERSION' && pg_isready -q -h {server} -p {port}; "
-    "else test -S {socket}/.s.PGSQL.{own}; fi"
-)
-"""The console answers, and the server behind it accepts connections. A query through a pool would need a password in
-the container; nftui does that from outside, when it applies."""
+_CHECK = """\
+command -v psql >/dev/null || {{ test -S {socket}/.s.PGSQL.{own}; exit; }}
+row=$$(psql -XAtqwc 'SHOW DNS_HOSTS') || exit 1
+there() {{ pg_isready -q -t 2 -h "$$1" -p {port}; }}
+known() {{
+  set -f; IFS=,
+  for each in $${{row##*|}}; do each=$${{each%:0}}; each=$${{each#\\[}}; there "$${{each%\\]}}" && exit 0; done
+}}
+known; there {server} || exit 1
+[ -n "$${{row##*|}}" ] || exit 0
+known; psql -XAtqwc SHUTDOWN; exit 1"""
+"""The console answers, and the server accepts connections where the pooler looks for it. A query through a pool would
+need a password in the container; nftui does that from outside, when it applies.
+
+One that has only an address which the server had before it was made again is ended, to be started anew: no client of
+it has a database, and its resolver (c-ares since 1.31) keeps an answer for the ten minutes that Docker's DNS says,
+whatever dns_max_ttl is (seen with PgBouncer 1.24.1 and c-ares 1.34.5)."""
 _RECOVERS = "15m"
 """So long the server may be away before the pooler counts as ill: after a power cut it may recover for minutes, and
 `docker compose up` gives up on apps that wait for an ill service. The first success ends the wait at once."""
@@ -32,13 +43,16 @@ def definition(
         "command": [f"{PLACE}/{INI}"],
         "user": f"{user[0]}:{user[1]}",
         "restart": "unless-stopped",
+        # Nobody who starts an app, and with it the pooler, waits for a server that nothing starts. Not until it is
+        # healthy: the pooler's own check waits longer than Compose would.
+        "depends_on": {host: {"condition": "service_started"}},
         "environment": {
             "PGHOST": SOCKET, "PGPORT": str(PORT), "PGUSER": "pgbouncer", "PGDATABASE": "pgbouncer",
             "PGCONNECT_TIMEOUT": "3",
         },
         "healthcheck": {
             "test": ["CMD-SHELL", _CHECK.format(server=host, port=port, socket=SOCKET, own=PORT)],
-            "interval": "5s", "timeout": "5s", "retries": 5, "start_period": _RECOVERS,
+            "interval": "5s", "timeout": "10s", "retries": 5, "start_period": _RECOVERS,
         },
         "networks": sorted(networks),
         "stop_grace_period": "15s",

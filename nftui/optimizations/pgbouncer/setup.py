@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from nftui.catalog.logins import TIMEOUTS
 from nftui.model.dataclass import dataclass
 from nftui.model.errors import UsageError
 from nftui.model.message import Message, msg
 from nftui.optimizations.pgbouncer.files import fixed_settings
 from nftui.optimizations.pgbouncer.knobs import ID, IMAGE, POOLED, SESSION, TRANSACTION
 from nftui.optimizations.pgbouncer.sizes import CLIENTS, Budget, Sizes, budget_of, memory_of, pools_of, size_pools
-from nftui.optimizations.pgbouncer.verdicts import TIMEOUTS, Verdict, judge, mode_of, serve_all
+from nftui.optimizations.pgbouncer.verdicts import Verdict, judge, mode_of, serve_all
 from nftui.optimizations.pgbouncer.versions import PREPARED_SINCE, prepares
 
 if TYPE_CHECKING:

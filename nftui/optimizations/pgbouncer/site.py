@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from nftui.catalog.addresses import find_address
@@ -15,7 +16,7 @@ from nftui.model.pooling import ROLES_PROBE, ServerFacts
 from nftui.model.stack import Role
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable
 
     from nftui.model.facts import Facts
     from nftui.model.pooling import Session
@@ -26,8 +27,6 @@ NAME = "pgbouncer"
 _PAST = regex(r"(?:^|_)(?:DIRECT|UNPOOLED|NON_?POOL(?:ED|ING)|MIGRAT\w*|SHADOW|LISTEN\w*|REPLICATION)(?:_|$)")
 """Variables for what must not go through a pooler, which people set beside the usual one (Prisma's directUrl and
 shadowDatabaseUrl, Vercel's POSTGRES_URL_NON_POOLING, Neon's DATABASE_URL_UNPOOLED)."""
-_POOLED = regex(r" - \S+:\d+$")
-"""What application_name_add_host adds to the name of a session that comes through nftui's own pooler."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +60,10 @@ class Site:
     server: Service
     facts: ServerFacts
     links: tuple[Link, ...]
+    first: frozenset[str] = frozenset()
+    """Services that must be started before the server is."""
+    pooler: frozenset[str] = frozenset()
+    """Addresses of the pooler that nftui brought already."""
     has_image: Callable[[str], bool | None] = lambda reference: None
     """Whether the engine has that image; None: it does not matter (what was advised is only written down)."""
 
@@ -79,9 +82,8 @@ class Site:
         return [s for s in self.facts.sessions if s.address in addresses]
 
     def unpooled(self) -> list[Session]:
-        """All sessions but those of a pooler that nftui brought: it is told by what it adds to their names."""
-        poolers = {s.address for s in self.facts.sessions if _POOLED.search(s.application)}
-        return [s for s in self.facts.sessions if s.address not in poolers]
+        """All sessions but those of a pooler that nftui brought."""
+        return [s for s in self.facts.sessions if s.address not in self.pooler]
 
     def apps(self) -> dict[str, list[Link]]:
         """Service to its links that a pooler may take, in name order."""
@@ -133,7 +135,17 @@ def _site(facts: Facts, server: Service, links: list[Link]) -> Site | Message:
             "The password verifiers of {service} cannot be read ({why}); a superuser's login is needed for that.",
             service=server.name, why=known.roles_error.rstrip("."),
         )  # fmt: skip
-    return Site(server, known, mine)
+    return Site(server, known, mine, _before(facts.stack, server), facts.brought.get(NAME, frozenset()))
+
+
+def _before(stack: Stack, server: Service) -> frozenset[str]:
+    """What it depends on, directly or not."""
+    found, new = set[str](), {server.name}
+    while new:
+        found |= new
+        declared = [s.config.get("depends_on") for s in map(stack.service, new) if s is not None]
+        new = {str(n) for names in declared if isinstance(names, (Mapping, list, tuple)) for n in names} - found
+    return frozenset(found - {server.name})
 
 
 def _links(stack: Stack) -> list[Link]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from nftui.catalog.apps import Pooling
 from nftui.catalog.connections import rewrite
-from nftui.catalog.logins import TLS
+from nftui.catalog.logins import TIMEOUTS, TLS
 from nftui.catalog.references import parse_reference
 from nftui.model.dataclass import dataclass
 from nftui.model.errors import UsageError
@@ -19,7 +19,7 @@ from nftui.model.stack import Role
 from nftui.optimizations._servers import variables
 from nftui.optimizations.pgbouncer.knobs import DIRECT, ID, POOLED, ROUTE, SESSION, STATEMENT, TRANSACTION
 from nftui.optimizations.pgbouncer.site import NAME
-from nftui.optimizations.pgbouncer.versions import LONG_OPTIONS_SINCE, OPTIONS_SINCE, is_since
+from nftui.optimizations.pgbouncer.versions import LONG_OPTIONS_SINCE, OPTIONS_SINCE, is_since, prepares
 
 if TYPE_CHECKING:
     from nftui.model.choices import Choices
@@ -31,11 +31,13 @@ PORT = 5432
 USUAL_POOL, SPARE = 25, 1.3
 """In session mode a pool must have room for the most clients that there will be, not only for those of now."""
 _JOB = regex(r"backup|dump|migrat|restore|(?:^|[-_/])(?:init|setup|seed|wait|cron|beat)(?:$|[-_/])|exporter")
-TIMEOUTS = ("idle_in_transaction_session_timeout", "lock_timeout", "statement_timeout")
-"""What an app may ask for when it connects and lose without another answer to any query."""
 _TIMEOUTS = regex(rf"(?:\s*(?:-c\s*|--)(?:{'|'.join(TIMEOUTS)})=\S+)*\s*")
 _SENDS_TIMEOUTS = ("n8n",)
 """Apps that ask for a statement_timeout when they connect (databases reference 2.3)."""
+_UNNAMED = ("n8n",)
+"""Apps that name no prepared statements (databases reference 2.8): any version keeps them apart."""
+_FILES = regex(r"PASS(?:WORD|WD)?_?FILE$")
+"""Variables that say where a password lies."""
 _SCHEMAS = {"n8n": "DB_POSTGRESDB_SCHEMA"}
 """Apps that rely on search_path for a schema other than public, and the variable of it (databases reference 2.8)."""
 _PLAIN = regex(r"(?!pgbouncer$)[A-Za-z0-9_.-]+")
@@ -72,33 +74,54 @@ def judge(site: Site, choices: Choices, image: str, obstacle: Message | None = N
 
     `image` is the pooler's; `obstacle`: why none of them can be routed.
     """
+    keeps = prepares(image) and choices.value(ID, None, "max_prepared_statements") != "0"
     found = [
-        _judge(site, name, tuple(links), choices, obstacle or _obstacle(site, links) or _options(links, image))
+        _judge(site, name, tuple(links), choices, obstacle or _obstacle(site, links) or _options(links, image), keeps)
         for name, links in site.apps().items()
     ]
     return tuple(_side_by_side(found))
 
 
-def _judge(site: Site, name: str, links: tuple[Link, ...], choices: Choices, obstacle: Message | None) -> Verdict:
+def _judge(
+    site: Site, name: str, links: tuple[Link, ...], choices: Choices, obstacle: Message | None, keeps: bool
+) -> Verdict:
+    """`keeps`: whether the pooler keeps prepared statements apart."""
     chosen = choices.value(ID, None, ROUTE + name)
     drops, past = any(_drops(link) for link in links), site.past(name)
     if obstacle is not None:
         if chosen not in (None, DIRECT):
-            raise UsageError(
-                msg("{id}.{knob} = {value} is refused: {why}", id=ID, knob=ROUTE + name, value=chosen,
-                    why=str(obstacle))
-            )  # fmt: skip
+            raise _refused(name, chosen, obstacle)
         return Verdict(name, DIRECT, DIRECT, obstacle, links, chosen is not None, possible=False, past=past)
-    recommended, why = _recommend(site, links)
-    if recommended == POOLED and choices.value(ID, None, "pool_mode") == STATEMENT:
+    mode = choices.value(ID, None, "pool_mode")
+    bound = _bound(links) if mode != SESSION else None
+    if chosen == POOLED and bound is not None:
+        raise _refused(name, chosen, bound)
+    recommended, why = _recommend(site, links, keeps)
+    if recommended == POOLED and bound is not None:
+        recommended, why = SESSION, bound
+    if recommended == POOLED and mode == STATEMENT:
         recommended, why = SESSION, msg("Statement mode forbids transactions of several statements.")
     return Verdict(name, chosen or recommended, recommended, why, links, chosen is not None, drops, past=past)
+
+
+def _refused(name: str, chosen: str, why: Message) -> UsageError:
+    return UsageError(
+        msg("{id}.{knob} = {value} is refused: {why}", id=ID, knob=ROUTE + name, value=chosen, why=str(why))
+    )
+
+
+def _bound(links: Iterable[Link]) -> Message | None:
+    """Pooled, one client's schema would be another one's as well."""
+    names = sorted({name for link in links for name in link.login.bound})
+    if not names:
+        return None
+    return msg("It sets its session by {names}, which only session mode serves.", names=", ".join(names))
 
 
 # -- what makes it impossible ------------------------------------------------------------------------------------
 def _obstacle(site: Site, links: Iterable[Link]) -> Message | None:
     for link in links:
-        for check in (_network, _fixed_name, _secret, _database, _tls, _search_path, _text):
+        for check in (_network, _fixed_name, _first, _secret, _database, _tls, _search_path, _text):
             reason = check(site, link)
             if reason is not None:
                 return reason
@@ -117,6 +140,13 @@ def _fixed_name(site: Site, link: Link) -> Message | None:
     if re.search(rf"(?<![\w.-]){NAME}[:=]", hosts) is None:
         return None
     return msg("its extra_hosts send the name {name} elsewhere.", name=NAME)
+
+
+def _first(site: Site, link: Link) -> Message | None:
+    """It would wait for a pooler that waits for the server, and `docker compose up` for all three."""
+    if link.client.name not in site.first:
+        return None
+    return msg("{server} is started after it, and a pooler needs {server}.", server=site.server.name)
 
 
 def _secret(site: Site, link: Link) -> Message | None:
@@ -155,6 +185,9 @@ def _tls(site: Site, link: Link) -> Message | None:
 
 
 def _search_path(site: Site, link: Link) -> Message | None:
+    if "schema" in link.login.session:
+        return msg("its URL has a schema, which Prisma sends when it connects and a pooler refuses; with "
+                   "pgbouncer=true beside it Prisma sets it later.")  # fmt: skip
     if link.login.session:
         names = ", ".join(link.login.session)
         return msg("it sets {names} when it connects, which a pooler would refuse.", names=names)
@@ -172,9 +205,9 @@ def _text(site: Site, link: Link) -> Message | None:
 
 def _options(links: Iterable[Link], image: str) -> Message | None:
     """Never `options` as a whole in ignore_startup_parameters: another app's search_path would be lost unseen."""
-    sent = " ".join(link.login.options for link in links if _drops(link))
+    sent = " ".join(link.login.options for link in links)
     since = LONG_OPTIONS_SINCE if "--" in sent else OPTIONS_SINCE
-    if not any(_drops(link) for link in links) or is_since(image, since):
+    if not any(_in_options(link) for link in links) or is_since(image, since):
         return None
     version = ".".join(str(n) for n in since)
     return msg("it sends timeouts as options when it connects, and {image} does not say that it is PgBouncer {version} "
@@ -182,6 +215,10 @@ def _options(links: Iterable[Link], image: str) -> Message | None:
 
 
 def _drops(link: Link) -> bool:
+    return bool(link.login.timeouts) or _in_options(link)
+
+
+def _in_options(link: Link) -> bool:
     return bool(link.login.options) or _is_one_of(link, _SENDS_TIMEOUTS)
 
 
@@ -198,14 +235,18 @@ def networks(service: Service) -> set[str]:
 
 
 # -- what is wise ------------------------------------------------------------------------------------------------
-def _recommend(site: Site, links: tuple[Link, ...]) -> tuple[str, Message]:
-    direct = _why_job(links[0].client) or _elsewhere(site, links) or _schema(links)
+def _recommend(site: Site, links: tuple[Link, ...], keeps: bool) -> tuple[str, Message]:
+    known = {link.connection.use.pooling if link.connection.use else None for link in links}
+    direct = _why_job(links[0].client) or _elsewhere(site, links) or _schema(links) or _no_password(links)
+    if direct is None and Pooling.NONE in known:
+        direct = msg("It is known to need connections that no pooler shares (replication).")
     if direct is not None:
         return DIRECT, direct
-    known = {link.connection.use.pooling if link.connection.use else None for link in links}
     seen = _seen(site, links)
     if seen is None and known == {Pooling.TRANSACTION}:
-        return POOLED, msg("It is known to work in transaction mode.")
+        if keeps or all(_is_one_of(link, _UNNAMED) for link in links):
+            return POOLED, msg("It is known to work in transaction mode.")
+        seen = msg("It may name prepared statements, which this pooler does not keep apart in transaction mode.")
     held = site.most_held(links)
     if held * SPARE > USUAL_POOL:
         return DIRECT, _crowded(held, USUAL_POOL)
@@ -253,6 +294,15 @@ def _schema(links: tuple[Link, ...]) -> Message | None:
         schema = links[0].client.environment.get(key)
         if any(_is_one_of(link, (app,)) for link in links) and schema not in (None, "", "public"):
             return msg("It relies on search_path for its schema {schema}.", schema=schema)
+    return None
+
+
+def _no_password(links: Iterable[Link]) -> Message | None:
+    """The server may let it in by its address; the pooler lets in nobody without a password."""
+    for link in links:
+        environment = link.client.environment
+        if "url" in link.keys and not link.login.password and not any(_FILES.search(k.upper()) for k in environment):
+            return msg("{key} has no password, and a pooler lets nobody in without one.", key=link.connection.key)
     return None
 
 
