@@ -30,14 +30,20 @@ def connect_qdrant(service: Service) -> HttpClient:
     """The first route that answers. Raises HttpUnreachable, also where its certificate cannot be verified."""
     environment = _environment(service)
     port = environment.get("QDRANT__SERVICE__HTTP_PORT", "")
-    key = next((environment[name] for name in _KEYS if name in environment), None)
     tls = _trust(service, environment) if _is_on(environment, "ENABLE_TLS") else None
     if port == "0":
         raise HttpUnreachable(msg("{service}: its REST port is closed (QDRANT__SERVICE__HTTP_PORT=0), and nftui asks "
                                   "no other.", service=service.name))  # fmt: skip
-    client = HttpClient(service, int(port) if port.isdigit() else 6333, {"api-key": key} if key else {}, tls=tls)
+    client = HttpClient(service, int(port) if port.isdigit() else 6333, key_of(service), tls=tls)
     client.limited_s = _LIMITED_S
     return client
+
+
+def key_of(service: Service) -> dict[str, str]:
+    """The header that lets nftui in; {} where the service names no key."""
+    environment = _environment(service)
+    key = next((environment[name] for name in _KEYS if name in environment), None)
+    return {"api-key": key} if key else {}
 
 
 def overwritten(service: Service) -> dict[str, int]:

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from nftui.engine.journal import Phase, read_journal
 from nftui.model.images import StoredImage
+from nftui.model.plan import Stage
 from nftui.model.stack import MountSpec
 from tests.engine.data_world import contents
+from tests.engine.grafana_world import FILE, grafana_stage, new_grafana_world
 from tests.engine.images_world import NEW
 from tests.engine.rehearsal_world import COPY, RehearsalWorld, new_rehearsal_world, rehearsal_stage
 from tests.engine.test_data_switch import OLD as AS_OLD
@@ -23,13 +29,18 @@ def nothing_is_left(world: RehearsalWorld, original: dict[str, bytes]) -> None:
     assert COPY not in [a.name for a in world.context().artefacts.list()]
 
 
-def rehearse(base: Path, **how: object) -> tuple[RehearsalWorld, str | None]:
+Bed = tuple[Callable[[Path], RehearsalWorld], Callable[[], Stage]]
+REDIS: Bed = (new_rehearsal_world, rehearsal_stage)
+GRAFANA: Bed = (new_grafana_world, grafana_stage)
+
+
+def rehearse(base: Path, /, bed: Bed = REDIS, **how: Any) -> tuple[RehearsalWorld, str | None]:
     """The world after one run, and why it went back."""
-    world = new_rehearsal_world(base)
+    world = bed[0](base)
     for name, value in how.items():
         setattr(world, name, value)
     original = contents(world.root / "old")
-    outcome = run(world, base / "j", (rehearsal_stage(),))
+    outcome = run(world, base / "j", (bed[1](),))
     nothing_is_left(world, original)
     assert not [e for e in world.effects if e.startswith(("stop", "up", "policy"))], "the service was touched"
     return world, outcome.reason if outcome else None
@@ -63,7 +74,7 @@ def test_a_log_that_is_on_holds_everything_already(tmp_path: Path) -> None:
     ],
 )  # fmt: skip
 def test_what_goes_wrong_ends_the_run_before_anything_is_touched(
-    tmp_path: Path, how: dict[str, object], words: str
+    tmp_path: Path, how: dict[str, Any], words: str
 ) -> None:
     _, reason = rehearse(tmp_path, **how)
     assert reason is not None and words in reason
@@ -120,17 +131,87 @@ def test_it_runs_as_the_service_does_and_takes_what_the_new_image_brings(tmp_pat
         assert server.memory_bytes == 77
 
 
+# -- Grafana -------------------------------------------------------------------------------------------------------
+def test_a_grafana_is_migrated_on_a_copy_by_both_images(tmp_path: Path) -> None:
+    """A table that the new one drops says nothing, nor does a login in small letters."""
+    world, reason = rehearse(tmp_path, GRAFANA)
+    assert reason is None
+    assert [e for e in world.effects if e.startswith("serve")] == ["serve sha", "serve new-sha"]
+    notes = [str(e.data["text"]) for e in read_journal(tmp_path / "j") if e.phase is Phase.NOTE]
+    assert any(f"{NEW} read 2 dashboards, 0 data sources, 0 alert rules, 2 users of a copy of db" in n for n in notes)
+
+
+@pytest.mark.parametrize(
+    ("how", "words"),
+    [
+        ({"broken": "new-sha"}, f"{NEW} does not start on a copy of the data of db: "),
+        ({"broken": "sha"}, "What db runs now does not start on a copy of its data, so nothing can be rehearsed"),
+        ({"never": "new-sha"}, f"{NEW} does not start on a copy"),
+        ({"migration": ("DELETE FROM dashboard WHERE title = 'Hosts'",)}, "than what runs now: dashboard 1 of 2 "
+                                                                          "(without Hosts)."),
+        ({"migration": ("INSERT INTO migration_log VALUES ('move folders', 0)",)}, "now: migration move folders."),
+        ({"migration": ("DROP TABLE migration_log", "DROP TABLE dashboard", "CREATE TABLE dashboard (n)")},
+         "no such column"),
+        ({"used": 2 << 30, "free": 1 << 30}, "takes up to 3 GiB of memory, and 1 GiB are free"),
+        ({"free": 1 << 20}, "takes up to 256 MiB of memory"),
+        ({"closed": True}, "Only root can speak with it."),
+    ],
+)  # fmt: skip
+def test_what_goes_wrong_with_a_grafana_ends_the_run_before_anything_is_touched(
+    tmp_path: Path, how: dict[str, Any], words: str
+) -> None:
+    _, reason = rehearse(tmp_path, GRAFANA, **how)
+    assert reason is not None and words in reason and "images.rehearse=off" in reason
+
+
+def test_a_grafana_that_keeps_its_database_elsewhere_is_told(tmp_path: Path) -> None:
+    world = new_grafana_world(tmp_path)
+    (world.root / "old" / FILE).unlink()
+    outcome = run(world, tmp_path / "j", (grafana_stage(),))
+    assert outcome is not None and f"holds no {FILE}" in outcome.reason and "images.rehearse=off" in outcome.reason
+    assert not (world.root / COPY).exists()
+
+
+def test_a_database_that_is_locked_for_long_ends_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nftui.clients.grafana._BUSY_S", 0.1)
+    world = new_grafana_world(tmp_path)
+    original = contents(world.root / "old")
+    with closing(sqlite3.connect(world.root / "old" / FILE)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        outcome = run(world, tmp_path / "j", (grafana_stage(),))
+    assert outcome is not None and "database is locked" in outcome.reason and "images.rehearse=off" in outcome.reason
+    nothing_is_left(world, original)
+
+
+def test_a_grafana_starts_without_what_needs_a_network(tmp_path: Path) -> None:
+    world = new_grafana_world(tmp_path)
+    assert world.container
+    given = {"GF_INSTALL_PLUGINS": "clock", "GF_PLUGINS_PREINSTALL_SYNC": "clock", "GF_SERVER_PROTOCOL": "https",
+             "GF_UNIFIED_ALERTING_HA_PEERS": "other:9094", "GF_SERVER_HTTP_PORT__FILE": "/p",
+             "GF_SECURITY_X": "1"}  # fmt: skip
+    world.container = replace(world.container, environment=given)
+    assert run(world, tmp_path / "j", (grafana_stage(),)) is None
+    for server in world.started:
+        found = dict(server.environment)
+        assert found.pop("GF_SECURITY_X") == "1" and found.pop("GF_PLUGINS_PREINSTALL_DISABLED") == "true"
+        assert found["GF_INSTALL_PLUGINS"] == "" and found["GF_SERVER_PROTOCOL"] == "http"
+        assert not [n for n in found if "HA_" in n or "SYNC" in n or "__FILE" in n]
+    assert set(world.asked_of) == {("db", 3000)}
+
+
+@pytest.mark.parametrize("bed", [REDIS, GRAFANA])
 @pytest.mark.parametrize("where", WHERE)
-def test_every_crash_point_leaves_nothing(tmp_path: Path, where: str) -> None:
+def test_every_crash_point_leaves_nothing(tmp_path: Path, where: str, bed: Bed) -> None:
+    new_world, stage = bed
     (tmp_path / "c").mkdir()
-    world = new_rehearsal_world(tmp_path / "c")
-    run(world, tmp_path / "c" / "j", (rehearsal_stage(),))
+    world = new_world(tmp_path / "c")
+    run(world, tmp_path / "c" / "j", (stage(),))
     lines, effects = len(read_journal(tmp_path / "c" / "j")), len(world.effects)
     for point in range(1, (lines if where.startswith("journal") else effects) + 1):
         base = tmp_path / f"{point}"
         base.mkdir()
-        world = new_rehearsal_world(base)
-        original, plan = contents(world.root / "old"), (rehearsal_stage(),)
+        world = new_world(base)
+        original, plan = contents(world.root / "old"), (stage(),)
         _die(world, base / "j", plan, where, point)
         world.end_helpers()
         _recover(world, base / "j", plan, resume=point % 2 == 0)
