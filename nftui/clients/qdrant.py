@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+import socket
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from urllib.parse import quote
 
@@ -34,12 +35,19 @@ def connect_qdrant(service: Service) -> HttpClient:
     if port == "0":
         raise HttpUnreachable(msg("{service}: its REST port is closed (QDRANT__SERVICE__HTTP_PORT=0), and nftui asks "
                                   "no other.", service=service.name))  # fmt: skip
-    client = HttpClient(service, int(port) if port.isdigit() else 6333, key_of(service), tls=tls)
+    client = HttpClient(service, int(port) if port.isdigit() else 6333, _key_of(service), tls=tls)
     client.limited_s = _LIMITED_S
     return client
 
 
-def key_of(service: Service) -> dict[str, str]:
+def connect_in(service: Service, port: int, dial: Callable[[float], socket.socket]) -> HttpClient:
+    """A server in a helper that knows the service's keys and speaks no TLS; `dial` connects."""
+    client = HttpClient(service, port, _key_of(service), dial=dial)
+    client.limited_s = _LIMITED_S
+    return client
+
+
+def _key_of(service: Service) -> dict[str, str]:
     """The header that lets nftui in; {} where the service names no key."""
     environment = _environment(service)
     key = next((environment[name] for name in _KEYS if name in environment), None)

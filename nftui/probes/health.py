@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from nftui.clients.http import HttpClient
 from nftui.clients.ollama import OllamaClient
 from nftui.clients.postgres import PostgresClient, PostgresUnreachable, connect
-from nftui.clients.qdrant import connect_qdrant, key_of
+from nftui.clients.qdrant import connect_in, connect_qdrant
 from nftui.model.errors import NftuiError
 from nftui.model.message import Message, msg
 from nftui.model.stack import Role, Service
@@ -59,8 +59,9 @@ def api(service: Service) -> HttpClient:
 
 def api_in(service: Service, port: int, dial: Callable[[float], socket.socket]) -> HttpClient:
     """The HTTP API of a server in a helper, with the service's credentials and without TLS; `dial` connects."""
-    headers = key_of(service) if service.role is Role.QDRANT else {}
-    return HttpClient(service, port, headers, dial=dial)
+    if service.role is Role.QDRANT:
+        return connect_in(service, port, dial)
+    return HttpClient(service, port, dial=dial)
 
 
 def _qdrant(service: Service) -> str | None:

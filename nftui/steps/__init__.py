@@ -38,6 +38,7 @@ def load_kinds() -> Kinds:
     from nftui.steps.redis_save import RedisCountKind, RedisSaveKind
     from nftui.steps.redis_sentinel import RedisSentinelKind
     from nftui.steps.rehearse_grafana import GrafanaRehearsalKind
+    from nftui.steps.rehearse_qdrant import QdrantRehearsalKind
     from nftui.steps.rehearse_redis import RedisRehearsalKind
     from nftui.steps.settings import PostgresSettingsKind
 
@@ -50,6 +51,7 @@ def load_kinds() -> Kinds:
         RedisCarryKind(), RedisSentinelKind(),
         ImageKind(), ImageCheckKind(), PgCheckKind(), PgDumpKind(), PgRestoreKind(), PgTryKind(),
         RedisSaveKind(), RedisCountKind(), RedisRehearsalKind(), GrafanaRehearsalKind(),
+        QdrantRehearsalKind(),
         DataCheckKind(), HoldKind(), CopyKind(), LiftKind(), FenceKind(), ReleaseKind(),
     )  # fmt: skip
     return Kinds(kinds)

@@ -27,7 +27,6 @@ from nftui.system.helpers import OutOfReach, Server
 from nftui.system.trees import TreeError
 
 COPIED = "a copy to rehearse on"
-HINT = msg("Nothing was touched. Without a rehearsal: images.rehearse=off.")
 _POLL_S = 0.5
 _LINES, _SHOWN = 20, 3
 """Of the log of a server that does not start: looked at, and told."""
@@ -50,7 +49,7 @@ class Rehearsal(Reading, Generic[Told]):
         raise NotImplementedError
 
     def fill(self, step: StepSpec, before: Data, path: str, ctx: Context) -> None:
-        """Put the copy into `path`, which is marked. Raises StepFailed, and OSError or NftuiError as they come."""
+        """Put the copy into `path`, which is marked. Raises OSError, NftuiError."""
         raise NotImplementedError
 
     def mounts(self, step: StepSpec, path: str, ctx: Context) -> Mapping[str, str]:
@@ -83,30 +82,36 @@ class Rehearsal(Reading, Generic[Told]):
         return {"existed": find(place_of(step, "target"), ctx) is not None}
 
     def verify(self, step: StepSpec, before: Data, ctx: Context) -> Data:
-        """Raises StepFailed: no room, no memory, or what the new image made of the copy."""
-        self.undo(step, before, ctx)
-        began, target = ctx.now(), place_of(step, "target")
-        must_be_vacant(target, ctx)
-        path, running = make_marked(step, note(step), ctx, COPIED), running_of(step, ctx)
-        self._must_fit(step, running, path, ctx)
+        """Raises StepFailed: no room, no memory, or what the new image made of the copy; with the way around."""
+        began = ctx.now()
         try:
-            self.fill(step, before, path, ctx)
-        except StepFailed:
-            raise
+            now = self._rehearse(step, before, ctx)
         except (OSError, NftuiError) as error:
-            raise cannot_be_copied(step, str(error)) from error
-        was = self._try(step, running.image_id, running, path, ctx)
-        now = self._try(step, str(ctx.recall(str(step.params["got"]))["id"]), running, path, ctx)
-        missing = self.lacking(was, now)
-        if missing:
-            raise StepFailed(msg("{image} reads less of a copy of {service} than what runs now: {names}. {hint}",
-                                 image=str(step.params["image"]), service=str(step.service), names="; ".join(missing),
-                                 hint=str(HINT)))  # fmt: skip
-        self.undo(step, before, ctx)
+            why = f"{str(error).rstrip('.')}."
+            raise StepFailed(msg("{why} Nothing was touched. Without a rehearsal: {knob}.", why=why,
+                                 knob="images.rehearse=off")) from error  # fmt: skip
         found, kept = self.words(now)
         ctx.note(f"rehearsed: {step.params['image']} read {found} of a copy of {step.service} in "
                  f"{ctx.now() - began:.0f} s")  # fmt: skip
         return {"told": kept}
+
+    def _rehearse(self, step: StepSpec, before: Data, ctx: Context) -> Told:
+        """What the new image tells; by then the copy is gone."""
+        self.undo(step, before, ctx)
+        must_be_vacant(place_of(step, "target"), ctx)
+        path, running = make_marked(step, note(step), ctx, COPIED), running_of(step, ctx)
+        must_have_room(*self.room(step, ctx), path, ctx)
+        self._must_fit(step, running, ctx)
+        self.fill(step, before, path, ctx)
+        was = self._try(step, running.image_id, running, path, ctx)
+        now = self._try(step, str(ctx.recall(str(step.params["got"]))["id"]), running, path, ctx)
+        missing = self.lacking(was, now)
+        if missing:
+            raise StepFailed(msg("{image} reads less of a copy of {service} than what runs now: {names}.",
+                                 image=str(step.params["image"]), service=str(step.service),
+                                 names="; ".join(missing)))  # fmt: skip
+        self.undo(step, before, ctx)
+        return now
 
     def undo(self, step: StepSpec, before: Data, ctx: Context) -> None:
         """Nothing but the copy was made."""
@@ -117,18 +122,13 @@ class Rehearsal(Reading, Generic[Told]):
         facts = ctx.trees.facts(source_of(step, ctx))
         return facts.bytes, facts.entries
 
-    def _must_fit(self, step: StepSpec, running: Container, path: str, ctx: Context) -> None:
-        """On the disk, and in memory beside what runs."""
-        try:
-            must_have_room(*self.room(step, ctx), path, ctx)
-        except StepFailed as error:
-            raise _with_hint(error) from error
+    def _must_fit(self, step: StepSpec, running: Container, ctx: Context) -> None:
+        """In memory beside what runs."""
         needed, free = self.memory(step, running, ctx), ctx.free_memory()
         if free is not None and needed > free:
-            raise StepFailed(
-                msg("To load a copy of {service} takes up to {needed} of memory, and {free} are free. {hint}",
-                    service=str(step.service), needed=human_size(needed), free=human_size(free), hint=str(HINT))
-            )  # fmt: skip
+            raise StepFailed(msg("To load a copy of {service} takes up to {needed} of memory, and {free} are free.",
+                                 service=str(step.service), needed=human_size(needed),
+                                 free=human_size(free)))  # fmt: skip
 
     def _try(self, step: StepSpec, image: str, running: Container, path: str, ctx: Context) -> Told:
         """What a server of that image tells, once it has the copy."""
@@ -142,8 +142,11 @@ class Rehearsal(Reading, Generic[Told]):
             except StepFailed:
                 raise
             except (OSError, NftuiError) as error:
-                log = "" if ctx.helpers.alive(where) else ctx.engine.logs(where, _LINES)
-                raise StepFailed(_does_not(step, image, running, log or str(error))) from error
+                if not ctx.helpers.alive(where):
+                    raise StepFailed(_does_not(step, image, running, ctx.engine.logs(where, _LINES))) from error
+                name = running.image if image == running.image_id else str(step.params["image"])
+                raise StepFailed(msg("{image} does not read a copy of the data of {service}: {why}", image=name,
+                                     service=str(step.service), why=str(error))) from error  # fmt: skip
 
     def _wait(self, step: StepSpec, where: str, ctx: Context) -> str | None:
         """None once it has it all; else why it has not, and will not."""
@@ -153,8 +156,8 @@ class Rehearsal(Reading, Generic[Told]):
             try:
                 if self.has_it(step, where, ctx):
                     return None
-            except OutOfReach as error:
-                raise StepFailed(msg("{why} {hint}", why=str(error), hint=str(HINT))) from error
+            except OutOfReach:
+                raise
             except (OSError, NftuiError) as error:
                 why = str(error)
             ctx.sleep(_POLL_S)
@@ -167,11 +170,8 @@ def note(step: StepSpec) -> dict[str, str]:
 
 
 def source_of(step: StepSpec, ctx: Context) -> str:
-    """Where the data lies; StepFailed, with the way around, where it is not to be seen from here."""
-    try:
-        return path_of(place_of(step, "source"), ctx)
-    except StepFailed as error:
-        raise _with_hint(error) from error
+    """Where the data lies; StepFailed where it is not to be seen from here."""
+    return path_of(place_of(step, "source"), ctx)
 
 
 def running_of(step: StepSpec, ctx: Context) -> Container:
@@ -208,27 +208,17 @@ def copy_files(
                 return
         ctx.trees.remove(path)
         ctx.trees.mark(path, note(step))
-    raise cannot_be_copied(step, why)
-
-
-def cannot_be_copied(step: StepSpec, why: str) -> StepFailed:
-    """With the way around."""
-    return StepFailed(msg("{service} could not be copied while it runs: {why}. {hint}", service=str(step.service),
-                          why=why.rstrip("."), hint=str(HINT)))  # fmt: skip
-
-
-def _with_hint(error: StepFailed) -> StepFailed:
-    return StepFailed(msg("{why} {hint}", why=str(error), hint=str(HINT)))
+    raise StepFailed(msg("{service} could not be copied while it runs: {why}", service=str(step.service), why=why))
 
 
 def _does_not(step: StepSpec, image: str, running: Container, log: str) -> Message:
     lines = [line.strip() for line in log.splitlines() if line.strip()][-_SHOWN:]
-    shown = (" | ".join(lines) or "it said nothing").rstrip(".")
+    shown = " | ".join(lines) or "it said nothing"
     if image == running.image_id:
         return msg("What {service} runs now does not start on a copy of its data, so nothing can be rehearsed: "
-                   "{lines}. {hint}", service=str(step.service), lines=shown, hint=str(HINT))  # fmt: skip
-    return msg("{image} does not start on a copy of the data of {service}: {lines}. {hint}",
-               image=str(step.params["image"]), service=str(step.service), lines=shown, hint=str(HINT))  # fmt: skip
+                   "{lines}", service=str(step.service), lines=shown)  # fmt: skip
+    return msg("{image} does not start on a copy of the data of {service}: {lines}",
+               image=str(step.params["image"]), service=str(step.service), lines=shown)  # fmt: skip
 
 
 def _as_it_runs(step: StepSpec, running: Container, ctx: Context) -> Server:

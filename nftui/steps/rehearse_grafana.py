@@ -14,7 +14,7 @@ from nftui.model.stack import Container
 from nftui.model.units import MIB
 from nftui.steps.calls import Data
 from nftui.steps.kind import Context, StepFailed
-from nftui.steps.rehearse import HINT, Rehearsal, copy_files, source_of, used_memory
+from nftui.steps.rehearse import Rehearsal, copy_files, source_of, used_memory
 from nftui.system.helpers import Server
 
 PORT = 3000
@@ -54,14 +54,14 @@ class GrafanaRehearsalKind(Rehearsal[Holdings]):
         file = str(step.params["file"])
         source, deadline = source_of(step, ctx), ctx.now() + step.stall_s
         if not ctx.trees.holds(source, file):
-            raise StepFailed(msg("{source} holds no {name}: {service} keeps its database elsewhere. {hint}",
-                                 source=source, name=file, service=str(step.service), hint=str(HINT)))  # fmt: skip
+            raise StepFailed(msg("{source} holds no {name}: {service} keeps its database elsewhere.", source=source,
+                                 name=file, service=str(step.service)))  # fmt: skip
         copy_files(step, path, ctx, skip=lambda name: _is_left_out(name, file))
 
         def tell(fraction: float | None) -> None:
             if ctx.now() >= deadline:
                 raise StepFailed(msg("The database of {service} is written to so often that a copy of it comes to no "
-                                     "end. {hint}", service=str(step.service), hint=str(HINT)))  # fmt: skip
+                                     "end.", service=str(step.service)))  # fmt: skip
             ctx.progress(f"copying the database of {step.service}", fraction)
 
         copy_database(str(Path(source, file)), str(Path(path, file)), tell)

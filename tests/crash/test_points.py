@@ -37,7 +37,7 @@ IMAGE_KINDS = {"image", "image-check", "pg-check", "pg-dump", "pg-restore"}
 """Those of the plan of test_image_points.py, and those of its other ones."""
 SAVE_KINDS = {"redis-save", "redis-count", "redis-rehearsal"}
 TRY_KINDS = {"pg-try"}
-REHEARSAL_KINDS = {"grafana-rehearsal"}
+REHEARSAL_KINDS = {"grafana-rehearsal", "qdrant-rehearsal"}
 """Cut off at every point in tests/engine/test_rehearsal_steps.py; on the engine their frame is a Redis's."""
 BEGUN = "journal intent override:compose.nftui.yaml"
 SHARE = 5

@@ -8,11 +8,13 @@ from pathlib import Path
 import pytest
 
 from nftui.engine.protocols import Prepares
+from nftui.model.ai import Collection, QdrantFacts
 from nftui.model.errors import UsageError
-from nftui.model.facts import Facts
+from nftui.model.facts import Facts, Live
 from nftui.model.images import StoredImage
 from nftui.model.plan import StepSpec
 from nftui.model.redis import RedisFacts
+from nftui.model.shards import Cluster
 from nftui.model.stack import Engine
 from nftui.optimizations.images import OPTIMIZATION
 from tests.images import test_next_lines as next_lines
@@ -84,6 +86,37 @@ def test_a_grafana_whose_database_is_a_servers_is_not(tmp_path: Path) -> None:
     assert not steps(found, charts="grafana/grafana:9.5.9")
     told = notes(found, "charts", "grafana/grafana:9.5.9")
     assert "No rehearsal" in told and "What the new version changes at its start in /var/lib/grafana, db stays" in told
+
+
+def with_qdrant(tmp_path: Path, value: QdrantFacts | None) -> Facts:
+    found = next_lines.facts(tmp_path)
+    live = Live("qdrant", "vectors", value, None if value else "key refused")
+    return replace(found, live={**found.live, ("vectors", "qdrant"): live})
+
+
+@pytest.mark.parametrize("image", ["qdrant/qdrant:v1.13.6", "qdrant/qdrant:v1.12.6"])
+def test_a_qdrant_is_rehearsed_on_snapshots_that_it_makes(tmp_path: Path, image: str) -> None:
+    found = with_qdrant(tmp_path, QdrantFacts("1.12.4", (Collection("docs", "yellow", shards=2),)))
+    (step,) = steps(found, vectors=image)
+    assert (step.id, step.kind, step.target) == ("rehearsal:vectors", "qdrant-rehearsal", "p_vectors-rehearsal")
+    assert step.params["source"] == {"type": "volume", "name": "p_vectors"} and step.last_back
+    assert (step.params["inside"], step.params["collections"]) == ("/qdrant/storage", "collections")
+    assert f"what runs now and {image} recover them without a network" in notes(found, "vectors", image)
+    assert not steps(found, vectors=image, rehearse="off")
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        (None, "cannot be asked for snapshots"),
+        (QdrantFacts("1.12.4", (Collection("docs", "red"), Collection("b", "green"))), "No rehearsal: docs failed in"),
+        (QdrantFacts("1.12.4", cluster=Cluster(1, {1: "http://a", 2: "http://b"})), "one of several servers"),
+    ],
+)  # fmt: skip
+def test_a_qdrant_of_which_a_copy_tells_nothing_is_not(tmp_path: Path, value: QdrantFacts | None, words: str) -> None:
+    found = with_qdrant(tmp_path, value)
+    assert not steps(found, vectors="qdrant/qdrant:v1.12.6")
+    assert words in notes(found, "vectors", "qdrant/qdrant:v1.12.6")
 
 
 def test_an_engine_whose_data_is_out_of_reach_rehearses_nothing(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from nftui.model.ai import QdrantFacts
 from nftui.model.message import Message, msg
 from nftui.model.plan import StepSpec
 from nftui.model.redis import RedisFacts
@@ -35,9 +36,8 @@ def rehearsal(facts: Facts, subject: Subject, value: str) -> Rehearsal | None:
         return _of_postgres(facts, subject, value, reference)
     if role is Role.REDIS and isinstance(subject.store, Store):
         return _of_redis(facts, subject, subject.store, reference)
-    if role is Role.QDRANT:
-        return None, msg("No rehearsal: a running Qdrant cannot be copied as files, and its snapshots are read in by a "
-                         "server that serves. Where the data moves, the former place stays as it is.")  # fmt: skip
+    if role is Role.QDRANT and isinstance(subject.store, Store):
+        return _of_qdrant(facts, subject, subject.store, reference)
     if role is Role.GRAFANA and isinstance(subject.store, Store):
         return _of_grafana(facts, subject, subject.store, reference)
     places = (*own_mounts(subject.service), *databases_of(facts, subject.service))
@@ -103,6 +103,24 @@ def _of_grafana(facts: Facts, subject: Subject, store: Store, reference: str) ->
         "It is rehearsed first: a copy of its database is migrated by what runs now and by {image}, without a network, "
         "and users, dashboards, data sources and alert rules are counted; that takes the disk and the memory once more "
         "meanwhile.", image=reference,
+    ))  # fmt: skip
+
+
+def _of_qdrant(facts: Facts, subject: Subject, store: Store, reference: str) -> Rehearsal:
+    live = facts.live_value(subject.name, "qdrant")
+    if not isinstance(live, QdrantFacts):
+        return None, msg("No rehearsal: the server cannot be asked for snapshots.")
+    if live.cluster is not None or subject.service.scale > 1:
+        return None, msg("No rehearsal: it is one of several servers, and a copy of one alone tells little.")
+    red = ", ".join(c.name for c in live.collections if c.status == "red")
+    if red:
+        return None, msg("No rehearsal: {names} failed in the server that runs, so a snapshot of it may not be whole. "
+                         "See to that first.", names=red)  # fmt: skip
+    more = {"collections": store.inside("collections")}
+    return _on_a_copy(facts, subject, store, reference, "qdrant", more, msg(
+        "It is rehearsed first: the server makes a snapshot of each collection, what runs now and {image} recover them "
+        "without a network, and points, vectors and settings are compared; that takes twice the disk and the memory "
+        "once more meanwhile.", image=reference,
     ))  # fmt: skip
 
 
