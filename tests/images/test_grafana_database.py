@@ -89,3 +89,12 @@ def test_what_is_no_database_is_told_in_one_line(tmp_path: Path) -> None:
         copy_database(str(tmp_path / "grafana.db"), str(tmp_path / "copy.db"), lambda fraction: None)
     with pytest.raises(DatabaseUnread, match="unable to open database file"):
         read_holdings(str(tmp_path / "elsewhere"))
+
+
+def test_a_migration_has_failed_until_it_has_succeeded(tmp_path: Path) -> None:
+    with closing(made(tmp_path / "grafana.db")) as database:
+        database.execute("CREATE TABLE migration_log (migration_id TEXT, success INTEGER)")
+        rows = "('a', 0), ('a', 1), ('b', 1), ('c', 0), ('c', 0)"
+        database.execute(f"INSERT INTO migration_log VALUES {rows}")  # noqa: S608
+        database.commit()
+    assert read_holdings(str(tmp_path / "grafana.db")).failed == ("c",)

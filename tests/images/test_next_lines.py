@@ -149,7 +149,7 @@ def test_a_mounted_configuration_that_names_another_database_is_seen(tmp_path: P
     ("ini", "charts"),
     [
         ("[database]\nhost = db:5432\npath = grafana.db\n[other]\ntype = mysql\n", ""),
-        ("[database]\n#type = mysql\ntype = sqlite3\npath = /var/lib/grafana/grafana.db\n", ""),
+        ("[database]\n#type = mysql\ntype = sqlite3 ; a file\npath = /var/lib/grafana/grafana.db\n", ""),
         ("[database]\ntype = mysql\n", "GF_DATABASE_TYPE: sqlite3"), ("", "GF_PATHS_DATA: /var/lib/grafana/"),
     ],
 )  # fmt: skip
