@@ -9,9 +9,10 @@ import hashlib
 import http.client
 import json
 import os
+import socket
 import ssl
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -47,16 +48,21 @@ class HttpClient:
         headers: Mapping[str, str] | None = None,
         *,
         tls: ssl.SSLContext | None = None,
+        dial: Callable[[float], socket.socket] | None = None,
     ) -> None:
         """Finds the first route that answers anything. Raises HttpUnreachable.
 
-        `tls`: encrypted, and what it takes to believe whoever answers.
+        `tls`: encrypted, and what it takes to believe whoever answers. `dial`: connects within so many seconds; then it
+        is the only way, and is first gone with the first request.
         """
-        self.headers, self.tls = dict(headers or {}), tls
+        self.headers, self.tls, self.dial = dict(headers or {}), tls, dial
         self.patience_s = TIMEOUT_S
         """For an answer that comes at once; a run waits longer than somebody who only looks."""
         self.limited_s = 0.0
         """How long a request waits in all where the server limits how often it is asked, and says for how long."""
+        if dial is not None:
+            self.host, self.port, self.via = "localhost", port, "its own loopback"
+            return
         container = service.running
         reasons = []
         for host, number, via in routes(container, port) if container else ():
@@ -101,6 +107,8 @@ class HttpClient:
             connection.close()
 
     def _connection(self, timeout_s: float) -> http.client.HTTPConnection:
+        if self.dial is not None:
+            return _Dialled(self.host, self.port, self.dial, timeout_s)
         if self.tls is None:
             return http.client.HTTPConnection(self.host, self.port, timeout=timeout_s)
         return http.client.HTTPSConnection(self.host, self.port, timeout=timeout_s, context=self.tls)
@@ -150,6 +158,18 @@ class HttpClient:
         }  # fmt: skip
         with _told("POST", path), self._asked("POST", path, _form(head, source, tail), headers, timeout_s) as answer:
             _must_be_good("POST", path, answer.status, answer.read(MAX_BYTES))
+
+
+class _Dialled(http.client.HTTPConnection):
+    """Over a connection that somebody else makes."""
+
+    def __init__(self, host: str, port: int, dial: Callable[[float], socket.socket], timeout_s: float) -> None:
+        super().__init__(host, port, timeout=timeout_s)
+        self._dial, self._timeout_s = dial, timeout_s
+
+    def connect(self) -> None:
+        """See HTTPConnection. Raises OSError."""
+        self.sock = self._dial(self._timeout_s)
 
 
 def _why(error: Exception) -> str:

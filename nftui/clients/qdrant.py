@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+import socket
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from urllib.parse import quote
 
 from nftui.clients.http import HttpClient, HttpUnreachable
@@ -28,14 +29,27 @@ def connect_qdrant(service: Service) -> HttpClient:
     """The first route that answers. Raises HttpUnreachable, also where its certificate cannot be verified."""
     environment = in_force(service)
     port = environment.get("QDRANT__SERVICE__HTTP_PORT", "")
-    key = next((environment[name] for name in _KEYS if name in environment), None)
     tls = _trust(service, environment) if _is_on(environment, "ENABLE_TLS") else None
     if port == "0":
         raise HttpUnreachable(msg("{service}: its REST port is closed (QDRANT__SERVICE__HTTP_PORT=0), and nftui asks "
                                   "no other.", service=service.name))  # fmt: skip
-    client = HttpClient(service, int(port) if port.isdigit() else 6333, {"api-key": key} if key else {}, tls=tls)
+    client = HttpClient(service, int(port) if port.isdigit() else 6333, _key_of(service), tls=tls)
     client.limited_s = _LIMITED_S
     return client
+
+
+def connect_in(service: Service, port: int, dial: Callable[[float], socket.socket]) -> HttpClient:
+    """A server in a helper that knows the service's keys and speaks no TLS; `dial` connects."""
+    client = HttpClient(service, port, _key_of(service), dial=dial)
+    client.limited_s = _LIMITED_S
+    return client
+
+
+def _key_of(service: Service) -> dict[str, str]:
+    """The header that lets nftui in; {} where the service names no key."""
+    environment = in_force(service)
+    key = next((environment[name] for name in _KEYS if name in environment), None)
+    return {"api-key": key} if key else {}
 
 
 def overwritten(service: Service) -> dict[str, int]:

@@ -350,6 +350,22 @@ class Wiring:
         found.patience_s = PATIENCE_S
         return found
 
+    def api_in(self, name: str, helper: str, port: int) -> HttpClient:
+        """The HTTP API of a server in a helper without a network."""
+        from nftui.probes import health
+        from nftui.system.helpers import DockerHelpers
+
+        helpers = DockerHelpers(self.endpoint, self.commands)
+        found = health.api_in(self.service(name), port, lambda timeout_s: helpers.dial(helper, port, timeout_s))
+        found.patience_s = PATIENCE_S
+        return found
+
+    def memory_used(self, container: Container) -> int | None:
+        """Its working set now."""
+        from nftui.probes.usage import working_set
+
+        return working_set(container, self.engine) if self.engine else None
+
     def before_stop(self, name: str) -> None:
         """What makes the stop short."""
         from nftui.probes import health

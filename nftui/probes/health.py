@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from collections.abc import Callable, Sequence
 
 from nftui.clients.http import HttpClient
 from nftui.clients.ollama import OllamaClient
 from nftui.clients.postgres import PostgresClient, PostgresUnreachable, connect
-from nftui.clients.qdrant import connect_qdrant
+from nftui.clients.qdrant import connect_in, connect_qdrant
 from nftui.model.errors import NftuiError
 from nftui.model.message import Message, msg
 from nftui.model.stack import Role, Service
@@ -54,6 +55,13 @@ def api(service: Service) -> HttpClient:
     if service.role is Role.QDRANT:
         return connect_qdrant(service)
     raise NftuiError(msg("{service} has no HTTP API that nftui knows.", service=service.name))
+
+
+def api_in(service: Service, port: int, dial: Callable[[float], socket.socket]) -> HttpClient:
+    """The HTTP API of a server in a helper, with the service's credentials and without TLS; `dial` connects."""
+    if service.role is Role.QDRANT:
+        return connect_in(service, port, dial)
+    return HttpClient(service, port, dial=dial)
 
 
 def _qdrant(service: Service) -> str | None:

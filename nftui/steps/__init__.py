@@ -37,7 +37,9 @@ def load_kinds() -> Kinds:
     from nftui.steps.redis_replica import RedisReplicaKind
     from nftui.steps.redis_save import RedisCountKind, RedisSaveKind
     from nftui.steps.redis_sentinel import RedisSentinelKind
-    from nftui.steps.rehearse import RedisRehearsalKind
+    from nftui.steps.rehearse_grafana import GrafanaRehearsalKind
+    from nftui.steps.rehearse_qdrant import QdrantRehearsalKind
+    from nftui.steps.rehearse_redis import RedisRehearsalKind
     from nftui.steps.settings import PostgresSettingsKind
 
     kinds = (
@@ -48,7 +50,8 @@ def load_kinds() -> Kinds:
         RedisReplicaKind(), OwnPlacesKind(), RedisClusterKind(), RedisShardsKind(), RedisCloseKind(), RedisImportKind(),
         RedisCarryKind(), RedisSentinelKind(),
         ImageKind(), ImageCheckKind(), PgCheckKind(), PgDumpKind(), PgRestoreKind(), PgTryKind(),
-        RedisSaveKind(), RedisCountKind(), RedisRehearsalKind(),
+        RedisSaveKind(), RedisCountKind(), RedisRehearsalKind(), GrafanaRehearsalKind(),
+        QdrantRehearsalKind(),
         DataCheckKind(), HoldKind(), CopyKind(), LiftKind(), FenceKind(), ReleaseKind(),
     )  # fmt: skip
     return Kinds(kinds)

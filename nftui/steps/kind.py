@@ -124,8 +124,12 @@ class Context:
     """A session on that service's keys, to be closed; raises NftuiError where it does not answer."""
     store_in: Callable[[str, str], StoreCalls] = _no_store_in
     """A session on the keys of a server that runs in a helper as (service, helper): logged in as with the service."""
+    api_in: Callable[[str, str, int], ApiCalls] = lambda service, helper, port: _no_api(service)
+    """The HTTP API of a server that runs in a helper as (service, helper, port): plain, with the service's key."""
     free_memory: Callable[[], int | None] = lambda: None
     """Bytes of this machine that can be had now without swapping; None: unknown."""
+    memory_used: Callable[[Container], int | None] = lambda container: None
+    """Bytes of the container's working set now; None: unknown."""
     keys: Callable[[str], KeyCalls] = _no_keys
     """A binary session on that service's keys, to be closed; raises NftuiError where there is no way to it."""
     images: ImageCalls = cast("ImageCalls", _NoPort())

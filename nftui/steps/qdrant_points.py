@@ -144,7 +144,7 @@ def _walk(api: ApiCalls, one: str, other: str, limit: int, ctx: Context, writer:
             other_made.update(_line(second))
         if found.count % limit == 0:
             _tell(one, found.count, total, ctx)
-        if first is not None and second is not None and _same_point(first, second):
+        if first is not None and second is not None and same_point(first, second):
             continue
         found.write += first is not None
         found.delete += first is None
@@ -185,7 +185,8 @@ def _line(point: Point) -> bytes:
     return json.dumps([point["id"], _vector(point), _payload(point)], sort_keys=True).encode() + b"\n"
 
 
-def _same_point(one: Point, other: Point) -> bool:
+def same_point(one: Point, other: Point) -> bool:
+    """Whether payload and vectors are equal, these within float precision; whatever the ids."""
     return _payload(one) == _payload(other) and _close(_vector(one), _vector(other))
 
 

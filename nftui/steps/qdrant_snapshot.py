@@ -62,7 +62,10 @@ class QdrantSnapshotKind:
     def read(self, step: StepSpec, ctx: Context) -> Data:
         """Where it will lie; and what the server keeps already, by which its own copy of this one is known."""
         file = f"{step.target.replace('/', '-')}-{ctx.run}.snapshot"
-        return {"path": f"{ctx.kept}/{file}", "others": sorted(_on_server(step, ctx))}
+        return {
+            "path": f"{ctx.kept}/{file}",
+            "others": sorted(on_server(ctx.api(str(step.service)), collection_of(step))),
+        }
 
     def classify(self, step: StepSpec, before: Data, ctx: Context) -> Found:
         """After: whole, by its record."""
@@ -80,16 +83,7 @@ class QdrantSnapshotKind:
         ctx.progress(f"snapshot of {name}", None)
         make_directory(Path(ctx.kept))
         self._tidy(step, before, ctx)
-        made = api.send("POST", collection_path(name, "snapshots") + "?wait=true", {}, timeout_s=LONG_S)["result"]
-        there = collection_path(name, "snapshots", str(made["name"]))
-        try:
-            size, digest = _fetched(api, there, path)
-        finally:
-            api.send("DELETE", there, timeout_s=60.0)
-        if size != made["size"] or digest != (made.get("checksum") or digest):
-            _remove(path)
-            raise StepFailed(msg("The snapshot of {name} did not arrive whole.", name=name))
-        ctx.artefacts.made(path, size, digest)
+        ctx.artefacts.made(path, *take_snapshot(api, name, path))
 
     def verify(self, step: StepSpec, before: Data, ctx: Context) -> Data:
         """Its size and checksum are in the registry."""
@@ -117,19 +111,44 @@ class QdrantSnapshotKind:
         found = _recorded(before, ctx)
         if found is None or found.state is ArtefactState.MADE or "others" not in before:
             return ()
-        new = _on_server(step, ctx) - set(cast("Iterable[str]", before["others"]))
-        return new if len(new) == 1 else ()
+        others = cast("Iterable[str]", before["others"])
+        return left_on_server(ctx.api(str(step.service)), collection_of(step), others)
 
     def _tidy(self, step: StepSpec, before: Data, ctx: Context) -> None:
         for name in self.left(step, before, ctx):
-            there = collection_path(collection_of(step), "snapshots", name)
-            ctx.api(str(step.service)).send("DELETE", there, timeout_s=60.0)
+            remove_on_server(ctx.api(str(step.service)), collection_of(step), name)
 
 
-def _on_server(step: StepSpec, ctx: Context) -> set[str]:
-    """Names of the collection's snapshots that the server keeps."""
-    found = ctx.api(str(step.service)).json(collection_path(collection_of(step), "snapshots"))
-    return {str(item["name"]) for item in found["result"]}
+def take_snapshot(api: ApiCalls, name: str, path: str) -> tuple[int, str]:
+    """A snapshot of the collection as the new file `path`, bytes and sha256; the server's own copy is removed.
+
+    Raises StepFailed where it did not arrive whole; then nothing of it is left.
+    """
+    made = api.send("POST", collection_path(name, "snapshots") + "?wait=true", {}, timeout_s=LONG_S)["result"]
+    try:
+        size, digest = _fetched(api, collection_path(name, "snapshots", str(made["name"])), path)
+    finally:
+        remove_on_server(api, name, str(made["name"]))
+    if size != made["size"] or digest != (made.get("checksum") or digest):
+        _remove(path)
+        raise StepFailed(msg("The snapshot of {name} did not arrive whole.", name=name))
+    return size, digest
+
+
+def on_server(api: ApiCalls, name: str) -> set[str]:
+    """Names of the collection's snapshots that the server keeps. Raises HttpUnreachable."""
+    return {str(item["name"]) for item in api.json(collection_path(name, "snapshots"))["result"]}
+
+
+def left_on_server(api: ApiCalls, name: str, others: Iterable[str]) -> set[str]:
+    """The one snapshot that is there beside `others`: of several it is not known which is whose."""
+    new = on_server(api, name) - set(others)
+    return new if len(new) == 1 else set()
+
+
+def remove_on_server(api: ApiCalls, name: str, snapshot: str) -> None:
+    """Raises HttpUnreachable."""
+    api.send("DELETE", collection_path(name, "snapshots", snapshot), timeout_s=60.0)
 
 
 def _is_itself(step: StepSpec, ctx: Context) -> bool:
@@ -186,19 +205,28 @@ def _needs(step: StepSpec, api: ApiCalls, ctx: Context) -> Iterator[tuple[Path, 
     """Directory and bytes: of nftui's copy, and of the server's where its place can be seen from here."""
     size = int(str(step.params.get("bytes") or 0))
     yield Path(ctx.kept), _ROOM * size
+    for place in places_there(step, ctx):
+        yield place, (_ROOM if streams(api) else _ROOM_OLD) * size
+
+
+def places_there(step: StepSpec, ctx: Context) -> Iterator[Path]:
+    """Where the server makes a snapshot, as far as that is on this machine: one of each disk.
+
+    On one disk it is moved from where it is worked on, on another one copied.
+    """
     server = Service(str(step.service), Role.QDRANT, containers=tuple(containers_of(str(step.service), ctx)))
     seen: set[int] = set()
     for place in map(Path, snapshot_places(server, str(step.params.get("root") or ""))):
-        # Else it is a path of another machine; on one disk it is moved there, on another one copied.
         if place.is_dir() and place.stat().st_dev not in seen:
             seen.add(place.stat().st_dev)
-            yield place, _room_there(api) * size
+            yield place
 
 
-def _room_there(api: ApiCalls) -> int:
+def streams(api: ApiCalls) -> bool:
+    """Whether it packs a snapshot at once, without its segments packed one by one beside it."""
     told = api.json("/")
     version = str(told.get("version") or "") if isinstance(told, dict) else ""
-    return _ROOM_OLD if version and version_key(version) < _STREAMS else _ROOM
+    return not version or version_key(version) >= _STREAMS
 
 
 def _fetched(api: ApiCalls, there: str, path: str) -> tuple[int, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import field
@@ -12,6 +13,7 @@ from nftui.model.dataclass import dataclass
 from nftui.model.errors import NftuiError
 from nftui.model.message import msg
 from nftui.system.endpoint import Endpoint
+from nftui.system.namespaces import dial
 from nftui.system.processes import Commands, end_group
 
 _START_S = 60.0
@@ -33,6 +35,10 @@ class Server:
     user: str = ""
     memory_bytes: int = 0
     """The limit of its memory; 0 is none."""
+
+
+class OutOfReach(NftuiError):
+    """This process may not speak with a server that has no network."""
 
 
 class Work(Protocol):
@@ -60,6 +66,10 @@ class HelperCalls(Protocol):
 
     def alive(self, helper: str) -> bool:
         """Whether its program runs."""
+        ...
+
+    def dial(self, helper: str, port: int, timeout_s: float) -> socket.socket:
+        """A TCP connection to that port of it. Raises OSError, and OutOfReach where that will never be."""
         ...
 
     def work(self, helper: str, argv: Sequence[str], *, user: str = "") -> Work:
@@ -128,8 +138,23 @@ class DockerHelpers:
 
     def alive(self, helper: str) -> bool:
         """See HelperCalls. One that is gone does not run."""
-        argv = ["docker", *self.endpoint.arguments, "inspect", "--format={{.State.Running}}", helper]
-        return self.commands.run(argv, timeout=_START_S).stdout.strip() == "true"
+        return self._state(helper, "Running") == "true"
+
+    def dial(self, helper: str, port: int, timeout_s: float) -> socket.socket:
+        """See HelperCalls. It has no network: the way in is its own loopback, which root can enter."""
+        pid = self._state(helper, "Pid")
+        if not pid.isdigit() or pid == "0":
+            raise ConnectionRefusedError("it does not run")
+        try:
+            return dial(int(pid), port, timeout_s)
+        except (PermissionError, FileNotFoundError) as error:
+            raise OutOfReach(msg("Only root can speak with a server without a network, and only on its own machine: "
+                                 "{why}.", why=error.strerror or "")) from error  # fmt: skip
+
+    def _state(self, helper: str, name: str) -> str:
+        """ "" where there is no such container."""
+        argv = ["docker", *self.endpoint.arguments, "inspect", f"--format={{{{.State.{name}}}}}", helper]
+        return self.commands.run(argv, timeout=_START_S).stdout.strip()
 
     def work(self, helper: str, argv: Sequence[str], *, user: str = "") -> Work:
         """See HelperCalls. The client is no child of the journal: what it started ends with the helper."""

@@ -139,17 +139,24 @@ class LocalTrees:
         Path(path, MARK).unlink(missing_ok=True)
         sync_directory(Path(path))
 
-    def copy(self, source: str, target: str, rename: Callable[[str], str], progress: Progress) -> None:
+    def copy(
+        self,
+        source: str,
+        target: str,
+        rename: Callable[[str], str],
+        progress: Progress,
+        skip: Callable[[str], bool] = lambda name: False,
+    ) -> None:
         """Copy everything of `source` into `target`, which is marked; goes on where a former copy was cut off.
 
-        `rename` gives an entry another name there. A file that is there with its time has been copied: the time is
-        set when its bytes are on the disk.
+        `rename` gives an entry another name there; `skip` leaves entries out, and is asked for those below them too. A
+        file that is there with its time has been copied: the time is set when its bytes are on the disk.
         """
         total, done = max(1, self.facts(source).bytes), 0
         groups: dict[tuple[int, int], str] = {}
         directories: list[tuple[str, Entry]] = []
         for name, full in _walk(source):
-            if stat.S_ISSOCK(os.lstat(full).st_mode):
+            if skip(name) or stat.S_ISSOCK(os.lstat(full).st_mode):
                 continue
             entry = _entry(name, full, groups, read=False)
             place = os.path.join(target, rename(name)) if name != "." else target

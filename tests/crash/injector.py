@@ -277,7 +277,7 @@ def _trees(planted: Planted) -> None:
         setattr(LocalTrees, name, wrap(name))
     original = LocalTrees.copy
 
-    def copy(self: LocalTrees, source: str, target: str, rename: Any, progress: Any) -> None:
+    def copy(self: LocalTrees, source: str, target: str, rename: Any, progress: Any, *more: Any) -> None:
         is_mine, files = planted.begin("tree copy"), iter(range(FILES))
 
         def told(text: str, fraction: float | None) -> None:
@@ -285,11 +285,11 @@ def _trees(planted: Planted) -> None:
                 planted.strike()
             progress(text, fraction)
 
-        original(self, source, target, rename, told)
+        original(self, source, target, rename, told, *more)
         if is_mine("after"):
             planted.strike()
 
-    LocalTrees.copy = copy  # type: ignore[method-assign]
+    LocalTrees.copy = copy  # type: ignore[method-assign, assignment]
 
 
 def _helpers(planted: Planted) -> None:

@@ -37,6 +37,8 @@ IMAGE_KINDS = {"image", "image-check", "pg-check", "pg-dump", "pg-restore"}
 """Those of the plan of test_image_points.py, and those of its other ones."""
 SAVE_KINDS = {"redis-save", "redis-count", "redis-rehearsal"}
 TRY_KINDS = {"pg-try"}
+REHEARSAL_KINDS = {"grafana-rehearsal", "qdrant-rehearsal"}
+"""Cut off at every point in tests/engine/test_rehearsal_steps.py; on the engine their frame is a Redis's."""
 BEGUN = "journal intent override:compose.nftui.yaml"
 SHARE = 5
 """Points of a plain run: one for each step kind."""
@@ -61,6 +63,7 @@ def test_no_step_kind_is_without_crash_points() -> None:
         IMAGE_KINDS,
         SAVE_KINDS,
         TRY_KINDS,
+        REHEARSAL_KINDS,
         CLUSTER_KINDS,
         SENTINEL_KINDS,
         SHARDS_KINDS,

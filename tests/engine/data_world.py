@@ -64,13 +64,20 @@ class MortalTrees(LocalTrees):
     def remove(self, path: str) -> None:
         self._do("remove", lambda: super(MortalTrees, self).remove(path))
 
-    def copy(self, source: str, target: str, rename: Callable[[str], str], progress: Progress) -> None:
+    def copy(
+        self,
+        source: str,
+        target: str,
+        rename: Callable[[str], str],
+        progress: Progress,
+        skip: Callable[[str], bool] = lambda name: False,
+    ) -> None:
         def told(text: str, fraction: float | None) -> None:
             if self.world.effect(text):
                 raise Killed(text)
             progress(text, fraction)
 
-        super().copy(source, target, rename, told)
+        super().copy(source, target, rename, told, skip)
 
 
 @dataclass

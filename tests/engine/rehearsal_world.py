@@ -59,8 +59,7 @@ class RehearsalWorld(RedisDataWorld, ImagesWorld):
         return "* Reading RDB\n# Can't handle RDB format version 12\n# Fatal error loading the DB\n"
 
     def inside(self, service: str, helper: str) -> Any:
-        image, _ = self.served[helper]
-        return Inside(self, image)
+        return Inside(self, self.served[helper][0])
 
     def ask(self, *words: str) -> Any:
         if words == ("INFO", "memory"):
@@ -77,7 +76,8 @@ class RehearsalWorld(RedisDataWorld, ImagesWorld):
         calls = {"start": self.start_helper, "work": self.work, "remove": self.remove_helper, "serve": self.serve,
                  "alive": self.alive}  # fmt: skip
         helpers = type("Helpers", (), calls)()
-        return replace(ctx, helpers=helpers, store_in=self.inside, free_memory=lambda: self.free)
+        return replace(ctx, helpers=helpers, store_in=self.inside, free_memory=lambda: self.free,
+                       memory_used=lambda container: self.used)  # fmt: skip
 
 
 @dataclass
@@ -103,11 +103,11 @@ def new_rehearsal_world(base: Path) -> RehearsalWorld:
     return RehearsalWorld(BlobStore(base / "blobs"), {ENV: b"A=1\n"}, root=base / "volumes")
 
 
-def rehearsal_stage() -> Stage:
-    """The image, its rehearsal, and a file that stands for the switch."""
+def rehearsal_stage(kind: str = "redis", **more: object) -> Stage:
+    """The image, and its rehearsal."""
     text = msg("step")
     first = StepSpec("image:db", "image", NEW, {"keep": KEPT, "major": "15"}, text, "db", last_back=True)
     places = {"source": {"type": "volume", "name": "old"}, "target": {"type": "volume", "name": COPY}}
-    rest = {"got": "image:db", "image": NEW, "inside": "/data", "dataset": "db-data", "user": "", **places}
-    step = StepSpec("rehearsal:db", "redis-rehearsal", COPY, rest, text, "db", last_back=True)
+    rest = {"got": "image:db", "image": NEW, "inside": "/data", "dataset": "db-data", "user": "", **places, **more}
+    step = StepSpec("rehearsal:db", f"{kind}-rehearsal", COPY, rest, text, "db", last_back=True)
     return Stage("main", (first, step), ("db",), ())

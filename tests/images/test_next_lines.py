@@ -49,6 +49,17 @@ def facts(
     return replace(found, stack=stack, live=live, images=frozenset())
 
 
+def with_ini(tmp_path: Path, text: str, charts: str = "") -> Facts:
+    """The Grafana has this configuration mounted."""
+    found = facts(tmp_path, charts=charts)
+    (tmp_path / "grafana.ini").write_text(text)
+    mount = MountSpec("bind", str(tmp_path / "grafana.ini"), "/etc/grafana/grafana.ini", read_only=True)
+    services = tuple(
+        replace(s, mounts=(*s.mounts, mount)) if s.name == "charts" else s for s in found.stack.services
+    )  # fmt: skip
+    return replace(found, stack=replace(found.stack, services=services))
+
+
 def planned(found: Facts, **chosen: str) -> tuple[dict[str, dict[str, object]], dict[str, DataSwitch]]:
     """What is written of each service, and where its data goes. Raises UsageError."""
     choices = Choices({"images": Selection.ON}, {("images", None, name): value for name, value in chosen.items()})
@@ -116,6 +127,47 @@ def test_a_grafana_whose_database_is_elsewhere_goes_by_its_manual(tmp_path: Path
         planned(facts(tmp_path, charts=charts), charts="grafana/grafana:10.4.7")
     written, moved = planned(facts(tmp_path, charts=charts), charts="grafana/grafana:9.5.9")
     assert written == {"charts": {"image": "grafana/grafana:9.5.9"}} and not moved
+
+
+@pytest.mark.parametrize(
+    ("ini", "place"),
+    [
+        ("[database]\ntype = mysql\nhost = db:3306 ; ours\n", "db"),
+        ("[server]\ntype = mysql\n[ database ]\n;type = sqlite3\nurl = \"postgres://u:not-a-secret@db/g\"\n",
+         "postgres"),
+        ("[database]\ntype = $__env{KIND}\nhost=${PLACE}\n", "far"), ("[database]\npath = /data/g.db\n", "/data/g.db"),
+    ],
+)  # fmt: skip
+def test_a_mounted_configuration_that_names_another_database_is_seen(tmp_path: Path, ini: str, place: str) -> None:
+    found = with_ini(tmp_path, ini, "KIND: postgres, PLACE: 'far:5432'")
+    with pytest.raises(UsageError, match=f"what it keeps in {place}, and nftui cannot bring that back") as error:
+        planned(found, charts="grafana/grafana:10.4.7")
+    assert "not-a-secret" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("ini", "charts"),
+    [
+        ("[database]\nhost = db:5432\npath = grafana.db\n[other]\ntype = mysql\n", ""),
+        ("[database]\n#type = mysql\ntype = sqlite3 ; a file\npath = /var/lib/grafana/grafana.db\n", ""),
+        ("[database]\ntype = mysql\n", "GF_DATABASE_TYPE: sqlite3"), ("", "GF_PATHS_DATA: /var/lib/grafana/"),
+    ],
+)  # fmt: skip
+def test_a_mounted_configuration_that_keeps_it_in_its_directory_moves_it(tmp_path: Path, ini: str, charts: str) -> None:
+    _, moved = planned(with_ini(tmp_path, ini, charts), charts="grafana/grafana:10.4.7")
+    assert moved["charts"].fence["path"] == "grafana.db"
+
+
+def test_a_database_that_a_secret_file_names_is_taken_for_another_one(tmp_path: Path) -> None:
+    found = facts(tmp_path, charts="GF_DATABASE_URL__FILE: /run/secrets/url")
+    with pytest.raises(UsageError, match="what it keeps in GF_DATABASE_URL__FILE"):
+        planned(found, charts="grafana/grafana:10.4.7")
+
+
+def test_a_data_directory_of_its_own_is_found(tmp_path: Path) -> None:
+    """It is no mount here: what lies at the usual place is not its data."""
+    with pytest.raises(UsageError, match="/srv/charts of charts is on no mount of its own"):
+        planned(facts(tmp_path, charts="GF_PATHS_DATA: /srv/charts"), charts="grafana/grafana:10.4.7")
 
 
 @pytest.mark.parametrize(

@@ -80,6 +80,8 @@ IMAGES = {
         Image("pgbouncer:1.24", "pgbouncer", "trixie-pooler"),
         Image("ollama:latest", "ollama", "bookworm"),
         Image("qdrant:1.19", "qdrant", "bookworm"),
+        Image("grafana:9", "grafana", "bookworm", (("MAJOR", "9"),)),
+        Image("grafana:10", "grafana", "bookworm", (("MAJOR", "10"),)),
     )
 }
 DEFAULT = ("postgres:15", "redis:7", "app:latest", "postgres:17", "ollama:latest")
@@ -89,10 +91,14 @@ def reference(tag: str) -> str:
     """The image to run for `tag` (say `postgres:15`): ours, or the official one if asked for.
 
     NFTUI_TEST_IMAGES=official runs the same tests on the official images; app and pooler are always ours, and so
-    are Ollama, whose models weigh gigabytes, and Qdrant.
+    are Ollama, whose models weigh gigabytes, Qdrant and Grafana.
     """
     official = os.environ.get("NFTUI_TEST_IMAGES") == "official"
-    return tag if official and not tag.startswith(("app", "pgbouncer", "ollama", "qdrant")) else IMAGES[tag].name
+    return (
+        tag
+        if official and not tag.startswith(("app", "pgbouncer", "ollama", "qdrant", "grafana"))
+        else IMAGES[tag].name
+    )
 
 
 def ensure(*tags: str) -> None:

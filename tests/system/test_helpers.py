@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import socket
+from contextlib import closing
+
 import pytest
 
 from nftui.model.errors import NftuiError
 from nftui.system.endpoint import Endpoint
-from nftui.system.helpers import DockerHelpers, Server
+from nftui.system.helpers import DockerHelpers, OutOfReach, Server
 from nftui.system.processes import Completed, FakeCommands
 
 SECRET, LONG = "not-a-secret", "-----BEGIN-----\nnot-a-secret-either\n"
@@ -52,3 +56,25 @@ def test_a_helper_lives_while_its_program_runs() -> None:
 def test_a_path_that_the_engine_would_misread_is_refused() -> None:
     with pytest.raises(NftuiError, match="comma"):
         DockerHelpers(Endpoint("unix:///x", "test"), _commands()).serve("r", {}, {"/data": "/v/a,b"}, Server())
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="another network is entered only by root")
+def test_a_helper_is_spoken_with_on_its_own_loopback() -> None:
+    """This process stands for it; whoever asks stays where it is."""
+    commands = FakeCommands({("inspect",): Completed((), 0, f"{os.getpid()}\n")})
+    helpers = DockerHelpers(Endpoint("unix:///x", "test"), commands)
+    with (
+        closing(socket.create_server(("127.0.0.1", 0))) as server,
+        closing(helpers.dial("abc", server.getsockname()[1], 2.0)) as client,
+        closing(server.accept()[0]) as there,
+    ):
+        there.sendall(b"here")
+        assert client.recv(4) == b"here"
+
+
+@pytest.mark.parametrize(("pid", "error"), [("0", ConnectionRefusedError), ("", ConnectionRefusedError),
+                                            ("4194305", OutOfReach)])  # fmt: skip
+def test_a_helper_that_is_gone_or_not_of_this_machine_is_told(pid: str, error: type[Exception]) -> None:
+    commands = FakeCommands({("inspect",): Completed((), 0, f"{pid}\n")})
+    with pytest.raises(error):
+        DockerHelpers(Endpoint("unix:///x", "test"), commands).dial("abc", 80, 2.0)

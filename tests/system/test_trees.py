@@ -121,3 +121,11 @@ def test_only_what_is_marked_is_deleted(pair: tuple[str, str]) -> None:
     assert Path(source, CONTROL).exists()
     TREES.remove(target)
     assert TREES.vacant(target) and TREES.marked(target) is None
+
+
+def test_what_is_left_out_of_a_copy_is_so_with_all_that_is_below_it(pair: tuple[str, str], tmp_path: Path) -> None:
+    source, part = pair[0], str(tmp_path / "part")
+    TREES.mark(part, {"step": "s"})
+    TREES.copy(source, part, same, silent, lambda name: name.partition("/")[0] == "base")
+    left_out = {str(p.relative_to(source)) for p in (Path(source, "base"), *Path(source, "base").rglob("*"))}
+    assert set(TREES.differences(source, part, same, silent)) == left_out

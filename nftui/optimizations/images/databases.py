@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from nftui.catalog.connections import connections, named_hosts
@@ -18,15 +19,19 @@ if TYPE_CHECKING:
 
 _URL = regex(r"(?:jdbc:)?(postgres(?:ql)?|mysql|mariadb|mongodb|sqlserver|mssql)(?:\+[a-z0-9]+)*:")
 _SQLITE = ("sqlite3", "sqlite", "")
-_GRAFANA_FILES = ("grafana.db", "/var/lib/grafana/grafana.db")
+_GRAFANA_DIRECTORY, _GRAFANA_FILE = "/var/lib/grafana", "grafana.db"
 """Where the image keeps it, unless it is told otherwise."""
+_GRAFANA_INI = "/etc/grafana/grafana.ini"
+_COMMENT = regex(r"\s[;#].*")
+_NAMED = regex(r"\$(?:__env)?\{(\w+)\}")
+"""A variable in a value of grafana.ini."""
 
 
 def databases_of(facts: Facts, service: Service) -> tuple[str, ...]:
     """Databases outside of its own directory that the app migrates: services of the stack, else kinds of servers."""
     environment = {k: v for k, v in {**service.environment, **_running(service)}.items() if v}
     if service.role is Role.GRAFANA:
-        return tuple(_of_grafana(environment))
+        return tuple(_of_grafana(facts, service, environment))
     return tuple(dict.fromkeys(_of_app(facts, service, environment))) if _migrates(service) else ()
 
 
@@ -56,13 +61,44 @@ def _is_database(server: Service) -> bool:
     return server.role is Role.MYSQL or "mongo" in parse_reference(server.image or "").name
 
 
-def _of_grafana(environment: Mapping[str, str]) -> Iterator[str]:
+def grafana_directory(service: Service) -> str:
+    """Where a Grafana keeps its data, the database among it where that is a file."""
+    return ({**service.environment, **_running(service)}.get("GF_PATHS_DATA") or _GRAFANA_DIRECTORY).rstrip("/")
+
+
+def _of_grafana(facts: Facts, service: Service, environment: Mapping[str, str]) -> Iterator[str]:
     """A PostgreSQL that it only draws from is none of its own (grafana.com/docs, [database])."""
-    url = environment.get("GF_DATABASE_URL", "").partition(":")[0]
-    kind = url or environment.get("GF_DATABASE_TYPE", "")
-    path = environment.get("GF_DATABASE_PATH", _GRAFANA_FILES[0])
+    hidden = [name for name in ("GF_DATABASE_URL__FILE", "GF_DATABASE_TYPE__FILE") if name in environment]
+    if hidden:
+        yield hidden[0]
+        return
+    said = _configured(facts, service, environment)
+    kind = said.get("url", "").partition(":")[0] or said.get("type", "")
+    path = said.get("path") or _GRAFANA_FILE
     if kind not in _SQLITE:
-        host = environment.get("GF_DATABASE_HOST", "").partition(":")[0]
+        host = "" if said.get("url") else said.get("host", "").partition(":")[0]
         yield host or kind
-    elif path not in _GRAFANA_FILES:
+    elif PurePosixPath(grafana_directory(service), path) != PurePosixPath(grafana_directory(service), _GRAFANA_FILE):
         yield path
+
+
+def _configured(facts: Facts, service: Service, environment: Mapping[str, str]) -> dict[str, str]:
+    """Its [database]: of a mounted grafana.ini, and what the environment puts over it (pkg/setting)."""
+    from nftui.engine.mounted import mounted
+
+    file = mounted(facts.stack, service, environment.get("GF_PATHS_CONFIG") or _GRAFANA_INI)
+    found = dict(_section(file.text, "database")) if file and file.text else {}
+    told = {name: _NAMED.sub(lambda m: environment.get(m[1], ""), value) for name, value in found.items()}
+    head = "GF_DATABASE_"
+    return told | {n.removeprefix(head).lower(): v for n, v in environment.items() if n.startswith(head)}
+
+
+def _section(text: str, wanted: str) -> Iterator[tuple[str, str]]:
+    """Keys of one section of an ini file."""
+    section = ""
+    for line in (line.strip() for line in text.splitlines()):
+        if line.startswith("[") and line.endswith("]"):
+            section = line[1:-1].strip()
+        elif section == wanted and "=" in line and line[0] not in ";#":
+            key, _, value = line.partition("=")
+            yield key.strip(), _COMMENT.sub("", value).strip().strip("\"'`")

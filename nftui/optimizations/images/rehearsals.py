@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from nftui.model.ai import QdrantFacts
 from nftui.model.message import Message, msg
 from nftui.model.plan import StepSpec
 from nftui.model.redis import RedisFacts
@@ -14,13 +15,15 @@ from nftui.optimizations.images.stores import Store, cluster_of, flags_of
 from nftui.optimizations.images.subject import Subject, moves, resolve
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from nftui.model.facts import Facts
     from nftui.model.stack import Service
 
 Rehearsal = tuple[StepSpec | None, Message]
 """The step, and what is said about it; without a step, why there is none."""
 _LOAD_S = 1800.0
-"""Seconds that a large Redis may take to load."""
+"""Seconds that a large server may take to load or migrate a copy."""
 
 
 def rehearsal(facts: Facts, subject: Subject, value: str) -> Rehearsal | None:
@@ -33,12 +36,10 @@ def rehearsal(facts: Facts, subject: Subject, value: str) -> Rehearsal | None:
         return _of_postgres(facts, subject, value, reference)
     if role is Role.REDIS and isinstance(subject.store, Store):
         return _of_redis(facts, subject, subject.store, reference)
-    if role is Role.QDRANT:
-        return None, msg("No rehearsal: a running Qdrant cannot be copied as files, and its snapshots are read in by a "
-                         "server that serves. Where the data moves, the former place stays as it is.")  # fmt: skip
+    if role is Role.QDRANT and isinstance(subject.store, Store):
+        return _of_qdrant(facts, subject, subject.store, reference)
     if role is Role.GRAFANA and isinstance(subject.store, Store):
-        return None, msg("No rehearsal: its database cannot be copied as a file while it runs. Where the data moves, "
-                         "the former place stays as it is.")  # fmt: skip
+        return _of_grafana(facts, subject, subject.store, reference)
     places = (*own_mounts(subject.service), *databases_of(facts, subject.service))
     if not places:
         return None
@@ -81,25 +82,63 @@ def _of_postgres(facts: Facts, subject: Subject, value: str, reference: str) -> 
 
 
 def _of_redis(facts: Facts, subject: Subject, store: Store, reference: str) -> Rehearsal:
-    live, engine = facts.live_value(subject.name, "redis"), facts.engine
+    live = facts.live_value(subject.name, "redis")
     if not isinstance(live, RedisFacts):
         return None, msg("No rehearsal: the server cannot be asked what it loads at its start.")
     if live.mode != "standalone" or live.role != "master" or subject.service.scale > 1:
         return None, msg("No rehearsal: it is one of several servers, and a copy of one alone tells little.")
     if live.config.get("appendonly") != "yes" and live.config.get("save") == "":
         return None, msg("No rehearsal: it writes nothing to its disk, so there is nothing that another version reads.")
+    return _on_a_copy(facts, subject, store, reference, "redis", {}, msg(
+        "It is rehearsed first: a copy of its data is loaded by what runs now and by {image}, without a network, and "
+        "the keys are counted; that takes the disk and the memory once more meanwhile.", image=reference,
+    ))  # fmt: skip
+
+
+def _of_grafana(facts: Facts, subject: Subject, store: Store, reference: str) -> Rehearsal:
+    if subject.service.scale > 1:
+        return None, msg("No rehearsal: it is one of several servers, and a copy of one alone tells little.")
+    more = {"file": store.inside("grafana.db")}
+    return _on_a_copy(facts, subject, store, reference, "grafana", more, msg(
+        "It is rehearsed first: a copy of its database is migrated by what runs now and by {image}, without a network, "
+        "and users, dashboards, data sources and alert rules are counted; that takes the disk and the memory once more "
+        "meanwhile.", image=reference,
+    ))  # fmt: skip
+
+
+def _of_qdrant(facts: Facts, subject: Subject, store: Store, reference: str) -> Rehearsal:
+    live = facts.live_value(subject.name, "qdrant")
+    if not isinstance(live, QdrantFacts):
+        return None, msg("No rehearsal: the server cannot be asked for snapshots.")
+    if live.cluster is not None or subject.service.scale > 1:
+        return None, msg("No rehearsal: it is one of several servers, and a copy of one alone tells little.")
+    red = ", ".join(c.name for c in live.collections if c.status == "red")
+    if red:
+        return None, msg("No rehearsal: {names} failed in the server that runs, so a snapshot of it may not be whole. "
+                         "See to that first.", names=red)  # fmt: skip
+    more = {"collections": store.inside("collections")}
+    return _on_a_copy(facts, subject, store, reference, "qdrant", more, msg(
+        "It is rehearsed first: the server makes a snapshot of each collection, what runs now and {image} recover them "
+        "without a network, and points, vectors and settings are compared; that takes twice the disk and the memory "
+        "once more meanwhile.", image=reference,
+    ))  # fmt: skip
+
+
+def _on_a_copy(
+    facts: Facts, subject: Subject, store: Store, reference: str, kind: str, more: Mapping[str, object], words: Message
+) -> Rehearsal:
+    """The step of that kind of store, unless the engine does not let its data be copied."""
+    engine = facts.engine
     if engine is not None and (engine.rootless or engine.userns_remap or engine.product == "desktop"):
         return None, msg("No rehearsal: the engine keeps its data where nftui cannot copy it exactly.")
     name = f"{facts.stack.name}_{subject.name}-rehearsal"
     step = StepSpec(
-        f"rehearsal:{subject.name}", "redis-rehearsal", name,
+        f"rehearsal:{subject.name}", f"{kind}-rehearsal", name,
         {"got": f"image:{subject.name}", "image": reference, "source": store.source, "inside": store.mount.target,
          "target": {"type": "volume", "name": name}, "dataset": f"{subject.name}-data",
-         "user": str(subject.service.config.get("user") or "")},
+         "user": str(subject.service.config.get("user") or ""), **more},
         msg("rehearse {image} on a copy of the data of {service}, without a network", image=reference,
             service=subject.name),
         subject.name, optimization=ID, last_back=True, stall_s=_LOAD_S,
     )  # fmt: skip
-    return step, msg("It is rehearsed first: a copy of its data is loaded by what runs now and by {image}, without a "
-                     "network, and the keys are counted; that takes the disk and the memory once more meanwhile.",
-                     image=reference)  # fmt: skip
+    return step, words

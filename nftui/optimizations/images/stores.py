@@ -14,7 +14,7 @@ from nftui.model.message import Message, msg
 from nftui.model.postgres import CLUSTER_PROBE, ClusterFacts
 from nftui.model.redis import RedisFacts
 from nftui.model.stack import MountSpec, Role, Service
-from nftui.optimizations.images.databases import databases_of
+from nftui.optimizations.images.databases import databases_of, grafana_directory
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -92,6 +92,8 @@ def _directory(facts: Facts, service: Service) -> str:
     if service.role is Role.POSTGRES:
         running = service.running.environment if service.running else {}
         return (running.get("PGDATA") or service.environment.get("PGDATA") or _PGDATA).rstrip("/")
+    if service.role is Role.GRAFANA:
+        return grafana_directory(service)
     found = data_paths(service.role, service.image, service.version)
     return found[0] if found else "/data"
 

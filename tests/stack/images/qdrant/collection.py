@@ -426,8 +426,10 @@ def described(path: Path) -> Json:
 def unpack(snapshot: Path, target: Path) -> None:
     """A snapshot as a collection's directory."""
     shutil.rmtree(target, ignore_errors=True)
+    # Debian's Python in the image knows no filters yet; archives are of nobody else.
+    known: dict[str, Any] = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}
     with tarfile.open(snapshot) as archive:
-        archive.extractall(target, filter="data")
+        archive.extractall(target, **known)
 
 
 if __name__ == "__main__":

@@ -267,7 +267,10 @@ class Server:
         asked = fields(body, RECOVER, "recover")
         if not asked["location"].startswith("file://"):
             raise Refused(400, "only file:// locations are known here")
-        return self.restore(name, Path(asked["location"].removeprefix("file://")), asked.get("checksum"),
+        path = Path(asked["location"].removeprefix("file://"))
+        if NUMBER >= (1, 18) and not path.resolve().is_relative_to(self.settings.snapshots.resolve()):
+            raise Refused(403, "Forbidden: Snapshot file path must be inside the snapshots directory")
+        return self.restore(name, path, asked.get("checksum"),
                             asked.get("priority", "snapshot"))  # fmt: skip
 
     def restore(self, name: str, path: Path, checksum: str | None, priority: str) -> bool:
