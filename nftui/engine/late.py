@@ -142,7 +142,7 @@ def _runs(service: str, containers: Iterable[Container]) -> bool:
 
 def _recreate(service: str, link: Link, ctx: Context, *, forced: bool = False) -> BackItem:
     planned = (s for stage in link.stages for s in stage.steps if (s.kind, s.target) == (RecreateKind.name, service))
-    grace = next((float(str(s.params["grace_s"])) for s in planned if "grace_s" in s.params), GRACE_S)
+    grace = next((int(str(s.params["grace_s"])) for s in planned if "grace_s" in s.params), GRACE_S)
     step = recreate_step(service, grace, forced=forced)
     step = replace(step, id=f"late:{step.id}")
     return BackItem(f"{link.key}{step.id}", step, _ran(service, ctx))

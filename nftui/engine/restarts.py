@@ -17,7 +17,7 @@ DOWNTIME_S = 12.0
 """Predicted seconds of a recreate before this host has measured one: stop, start and health."""
 
 
-def recreate_step(service: str, grace_s: float = GRACE_S, *, forced: bool = False, held: str = "") -> StepSpec:
+def recreate_step(service: str, grace_s: int = GRACE_S, *, forced: bool = False, held: str = "") -> StepSpec:
     """By the files as they are then. `forced`: also where Compose sees no change; `held`: the step that stopped it."""
     return StepSpec(
         id=f"recreate:{service}",

@@ -143,7 +143,7 @@ def test_what_it_runs_is_read_back_and_its_grace_is_the_planned_one(world: Runni
     of_another = step("postgres-settings", "web", expected={}, previous={})
     found = late(world, [link(NOTHING, TUNED, planned, settings, of_another)])
     assert names(found) == ["R1/late:recreate:db", "R1/late:postgres-settings:db"]
-    assert found[0].step.params["grace_s"] == 7 and found[1].before["previous"] == {"work_mem": "4MB"}
+    assert str(found[0].step.params["grace_s"]) == "7" and found[1].before["previous"] == {"work_mem": "4MB"}
 
 
 # -- a run's own way back, to a commit point that was crossed -----------------------------------------------------
