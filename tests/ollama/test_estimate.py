@@ -176,7 +176,7 @@ def test_a_model_that_reads_a_whole_text_at_once_keeps_nothing_of_it() -> None:
         assert kv_cache(NOMIC, Setting(8192, 4, version=version)) == 0 and keeps_exact(NOMIC, version)
     # 2048 tokens at once, and no scores of words: two masks, and what stands for each token
     beside = in_runner(NOMIC, Setting(8192, 4)) - math.ceil(NOMIC.size * 1.02) - 32 * MIB
-    assert beside == 4 * 2048 * (2048 * 3 // 2)
+    assert beside == 4 * 2048 * (4 * 768 + 2048 * 3 // 2)
 
 
 def test_the_page_cache_counts_only_where_the_server_counts_it() -> None:
