@@ -38,7 +38,7 @@ IMAGE_KINDS = {"image", "image-check", "pg-check", "pg-dump", "pg-restore"}
 SAVE_KINDS = {"redis-save", "redis-count", "redis-rehearsal"}
 TRY_KINDS = {"pg-try"}
 REHEARSAL_KINDS = {"grafana-rehearsal", "qdrant-rehearsal"}
-"""Cut off at every point in tests/engine/test_rehearsal_steps.py; on the engine their frame is a Redis's."""
+"""Those of test_rehearsal_points.py."""
 BEGUN = "journal intent override:compose.nftui.yaml"
 SHARE = 5
 """Points of a plain run: one for each step kind."""

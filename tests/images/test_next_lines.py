@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from nftui.engine.protocols import MovesData
+from nftui.model.ai import Collection, QdrantFacts
 from nftui.model.choices import Choices, Selection
 from nftui.model.errors import UsageError
 from nftui.model.facts import Facts, Live
@@ -176,3 +177,15 @@ def test_a_data_directory_of_its_own_is_found(tmp_path: Path) -> None:
 def test_a_grafana_that_only_draws_from_a_database_moves_its_own(tmp_path: Path, charts: str) -> None:
     _, moved = planned(facts(tmp_path, charts=charts), charts="grafana/grafana:10.4.7")
     assert set(moved) == {"charts"}
+
+
+def test_the_downtime_of_a_qdrant_follows_its_vectors(tmp_path: Path) -> None:
+    def predicted(*points: int) -> float:
+        collections = tuple(Collection(f"c{n}", "green", points=p, dimensions=768) for n, p in enumerate(points))
+        found = facts(tmp_path)
+        live = Live("qdrant", "vectors", QdrantFacts("1.12.4", collections))
+        found = replace(found, live={**found.live, ("vectors", "qdrant"): live})
+        return planned(found, vectors="qdrant/qdrant:v1.13.6")[1]["vectors"].downtime_s
+
+    assert predicted() < 10
+    assert predicted(1_000_000, 500_000) > 2 * predicted(500_000) > 30

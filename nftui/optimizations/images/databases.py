@@ -84,7 +84,7 @@ def _of_grafana(facts: Facts, service: Service, environment: Mapping[str, str]) 
 
 def _configured(facts: Facts, service: Service, environment: Mapping[str, str]) -> dict[str, str]:
     """Its [database]: of a mounted grafana.ini, and what the environment puts over it (pkg/setting)."""
-    from nftui.engine.mounted import mounted
+    from nftui.catalog.mounted import mounted
 
     file = mounted(facts.stack, service, environment.get("GF_PATHS_CONFIG") or _GRAFANA_INI)
     found = dict(_section(file.text, "database")) if file and file.text else {}

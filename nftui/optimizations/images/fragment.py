@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from nftui.model.advice import Assertion, Fragment
+from nftui.model.ai import QdrantFacts
 from nftui.model.message import Message, msg
 from nftui.model.plan import DataSwitch, StepSpec, Undo
 from nftui.model.redis import RedisFacts
@@ -42,6 +43,10 @@ _EVEN = 0.7
 _HELD_S = 30 * MIB
 """Bytes that a Redis holds in memory, saved, saved once more by its stop, copied, compared and loaded in a second,
 where nothing can be compressed [E, Redis 7, two busy processors: 384 MiB in 6.0 + 5.5 + 4.3 + 1.3 s]."""
+_COPIED_S = 150 * MIB
+"""Bytes of files that a usual disk copies and compares in a second."""
+_TIMES_VECTORS = 2
+"""Bytes that a collection takes on the disk for each of its vectors: graph, payload and what is on its way."""
 _MOST_JOBS = 8
 _SAVE_S = 1800.0
 """Seconds that a snapshot of a large Redis may take."""
@@ -119,7 +124,7 @@ def _switch(facts: Facts, subject: Subject, store: Store, place: Mapping[str, st
     is_dump = subject.service.role is Role.POSTGRES
     cluster = cluster_of(facts, subject.service) if is_dump else None
     size = cluster.size_bytes if cluster else None
-    seconds = _dump_s(facts, size or 0) if is_dump else _BASE_S + _held(facts, subject) / _HELD_S
+    seconds = _dump_s(facts, size or 0) if is_dump else _BASE_S + _copied_s(facts, subject)
     return DataSwitch(
         dataset=f"{subject.name}-data",
         service=subject.name,
@@ -134,10 +139,15 @@ def _switch(facts: Facts, subject: Subject, store: Store, place: Mapping[str, st
     )
 
 
-def _held(facts: Facts, subject: Subject) -> int:
-    """Bytes in memory, of a server that keeps its data there."""
+def _copied_s(facts: Facts, subject: Subject) -> float:
+    """Seconds by what the server tells that it holds; 0 where it tells nothing, or keeps little (Grafana)."""
     live = facts.live_value(subject.name, "redis")
-    return (live.used_memory or 0) if isinstance(live, RedisFacts) else 0
+    if isinstance(live, RedisFacts):
+        return (live.used_memory or 0) / _HELD_S
+    vectors = facts.live_value(subject.name, "qdrant")
+    if isinstance(vectors, QdrantFacts):
+        return _TIMES_VECTORS * sum(c.vector_bytes or 0 for c in vectors.collections) / _COPIED_S
+    return 0.0
 
 
 def _dump_s(facts: Facts, size: int) -> float:
