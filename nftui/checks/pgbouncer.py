@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 from nftui.catalog.connections import POSTGRES_LIKE, connections
 from nftui.catalog.mounted import mounted
+from nftui.catalog.poolers import BITNAMI_DIRECTORY, DIRECTORY, configurations
 from nftui.catalog.references import parse_reference, version_key
 from nftui.checks._common import lasting, mapping, sequence
 from nftui.engine.built import as_image
 from nftui.engine.evidence import at
 from nftui.engine.given import may_be_given, raw_value, written_names
-from nftui.engine.poolers import BITNAMI_DIRECTORY, DIRECTORY, configurations
 from nftui.model.findings import Evidence, Finding, Level
 from nftui.model.message import msg
 from nftui.model.patterns import regex

@@ -23,8 +23,10 @@ from tests.engine.data_world import (
     stage_of,
     switch,
 )
+from tests.engine.grafana_world import grafana_stage
 from tests.engine.images_world import image_stage, new_images_world, try_stage
 from tests.engine.mortal import MortalJournal, die_at
+from tests.engine.qdrant_rehearsal_world import qdrant_stage
 from tests.engine.qdrant_world import qdrant_stages, qdrant_world
 from tests.engine.redis_data_world import new_redis_world, redis_stage
 from tests.engine.redis_world import redis_stages, redis_world
@@ -90,7 +92,8 @@ def test_every_kind_of_step_has_crash_points(tmp_path: Path) -> None:
         *stages(new_world(tmp_path / "w")), *own_stages(own_world(tmp_path / "o")), stage_of(world, switch()),
         *model_stages(model_world(tmp_path / "m")), *qdrant_stages(qdrant_world(tmp_path / "q")[1]),
         *redis_stages(redis_world(tmp_path / "r")), *cluster_stages(new_cluster_world(tmp_path / "k")),
-        *shards_stages(new_shards_world(tmp_path / "s")), rehearsal_stage(), try_stage(),
+        *shards_stages(new_shards_world(tmp_path / "s")), rehearsal_stage(), grafana_stage(),
+        qdrant_stage(), try_stage(),
         image_stage(new_images_world(tmp_path / "i")), redis_stage(new_redis_world(tmp_path / "r")),
     )  # fmt: skip
     found = {(s.kind, s.kind_version) for stage in plans for s in stage.steps}

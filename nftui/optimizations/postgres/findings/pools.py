@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from nftui.catalog.connections import Connection
 from nftui.catalog.names import Names
+from nftui.catalog.poolers import configurations
 from nftui.engine.evidence import at
-from nftui.engine.poolers import configurations
 from nftui.model.findings import Evidence, Finding, Level
 from nftui.model.message import msg
 from nftui.model.patterns import regex
