@@ -132,15 +132,15 @@ def _qdrant(base: Path) -> QdrantBed:
 
 
 def _up(stack: Stack, service: str) -> str:
-    """The service, with data where it has none by itself; the name of its other image."""
+    """The service, with data where it has none by itself; the name of its other image, which no other process has."""
     stack.up()
     if service == "qdrant":
         of_stack(stack).fill("docs", vectors(300, 16))
     image = docker("inspect", "--format", "{{.Config.Image}}", stack.container(service))
-    made = docker("create", image)
-    docker("commit", "--change", "LABEL nftui.test.minor=1", made, f"{image}.88")
+    made, other = docker("create", image), f"{image}.{int(stack.project[-4:], 16)}"
+    docker("commit", "--change", "LABEL nftui.test.minor=1", made, other)
     docker("rm", "-v", made)
-    return f"{image}.88"
+    return other
 
 
 @pytest.fixture(scope="module", params=["grafana", "qdrant"])

@@ -41,7 +41,8 @@ def watched() -> Any:
 
 def main() -> None:
     """Until it is stopped."""
-    client, number, name = None, 0, socket.gethostname()
+    # Of each start: a container that is started again must not write what it wrote before.
+    client, number, name = None, 0, f"{socket.gethostname()}-{time.time_ns()}"
     with Path("/acked/keys").open("a") as acked:
         while True:
             key = f"app:{name}:{number}"

@@ -20,13 +20,15 @@ known() {{
 }}
 known; there {server} || exit 1
 [ -n "$${{row##*|}}" ] || exit 0
+now=$$(getent hosts {server}); now=$${{now%%[[:space:]]*}}
+case ",$${{row##*|}}," in *",$$now:0,"*|*",[$$now]:0,"*) exit 1; esac
 known; psql -XAtqwc SHUTDOWN; exit 1"""
 """The console answers, and the server accepts connections where the pooler looks for it. A query through a pool would
 need a password in the container; nftui does that from outside, when it applies.
 
-One that has only an address which the server had before it was made again is ended, to be started anew: no client of
-it has a database, and its resolver (c-ares since 1.31) keeps an answer for the ten minutes that Docker's DNS says,
-whatever dns_max_ttl is (seen with PgBouncer 1.24.1 and c-ares 1.34.5)."""
+One that has only an address which the server had before it was made again, and to which its name does not lead any
+more, is ended, to be started anew: no client of it has a database, and its resolver (c-ares since 1.31) keeps an answer
+for the ten minutes that Docker's DNS says, whatever dns_max_ttl is (seen with PgBouncer 1.24.1 and c-ares 1.34.5)."""
 _RECOVERS = "15m"
 """So long the server may be away before the pooler counts as ill: after a power cut it may recover for minutes, and
 `docker compose up` gives up on apps that wait for an ill service. The first success ends the wait at once."""
