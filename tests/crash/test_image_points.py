@@ -100,9 +100,13 @@ class MinorMatrix(Matrix):
         return super()._judge(done, new) + [f"left: {helper}" for helper in self.bed.helpers()]
 
 
+def minor_name() -> str:
+    return f"{images.reference('postgres:15')}.{os.getpid()}"
+
+
 def make_minor() -> str:
-    """The server of the crash stack under a tag and an id of its own."""
-    name = f"{images.reference('postgres:15')}.99"
+    """The server of the crash stack under a tag and an id of its own, which no other process has."""
+    name = minor_name()
     made = docker("create", images.reference("postgres:15"))
     docker("commit", "--change", "LABEL nftui.test.minor=1", made, name)
     docker("rm", "-v", made)
@@ -149,7 +153,7 @@ def matrix(engine: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[I
 def minor_matrix(matrix: ImageMatrix) -> Iterator[MinorMatrix]:
     yield MinorMatrix(matrix.bed)
     matrix.bed.new_life()
-    docker("rmi", f"{images.reference('postgres:15')}.99", check=False)
+    docker("rmi", minor_name(), check=False)
 
 
 @pytest.fixture
