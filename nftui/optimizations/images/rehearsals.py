@@ -24,6 +24,7 @@ Rehearsal = tuple[StepSpec | None, Message]
 """The step, and what is said about it; without a step, why there is none."""
 _LOAD_S = 1800.0
 """Seconds that a large server may take to load or migrate a copy."""
+_SEVERAL = msg("No rehearsal: it is one of several servers, and a copy of one alone tells little.")
 
 
 def rehearsal(facts: Facts, subject: Subject, value: str) -> Rehearsal | None:
@@ -86,7 +87,7 @@ def _of_redis(facts: Facts, subject: Subject, store: Store, reference: str) -> R
     if not isinstance(live, RedisFacts):
         return None, msg("No rehearsal: the server cannot be asked what it loads at its start.")
     if live.mode != "standalone" or live.role != "master" or subject.service.scale > 1:
-        return None, msg("No rehearsal: it is one of several servers, and a copy of one alone tells little.")
+        return None, _SEVERAL
     if live.config.get("appendonly") != "yes" and live.config.get("save") == "":
         return None, msg("No rehearsal: it writes nothing to its disk, so there is nothing that another version reads.")
     return _on_a_copy(facts, subject, store, reference, "redis", {}, msg(
@@ -97,7 +98,7 @@ def _of_redis(facts: Facts, subject: Subject, store: Store, reference: str) -> R
 
 def _of_grafana(facts: Facts, subject: Subject, store: Store, reference: str) -> Rehearsal:
     if subject.service.scale > 1:
-        return None, msg("No rehearsal: it is one of several servers, and a copy of one alone tells little.")
+        return None, _SEVERAL
     more = {"file": store.inside("grafana.db")}
     return _on_a_copy(facts, subject, store, reference, "grafana", more, msg(
         "It is rehearsed first: a copy of its database is migrated by what runs now and by {image}, without a network, "
@@ -111,7 +112,7 @@ def _of_qdrant(facts: Facts, subject: Subject, store: Store, reference: str) -> 
     if not isinstance(live, QdrantFacts):
         return None, msg("No rehearsal: the server cannot be asked for snapshots.")
     if live.cluster is not None or subject.service.scale > 1:
-        return None, msg("No rehearsal: it is one of several servers, and a copy of one alone tells little.")
+        return None, _SEVERAL
     red = ", ".join(c.name for c in live.collections if c.status == "red")
     if red:
         return None, msg("No rehearsal: {names} failed in the server that runs, so a snapshot of it may not be whole. "
