@@ -188,7 +188,7 @@ def _died(directory: Path, code: int) -> bool:
         view = RunView(read_journal(directory / "journal.jsonl"))
     except NftuiError:
         return False  # damaged: for people to look at
-    if not view.entries:
+    if not view.entries and code:  # one that ended well had a journal: its record was removed meanwhile
         text = msg("The run's process died before it began ({code}); nothing was touched.", code=code)
         refuse(directory, str(text))
     return bool(view.entries) and not view.ended

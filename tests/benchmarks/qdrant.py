@@ -12,6 +12,8 @@ from __future__ import annotations
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -42,8 +44,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as place, process(Path(place), free_port()) as server:
         fill(server, count, size)
         print(f"{count} x {size}, cosine; each figure before -> after (ratio)")
-        for title, wanted in CHANGES.items():
-            print(line(title, *change(server, Path(place), wanted)), flush=True)
+        for number, (title, wanted) in enumerate(CHANGES.items(), 1):
+            with change(server, Path(place), wanted, back=number < len(CHANGES)) as figures:
+                print(line(title, *figures), flush=True)
 
 
 def fill(server: Server, count: int, size: int) -> None:
@@ -58,8 +61,11 @@ def fill(server: Server, count: int, size: int) -> None:
     wait_until(lambda: server.info("docs").status == green, seconds=PATIENCE_S, what="the index")
 
 
-def change(server: Server, place: Path, wanted: dict[str, str]) -> tuple[dict[str, Any], dict[str, Any], float]:
-    """(before, after, seconds of building) of the unnamed vector; the collection is as it was afterwards."""
+@contextmanager
+def change(
+    server: Server, place: Path, wanted: dict[str, str], *, back: bool
+) -> Iterator[tuple[dict[str, Any], dict[str, Any], float]]:
+    """(before, after, seconds of building) of the unnamed vector; with `back` it is as it was afterwards."""
     world = new_world(Path(tempfile.mkdtemp(dir=place)))
     ctx = world.context(api=lambda _: patient(server), sleep=time.sleep, now=time.monotonic)
     step = replace(update(server, "docs", 0.0, **wanted), stall_s=PATIENCE_S)
@@ -69,8 +75,9 @@ def change(server: Server, place: Path, wanted: dict[str, str]) -> tuple[dict[st
     kind.do(step, before, ctx)
     after: Any = kind.verify(step, before, ctx)
     took = time.monotonic() - began
-    kind.undo(step, before, ctx)
-    return before["search"][""], after["search"][""], took
+    yield before["search"][""], after["search"][""], took
+    if back:
+        kind.undo(step, before, ctx)
 
 
 def line(title: str, before: dict[str, Any], after: dict[str, Any], took: float) -> str:

@@ -78,6 +78,16 @@ def test_a_worker_that_dies_before_its_first_line_leaves_a_refusal(tmp_path: Pat
     assert "nothing was touched" in str(load(tmp_path / "refused.json")["message"])
 
 
+def test_a_record_that_is_removed_once_its_run_ended_well_is_not_written_to(tmp_path: Path) -> None:
+    def live() -> int:
+        journaled(tmp_path, Phase.BEGIN, Phase.END)
+        (tmp_path / "journal.jsonl").unlink()  # as `rm -r` of the state directory does right after the command
+        return 0
+
+    guardian.guard(tmp_path, live, lambda seconds: None)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_run_that_never_began_keeps_no_variables_and_one_that_did_needs_them(tmp_path: Path) -> None:
     kept = tmp_path / guardian.ENVIRONMENT
     kept.write_text(json.dumps({"PASSWORD": FAKE_SECRET}))
