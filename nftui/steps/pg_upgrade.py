@@ -45,6 +45,11 @@ def why_not(found: ClusterFacts) -> Iterator[Message]:
         (found.subscriptions, "subscriptions ({names}): they would lose their place"),
         (found.closed, "databases that let nobody connect ({names}) cannot be dumped"),
         (found.unread, "the extensions of {names} could not be read"),
+        (
+            found.outside,
+            "its configuration includes files outside of its data ({names}), which it would not find while "
+            "it is dumped: put them beside the data, or on the service's command line",
+        ),
     ):
         if names:
             yield msg(text, names=", ".join(names))

@@ -304,6 +304,19 @@ def test_what_cannot_be_dumped_stays_and_says_why(tmp_path: Path) -> None:
         advised(blocked, db="postgres:15")
     with pytest.raises(UsageError, match="password refused"):
         advised(facts(tmp_path, cluster=None), db="postgres:15")
+    with pytest.raises(UsageError, match="/etc/postgresql/own"):
+        advised(facts(tmp_path, cluster=replace(CLUSTER, outside=("/etc/postgresql/own.conf",))), db="postgres:15")
+
+
+@pytest.mark.parametrize(
+    ("archives", "image", "told"),
+    [(True, "postgres:15", True), (True, "postgres:13.22", False), (False, "postgres:15", False)],
+)
+def test_a_server_that_archives_is_told_that_its_wal_begins_anew(
+    tmp_path: Path, archives: bool, image: str, told: bool
+) -> None:
+    line = advised(facts(tmp_path, cluster=replace(CLUSTER, archives=archives)), db=image)["db"]
+    assert any("archives its WAL" in str(note) for note in line.notes) is told
 
 
 @pytest.mark.parametrize(

@@ -189,6 +189,11 @@ def _notes(
     tried = rehearsal(facts, subject, value)
     if tried is not None:
         yield tried[1]
+    cluster = cluster_of(facts, subject.service)
+    if cluster is not None and cluster.archives and moves(facts, subject, value):
+        yield msg("It archives its WAL. The new server begins its WAL anew, with names that the archive may hold "
+                  "already, and continues no backup from before: give it a place of its own in the archive, and make "
+                  "a new base backup afterwards.")  # fmt: skip
     line = target_line(facts, subject, value)
     if subject.service.role is Role.REDIS and line is not None and line >= (7,) and line != subject.line:
         yield msg("Redis from 7.4 on is under another licence (RSALv2 or SSPLv1, from 8 on AGPLv3 too).")
