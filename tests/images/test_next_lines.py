@@ -73,7 +73,7 @@ def planned(found: Facts, **chosen: str) -> tuple[dict[str, dict[str, object]], 
 @pytest.mark.parametrize(
     ("name", "wanted", "volume", "fence"),
     [
-        ("charts", "grafana/grafana:10.4.7", "p_charts-10", GRAFANA),
+        ("charts", "grafana/grafana:10.4.7", "p_charts-10.4", GRAFANA),
         ("vectors", "qdrant/qdrant:v1.13.6", "p_vectors-1.13", {"path": "raft_state.json", "block": "directory"}),
         ("cache", "redis:8", "p_cache-8", {"path": "appendonlydir", "block": "file"}),
     ],
@@ -94,7 +94,7 @@ def test_the_next_line_runs_on_a_copy_and_the_old_data_is_fenced(
 @pytest.mark.parametrize(
     ("name", "wanted", "words"),
     [
-        ("charts", "grafana/grafana:11.2.0", "from 9 to 11 are several"),
+        ("charts", "grafana/grafana:11.2.0", "from 9.5 to 11.2 are several"),
         ("vectors", "qdrant/qdrant:v1.14.0", "from 1.12 to 1.14 are several"),
         ("vectors", "qdrant/qdrant:v1.11.0", "cannot read that data any more"),
         ("charts", "grafana/grafana:8.5.0", "cannot read that data any more"),

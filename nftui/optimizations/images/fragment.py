@@ -12,7 +12,7 @@ from nftui.model.redis import RedisFacts
 from nftui.model.stack import Role
 from nftui.model.units import GIB, MIB
 from nftui.optimizations.images.knobs import ID, REHEARSE, STAY
-from nftui.optimizations.images.rehearsals import rehearsal
+from nftui.optimizations.images.rehearsals import changed_for_good, rehearsal
 from nftui.optimizations.images.stores import (
     Store,
     cluster_of,
@@ -271,14 +271,20 @@ def _count(subject: Subject) -> StepSpec:
 
 
 def _checks(facts: Facts, fragment: Fragment) -> tuple[StepSpec, ...]:
-    return tuple(
-        StepSpec(
-            id=f"{ID}-check:{subject.name}", kind="image-check", target=subject.name, service=subject.name,
-            optimization=ID, params={"reference": reference},
-            summary=msg("read back that {service} runs {image}", service=subject.name, image=reference),
-            undo=Undo.EXACT,
-        )
-        for subject, reference in _images(facts, fragment)
+    return tuple(_check(facts, subject, reference) for subject, reference in _images(facts, fragment))
+
+
+def _check(facts: Facts, subject: Subject, reference: str) -> StepSpec:
+    """It stands for what the new image did at its start: its way back is with loss where data may have changed."""
+    places = changed_for_good(facts, subject, reference)
+    summary = msg("read back that {service} runs {image}", service=subject.name, image=reference)
+    if places:
+        summary = msg("read back that {service} runs {image}; what it changes in {places} stays when it is taken back",
+                      service=subject.name, image=reference, places=", ".join(places))  # fmt: skip
+    return StepSpec(
+        id=f"{ID}-check:{subject.name}", kind="image-check", target=subject.name, service=subject.name,
+        optimization=ID, params={"reference": reference}, summary=summary,
+        undo_after_write=Undo.LOSSY if places else Undo.EXACT,
     )  # fmt: skip
 
 
