@@ -10,9 +10,10 @@ import pytest
 from nftui.engine.consent import untimed
 from nftui.model.errors import UsageError
 from nftui.model.facts import Facts
+from nftui.model.host import Mount
 from nftui.model.images import StoredImage
 from nftui.model.plan import Stage, StepSpec
-from nftui.model.stack import MountSpec
+from nftui.model.stack import Engine, MountSpec
 from nftui.optimizations.images import OPTIMIZATION
 from tests.engine.test_consent import draft
 from tests.images.test_advice import advised, fragment
@@ -142,3 +143,21 @@ def test_what_an_app_changes_for_good_is_consented_to(tmp_path: Path) -> None:
     others = checks(found, files="pin", web="pin", cache="redis:7")
     assert set(others) == {"files", "web", "cache"} and not any(s.lossy for s in others.values())
     assert advised(found, files="shop/files:1.3")["files"].changes
+
+
+@pytest.mark.parametrize(
+    ("device", "mounts", "told"),
+    [
+        ("/mnt/ssd/pg", ("/", "/mnt/ssd"), True), ("/srv/pg", ("/", "/mnt/ssd"), False), ("", ("/", "/mnt/ssd"), False),
+        ("tmpfs", ("/", "/mnt/ssd"), False), ("/srv/pg", ("/", "/var/lib/docker"), True),
+    ],
+)  # fmt: skip
+def test_data_that_leaves_its_disk_is_told(tmp_path: Path, device: str, mounts: tuple[str, ...], told: bool) -> None:
+    found = advice_facts(tmp_path)
+    options = {"driver_opts": {"type": "none", "o": "bind", "device": device}} if device else {}
+    stack = replace(found.stack, volumes={"data": {"name": "p_data", **options}})
+    host = replace(found.host, mounts=tuple(Mount(path, "ext4", None, None, None) for path in mounts))
+    found = replace(found, stack=stack, host=host, engine=Engine("27", "id", data_root="/var/lib/docker"))
+    for value, moves in (("postgres:15", True), ("postgres:13.22", False)):
+        notes = " ".join(map(str, advised(found, db=value)["db"].notes))
+        assert ("below /var/lib/docker/volumes instead, on another disk" in notes) == (told and moves)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -205,6 +206,22 @@ def _notes(
     tried = rehearsal(facts, subject, value)
     if tried is not None:
         yield tried[1]
+    if isinstance(subject.store, Store) and moves(facts, subject, value):
+        yield from _other_disk(facts, subject.store)
     line = target_line(facts, subject, value)
     if subject.service.role is Role.REDIS and line is not None and line >= (7,) and line != subject.line:
         yield msg("Redis from 7.4 on is under another licence (RSALv2 or SSPLv1, from 8 on AGPLv3 too).")
+
+
+def _other_disk(facts: Facts, store: Store) -> Iterator[Message]:
+    """A volume whose options bind a directory of another disk is followed by one of the engine's own."""
+    options = (facts.stack.volumes.get(str(store.declared.source)) or {}).get("driver_opts")
+    device = str(options.get("device") or "") if isinstance(options, Mapping) else ""
+    root = facts.engine.data_root if facts.engine else ""
+    if store.declared.type != "volume" or is_moved(facts, store) or not device.startswith("/") or not root:
+        return
+    old, new = facts.host.mount_for(device), facts.host.mount_for(f"{root}/volumes")
+    if old is None or new is None or old.path != new.path:
+        yield msg("Its data lies in {device} now, by the options of its volume. The new data will lie below {root} "
+                  "instead, on another disk: the storage optimization can move it from there.", device=device,
+                  root=f"{root}/volumes")  # fmt: skip
