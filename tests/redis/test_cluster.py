@@ -136,6 +136,67 @@ def test_what_forbids_a_cluster_is_said(tmp_path: Path, more: str, live: dict[st
         advice(facts(tmp_path, more, **live), MODE)
 
 
+ASLEEP = """
+  worker:
+    image: "{image}"
+    profiles: [jobs]
+    environment: {{{told}}}
+"""
+ABLE = ASLEEP.format(image="langgenius/dify-api", told='REDIS_HOST: cache, REDIS_PASSWORD: "${SECRET:-fake}"')
+OTHER = ASLEEP.format(image="acme/worker", told='REDIS_URL: "redis://cache:6379/3", REDIS_CLUSTER_NODES: "cache:6379"')
+UNABLE = ASLEEP.format(image="acme/worker", told='REDIS_URL: "redis://cache:6379/0"')
+UNSAID = ASLEEP.format(image="acme/worker", told='REDIS_HOST: cache, REDIS_CLUSTER: "yes"')
+
+
+@pytest.mark.parametrize(
+    ("worker", "why"),
+    [(OTHER, r"3 \(worker\)"), (UNABLE, "not known that worker can talk to a cluster"),
+     (UNSAID, "by which variables worker is told")],
+)  # fmt: skip
+def test_who_is_not_active_now_counts_as_well(tmp_path: Path, worker: str, why: str) -> None:
+    """Started tomorrow it would read what the closed server had, and could write nothing."""
+    with pytest.raises(UsageError, match=why):
+        advice(facts(tmp_path, QUEUE + worker), MODE)
+    asleep = "\n".join(line for line in worker.splitlines() if "cache" not in line)
+    assert advice(facts(tmp_path, QUEUE + asleep), MODE)["mode"].value == "cluster", "it uses another one"
+
+
+def test_who_is_not_active_now_is_told_with_the_others(tmp_path: Path) -> None:
+    found = running(facts(tmp_path, QUEUE + ABLE), "n8n")
+    part = fragment(found)
+    assert part.services["worker"]["environment"]["REDIS_CLUSTERS"] == LISTED  # type: ignore[index]
+    assert part.own[NODES[0]] == ("cache", "n8n", "worker")
+    first, then = plan(found).stages
+    assert b"worker" not in (first.files[0].content or b""), "it would be told before the keys are there"
+    assert b"worker" in (then.files[0].content or b"")
+    assert not [s.id for s in then.steps if "worker" in s.id], "it is not started"
+    assert then.switch and then.switch.writers == ("n8n",)
+
+
+def notes(found: Facts) -> str:
+    return " ".join(map(str, advice(found)["mode"].notes))
+
+
+def test_commands_that_take_several_keys_where_they_are_told_to_are_doubts(tmp_path: Path) -> None:
+    several = {"del": 9, "unlink": 8, "exists": 7, "touch": 6}
+    told = notes(facts(tmp_path, commands=several))
+    assert "may name several keys were called (DEL 9×, UNLINK 8×, EXISTS 7×, TOUCH 6×)" in told
+    assert advice(facts(tmp_path, commands=several), MODE)["mode"].value == "cluster", "they forbid nothing"
+    assert "several keys" not in notes(facts(tmp_path, commands={"get": 9, "expire": 3}))
+
+
+def test_what_the_server_saw_of_its_clients_is_shown(tmp_path: Path) -> None:
+    """Errors are counted by the server since 6.2; which client got them it does not say."""
+    asked = notes(facts(tmp_path, commands={"cluster|slots": 3, "cluster|help": 2}))
+    assert "Seen since its start: a client asked for the nodes of a cluster (CLUSTER SLOTS 3×)" in asked
+    away = notes(facts(tmp_path, errors={"READONLY": 4, "ERR": 9}))
+    assert "turned clients away (READONLY 4×), which did not go where it sent them" in away
+    assert "Seen since" not in notes(facts(tmp_path, errors={"ERR": 9, "WRONGTYPE": 1}, commands={"cluster|info": 2}))
+    closed = ("redis-server", "--requirepass", "not-a-secret", "--min-replicas-to-write", "1000")
+    late = notes(facts(tmp_path, running=closed, errors={"NOREPLICAS": 5}))
+    assert "the closed server turned clients away (NOREPLICAS 5×)" in late
+
+
 def test_a_server_that_lets_nobody_in_is_not_made_a_cluster(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="could not be asked what is in it"):
         advice(replace(facts(tmp_path), live={}), MODE)

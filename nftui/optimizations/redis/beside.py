@@ -106,7 +106,7 @@ def obstacles(server: Server, mode: str, image: str | None, tell: Tell) -> Itera
 
 def _untold(server: Server, mode: str, tell: Tell) -> Iterator[Message]:
     what = "a cluster" if mode == CLUSTER else "Sentinel"
-    for user in server.users:
+    for user in server.all_users:
         if tell(user, variables(user.client)).refused:
             yield msg("it is not known by which variables {service} is told of {what}", service=user.client.name,
                       what=what)  # fmt: skip
@@ -213,7 +213,7 @@ def user_parts(server: Server, where: Layout, tell: Tell) -> dict[str, dict[str,
     ready = "service_healthy" if server.service.config.get("healthcheck") else "service_started"
     needs = {name: {"condition": ready if name in where.names else "service_started"} for name in where.all_names}
     found: dict[str, dict[str, object]] = {}
-    for user in server.users:
+    for user in server.all_users:
         told = tell(user, variables(user.client)).values
         part = found.setdefault(user.client.name, {"environment": {}, "depends_on": needs})
         part["environment"] = {**_mapping(part["environment"]), **told}

@@ -65,7 +65,7 @@ class Server:
     node_memory: Mapping[str, int] = field(default_factory=dict)
     """Mode to the bytes for each of the servers that take its keys then."""
     absent: tuple[Connection, ...] = ()
-    """Of services that are not active now, a worker behind a profile: what they keep in it counts as well."""
+    """Of services that are not active now, a worker behind a profile: see `all_users`."""
 
     @property
     def moved(self) -> str | None:
@@ -80,9 +80,14 @@ class Server:
         return self.service.name
 
     @property
+    def all_users(self) -> tuple[Connection, ...]:
+        """Whoever may come to it: what is started tomorrow finds what was done today."""
+        return (*self.users, *self.absent)
+
+    @property
     def keepers(self) -> tuple[str, ...]:
         """Apps that keep a queue, sessions or locks in it."""
-        found = (u.client.name for u in (*self.users, *self.absent) if set(u.purposes) & set(KEPT))
+        found = (u.client.name for u in self.all_users if set(u.purposes) & set(KEPT))
         return tuple(dict.fromkeys(found))
 
     @property
@@ -100,7 +105,7 @@ class Server:
         """Whether all who use it, or are connected, are known, and to none of them it is more than a cache."""
         if not self.users or self.strangers or self.keeps:
             return False
-        return all(set(u.purposes) == {Purpose.CACHE} for u in (*self.users, *self.absent))
+        return all(set(u.purposes) == {Purpose.CACHE} for u in self.all_users)
 
     @property
     def used(self) -> int:
