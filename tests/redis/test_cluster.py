@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 
 from nftui.engine.consent import Consent, refusals
+from nftui.engine.own import is_job
 from nftui.engine.planner import draft
 from nftui.engine.state import InForce
 from nftui.model.advice import Advice, Fragment, Grant
@@ -37,6 +39,9 @@ LITELLM = """
 """
 DIFY = """
   api: {image: "langgenius/dify-api", environment: {REDIS_HOST: cache, REDIS_PASSWORD: "${SECRET:-fake}"}}
+"""
+LANGFUSE = """
+  traces: {image: "langfuse/langfuse", environment: {REDIS_HOST: cache, REDIS_AUTH: "${SECRET:-fake}"}}
 """
 OWN = """
   shop: {image: "acme/shop", environment: {REDIS_HOST: cache, REDIS_CLUSTER_NODES: "cache:6379"}}
@@ -89,6 +94,56 @@ def test_six_nodes_on_fixed_addresses_share_the_memory_and_the_password_by_name(
     assert "min-replicas-to-write 1000" in str(part.services["cache"]["command"]).replace("', '", " ")
     assert set(part.own) == set(NODES) and part.own[NODES[0]] == ("cache", "n8n")
     assert "not-a-secret" not in str(part)
+
+
+def beside(found: Facts, mode: str) -> dict[str, Mapping[str, Any]]:
+    """The servers of nftui's own that stand beside it in that mode."""
+    grants = {"cache": Grant("cache", 256 * MIB)}
+    lines = OPTIMIZATION.advise(found, choices(f"redis.mode={mode}"), grants)
+    part = OPTIMIZATION.fragment(found, tuple(lines))
+    return {name: part.services[name] for name in part.own}
+
+
+@pytest.mark.parametrize(
+    ("policy", "wanted"),
+    [("no", "unless-stopped"), ("on-failure:3", "unless-stopped"), (None, "unless-stopped"), ("always", "always"),
+     ("unless-stopped", "unless-stopped")],
+)  # fmt: skip
+@pytest.mark.parametrize(("mode", "count"), [("replica", 1), ("cluster", 6), ("sentinel", 5)])
+def test_servers_beside_it_come_back_whatever_the_servers_policy_says(
+    tmp_path: Path, policy: str | None, wanted: str, mode: str, count: int
+) -> None:
+    """One that is not to come back is taken for a job, whose end is waited for."""
+    found = facts(tmp_path, DIFY if mode == "cluster" else LANGFUSE)
+    own = {"restart": policy} if policy else {}
+    services = tuple(
+        replace(s, restart=policy, config={**s.config, **own}, raw={**s.raw, **own}) if s.name == "cache" else s
+        for s in found.stack.services
+    )  # fmt: skip
+    servers = beside(replace(found, stack=replace(found.stack, services=services)), mode)
+    assert len(servers) == count and {s["restart"] for s in servers.values()} == {wanted}
+    assert not any(is_job(server) for server in servers.values())
+
+
+def renamed(found: Facts, name: str, *more: str) -> Facts:
+    """The server is called that, and others of these names are beside it."""
+    first = found.stack.services[0]
+    services = (replace(first, name=name), *found.stack.services[1:], *(replace(first, name=n) for n in more))
+    live = {(name, ID): replace(found.live[("cache", ID)], service=name)}
+    return replace(found, stack=replace(found.stack, services=services), live=live)
+
+
+def test_a_node_is_announced_by_a_name_that_redis_takes(tmp_path: Path) -> None:
+    """A name with an underline is refused by the server at its start."""
+    own = QUEUE.replace("REDIS_HOST: cache", "REDIS_HOST: my_cache")
+    servers = beside(renamed(facts(tmp_path, own), "my_cache"), "cluster")
+    assert sorted(servers) == [f"my-cache-node-{n}" for n in range(1, 7)]
+    for name, server in servers.items():
+        words = [str(word) for word in server["command"]]
+        assert words[words.index("--cluster-announce-hostname") + 1] == name
+    assert f"{key_services('my_cache', 'sentinel')[0]}" == "my_cache-server-1", "Sentinel takes it, and may have it"
+    with pytest.raises(UsageError, match="nodes of my-cache would have the same names"):
+        beside(renamed(facts(tmp_path / "two", own), "my_cache", "my-cache"), "cluster")
 
 
 def test_a_closed_server_keeps_the_log_that_it_writes(tmp_path: Path) -> None:

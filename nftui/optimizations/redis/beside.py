@@ -100,6 +100,11 @@ def obstacles(server: Server, mode: str, image: str | None, tell: Tell) -> Itera
         yield msg("search indexes are used in it ({count} calls of FT.*), which are not among its keys", count=searches)
     if image not in (None, server.service.image):
         yield msg("its nodes run the image of the server, so that what is written to them can be carried back")
+    names = key_services(server.name, mode)
+    yield from (
+        msg("nodes of {other} would have the same names; rename one of the two", other=other)
+        for other in server.others if key_services(other, mode) == names
+    )  # fmt: skip
     yield from _untold(server, mode, tell)
     yield from _no_room(server, mode)
 
@@ -186,7 +191,6 @@ def member(
         **definition,
         "networks": {**{n: {} for n in networks_of(server.service)}, where.key: {"ipv4_address": address}},
         "volumes": [data_mount(server, where.volume(name)), *other_mounts(server)],
-        "restart": server.service.restart or "unless-stopped",
         "stop_grace_period": "30s",
         **({"mem_limit": memory} if memory else {}),
     }
