@@ -9,10 +9,11 @@ import pytest
 
 from nftui.engine.consent import untimed
 from nftui.model.errors import UsageError
-from nftui.model.facts import Facts
+from nftui.model.facts import Facts, Live
 from nftui.model.host import Mount
 from nftui.model.images import StoredImage
 from nftui.model.plan import Stage, StepSpec
+from nftui.model.redis import RedisFacts
 from nftui.model.stack import Engine, MountSpec
 from nftui.optimizations.images import OPTIMIZATION
 from tests.engine.test_consent import draft
@@ -161,3 +162,30 @@ def test_data_that_leaves_its_disk_is_told(tmp_path: Path, device: str, mounts: 
     for value, moves in (("postgres:15", True), ("postgres:13.22", False)):
         notes = " ".join(map(str, advised(found, db=value)["db"].notes))
         assert ("below /var/lib/docker/volumes instead, on another disk" in notes) == (told and moves)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "replica", "why"),
+    [
+        ("redis:7.4", None, "1 replicas follow cache"), ("redis:7.4", "7.2.9", "bring each to 7.4 first"),
+        ("redis:7.4", "7.4.0", None), ("redis:8.0", "7.4.0", "bring each to 8.0 first"), ("redis:8", "8.2.1", None),
+        ("redis:7.2.9", None, None),
+    ],
+)  # fmt: skip
+def test_a_replica_goes_before_its_master(tmp_path: Path, wanted: str, replica: str | None, why: str | None) -> None:
+    """An older one cannot load what it is sent, and would stand there with nothing."""
+    found = facts(tmp_path, redis="7.2.4")
+    live = {("cache", "redis"): replace(
+        found.live[("cache", "redis")],
+        value=RedisFacts("7.2.4", config={"appendonly": "yes", "dir": "/data"}, replicas=1),
+    )}  # fmt: skip
+    beside = next(s for s in found.stack.services if s.name == "cache")
+    services = found.stack.services if replica is None else (*found.stack.services, replace(beside, name="copy"))
+    if replica is not None:
+        live[("copy", "redis")] = Live("redis", "copy", RedisFacts(replica, role="slave"))
+    found = replace(found, live={**found.live, **live}, stack=replace(found.stack, services=services))
+    if why is None:
+        assert planned(found, cache=wanted)[0]["cache"]["image"] == wanted
+    else:
+        with pytest.raises(UsageError, match=why):
+            planned(found, cache=wanted)

@@ -143,7 +143,7 @@ def _of_store(facts: Facts, subject: Subject, value: str, line: Line | None) -> 
         yield msg("it cannot be asked, so nobody can tell whether {wanted} sorts text as {running} does, and indexes "
                   "hang on that: let nftui log in", wanted=value, running=subject.declared)  # fmt: skip
     moved = place_words(facts, subject, value) is not None and line != subject.line
-    reason = refusal(facts, subject.store) if moved and isinstance(subject.store, Store) else None
+    reason = refusal(facts, subject.store, line) if moved and isinstance(subject.store, Store) else None
     if reason is not None:
         yield reason
 
