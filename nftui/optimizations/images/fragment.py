@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 from typing import TYPE_CHECKING
 
 from nftui.model.advice import Assertion, Fragment
 from nftui.model.ai import QdrantFacts
 from nftui.model.message import Message, msg
+from nftui.model.patterns import regex
 from nftui.model.plan import DataSwitch, StepSpec, Undo
 from nftui.model.redis import RedisFacts
 from nftui.model.stack import Role
@@ -248,7 +251,20 @@ def _having(facts: Facts, subject: Subject, reference: str) -> Message:
 def _kept_name(facts: Facts, subject: Subject) -> str:
     running = subject.running
     tag = running.image_id.removeprefix("sha256:")[:12] if running else "none"
-    return f"nftui-kept/{facts.stack.name}-{subject.name}:{tag}".lower()
+    return f"nftui-kept/{_as_repository(f'{facts.stack.name}-{subject.name}')}:{tag}"
+
+
+_REPOSITORY = regex(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*")
+"""A name as registries take it (github.com/distribution/reference)."""
+_LONGEST = 200
+
+
+def _as_repository(name: str) -> str:
+    """The name, or one like it with a digest: a service may be called `_db` or `DB`, beside one that is called `db`."""
+    if _REPOSITORY.fullmatch(name) and len(name) <= _LONGEST:
+        return name
+    like = re.sub(r"[^a-z0-9]+", "-", name.lower())[:_LONGEST].strip("-")
+    return f"{like}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
 
 def _major(facts: Facts, subject: Subject, reference: str) -> dict[str, object]:
