@@ -137,7 +137,7 @@ def _switch(facts: Facts, subject: Subject, store: Store, place: Mapping[str, st
         writers=writers_of(facts, subject.service),
         downtime_s=round(seconds, 1),
         size_bytes=size,
-        ease=_ease(subject),
+        ease=_ease(subject, store),
         dump=_dump(facts, subject, store, reference) if is_dump else None,
     )
 
@@ -175,11 +175,33 @@ def _jobs(facts: Facts) -> int:
     return min(_MOST_JOBS, 2 * _cpus(facts))
 
 
-def _ease(subject: Subject) -> tuple[StepSpec, ...]:
-    if subject.service.role is not Role.REDIS:
+def _ease(subject: Subject, store: Store) -> tuple[StepSpec, ...]:
+    """What is done once nobody writes to it any more: it is counted, to be counted again by what runs then."""
+    if subject.service.role is Role.REDIS:
+        summary = msg("save {service}, and count its keys", service=subject.name)
+        return (_counting("save", "redis-save", subject, {}, summary),)
+    counted = _COUNTED.get(subject.service.role)
+    if counted is None:
         return ()
-    summary = msg("save {service}, and count its keys", service=subject.name)
-    return (StepSpec("save", "redis-save", subject.name, {}, summary, subject.name, optimization=ID, stall_s=_SAVE_S),)
+    summary = msg("count the {things} of {service}", things=counted[1], service=subject.name)
+    return (_counting("count", counted[0], subject, _database(subject, store, store.source), summary),)
+
+
+_COUNTED = {
+    Role.REDIS: ("redis-count", msg("keys"), "save"), Role.QDRANT: ("qdrant-count", msg("points"), "count"),
+    Role.GRAFANA: ("grafana-count", msg("dashboards and all else that people made"), "count"),
+}  # fmt: skip
+"""The kind of step, what it counts, and the step that counted it before."""
+
+
+def _database(subject: Subject, store: Store, place: Mapping[str, str]) -> dict[str, object]:
+    """Where the file is that a Grafana keeps it in; others are asked themselves."""
+    is_file = subject.service.role is Role.GRAFANA
+    return {"place": dict(place), "file": store.inside("grafana.db")} if is_file else {}
+
+
+def _counting(name: str, kind: str, subject: Subject, params: Mapping[str, object], summary: Message) -> StepSpec:
+    return StepSpec(name, kind, subject.name, params, summary, subject.name, optimization=ID, stall_s=_SAVE_S)
 
 
 def _dump(facts: Facts, subject: Subject, store: Store, reference: str) -> dict[str, object]:
@@ -275,15 +297,16 @@ def _major(facts: Facts, subject: Subject, reference: str) -> dict[str, object]:
 def read_back(facts: Facts, fragment: Fragment) -> tuple[StepSpec, ...]:
     """What the containers run by then, and what a server that was moved has."""
     moved = {s.service: s for s in switches(facts, fragment)}
-    counted = (s for s, _ in _images(facts, fragment) if s.name in moved and s.service.role is Role.REDIS)
-    return (*_checks(facts, fragment), *(_count(s) for s in counted))
+    counted = (s for s, _ in _images(facts, fragment) if s.name in moved and s.service.role in _COUNTED)
+    return (*_checks(facts, fragment), *(_count(s, moved[s.name]) for s in counted))
 
 
-def _count(subject: Subject) -> StepSpec:
-    return StepSpec(
-        f"{ID}-count:{subject.name}", "redis-count", subject.name, {"saved": "save"},
-        msg("count the keys of {service} again", service=subject.name), subject.name, optimization=ID, stall_s=_SAVE_S,
-    )  # fmt: skip
+def _count(subject: Subject, switch: DataSwitch) -> StepSpec:
+    assert isinstance(subject.store, Store)
+    kind, things, saved = _COUNTED[subject.service.role]
+    params = {**_database(subject, subject.store, switch.target), "saved": saved}
+    summary = msg("count the {things} of {service} again", things=things, service=subject.name)
+    return _counting(f"{ID}-count:{subject.name}", kind, subject, params, summary)
 
 
 def _checks(facts: Facts, fragment: Fragment) -> tuple[StepSpec, ...]:
