@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -407,6 +408,37 @@ def test_every_image_that_changes_is_had_first(tmp_path: Path) -> None:
     assert steps["db"].params == {"keep": "nftui-kept/p-db:db1", "major": "15"} and steps["db"].last_back
     low = OPTIMIZATION.effort(found, tuple(advised(found, **wish).values()))
     assert (low.low, low.high) == (1.75, 2.5)
+
+
+def _kept(found: Facts, project: str, *names: str) -> list[str]:
+    """What the former images of services of these names are kept as."""
+    db = found.stack.services[0]
+    stack = replace(found.stack, name=project, services=tuple(replace(db, name=name) for name in names))
+    live = {(n, probe): v for n in names for (s, probe), v in found.live.items() if s == "db"}
+    renamed = replace(found, stack=stack, live=live)
+    assert isinstance(OPTIMIZATION, Prepares)
+    part = fragment(renamed, **dict.fromkeys(names, "postgres:13.22"))
+    return [str(s.params["keep"]) for s in OPTIMIZATION.prepare(renamed, part) if s.kind == "image"]
+
+
+@pytest.mark.parametrize(
+    ("project", "name", "plain"),
+    [("p", "db", True), ("my_app", "db.main", True), ("p", "_db", False), ("p", "redis_", False), ("app_", "db", False),
+     ("p", "a..b", False), ("p", "a___b", False), ("p", "DB", False), ("p", "d" * 300, False)],
+)  # fmt: skip
+def test_what_ran_is_kept_under_a_name_that_the_engine_takes(
+    tmp_path: Path, project: str, name: str, plain: bool
+) -> None:
+    (kept,) = _kept(facts(tmp_path), project, name)
+    assert (kept == f"nftui-kept/{project}-{name}:db1") == plain
+    repository, _, tag = kept.removeprefix("nftui-kept/").partition(":")
+    assert re.fullmatch(r"[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*", repository) and tag == "db1" and len(kept) < 240
+    assert _kept(facts(tmp_path), project, name) == [kept], "the same at each planning"
+
+
+def test_services_of_like_names_are_kept_apart(tmp_path: Path) -> None:
+    names = ("db", "_db", "db_", "DB", "Db")
+    assert len(set(_kept(facts(tmp_path), "p", *names))) == len(names)
 
 
 def _predicted(tmp_path: Path, size: int, cpus: int, load: float | None) -> float:
