@@ -129,7 +129,7 @@ def _is_tight(server: Server, collections: list[Collection]) -> bool:
     """Whether what the collections take does not fit the memory that the server may use."""
     if server.memory is None:
         return False
-    needed = sum(rules.memory_bytes(c.points or 0, c.index) for c in collections)
+    needed = sum(rules.memory_bytes(c) for c in collections)
     return needed * rules.HEADROOM > server.memory
 
 
@@ -160,7 +160,7 @@ def _chosen(server: Server, choices: Choices, collection: Collection, name: str,
     own = choices.value(ID, server.name, f"collection.{collection.name}.{name}")
     value = own if own is not None else choices.value(ID, server.name, name)
     barred = _barred(collection, floor)
-    if value is None or (own is None and (barred is not None or not rules.is_indexed(collection))):
+    if value is None or (own is None and (barred is not None or not collection.is_indexed)):
         return None
     if name == "on_disk" and collection.index.has_left:
         if own is None:
@@ -219,14 +219,33 @@ def _advised(
 ) -> dict[str, tuple[str | None, Message]]:
     """Knob to (recommendation, why); None where its vectors differ and are left as they are."""
     current = {name: _word(name, collection.index.effective(name)) for name in TUNED}
-    if not rules.is_indexed(collection):
-        why = msg("{points} points are below the indexing threshold: every search reads all of them, and that is fast.",
-                  points=collection.points or 0)  # fmt: skip
+    if not collection.is_indexed:
+        why = _unindexed(collection)
         return {name: (current[name], why) for name in TUNED}
     barred = _barred(collection, floor)
     if barred is not None:
         return {name: (current[name], barred) for name in TUNED}
     return {**_graph(collection, floor, current), **_places(server, collection, tight, current)}
+
+
+def _unindexed(collection: Collection) -> Message:
+    """Why nothing of it would be built: thresholds are compared segment by segment."""
+    threshold, size = collection.threshold_bytes, collection.segment_bytes or 0
+    if threshold is None:
+        return msg("Its indexing_threshold is 0: nothing of it is ever indexed or quantized.")
+    if size >= threshold:
+        return msg("Nothing of it is indexed, though its segments are past the indexing threshold of {threshold}: see "
+                   "the log of the server.", threshold=human_size(threshold))  # fmt: skip
+    if (collection.vector_bytes or 0) < threshold:
+        return msg("{points} points are below the indexing threshold: every search reads all of them, and that is "
+                   "fast.", points=collection.points or 0)  # fmt: skip
+    return msg(
+        "Each of its {segments} segments has about {size} of vectors, below the indexing threshold of {threshold}: "
+        "none is indexed or quantized, and every search reads all {points} points. Only a lower indexing_threshold or "
+        "a smaller default_segment_number of the collection (optimizers_config) would have an index built.",
+        segments=collection.segments or 1, size=human_size(size), threshold=human_size(threshold),
+        points=collection.points or 0,
+    )  # fmt: skip
 
 
 def _graph(
@@ -286,11 +305,10 @@ def _chosen_places(
 
 def _say_memory(collection: Collection, lines: dict[str, Line]) -> None:
     """Memory before and after, and what an app must do for recall where vectors are quantized."""
-    points = collection.points or 0
     words = {"on": "true", "off": "false"}
     wanted = {name: words.get(line.value, line.value) for name, line in lines.items() if line.value is not None}
-    before = rules.memory_bytes(points, collection.index)
-    after = rules.memory_bytes(points, collection.index, wanted)
+    before = rules.memory_bytes(collection)
+    after = rules.memory_bytes(collection, wanted)
     line = lines["quantization"]
     if before != after:
         line.notes.append(
