@@ -7,9 +7,23 @@ from typing import TYPE_CHECKING
 from nftui.model.advice import Advice
 from nftui.model.errors import UsageError
 from nftui.model.message import Message, msg
+from nftui.model.qdrant import CODES
 from nftui.model.units import human_size
 from nftui.optimizations.qdrant import rules
-from nftui.optimizations.qdrant.knobs import BY_NAME, ENV, ID, INDEX, PART_OF, QUANTIZING, RULES, SETTINGS, STOCK, TUNED
+from nftui.optimizations.qdrant.codes import advised_codes, chosen_codes
+from nftui.optimizations.qdrant.knobs import (
+    BY_NAME,
+    ENV,
+    ID,
+    INDEX,
+    PART_OF,
+    QUANTIZING,
+    RULES,
+    SETTINGS,
+    STOCK,
+    SWITCHES,
+    TUNED,
+)
 from nftui.optimizations.qdrant.line import Line
 from nftui.optimizations.qdrant.sharding import refuse_alone, sharding_lines
 
@@ -61,7 +75,7 @@ def _defaults(server: Server, choices: Choices) -> list[Line]:
     }
     lines = [_default(server, choices, name, recommended[name], whys[name], RULES) for name in INDEX]
     lines[0].notes += _sharding(server)
-    lines += [_wish(server, choices, name) for name in ("quantization", "on_disk")]
+    lines += [_wish(server, choices, name) for name in TUNED if name not in INDEX]
     return lines + _switches(server, choices) + _threads(server, choices)
 
 
@@ -135,24 +149,29 @@ def _is_tight(server: Server, collections: list[Collection]) -> bool:
 
 def _collection(server: Server, choices: Choices, collection: Collection, floor: float, tight: bool) -> list[Line]:
     prefix = f"collection.{collection.name}."
-    advised = _advised(server, collection, floor, tight)
-    lines = {}
+    current = {name: _word(name, collection.index.effective(name)) for name in TUNED}
+    advised = _advised(server, collection, floor, tight, current)
+    lines: dict[str, Line] = {}
     for name in TUNED:
-        recommended, why = advised[name]
-        current = collection.index.effective(name)
-        current = _word(name, current)
         chosen = _chosen(server, choices, collection, name, floor)
+        follows = name in CODES
+        if follows:
+            kind, own = lines["quantization"], choices.value(ID, server.name, prefix + name)
+            chosen = chosen_codes(name, kind, own, chosen, collection.name)
+            advised[name] = advised_codes(name, kind, lines["on_disk"], current[name])
+        recommended, why = advised[name]
         off = choices.value(ID, server.name, PART_OF[name]) == "off"
-        value = chosen if chosen is not None else current if off else recommended
+        value = chosen if chosen is not None else current[name] if off and not follows else recommended
         source = RULES if name in INDEX else QUANTIZING
-        lines[name] = Line(prefix + name, value, current, recommended, why, source, kept=off and chosen is None)
+        kept = off and chosen is None and value == current[name]
+        lines[name] = Line(prefix + name, value, current[name], recommended, why, source, kept)
     _say_memory(collection, lines)
     return list(lines.values())
 
 
 def _word(name: str, value: str | None) -> str | None:
     """As the knob writes it."""
-    return {"true": "on", "false": "off"}.get(value or "", value) if name == "on_disk" else value
+    return {"true": "on", "false": "off"}.get(value or "", value) if name in SWITCHES else value
 
 
 def _chosen(server: Server, choices: Choices, collection: Collection, name: str, floor: float) -> str | None:
@@ -215,16 +234,15 @@ def _size(collection: Collection) -> int:
 
 
 def _advised(
-    server: Server, collection: Collection, floor: float, tight: bool
+    server: Server, collection: Collection, floor: float, tight: bool, current: dict[str, str | None]
 ) -> dict[str, tuple[str | None, Message]]:
-    """Knob to (recommendation, why); None where its vectors differ and are left as they are."""
-    current = {name: _word(name, collection.index.effective(name)) for name in TUNED}
+    """Knob to (recommendation, why) of all but the codes; None where its vectors differ and are left as they are."""
     if not collection.is_indexed:
         why = _unindexed(collection)
-        return {name: (current[name], why) for name in TUNED}
+        return {name: (current[name], why) for name in TUNED if name not in CODES}
     barred = _barred(collection, floor)
     if barred is not None:
-        return {name: (current[name], barred) for name in TUNED}
+        return {name: (current[name], barred) for name in TUNED if name not in CODES}
     return {**_graph(collection, floor, current), **_places(server, collection, tight, current)}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from nftui.model.knobs import Kind, Knob
 from nftui.model.message import msg
+from nftui.model.qdrant import CODES
 
 ID = "qdrant"
 RULES = "AI reference 2.3"
@@ -13,7 +14,7 @@ SHARDING = "AI reference 2.7"
 QUANTIZATIONS = ("none", "int8", "binary")
 
 INDEX = ("m", "ef_construct", "full_scan_threshold")
-TUNED = (*INDEX, "quantization", "on_disk")
+TUNED = (*INDEX, "quantization", "on_disk", *CODES)
 """What a collection has: its knobs are collection.NAME.KNOB."""
 
 _WHY = {
@@ -22,6 +23,8 @@ _WHY = {
     "full_scan_threshold": "Segments with fewer KB of vectors are read whole instead of by the graph.",
     "quantization": "Compressed copies of the vectors: int8 takes a quarter, binary a 32nd of the memory.",
     "on_disk": "The original vectors stay on the disk and are read from there; the quantized ones stay in memory.",
+    "always_ram": "Quantized vectors stay in memory also where the originals are on the disk; off: they follow those.",
+    "quantile": "Share of the values that int8 spreads over its 256 steps; what lies outside is cut off. 1 takes all.",
 }
 _MOST_KB = 10**9
 
@@ -46,6 +49,14 @@ def _tuned(prefix: str) -> tuple[Knob, ...]:
         Knob(
             f"{prefix}on_disk", Kind.BOOLEAN, msg(f"{prefix}on_disk"), msg(_WHY["on_disk"]), QUANTIZING, unit="switch",
             dynamic=dynamic,
+        ),
+        Knob(
+            f"{prefix}always_ram", Kind.BOOLEAN, msg(f"{prefix}always_ram"), msg(_WHY["always_ram"]), QUANTIZING,
+            unit="switch", dynamic=dynamic, main=False,
+        ),
+        Knob(
+            f"{prefix}quantile", Kind.REAL, msg(f"{prefix}quantile"), msg(_WHY["quantile"]), QUANTIZING,
+            unit="fraction", minimum=0.5, maximum=1.0, dynamic=dynamic, main=False,
         ),
     )  # fmt: skip
 
@@ -101,7 +112,8 @@ BY_NAME = {knob.name: knob for knob in KNOBS}
 PART_DAYS = {"tune_index": 0.75, "tune_quantization": 0.75, "tune_defaults": 0.5}
 SHARDING_DAYS = 0.5
 """Of those two days, where nothing but the spread over nodes changes."""
-PART_OF = {**dict.fromkeys(INDEX, "tune_index"), "quantization": "tune_quantization", "on_disk": "tune_quantization"}
+PART_OF = {name: "tune_index" if name in INDEX else "tune_quantization" for name in TUNED}
+SWITCHES = ("on_disk", "always_ram")
 STOCK = {"m": "16", "ef_construct": "100", "full_scan_threshold": "10000"}
 """Qdrant's own defaults for a new collection (config/config.yaml)."""
 ENV = {

@@ -55,14 +55,14 @@ def _vector_bytes(collection: Collection, vector: VectorConfig, values: dict[str
         found = index.is_on_disk(vector, points) if name == "on_disk" else index.value(vector, name)
         return values.get(name) or str(found).lower()
 
-    raw = 0 if value("on_disk") == "true" else int(points * vector.raw_bytes)
+    on_disk = value("on_disk") == "true"
+    raw = 0 if on_disk else int(points * vector.raw_bytes)
     if not collection.is_indexed:
         return raw
-    quantized = int(
-        points * vector.size * _compressed(value("quantization"), vector.quantization or index.quantization)
-    )
+    code = _compressed(value("quantization"), vector.quantization or index.quantization)
+    codes = 0 if on_disk and value("always_ram") == "false" else int(points * vector.size * code)
     m = value("m")
-    return raw + quantized + (int(points * int(m) * _LINKS) if m.isdigit() else 0)
+    return raw + codes + (int(points * int(m) * _LINKS) if m.isdigit() else 0)
 
 
 def _compressed(kind: str, config: Json | None) -> float:
