@@ -20,7 +20,8 @@ from nftui.system.exec import Exec
 
 PROBE = "qdrant"
 _ADVISED = tuple(f"QDRANT__{part}" for part in (
-    "STORAGE__STORAGE_PATH", "STORAGE__HNSW_INDEX__", "STORAGE__PERFORMANCE__", "CLUSTER__ENABLED",
+    "STORAGE__STORAGE_PATH", "STORAGE__HNSW_INDEX__", "STORAGE__PERFORMANCE__",
+    "STORAGE__OPTIMIZERS__DEFAULT_SEGMENT_NUMBER", "CLUSTER__ENABLED",
 ))  # fmt: skip
 _RUNNING = ("running_snapshots", "running_snapshot_recovery")
 

@@ -13,6 +13,7 @@ from nftui.optimizations.qdrant import rules
 from nftui.optimizations.qdrant.codes import advised_codes, chosen_codes
 from nftui.optimizations.qdrant.knobs import (
     BY_NAME,
+    COPIED,
     ENV,
     ID,
     INDEX,
@@ -26,6 +27,8 @@ from nftui.optimizations.qdrant.knobs import (
 )
 from nftui.optimizations.qdrant.line import Line
 from nftui.optimizations.qdrant.sharding import refuse_alone, sharding_lines
+from nftui.optimizations.qdrant.threads import THREADS, miscounted
+from nftui.optimizations.qdrant.threads import why as why_threads
 
 if TYPE_CHECKING:
     from nftui.model.ai import Collection
@@ -91,7 +94,7 @@ def _default(server: Server, choices: Choices, name: str, recommended: str, why:
     else:
         value, kept = recommended, False
     line = Line(name, value, current, recommended, why, source, kept)
-    if name in INDEX:
+    if name in COPIED:
         line.notes.append(msg("For new collections; Qdrant copies it into each at its creation."))
     return line
 
@@ -115,8 +118,14 @@ def _switches(server: Server, choices: Choices) -> list[Line]:
 
 
 def _threads(server: Server, choices: Choices) -> list[Line]:
-    why = msg("Qdrant counts the CPUs that its container may use, a quota included, and takes as many as are right.")
-    return [_default(server, choices, name, "0", why, SETTINGS) for name in ("search_threads", "optimizer_cpus")]
+    lines = []
+    for name in THREADS:
+        declared = server.declared(ENV[name])
+        why = why_threads(server, name, declared[1] if declared else None)
+        lines.append(_default(server, choices, name, "0", why, SETTINGS))
+    if (wrong := miscounted(server)) is not None:
+        lines[0].notes.append(wrong)
+    return lines
 
 
 def _sharding(server: Server) -> list[Message]:

@@ -92,6 +92,16 @@ KNOBS: tuple[Knob, ...] = (
         msg("CPUs that building an index may take from searches. 0 leaves it to Qdrant."),
         SETTINGS, unit="CPUs", minimum=0, maximum=1024, main=False,
     ),
+    Knob(
+        "indexing_threads", Kind.INTEGER, msg("indexing_threads"),
+        msg("Threads that build the index of one segment, in new collections. 0 leaves it to Qdrant: at most 8 to 16."),
+        SETTINGS, unit="threads", minimum=0, maximum=1024, main=False,
+    ),
+    Knob(
+        "segments", Kind.INTEGER, msg("segments"),
+        msg("Segments that new collections aim at: searches read them side by side. 0 leaves it to Qdrant."),
+        SETTINGS, unit="segments", minimum=0, maximum=1024, main=False,
+    ),
     *_tuned("collection.{name}."),
     Knob(
         "alias.{name}.shards", Kind.INTEGER, msg("alias.{name}.shards"),
@@ -116,11 +126,15 @@ PART_OF = {name: "tune_index" if name in INDEX else "tune_quantization" for name
 SWITCHES = ("on_disk", "always_ram")
 STOCK = {"m": "16", "ef_construct": "100", "full_scan_threshold": "10000"}
 """Qdrant's own defaults for a new collection (config/config.yaml)."""
+COPIED = (*INDEX, "indexing_threads", "segments")
+"""What a collection takes over at its creation and keeps."""
 ENV = {
     "m": "QDRANT__STORAGE__HNSW_INDEX__M",
     "ef_construct": "QDRANT__STORAGE__HNSW_INDEX__EF_CONSTRUCT",
     "full_scan_threshold": "QDRANT__STORAGE__HNSW_INDEX__FULL_SCAN_THRESHOLD_KB",
     "search_threads": "QDRANT__STORAGE__PERFORMANCE__MAX_SEARCH_THREADS",
     "optimizer_cpus": "QDRANT__STORAGE__PERFORMANCE__OPTIMIZER_CPU_BUDGET",
+    "indexing_threads": "QDRANT__STORAGE__HNSW_INDEX__MAX_INDEXING_THREADS",
+    "segments": "QDRANT__STORAGE__OPTIMIZERS__DEFAULT_SEGMENT_NUMBER",
 }
 """Names that Qdrant reads; without _KB the third would stop its start (duplicate field, AI reference 2.1)."""
