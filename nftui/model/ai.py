@@ -49,6 +49,8 @@ class Collection:
     """"ok", or the error that stopped it."""
     unmeasurable: str | None = None
     """The strict mode's rule that forbids measuring its recall; None where nothing does."""
+    fields: tuple[str, ...] = ()
+    """Payload fields whose index is in memory."""
     optimizes: bool = True
     """False where no thread may optimize it: nothing of it is ever built anew."""
 

@@ -59,6 +59,12 @@ class IndexConfig:
     vectors: tuple[VectorConfig, ...] = ()
     memmap_threshold_kb: int | None = None
     """Segments with as many KB of vectors keep those on the disk whose place nobody chose; None: none does."""
+    sparse: tuple[str, ...] = ()
+    """Its sparse vectors whose index is in memory."""
+
+    def has_graph_on_disk(self, vector: VectorConfig) -> bool:
+        """Whether its graph is read from the disk."""
+        return _is_on_disk({**self.hnsw, **vector.hnsw})
 
     def is_left(self, vector: VectorConfig) -> bool:
         """Whether the threshold decides where its originals lie.
@@ -303,7 +309,21 @@ def read_config(config: Mapping[str, object]) -> IndexConfig:
         read_quantization(config.get("quantization_config")),
         tuple(_vector(name, _mapping(value)) for name, value in sorted(named.items())),
         _threshold(_mapping(config.get("optimizer_config")).get("memmap_threshold")),
-    )
+        tuple(name for name, value in sorted(_mapping(params.get("sparse_vectors")).items())
+              if not _is_on_disk(_mapping(_mapping(value).get("index")))),
+    )  # fmt: skip
+
+
+def _is_on_disk(place: Json) -> bool:
+    """By the newer name where it stands, else by the older."""
+    memory = place.get("memory")
+    return memory == COLD if isinstance(memory, str) else place.get("on_disk") is True
+
+
+def fields_in_memory(schema: object) -> tuple[str, ...]:
+    """Payload fields whose index is in memory, from the `payload_schema` of GET /collections/NAME."""
+    fields = sorted(_mapping(schema).items())
+    return tuple(name for name, value in fields if not _is_on_disk(_mapping(_mapping(value).get("params"))))
 
 
 def _threshold(value: object) -> int | None:

@@ -14,7 +14,7 @@ from nftui.model.ai import Collection, QdrantFacts, default_threshold_kb
 from nftui.model.errors import NftuiError
 from nftui.model.facts import Live
 from nftui.model.message import Message, msg
-from nftui.model.qdrant import may_optimize, read_config, unmeasurable
+from nftui.model.qdrant import fields_in_memory, may_optimize, read_config, unmeasurable
 from nftui.model.stack import Service
 from nftui.system.exec import Exec
 
@@ -97,6 +97,7 @@ def _collection(name: str, answer: Any, forced: Mapping[str, int]) -> Collection
         copies=_number((config.get("params") or {}).get("replication_factor")) or 1,
         optimizer=_optimizer(result.get("optimizer_status")),
         unmeasurable=unmeasurable(config),
+        fields=fields_in_memory(result.get("payload_schema")),
         optimizes=may_optimize(config),
     )
 

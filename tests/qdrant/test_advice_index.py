@@ -103,3 +103,47 @@ def _with_threshold(answer: dict[str, Any], kb: int | None) -> dict[str, Any]:
     result = answer["result"]
     config = {**result["config"], "optimizer_config": {"indexing_threshold": kb}}
     return {"result": {**result, "config": config}}
+
+
+PLACES = [
+    ({}, {}, False),
+    ({"on_disk": False}, {}, False),
+    ({"on_disk": True}, {}, True),
+    ({"on_disk": True}, {"on_disk": False}, False),
+    ({}, {"on_disk": True}, True),
+    ({"memory": "cold"}, {}, True),
+    ({"on_disk": True, "memory": "cached"}, {}, False),
+]
+
+
+@pytest.mark.parametrize(("collections", "vectors", "on_disk"), PLACES)
+def test_a_graph_on_the_disk_is_not_counted_and_told(
+    tmp_path: Path, collections: dict[str, Any], vectors: dict[str, Any], on_disk: bool
+) -> None:
+    params = {"vectors": {"size": 384, "distance": "Cosine", "hnsw_config": vectors}}
+    config = {"params": params, "hnsw_config": {"m": 16, "ef_construct": 100, **collections}}
+    plain, one = indexed(100_000), indexed(100_000, config=config)
+    graph = rules.memory_bytes(plain) - 100_000 * (384 * 4 + 40)
+    assert rules.memory_bytes(one) == rules.memory_bytes(plain) - (graph if on_disk else 0) and graph > 10 * MIB
+    notes = " ".join(str(n) for n in advice(facts(tmp_path, one))["collection.docs.quantization"].notes)
+    assert ("graph is read from the disk" in notes) is on_disk
+
+
+def test_what_takes_memory_beside_dense_vectors_is_told(tmp_path: Path) -> None:
+    docs = QDRANT["/collections/docs"]
+    assert isinstance(docs, dict)
+    sparse = {"bm25": {}, "splade": {"index": {"on_disk": True}}, "third": None}
+    config = {**docs["result"]["config"]}
+    config["params"] = {**config["params"], "sparse_vectors": sparse}
+    keyword = {"data_type": "keyword", "points": 9}
+    schema = {"tag": keyword, "year": {**keyword, "params": {"type": "integer", "on_disk": True}}, "city": keyword}
+    answer = {"result": {**docs["result"], "config": config, "payload_schema": schema}}
+    listed = {"result": {"collections": [{"name": "docs"}]}}
+    with serve({**QDRANT, "/collections/docs": answer, "/collections": listed}) as port:
+        live = probe_qdrant(service(tmp_path, {"local.yaml": f"service: {{http_port: {port}}}"}), None).value
+    assert isinstance(live, QdrantFacts)
+    (one,) = live.collections
+    assert (one.index.sparse, one.fields) == (("bm25", "third"), ("city", "tag"))
+    noted = advice(facts(tmp_path, one))["collection.docs.quantization"].notes
+    assert "Sparse vectors in memory (2) and indexes of payload fields (2) take more of it" in " ".join(map(str, noted))
+    assert not advice(facts(tmp_path, collection(50_000)))["collection.docs.quantization"].notes

@@ -342,8 +342,22 @@ def _say_memory(collection: Collection, lines: dict[str, Line]) -> None:
             msg("Memory of {name}: about {before} now, {after} then.",
                 name=collection.name, before=human_size(before), after=human_size(after))
         )  # fmt: skip
+    line.notes += _uncounted(collection)
     if line.value == "int8" and line.value != line.current:
         line.notes.append(
             msg("Searches that pass rescore and oversampling 2 find as much as without quantization; others about "
                 "0.96.")
         )  # fmt: skip
+
+
+def _uncounted(collection: Collection) -> list[Message]:
+    """What takes memory beside what was counted, or does not where it might be thought to."""
+    index, found = collection.index, []
+    if index.sparse or collection.fields:
+        found.append(
+            msg("Sparse vectors in memory ({sparse}) and indexes of payload fields ({fields}) take more of it: nothing "
+                "tells how much.", sparse=len(index.sparse), fields=len(collection.fields))
+        )  # fmt: skip
+    if any(index.has_graph_on_disk(vector) for vector in index.vectors):
+        found.append(msg("Its graph is read from the disk (hnsw_config), so it is not counted."))
+    return found

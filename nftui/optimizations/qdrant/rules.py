@@ -42,7 +42,8 @@ def graph_for(points: int, recall: float) -> tuple[int, int]:
 def memory_bytes(collection: Collection, values: dict[str, str] | None = None) -> int:
     """Memory of a collection with `values` (knob to text) in the place of what stands.
 
-    Segments without an index have neither graph nor codes, whatever is asked for.
+    Segments without an index have neither graph nor codes, whatever is asked for. Sparse vectors and indexes of payload
+    fields are not in it: nothing tells their size.
     """
     points, values = collection.points or 0, values or {}
     return points * _TRACKER + sum(_vector_bytes(collection, vector, values) for vector in collection.index.vectors)
@@ -62,7 +63,8 @@ def _vector_bytes(collection: Collection, vector: VectorConfig, values: dict[str
     code = _compressed(value("quantization"), vector.quantization or index.quantization)
     codes = 0 if on_disk and value("always_ram") == "false" else int(points * vector.size * code)
     m = value("m")
-    return raw + codes + (int(points * int(m) * _LINKS) if m.isdigit() else 0)
+    graph = int(points * int(m) * _LINKS) if m.isdigit() and not index.has_graph_on_disk(vector) else 0
+    return raw + codes + graph
 
 
 def _compressed(kind: str, config: Json | None) -> float:
