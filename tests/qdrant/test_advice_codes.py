@@ -121,6 +121,15 @@ def test_what_has_no_codes_has_nothing_to_say_of_them(tmp_path: Path) -> None:
     assert patch(found, chosen)["quantization_config"] == scalar(quantile=0.98, always_ram=True)
 
 
+def test_new_collections_are_not_promised_what_no_variable_carries(tmp_path: Path) -> None:
+    """storage.collection.quantization is an untagged enum, and the environment is read as text (src/settings.rs)."""
+    found = facts(tmp_path, quantized(None))
+    lines = advice(found, "qdrant.quantization=int8", "qdrant.quantile=0.98", grant=64 * GIB)
+    assert any("New collections have what the app" in str(note) for note in lines["quantization"].notes)
+    written = OPTIMIZATION.fragment(found, tuple(lines.values())).services["vectors"]["environment"]
+    assert isinstance(written, dict) and not any("COLLECTION" in name for name in written)
+
+
 def test_with_its_part_off_a_place_of_the_operators_own_still_keeps_the_codes(tmp_path: Path) -> None:
     found = facts(tmp_path, quantized(scalar()))
     off = ("qdrant.tune_quantization=off",)

@@ -103,7 +103,14 @@ def _wish(server: Server, choices: Choices, name: str) -> Line:
     """One word for all collections; without it each gets its own advice."""
     value = choices.value(ID, server.name, name)
     why = msg("Each collection has its own advice below; a value here holds for all of them.")
-    return Line(name, value, None, None, why, QUANTIZING)
+    line = Line(name, value, None, None, why, QUANTIZING)
+    if name == "quantization":
+        # Its settings are an untagged enum: such a one takes no number and no switch of the environment's text.
+        line.notes.append(
+            msg("New collections have what the app that makes them asks for, or storage.collection.quantization of a "
+                "mounted configuration: a variable with a quantile or always_ram would stop Qdrant's start.")
+        )  # fmt: skip
+    return line
 
 
 def _switches(server: Server, choices: Choices) -> list[Line]:
