@@ -101,7 +101,7 @@ def _collection_steps(
 def _snapshot(service: str, collection: Collection, root: str) -> StepSpec:
     """`root`: the engine's, below which a container keeps what no mount holds."""
     target, name = f"{service}/{collection.name}", collection.name
-    size = max(collection.vector_bytes or 0, rules.memory_bytes(collection.points or 0, collection.index))
+    size = max(collection.vector_bytes or 0, rules.memory_bytes(collection))
     return StepSpec(
         id=f"{ID}-snapshot:{service}.{name}", kind="qdrant-snapshot", target=target,
         params={"collection": name, "bytes": _rounded(size), "root": root},
