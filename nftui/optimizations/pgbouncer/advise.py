@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from nftui.model.advice import Advice
 from nftui.model.message import Message, msg
+from nftui.model.pooling import TRIED_MOST
 from nftui.optimizations.pgbouncer.knobs import BY_NAME, DIRECT, ID, IMAGE, POOLED, ROUTE, SESSION
 from nftui.optimizations.pgbouncer.setup import PREPARED, RESERVE_S, RETRY_S, WAIT_S
 from nftui.optimizations.pgbouncer.sizes import CLIENTS
@@ -61,7 +62,19 @@ def _notes(setup: Setup, name: str) -> tuple[Message, ...]:
         return (msg("No app is pooled in it: say 'pooled' at the route of each app that tolerates it."),)
     if name == "max_prepared_statements" and not prepares(setup.image):
         return (msg("The image's tag does not say that it is 1.21 or later: named prepared statements would break."),)
+    if name == "default_pool_size" and setup.routed:
+        return _untried(setup)
     return ()
+
+
+def _untried(setup: Setup) -> tuple[Message, ...]:
+    size, clients = setup.sizes.pool + setup.sizes.reserve, int(setup.settings["max_client_conn"])
+    if size < min(TRIED_MOST, clients - 1):
+        return ()
+    return (
+        msg("A pool of {size} with its reserve is not tried by more clients than it has: nftui opens {most} at most, "
+            "and max_client_conn is {clients}.", size=size, most=TRIED_MOST, clients=clients),
+    )  # fmt: skip
 
 
 def _route(verdict: Verdict, setup: Setup) -> Advice:
@@ -71,6 +84,11 @@ def _route(verdict: Verdict, setup: Setup) -> Advice:
         notes.append(
             msg("The timeouts that it asks for when it connects are dropped; set them for its role: "
                 "ALTER ROLE … SET statement_timeout.")
+        )  # fmt: skip
+    if verdict.through and not all(link.login.password for link in verdict.links):
+        notes.append(
+            msg("No variable has its password. It is looked for in the files of its containers; where it cannot be "
+                "read there, no login through the pooler is proven, and the result says so.")
         )  # fmt: skip
     if verdict.route == SESSION:
         notes.append(

@@ -108,7 +108,8 @@ def in_fragment(facts: Facts, fragment: Fragment) -> Setup | None:
 def read_back(setup: Setup) -> tuple[StepSpec, ...]:
     """The pooler's own account and a login through each pool; then where each app's sessions come from."""
     clients = [
-        {"service": v.service, "keys": dict(link.keys)} for v in setup.routed for link in v.links
+        {"service": v.service, "keys": dict(link.keys), "pool": list(link.pool)}
+        for v in setup.routed for link in v.links
     ]  # fmt: skip
     config = {name: setup.settings[name] for name in _READ_BACK if name in setup.settings}
     size = setup.sizes.pool + setup.sizes.reserve

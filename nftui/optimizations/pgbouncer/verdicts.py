@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from nftui.catalog.apps import Pooling
 from nftui.catalog.connections import rewrite
-from nftui.catalog.logins import TIMEOUTS, TLS
+from nftui.catalog.logins import TIMEOUTS, TLS, password_files
 from nftui.catalog.references import parse_reference
 from nftui.model.dataclass import dataclass
 from nftui.model.errors import UsageError
@@ -36,8 +36,6 @@ _SENDS_TIMEOUTS = ("n8n",)
 """Apps that ask for a statement_timeout when they connect (databases reference 2.3)."""
 _UNNAMED = ("n8n",)
 """Apps that name no prepared statements (databases reference 2.8): any version keeps them apart."""
-_FILES = regex(r"PASS(?:WORD|WD)?_?FILE$")
-"""Variables that say where a password lies."""
 _SCHEMAS = {"n8n": "DB_POSTGRESDB_SCHEMA"}
 """Apps that rely on search_path for a schema other than public, and the variable of it (databases reference 2.8)."""
 _PLAIN = regex(r"(?!pgbouncer$)[A-Za-z0-9_.-]+")
@@ -300,8 +298,7 @@ def _schema(links: tuple[Link, ...]) -> Message | None:
 def _no_password(links: Iterable[Link]) -> Message | None:
     """The server may let it in by its address; the pooler lets in nobody without a password."""
     for link in links:
-        environment = link.client.environment
-        if "url" in link.keys and not link.login.password and not any(_FILES.search(k.upper()) for k in environment):
+        if "url" in link.keys and not link.login.password and not password_files(link.client.environment):
             return msg("{key} has no password, and a pooler lets nobody in without one.", key=link.connection.key)
     return None
 
