@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 from nftui.model.advice import Advice
 from nftui.model.message import Message, msg
 from nftui.model.pooling import TRIED_MOST
-from nftui.optimizations.pgbouncer.knobs import BY_NAME, DIRECT, ID, IMAGE, POOLED, ROUTE, SESSION
+from nftui.optimizations.pgbouncer.knobs import BY_NAME, DIRECT, ID, IMAGE, POOLED, ROUTE, SERVER, SESSION
 from nftui.optimizations.pgbouncer.setup import PREPARED, RESERVE_S, RETRY_S, WAIT_S
 from nftui.optimizations.pgbouncer.sizes import CLIENTS
+from nftui.optimizations.pgbouncer.verdicts import refused
 from nftui.optimizations.pgbouncer.versions import prepares
 
 if TYPE_CHECKING:
@@ -24,7 +25,9 @@ def lines_of(setup: Setup, choices: Choices) -> tuple[Advice, ...]:
     """The knobs in their order, then the routes by name."""
     recommended = _recommended(setup)
     lines = [_line(setup, choices, name, text) for name, text in recommended.items()]
-    return (*lines, *(_route(verdict, setup) for verdict in setup.verdicts))
+    routes = [_route(verdict, setup) for verdict in setup.verdicts]
+    away = [_away(app, server, setup, choices) for app, server in setup.site.elsewhere().items()]
+    return (*lines, *sorted([*routes, *away], key=lambda line: line.knob))
 
 
 def _recommended(setup: Setup) -> dict[str, str]:
@@ -38,6 +41,7 @@ def _recommended(setup: Setup) -> dict[str, str]:
         "query_wait_timeout": f"{WAIT_S}s",
         "reserve_pool_timeout": f"{RESERVE_S}s",
         "server_login_retry": f"{RETRY_S}s",
+        SERVER: setup.site.usual,
     }
 
 
@@ -64,7 +68,18 @@ def _notes(setup: Setup, name: str) -> tuple[Message, ...]:
         return (msg("The image's tag does not say that it is 1.21 or later: named prepared statements would break."),)
     if name == "default_pool_size" and setup.routed:
         return _untried(setup)
+    if name == SERVER:
+        return _beside(setup)
     return ()
+
+
+def _beside(setup: Setup) -> tuple[Message, ...]:
+    return tuple(
+        msg("{other} has no pooler: there is one, and it stands before {server}. These use {other}, and stay direct "
+            "there: {apps}. pgbouncer.server={other} chooses it instead.", other=other, server=setup.site.server.name,
+            apps=", ".join(apps))
+        for other, apps in setup.site.beside.items()
+    )  # fmt: skip
 
 
 def _untried(setup: Setup) -> tuple[Message, ...]:
@@ -75,6 +90,16 @@ def _untried(setup: Setup) -> tuple[Message, ...]:
         msg("A pool of {size} with its reserve is not tried by more clients than it has: nftui opens {most} at most, "
             "and max_client_conn is {clients}.", size=size, most=TRIED_MOST, clients=clients),
     )  # fmt: skip
+
+
+def _away(app: str, server: str, setup: Setup, choices: Choices) -> Advice:
+    """Raises UsageError for a route to a pooler that is not there."""
+    knob = BY_NAME[ROUTE + "{service}"]
+    why = msg("It uses {server}, and the pooler stands before {pooled}.", server=server, pooled=setup.site.server.name)
+    chosen = choices.value(ID, None, ROUTE + app)
+    if chosen not in (None, DIRECT):
+        raise refused(app, chosen, why)
+    return Advice(ROUTE + app, None, DIRECT, DIRECT, DIRECT, knob.unit, why, knob.source)
 
 
 def _route(verdict: Verdict, setup: Setup) -> Advice:

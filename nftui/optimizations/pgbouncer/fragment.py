@@ -13,7 +13,7 @@ from nftui.model.plan import StepSpec
 from nftui.model.pooling import ROLES_PROBE
 from nftui.optimizations._servers import variables
 from nftui.optimizations.pgbouncer.files import USER, Entry, file_set
-from nftui.optimizations.pgbouncer.knobs import ID, SESSION
+from nftui.optimizations.pgbouncer.knobs import ID, SERVER, SESSION
 from nftui.optimizations.pgbouncer.service import definition
 from nftui.optimizations.pgbouncer.setup import Setup, set_up
 from nftui.optimizations.pgbouncer.site import NAME, Site, find_site
@@ -40,7 +40,7 @@ _POOLS = f"{ID}-pools:{NAME}"
 
 def planned(facts: Facts, values: Mapping[str, str]) -> Setup | None:
     """The setup that these values of all knobs describe; None where nothing is routed."""
-    site = find_site(facts)
+    site = find_site(facts, values.get(SERVER))
     choices = Choices(values={(ID, None, knob): value for knob, value in values.items()})
     setup = set_up(site, choices) if isinstance(site, Site) and values else None
     return setup if setup is not None and setup.routed else None

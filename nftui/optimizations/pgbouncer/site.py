@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import field, replace
 from typing import TYPE_CHECKING
 
 from nftui.catalog.addresses import find_address
@@ -64,6 +65,10 @@ class Site:
     """Services that must be started before the server is."""
     pooler: frozenset[str] = frozenset()
     """Addresses of the pooler that nftui brought already."""
+    usual: str = ""
+    """The server that is pooled where nobody says another."""
+    beside: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Other servers of the stack to their apps, where they have any: nothing there goes through this pooler."""
     has_image: Callable[[str], bool | None] = lambda reference: None
     """Whether the engine has that image; None: it does not matter (what was advised is only written down)."""
 
@@ -94,6 +99,12 @@ class Site:
         """The links of an app that stay direct whatever becomes of its others."""
         return _past(self._by_client()[name])
 
+    def elsewhere(self) -> dict[str, str]:
+        """Apps that use none but another server to that one, in name order."""
+        here = {link.client.name for link in self.links}
+        found = {app: server for server, apps in sorted(self.beside.items()) for app in apps if app not in here}
+        return dict(sorted(found.items()))
+
     def _by_client(self) -> dict[str, list[Link]]:
         found: dict[str, list[Link]] = {}
         for link in sorted(self.links, key=lambda x: x.client.name):
@@ -107,22 +118,39 @@ def _past(links: list[Link]) -> tuple[Link, ...]:
     return found if len(found) < len(links) else ()
 
 
-def find_site(facts: Facts) -> Site | Message:
-    """The server with the most clients that can be asked; a Message says why there is none."""
+def find_site(facts: Facts, wanted: str | None = None) -> Site | Message:
+    """The server that is `wanted`, else the one with the most clients; a Message says why there is none."""
     stack = facts.stack
     refusal = pooled_already(stack) or _mapped_users(facts)
     if refusal is not None:
         return refusal
-    servers = stack.with_role(Role.POSTGRES)
+    servers = {s.name: s for s in stack.with_role(Role.POSTGRES)}
     if not servers:
         return _outside(stack)
     links = _links(stack)
-    by_clients = sorted(servers, key=lambda s: (-sum(link.connection.server.name == s.name for link in links), s.name))
-    return _site(facts, by_clients[0], links)
+    usual = min(servers, key=lambda name: (_is_closed(facts, name), -len(_of(name, links)), name))
+    if wanted is not None and wanted not in servers:
+        return msg("{service} is no PostgreSQL server that is active in this stack; there are: {names}.",
+                   service=wanted, names=", ".join(sorted(servers)))  # fmt: skip
+    name = wanted or usual
+    found = _site(facts, servers[name], _of(name, links))
+    if isinstance(found, Message):
+        return found
+    others = {n: tuple(sorted({link.client.name for link in _of(n, links)})) for n in sorted(servers) if n != name}
+    return replace(found, usual=usual, beside={n: apps for n, apps in others.items() if apps})
 
 
-def _site(facts: Facts, server: Service, links: list[Link]) -> Site | Message:
-    mine = tuple(link for link in links if link.connection.server.name == server.name)
+def _of(server: str, links: list[Link]) -> tuple[Link, ...]:
+    return tuple(link for link in links if link.connection.server.name == server)
+
+
+def _is_closed(facts: Facts, server: str) -> bool:
+    """Its login may not read what a pooler needs: that stays so, while one that does not answer may come back."""
+    known = facts.live_value(server, ROLES_PROBE)
+    return isinstance(known, ServerFacts) and bool(known.roles_error)
+
+
+def _site(facts: Facts, server: Service, mine: tuple[Link, ...]) -> Site | Message:
     if not mine:
         return msg("No service of this stack is known to connect to {service}.", service=server.name)
     known = facts.live_value(server.name, ROLES_PROBE)

@@ -88,12 +88,12 @@ def _judge(
     drops, past = any(_drops(link) for link in links), site.past(name)
     if obstacle is not None:
         if chosen not in (None, DIRECT):
-            raise _refused(name, chosen, obstacle)
+            raise refused(name, chosen, obstacle)
         return Verdict(name, DIRECT, DIRECT, obstacle, links, chosen is not None, possible=False, past=past)
     mode = choices.value(ID, None, "pool_mode")
     bound = _bound(links) if mode != SESSION else None
     if chosen == POOLED and bound is not None:
-        raise _refused(name, chosen, bound)
+        raise refused(name, chosen, bound)
     recommended, why = _recommend(site, links, keeps)
     if recommended == POOLED and bound is not None:
         recommended, why = SESSION, bound
@@ -102,7 +102,8 @@ def _judge(
     return Verdict(name, chosen or recommended, recommended, why, links, chosen is not None, drops, past=past)
 
 
-def _refused(name: str, chosen: str, why: Message) -> UsageError:
+def refused(name: str, chosen: str | None, why: Message) -> UsageError:
+    """A chosen route that is not to be had."""
     return UsageError(
         msg("{id}.{knob} = {value} is refused: {why}", id=ID, knob=ROUTE + name, value=chosen, why=str(why))
     )
