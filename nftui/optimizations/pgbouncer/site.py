@@ -127,7 +127,7 @@ def find_site(facts: Facts, wanted: str | None = None) -> Site | Message:
     servers = {s.name: s for s in stack.with_role(Role.POSTGRES)}
     if not servers:
         return _outside(stack)
-    links = _links(stack)
+    links = links_of(stack)
     usual = min(servers, key=lambda name: (_is_closed(facts, name), -len(_of(name, links)), name))
     if wanted is not None and wanted not in servers:
         return msg("{service} is no PostgreSQL server that is active in this stack; there are: {names}.",
@@ -176,7 +176,8 @@ def _before(stack: Stack, server: Service) -> frozenset[str]:
     return frozenset(found - {server.name})
 
 
-def _links(stack: Stack) -> list[Link]:
+def links_of(stack: Stack) -> list[Link]:
+    """Each way of an active service to a PostgreSQL server or a pooler of the stack."""
     found = []
     for one in connections(stack):
         if one.kind == "postgres" and one.client.active:
