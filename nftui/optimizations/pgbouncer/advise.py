@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 from nftui.model.advice import Advice
 from nftui.model.message import Message, msg
 from nftui.model.pooling import TRIED_MOST
-from nftui.optimizations.pgbouncer.knobs import BY_NAME, DIRECT, ID, IMAGE, POOLED, ROUTE, SERVER, SESSION
+from nftui.optimizations.pgbouncer.knobs import BY_NAME, DIRECT, ID, IMAGE, POOLED, ROUTE, SERVER, SESSION, TRANSACTION
 from nftui.optimizations.pgbouncer.setup import PREPARED, RESERVE_S, RETRY_S, WAIT_S
 from nftui.optimizations.pgbouncer.sizes import CLIENTS
-from nftui.optimizations.pgbouncer.verdicts import refused
+from nftui.optimizations.pgbouncer.verdicts import mode_of, refused
 from nftui.optimizations.pgbouncer.versions import prepares
 
 if TYPE_CHECKING:
@@ -120,8 +120,10 @@ def _route(verdict: Verdict, setup: Setup) -> Advice:
             msg("In session mode {count} clients are served at once; more wait, up to query_wait_timeout.",
                 count=setup.sizes.pool + setup.sizes.reserve)
         )  # fmt: skip
-    if verdict.chosen and verdict.route == POOLED != verdict.recommended:
-        notes.append(msg("You say that it tolerates {mode} mode; nftui knows nothing of that.", mode=setup.pool_mode))
+    mode = mode_of(verdict, setup.pool_mode)
+    known = verdict.recommended == POOLED and mode == TRANSACTION
+    if verdict.chosen and verdict.through and mode != SESSION and not known:
+        notes.append(msg("You say that it tolerates {mode} mode; nftui knows nothing of that.", mode=mode))
     return Advice(
         ROUTE + verdict.service, None, verdict.route, DIRECT, verdict.recommended, knob.unit, verdict.why,
         knob.source + (CHOSEN if verdict.chosen else ""), changes=verdict.through, notes=tuple(notes),

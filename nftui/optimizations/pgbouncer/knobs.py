@@ -54,9 +54,10 @@ KNOBS: tuple[Knob, ...] = (
         SIZING, unit="service", per_service=False, main=False,
     ),
     Knob(
-        ROUTE + "{service}", Kind.ENUM, msg("route"), msg("How this app reaches the database."),
-        "databases reference 2.8", unit="choice", choices=(POOLED, SESSION, DIRECT), per_service=False,
-        dynamic="service",
+        ROUTE + "{service}", Kind.ENUM, msg("route"),
+        msg("How this app reaches the database: in pool_mode (pooled), in a mode of its own, or direct."),
+        "databases reference 2.8", unit="choice", choices=(POOLED, SESSION, TRANSACTION, STATEMENT, DIRECT),
+        per_service=False, dynamic="service",
     ),
 )  # fmt: skip
 BY_NAME = {knob.name: knob for knob in KNOBS}

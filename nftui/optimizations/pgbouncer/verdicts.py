@@ -48,7 +48,7 @@ class Verdict:
 
     service: str
     route: str
-    """pooled (the pooler's mode), session or direct."""
+    """pooled (the pooler's mode), a mode of its own (session, transaction, statement) or direct."""
     recommended: str
     why: Message
     links: tuple[Link, ...]
@@ -77,7 +77,7 @@ def judge(site: Site, choices: Choices, image: str, obstacle: Message | None = N
         _judge(site, name, tuple(links), choices, obstacle or _obstacle(site, links) or _options(links, image), keeps)
         for name, links in site.apps().items()
     ]
-    return tuple(_side_by_side(found))
+    return tuple(_side_by_side(found, choices.value(ID, None, "pool_mode")))
 
 
 def _judge(
@@ -91,11 +91,11 @@ def _judge(
             raise refused(name, chosen, obstacle)
         return Verdict(name, DIRECT, DIRECT, obstacle, links, chosen is not None, possible=False, past=past)
     mode = choices.value(ID, None, "pool_mode")
-    bound = _bound(links) if mode != SESSION else None
-    if chosen == POOLED and bound is not None:
+    bound = _bound(links)
+    if chosen not in (None, DIRECT) and bound is not None and _mode(chosen, mode) != SESSION:
         raise refused(name, chosen, bound)
     recommended, why = _recommend(site, links, keeps)
-    if recommended == POOLED and bound is not None:
+    if recommended == POOLED and bound is not None and mode != SESSION:
         recommended, why = SESSION, bound
     if recommended == POOLED and mode == STATEMENT:
         recommended, why = SESSION, msg("Statement mode forbids transactions of several statements.")
@@ -315,24 +315,37 @@ def _seen(site: Site, links: tuple[Link, ...]) -> Message | None:
     return None
 
 
-def _side_by_side(found: list[Verdict]) -> Iterable[Verdict]:
-    """A database has one mode at the pooler: beside an app in transaction mode the others stay direct."""
-    pooled = {link.login.database for v in found if v.route == POOLED for link in v.links}
-    for verdict in found:
-        shared = {link.login.database for link in verdict.links} & pooled
-        if verdict.route != SESSION or not shared:
-            yield verdict
+def _side_by_side(found: list[Verdict], pool_mode: str | None) -> Iterable[Verdict]:
+    """A database has one mode at the pooler: beside an app in transaction mode the others stay direct.
+
+    Who shares connections comes first, the operator's word before nftui's.
+    """
+    modes: dict[str | None, str] = {}
+    kept: dict[str, Verdict] = {}
+    for verdict in sorted(found, key=lambda v: (mode_of(v, pool_mode) == SESSION, not v.chosen)):
+        mode = mode_of(verdict, pool_mode)
+        databases = {link.login.database for link in verdict.links} if verdict.through else set()
+        taken = sorted(str(d) for d in databases if modes.get(d, mode) != mode)
+        if not taken:
+            modes.update(dict.fromkeys(databases, mode))
+            kept[verdict.service] = verdict
         elif verdict.chosen:
-            raise UsageError(
-                msg("{id}.{knob} = session is refused: the database {database} is pooled for others already, and has "
-                    "one mode. Choose pooled or direct.", id=ID, knob=ROUTE + verdict.service,
-                    database=min(str(d) for d in shared))
+            raise refused(
+                verdict.service, verdict.route,
+                msg("the database {database} is in {mode} mode for others already, and has one mode. Choose that one "
+                    "or direct.", database=taken[0], mode=modes[taken[0]])
             )  # fmt: skip
         else:
             why = msg("Its database is pooled in another mode for other apps, which might not suit it.")
-            yield replace(verdict, route=DIRECT, recommended=DIRECT, why=why)
+            kept[verdict.service] = replace(verdict, route=DIRECT, recommended=DIRECT, why=why)
+    return (kept[verdict.service] for verdict in found)
 
 
 def mode_of(verdict: Verdict, pool_mode: str | None) -> str:
     """The mode of its databases."""
-    return SESSION if verdict.route == SESSION else pool_mode or TRANSACTION
+    return _mode(verdict.route, pool_mode)
+
+
+def _mode(route: str | None, pool_mode: str | None) -> str:
+    """Of a way through the pooler, whose own mode is `pool_mode`; None: it is chosen for who is pooled."""
+    return route if route in (SESSION, TRANSACTION, STATEMENT) else pool_mode or TRANSACTION
