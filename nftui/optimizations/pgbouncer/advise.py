@@ -9,6 +9,7 @@ from nftui.model.message import Message, msg
 from nftui.model.pooling import TRIED_MOST
 from nftui.optimizations.pgbouncer.knobs import BY_NAME, DIRECT, ID, IMAGE, POOLED, ROUTE, SERVER, SESSION, TRANSACTION
 from nftui.optimizations.pgbouncer.setup import PREPARED, RESERVE_S, RETRY_S, WAIT_S
+from nftui.optimizations.pgbouncer.site import NAME
 from nftui.optimizations.pgbouncer.sizes import CLIENTS
 from nftui.optimizations.pgbouncer.verdicts import mode_of, refused
 from nftui.optimizations.pgbouncer.versions import prepares
@@ -119,6 +120,13 @@ def _route(verdict: Verdict, setup: Setup) -> Advice:
         notes.append(
             msg("In session mode {count} clients are served at once; more wait, up to query_wait_timeout.",
                 count=setup.sizes.pool + setup.sizes.reserve)
+        )  # fmt: skip
+    common = sorted({n for link in verdict.links for n in setup.site.networks_of(link)} & setup.site.shared)
+    if verdict.through and common:
+        notes.append(
+            msg("It meets {server} on no network of this project's own. On {networks}, which is external, the pooler "
+                "also answers to the name {name}: another project's service of that name would be mixed up with it.",
+                server=setup.site.server.name, networks=", ".join(common), name=NAME)
         )  # fmt: skip
     mode = mode_of(verdict, setup.pool_mode)
     known = verdict.recommended == POOLED and mode == TRANSACTION

@@ -69,6 +69,9 @@ class Site:
     """The server that is pooled where nobody says another."""
     beside: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Other servers of the stack to their apps, where they have any: nothing there goes through this pooler."""
+    project: str = ""
+    shared: frozenset[str] = frozenset()
+    """Networks that are not this project's alone: another one may have a service called `NAME` on them."""
     has_image: Callable[[str], bool | None] = lambda reference: None
     """Whether the engine has that image; None: it does not matter (what was advised is only written down)."""
 
@@ -99,6 +102,20 @@ class Site:
         """The links of an app that stay direct whatever becomes of its others."""
         return _past(self._by_client()[name])
 
+    def name_for(self, client: Service) -> str:
+        """By which name that app finds this pooler, and no other project's: each network that it is on answers."""
+        return self.own_name if networks(client) & self.shared else NAME
+
+    @property
+    def own_name(self) -> str:
+        """The pooler's name that no other project's has; an underscore is none of a host's in every driver."""
+        return f"{self.project}-{NAME}".replace("_", "-")
+
+    def networks_of(self, link: Link) -> set[str]:
+        """Where the app and the server meet: on the project's own networks if they have any."""
+        common = networks(link.client) & networks(self.server)
+        return common - self.shared or common
+
     def elsewhere(self) -> dict[str, str]:
         """Apps that use none but another server to that one, in name order."""
         here = {link.client.name for link in self.links}
@@ -110,6 +127,14 @@ class Site:
         for link in sorted(self.links, key=lambda x: x.client.name):
             found.setdefault(link.client.name, []).append(link)
         return found
+
+
+def networks(service: Service) -> set[str]:
+    """The networks of the stack that it is on."""
+    if service.config.get("network_mode"):
+        return set()
+    declared = service.config.get("networks")
+    return {str(n) for n in declared} if isinstance(declared, (Mapping, list, tuple)) and declared else {"default"}
 
 
 def _past(links: list[Link]) -> tuple[Link, ...]:
@@ -137,7 +162,9 @@ def find_site(facts: Facts, wanted: str | None = None) -> Site | Message:
     if isinstance(found, Message):
         return found
     others = {n: tuple(sorted({link.client.name for link in _of(n, links)})) for n in sorted(servers) if n != name}
-    return replace(found, usual=usual, beside={n: apps for n, apps in others.items() if apps})
+    shared = frozenset(name for name, network in stack.networks.items() if network.get("external"))
+    beside = {n: apps for n, apps in others.items() if apps}
+    return replace(found, usual=usual, beside=beside, project=stack.name, shared=shared)
 
 
 def _of(server: str, links: list[Link]) -> tuple[Link, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -128,17 +128,17 @@ def _obstacle(site: Site, links: Iterable[Link]) -> Message | None:
 
 
 def _network(site: Site, link: Link) -> Message | None:
-    if networks(link.client) & networks(site.server):
+    if site.networks_of(link):
         return None
     return msg("it shares no network of the stack with {server}, so no name leads it to a pooler.",
                server=site.server.name)  # fmt: skip
 
 
 def _fixed_name(site: Site, link: Link) -> Message | None:
-    hosts = str(link.client.config.get("extra_hosts") or "")
-    if re.search(rf"(?<![\w.-]){NAME}[:=]", hosts) is None:
+    hosts, name = str(link.client.config.get("extra_hosts") or ""), site.name_for(link.client)
+    if re.search(rf"(?<![\w.-]){re.escape(name)}[:=]", hosts) is None:
         return None
-    return msg("its extra_hosts send the name {name} elsewhere.", name=NAME)
+    return msg("its extra_hosts send the name {name} elsewhere.", name=name)
 
 
 def _first(site: Site, link: Link) -> Message | None:
@@ -223,14 +223,6 @@ def _in_options(link: Link) -> bool:
 
 def _is_one_of(link: Link, apps: Iterable[str]) -> bool:
     return link.connection.app is not None and link.connection.app.id in apps
-
-
-def networks(service: Service) -> set[str]:
-    """The networks of the stack that it is on."""
-    if service.config.get("network_mode"):
-        return set()
-    declared = service.config.get("networks")
-    return {str(n) for n in declared} if isinstance(declared, (Mapping, list, tuple)) and declared else {"default"}
 
 
 # -- what is wise ------------------------------------------------------------------------------------------------
