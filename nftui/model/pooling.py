@@ -11,6 +11,9 @@ from nftui.model.dataclass import dataclass
 ROLES_PROBE, POOLER_PROBE = "postgres-roles", "pgbouncer"
 """Read `ServerFacts` and `PoolerFacts`."""
 
+TRIED_MOST = 500
+"""A pool is tried by no more clients than this at once: each is a descriptor of nftui's and of the pooler's."""
+
 
 @dataclass(frozen=True, slots=True)
 class RoleSecret:
