@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from nftui.clients.http import HttpUnreachable
-from nftui.model.qdrant import HNSW, IndexConfig, VectorConfig, kind_of, read_config, read_quantization
+from nftui.model.qdrant import HNSW, IndexConfig, VectorConfig, read_config, read_quantization, same
 from nftui.steps.calls import ApiCalls
 
 _PATH = "/telemetry?details_level=10"
@@ -84,4 +84,5 @@ def _differs(config: IndexConfig, vector: VectorConfig, stored: Any) -> bool:
         return False
     if any(config.value(vector, n) not in (None, graph.get(n)) for n in HNSW if n in graph):
         return True
-    return kind_of(read_quantization(stored.get("quantization_config"))) != config.value(vector, "quantization")
+    # Any difference of it is built anew, where its codes lie and its quantile too (mismatch_requires_rebuild).
+    return not same(read_quantization(stored.get("quantization_config")), vector.quantization or config.quantization)

@@ -240,3 +240,23 @@ def test_where_originals_lie_is_built_anew_where_that_was_said(
         )
         == expected
     )
+
+
+@pytest.mark.parametrize(
+    ("stored", "expected"),
+    [
+        ({"type": "int8", "quantile": 0.99, "always_ram": True}, 0),
+        ({"type": "int8", "quantile": 0.99, "memory": "pinned"}, 0),
+        ({"type": "int8", "quantile": 0.99}, 1),
+        ({"type": "int8", "quantile": 0.95, "always_ram": True}, 1),
+        (None, 1),
+    ],
+)
+def test_codes_of_another_place_or_quantile_are_built_anew(
+    tmp_path: Path, stored: dict[str, object] | None, expected: int
+) -> None:
+    _, qdrant = qdrant_world(tmp_path)
+    asked = {"quantization_config": {"scalar": {"type": "int8", "quantile": 0.99, "always_ram": True}}}
+    vector = segment(new_config())["config"]["vector_data"][""]
+    vector["quantization_config"] = None if stored is None else {"scalar": stored}
+    assert outdated(telling(qdrant, [{"": vector}]), "docs", read_config({**new_config(), **asked})) == expected
