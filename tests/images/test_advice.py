@@ -113,7 +113,7 @@ def test_what_is_due_is_recommended_the_rest_stays_or_is_pinned(tmp_path: Path) 
         ("pgvector/pgvector:pg13", "13", None), ("grafana/grafana:9.3.1", "9.3.1", "grafana/grafana:10.4.7"),
         ("qdrant/qdrant:v1.12.0", "1.12.0", "qdrant/qdrant:v1.13.6"), ("shop/postgres:13", "13", "shop/postgres:15"),
         ("valkey/valkey:7.2", "7.2", None), ("redis:6.0.5-alpine", "6.0.5", "redis:7-alpine"),
-        ("postgres:18", "18", None),
+        ("postgres:18", "18", None), ("redis:8.0.3-alpine", "8.0.3", "redis:8.2-alpine"), ("redis:8.2", "8.2", None),
     ],
 )  # fmt: skip
 def test_the_next_step_keeps_the_variant(image: str, version: str, wanted: str | None) -> None:
