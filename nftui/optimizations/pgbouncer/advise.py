@@ -70,7 +70,7 @@ def _notes(setup: Setup, name: str) -> tuple[Message, ...]:
     if name == "default_pool_size" and setup.routed:
         return _untried(setup)
     if name == SERVER:
-        return _beside(setup)
+        return (*_beside(setup), *setup.site.outside)
     return ()
 
 

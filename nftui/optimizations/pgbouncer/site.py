@@ -6,19 +6,19 @@ from collections.abc import Mapping
 from dataclasses import field, replace
 from typing import TYPE_CHECKING
 
-from nftui.catalog.addresses import find_address
 from nftui.catalog.connections import POSTGRES_LIKE, Connection, connections
 from nftui.catalog.logins import ClientLogin, login_keys, login_of
-from nftui.catalog.names import Names
+from nftui.catalog.outside import outside_postgres
 from nftui.model.dataclass import dataclass
 from nftui.model.message import Message, msg
 from nftui.model.patterns import regex
-from nftui.model.pooling import ROLES_PROBE, ServerFacts
+from nftui.model.pooling import OUTSIDE_PROBE, ROLES_PROBE, OutsideFacts, ServerFacts
 from nftui.model.stack import Role
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from nftui.catalog.outside import Outside
     from nftui.model.facts import Facts
     from nftui.model.pooling import Session
     from nftui.model.stack import Service, Stack
@@ -69,6 +69,8 @@ class Site:
     """The server that is pooled where nobody says another."""
     beside: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Other servers of the stack to their apps, where they have any: nothing there goes through this pooler."""
+    outside: tuple[Message, ...] = ()
+    """What is known of servers that are none of the stack's."""
     project: str = ""
     shared: frozenset[str] = frozenset()
     """Networks that are not this project's alone: another one may have a service called `NAME` on them."""
@@ -151,7 +153,7 @@ def find_site(facts: Facts, wanted: str | None = None) -> Site | Message:
         return refusal
     servers = {s.name: s for s in stack.with_role(Role.POSTGRES)}
     if not servers:
-        return _outside(stack)
+        return next(iter(outside(facts)), msg("No PostgreSQL server is active in this stack."))
     links = links_of(stack)
     usual = min(servers, key=lambda name: (_is_closed(facts, name), -len(_of(name, links)), name))
     if wanted is not None and wanted not in servers:
@@ -164,7 +166,9 @@ def find_site(facts: Facts, wanted: str | None = None) -> Site | Message:
     others = {n: tuple(sorted({link.client.name for link in _of(n, links)})) for n in sorted(servers) if n != name}
     shared = frozenset(name for name, network in stack.networks.items() if network.get("external"))
     beside = {n: apps for n, apps in others.items() if apps}
-    return replace(found, usual=usual, beside=beside, project=stack.name, shared=shared)
+    return replace(
+        found, usual=usual, beside=beside, project=stack.name, shared=shared, outside=outside(facts)
+    )  # fmt: skip
 
 
 def _of(server: str, links: list[Link]) -> tuple[Link, ...]:
@@ -231,14 +235,17 @@ def _mapped_users(facts: Facts) -> Message | None:
     return None
 
 
-def _outside(stack: Stack) -> Message:
-    names = Names(stack)
-    for service in stack.services:
-        for key, value in service.environment.items():
-            address = find_address(value or "") if "://" in (value or "") else None
-            if address and address.kind == "postgres" and names.resolve(service, address.host, address.port) is None:
-                return msg(
-                    "{service} uses a PostgreSQL outside of this stack ({host}, by {key}); that is never tuned.",
-                    service=service.name, host=address.host, key=key,
-                )  # fmt: skip
-    return msg("No PostgreSQL server is active in this stack.")
+def outside(facts: Facts) -> tuple[Message, ...]:
+    """Servers that the stack uses and does not have, with what they said."""
+    return tuple(_said(facts, one) for one in outside_postgres(facts.stack))
+
+
+def _said(facts: Facts, one: Outside) -> Message:
+    live = facts.live.get((one.place, OUTSIDE_PROBE))
+    known, why = (live.value, live.error or "") if live else (None, "nobody asked it")
+    if isinstance(known, OutsideFacts):
+        return msg("{service} uses a PostgreSQL outside of this stack ({host}, by {key}): version {version}, "
+                   "max_connections {connections}. It is never tuned.", service=one.client, host=one.place,
+                   key=one.key, version=known.version, connections=known.max_connections)  # fmt: skip
+    return msg("{service} uses a PostgreSQL outside of this stack ({host}, by {key}). It could not be read ({why}), "
+               "and is never tuned.", service=one.client, host=one.place, key=one.key, why=why.rstrip("."))  # fmt: skip
