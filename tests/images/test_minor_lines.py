@@ -111,6 +111,15 @@ def test_data_that_was_moved_under_the_majors_name_stays_there(tmp_path: Path, v
     assert bool(moved) == moves and (not moves or moved["cache"].source["name"] == "p_cache-7")
 
 
+@pytest.mark.parametrize("value", ["redis:7.4", "pin"])
+def test_a_tag_that_tells_another_version_than_its_image_holds_moves_once(tmp_path: Path, value: str) -> None:
+    now = on(facts(tmp_path, redis="8.0.3"), "cache", "p_cache-7.4", "redis:7.4")
+    stored = StoredImage("sha256:cache", ("redis:7.4",))
+    found = replace(declared(now, "cache", "redis:7.2"), stored={"redis:7.4": stored})
+    assert not planned(found, cache=value)[1]
+    assert planned(on(found, "cache", "p_cache-7.3", "redis:7.4"), cache=value)[1], "that is another one's place"
+
+
 def test_the_image_that_runs_is_of_the_line_that_runs(tmp_path: Path) -> None:
     """A tag without a minor, of an image that does not tell it: the server does."""
     now = on(facts(tmp_path, redis="8.0.3"), "cache", "p_cache-8", "redis:8")

@@ -140,9 +140,14 @@ def place_words(facts: Facts, subject: Subject, value: str) -> str | None:
 
 
 def _present(facts: Facts, subject: Subject, store: Store, line: Line) -> str | None:
-    """What named the place where data of that line lies already, by a tag that told only the major (`redis:7`)."""
-    major = words(line[:1])
-    return major if line == subject.line and target_of(facts, store, major) == store.source else None
+    """What named the place where data of that line lies already: a tag that told only the major (`redis:7`), or
+    another version than its image holds.
+    """
+    if line != subject.line or subject.running is None:
+        return None
+    told = line_of(subject.service.role, version_of(facts, subject.running.image))
+    names = (words(one) for one in (line[:1], told) if one)
+    return next((name for name in names if target_of(facts, store, name) == store.source), None)
 
 
 def moves(facts: Facts, subject: Subject, value: str) -> bool:
