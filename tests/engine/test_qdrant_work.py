@@ -159,6 +159,9 @@ def test_how_long_it_may_be_silent_goes_by_the_work() -> None:
     assert silent_s(STEP, info_of(), 64) == silent_s(STEP, info_of(), 8) < silent_s(STEP, info_of(), 4)
     assert silent_s(STEP, info_of(max_indexing_threads=32), 64) < silent_s(STEP, info_of(), 64)
     assert silent_s(STEP, info_of(m=0), 2) == 600, "it has no graph"
+    several = info_of()
+    several["config"]["params"]["vectors"]["multivector_config"] = {"comparator": "max_sim"}
+    assert silent_s(STEP, several, 2) - 600 > 100 * whole
 
 
 def test_the_processors_are_those_of_its_container(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
