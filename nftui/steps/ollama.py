@@ -124,13 +124,16 @@ class OllamaPreloadKind:
         """Model to seconds of its load, of the run that this process drives."""
 
     def read(self, step: StepSpec, ctx: Context) -> Data:
-        """Which models are in memory, and which of them for ever; of one file also by the name that is wanted."""
+        """Which models are in memory, and which of them for ever; of one file also by the name that is wanted.
+
+        `kept`: a keeper of an earlier run is at work.
+        """
         _wait(step, lambda: _answers(step.target, ctx), ctx)
         kills = gate.oom_kills(containers_of(step.target, ctx), ctx)
         server = ctx.models(step.target)
         names = {m.name: is_pinned(m) for m in server.loaded()}
         held = {name: is_pinned(m) for name, m in held_of(_wanted(step), server).items()}
-        return {"loaded": {**names, **held}, "oom_kills": kills}
+        return {"loaded": {**names, **held}, "oom_kills": kills, "kept": bool(_keepers(step, ctx))}
 
     def classify(self, step: StepSpec, before: Data, ctx: Context) -> Found:
         """By what is in memory now: somebody else's model is no concern of ours."""
@@ -192,10 +195,16 @@ class OllamaPreloadKind:
         return figures | _warm(answers)
 
     def undo(self, step: StepSpec, before: Data, ctx: Context) -> None:
-        """What came is unloaded; what was there before stays as long as any model of that server."""
+        """What came is unloaded; what was there before stays as long as any model of that server.
+
+        Where a keeper was at work before, it says what is in memory, and goes on by the files that are back.
+        """
         loaded = before["loaded"]
         assert isinstance(loaded, Mapping)
-        _stop_keeper(step, ctx)
+        if before.get("kept"):
+            return
+        for keeper in _keepers(step, ctx):  # It would load them again now; its own step takes it away.
+            ctx.engine.stop(keeper.id, 1)
         if not any(c.running for c in containers_of(step.target, ctx)):
             return  # what does not run holds nothing
         try:
@@ -205,12 +214,10 @@ class OllamaPreloadKind:
             ctx.engine.restart(_container(step.target, ctx).id, 10)
 
 
-def _stop_keeper(step: StepSpec, ctx: Context) -> None:
-    """The service that loads them again would do so now; its own step takes it away."""
+def _keepers(step: StepSpec, ctx: Context) -> list[Container]:
+    """The running containers of the service that keeps them in memory."""
     name = step.params.get("keeper")
-    for container in containers_of(str(name), ctx) if name else ():
-        if container.running:
-            ctx.engine.stop(container.id, 1)
+    return [c for c in containers_of(str(name), ctx) if c.running] if name else []
 
 
 def _wanted(step: StepSpec) -> dict[str, dict[str, int]]:

@@ -34,7 +34,7 @@ def test_what_services_name_is_kept_and_any_two_models_fit(tmp_path: Path) -> No
     found = advice(facts(tmp_path, LLAMA3, MISTRAL, NOMIC, web=NAMED, limit="13900m"))
     assert found["models"].value == "llama3:8b, nomic-embed-text:latest"
     assert found["max_loaded_models"].value == "2" and found["keep_alive"].value == "24h"
-    assert found["preload"].value == "once"
+    assert found["preload"].value == "always"
     assert "mistral:7b" in said(found["models"].notes)
 
 
@@ -192,7 +192,7 @@ def test_a_model_that_fits_alone_is_kept_also_where_its_cached_file_would_not(tm
 
 def test_a_limit_that_is_granted_leaves_room_for_the_cache_that_will_count_under_it(tmp_path: Path) -> None:
     def wanted(version: str) -> int:
-        (mine,) = REGISTRY["ollama"].demand(facts(tmp_path, LLAMA3, version=version, limit=None), Choices())
+        mine, _ = REGISTRY["ollama"].demand(facts(tmp_path, LLAMA3, version=version, limit=None), Choices())
         return mine.wanted
 
     cache = LLAMA3.size / SHARE

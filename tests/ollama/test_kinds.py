@@ -256,6 +256,25 @@ def test_another_context_than_asked_for_is_loaded_again(tmp_path: Path) -> None:
     assert kind.classify(spec({"chat:1b": {"num_ctx": 4096}}), {"loaded": {}}, world.context()) is Found.AFTER
 
 
+@pytest.mark.parametrize("before_this_run", [False, True])
+def test_the_way_back_stops_a_keeper_of_this_run_and_leaves_one_of_a_former_run_to_the_files(
+    tmp_path: Path, before_this_run: bool
+) -> None:
+    world, kind = new_world(tmp_path), OllamaPreloadKind()
+    assert world.container is not None
+    keeper = replace(world.container, id="keeper", name="db-keeper-1", service="db-keeper")
+    plain, there = world.containers, before_this_run
+    world.containers = lambda: (*plain(), *((keeper,) if there else ()))  # type: ignore[method-assign]
+    step = replace(spec({"chat:1b": {}}), params={"models": {"chat:1b": {}}, "keeper": "db-keeper"})
+    ctx = world.context()
+    before = kind.read(step, ctx)
+    kind.do(step, before, ctx)
+    there = True
+    kind.undo(step, before, ctx)
+    assert ("stop keeper" in " ".join(world.effects)) is not before_this_run
+    assert world.held == ({"chat:1b": FOREVER} if before_this_run else {})
+
+
 def test_a_server_that_does_not_answer_any_more_is_emptied_by_a_restart(tmp_path: Path) -> None:
     world, kind = new_world(tmp_path), OllamaPreloadKind()
     step, ctx = spec({"chat:1b": {}}), world.context()

@@ -47,9 +47,9 @@ KNOBS: tuple[Knob, ...] = (
         "Host memory in which each loaded model keeps old prompts, from version 0.30 on; 8 GiB where nobody says."),
         "llama.cpp server, --cache-ram (AI reference 1.1)", unit="bytes", minimum=0, maximum=1024 * GIB, main=False),
     Knob("preload", Kind.ENUM, msg("preload"), msg(
-        "When the models are loaded ahead: once, when this is applied; always, also after each restart of the server, "
-            "by a small service of nftui's; or off, by the first request."),
-        PRELOAD, unit="choice", choices=("once", "always", "off")),
+        "When the models are loaded ahead: always, when this is applied and after each restart of the server, by a "
+            "small service of nftui's beside it; once, when this is applied; or off, by the first request."),
+        PRELOAD, unit="choice", choices=("always", "once", "off")),
     Knob("eviction", Kind.ENUM, msg("eviction"), msg(
         "Which model leaves memory when another is asked for: by the server's own order, which is not by use; or lru, "
         "the one used least recently, by a small service of nftui's that keeps one place free."),

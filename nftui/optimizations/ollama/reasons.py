@@ -21,6 +21,10 @@ EVICTION = msg(
     "When room is needed the server unloads the model with the shortest keep-alive first, and among equals by the name "
     "of its file: not the one that was used least. Models kept for ever go last, but they do go."
 )
+BACK_BY_USE = msg(
+    "With eviction=lru, what was in memory comes back after a restart of the server, the last used first. Name models "
+    "to make them stay whoever uses them."
+)
 PAGES = msg(
     "This version takes what the kernel caches of the models' files for memory in use: beside others each counts "
     "with its file's size as well."
@@ -75,6 +79,12 @@ def cache_why(fit: Fit | None) -> Message:
     if fit is not None and "kv_cache_type" in fit.lowered:
         return msg("Half the memory of the exact cache; without it the models would not fit.")
     return msg("Exact; a quantized cache is worth it only where memory is short.")
+
+
+def once_only(reason: Message) -> Message:
+    """Of preload, where nothing can stand beside the server."""
+    return msg("After a restart of the server its models are loaded by their first requests, or by 'nftui apply "
+               "--repair': {reason}.", reason=reason)  # fmt: skip
 
 
 def sizes(fit: Fit) -> Message:
