@@ -98,7 +98,7 @@ unload() { # NAME WHY: the server lets what is at work end first
   local name=$1 answer idle=$((now - ${used[$1]-$now}))
   echo "unloading $name: $2; of those that are not to stay it was used least recently, $idle s ago"
   answer=$(ask POST /api/generate "{\"model\":\"$name\",\"keep_alive\":0,\"stream\":false}" 60)
-  if [[ $answer == *'support generate'* ]]; then # servers before 0.5 unload an embedding model only so
+  if [[ $answer == *'support generate'* ]]; then # servers before 0.3.11 unload an embedding model only so
     embed "\"model\":\"$name\",\"keep_alive\":0" 60
   fi
   for _ in 1 2 3 4 5; do

@@ -10,7 +10,7 @@ from nftui.model.units import human_size
 from nftui.optimizations.ollama.estimate import keeps_exact
 from nftui.optimizations.ollama.knobs import VARIABLES
 from nftui.optimizations.ollama.placement import place
-from nftui.steps.ollama import COLD_S
+from nftui.steps.ollama_measure import COLD_S
 
 if TYPE_CHECKING:
     from nftui.optimizations.ollama.fit import Fit

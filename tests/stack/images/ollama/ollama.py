@@ -26,6 +26,9 @@ import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 VERSION = os.environ.get("STANDIN_VERSION", "0.12.3")
+NUMBERS = tuple(int(n) for n in re.findall(r"\d+", VERSION)[:3])
+LETS_GO = NUMBERS >= (0, 3, 11)
+"""An empty question that keeps nothing lets go of a model without loading it (expireRunner)."""
 READ = float(os.environ.get("STANDIN_READ_BYTES_PER_S", str(400_000_000)))
 STORE = os.environ.get("OLLAMA_MODELS") or "/root/.ollama/models"
 FOREVER = 9223372036.854775807
@@ -445,11 +448,12 @@ def generate(request):
     model, name = find(request), with_tag(request["model"])
     keep = keep_alive_of(request)
     begin, base = time.monotonic(), {"model": name, "created_at": stamp(time.time())}
-    if not request.get("prompt") and keep == 0:  # Before anything is judged of the model, and without waiting.
+    if LETS_GO and not request.get("prompt") and keep == 0:  # Before anything is judged of the model, without waiting.
         SCHEDULER.drop(name)
         return {**base, "response": "", "done": True, "done_reason": "unload"}
     if "completion" not in model["capabilities"]:
-        raise Refused(400, f'"{name}" does not support generate')
+        whose = f'"{name}" does' if NUMBERS >= (0, 2, 0) else "embedding models do"
+        raise Refused(400, f"{whose} not support generate")
     runner, load = SCHEDULER.take(name, model, options_of(request), keep)
     if not request.get("prompt"):
         SCHEDULER.release(runner)
@@ -537,7 +541,7 @@ ROUTES = {
 }
 
 
-if tuple(int(n) for n in re.findall(r"\d+", VERSION)[:3]) < (0, 2, 6):
+if NUMBERS < (0, 2, 6):
     del ROUTES["POST", "/api/embed"]
 
 
