@@ -191,14 +191,21 @@ recent() { # names of what was in memory, the last used first
   for name in "${!last[@]}"; do echo "${used[$name]} $name"; done | sort -rn
 }
 
+local_models() { # how many there are to ask for: names of one model count once, and what is in a cloud takes no place
+  local id bytes
+  local -A seen=()
+  while read -r _ id bytes _; do
+    [[ $id && $bytes != - ]] && seen[$id]=1
+  done < <(ollama ls 2>/dev/null | tail -n +2)
+  echo "${#seen[@]}"
+}
+
 order_by_use() { # nothing over the budget, and a place free for whoever is asked for next
-  local stored
   while (( NFTUI_ROOM > 0 && sum > NFTUI_ROOM )); do
     oldest "$NFTUI_POLL_S" && unload "$REPLY" "$sum bytes are in memory, $NFTUI_ROOM are there for models" || return
   done
   (( ${#size[@]} >= NFTUI_PLACES )) && oldest "$NFTUI_IDLE_S" || return
-  stored=$(ollama ls 2>/dev/null | tail -n +2 | wc -l)
-  (( stored > ${#size[@]} )) && unload "$REPLY" "the next model needs a place, and all $NFTUI_PLACES are taken"
+  (( $(local_models) > ${#size[@]} )) && unload "$REPLY" "the next model needs a place, and all $NFTUI_PLACES are taken"
 }
 
 is_restarted() { # a connection that asks nothing ends only with its server

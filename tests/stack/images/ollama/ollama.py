@@ -153,12 +153,13 @@ def with_tag(name):
 
 def blob_of(name):
     """The file of its weights: a name's own, or what its entry says it shares with others."""
-    return stored()[name].get("blob") or hashlib.sha256(name.encode()).hexdigest()
+    model = stored()[name]
+    return model.get("blob") or hashlib.sha256(model.get("copy_of", name).encode()).hexdigest()
 
 
 def digest_of(name):
-    """Of its manifest."""
-    return hashlib.sha256(f"manifest {name}".encode()).hexdigest()
+    """Of its manifest; a name that was copied of another has the other's."""
+    return hashlib.sha256(f"manifest {stored()[name].get('copy_of', name)}".encode()).hexdigest()
 
 
 def per_layer(model, layer):
@@ -362,6 +363,7 @@ def tags(_):
                 "size": m["size"],
                 "digest": digest_of(n),
                 "details": details(m),
+                **({"remote_model": n, "remote_host": "https://ollama.com:443"} if m.get("remote") else {}),
             }
             for n, m in stored().items()
         ]
@@ -629,9 +631,13 @@ def tell(path):
         models = json.loads(connection.getresponse().read())["models"]
     except OSError as error:
         sys.exit(f"Error: could not connect to ollama server: {error}")
-    print("NAME\tID\tSIZE")
-    for model in models:
-        print(f"{model['name']}\t{model['digest'][:12]}\t{model['size']}")
+    rows = [("NAME", "ID", "SIZE", "MODIFIED")]
+    for model in models:  # What only stands for a model in a cloud has no size (cmd.go, ListHandler).
+        size = "-" if model.get("remote_model") else f"{model['size']} B"
+        rows.append((model["name"], model["digest"][:12], size, "2 weeks ago"))
+    widths = [max(len(row[column]) for row in rows) for column in range(4)]
+    for row in rows:
+        print("    ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)))
 
 
 def main(arguments):
