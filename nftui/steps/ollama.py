@@ -212,7 +212,7 @@ def _wanted(step: StepSpec) -> dict[str, dict[str, int]]:
     """Model to the options that it is loaded with: others would make the server load it again."""
     models = step.params["models"]
     assert isinstance(models, Mapping)
-    return {str(n): {str(k): int(v) for k, v in options.items()} for n, options in models.items()}
+    return {str(n): {str(k): v for k, v in options.items()} for n, options in models.items()}
 
 
 def _missing(step: StepSpec, server: ModelCalls) -> list[str]:

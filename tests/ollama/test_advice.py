@@ -451,12 +451,43 @@ def test_more_room_never_keeps_less(models: list[Model], room: int) -> None:
     [
         ("llama3, nomic-embed-text:v1.5", "llama3:latest, nomic-embed-text:v1.5"),
         ("a:1 num_gpu=0 num_ctx=8192 , a:1", "a:1 num_ctx=8192 num_gpu=0"),
+        ("a:1 use_mmap=False main_gpu=1, b:2 num_gpu=-1", "a:1 main_gpu=1 use_mmap=false, b:2 num_gpu=-1"),
         ("hf.co/org/model:Q4_K_M", "hf.co/org/model:Q4_K_M"),
         ("None", "none"),
     ],
 )
 def test_a_list_is_read_as_people_write_it(text: str, shown: str) -> None:
     assert show_wishes(parse_wishes(text)) == shown
+
+
+@pytest.mark.parametrize("word", ["use_mmap=1", "use_mmap", "num_ctx=true", "num_gpu=--1", "num_ctx=", "temperature=0"])
+def test_an_option_that_is_not_of_its_kind_is_no_option(word: str) -> None:
+    """The server refuses a number for a switch, and a request with it."""
+    with pytest.raises(BadList, match=r"is none of num_ctx=NUMBER.*use_mmap=true or false"):
+        parse_wishes(f"a:1 {word}")
+
+
+@pytest.mark.parametrize(
+    ("option", "version", "known"),
+    [
+        ("use_mmap=false", "0.1.48", True), ("use_mmap=false", "0.30.0", True), ("main_gpu=1", "0.12.3", True),
+        ("draft_num_predict=4", "0.30.0", True), ("draft_num_predict=4", "0.24.0", False),
+        ("low_vram=true", "0.6.8", True), ("low_vram=true", "0.7.0", False), ("numa=true", "0.3.4", False),
+    ],
+)  # fmt: skip
+def test_an_option_is_taken_where_the_servers_version_loads_by_it(
+    tmp_path: Path, option: str, version: str, known: bool
+) -> None:
+    stack = facts(tmp_path, LLAMA3, version=version)
+    if not known:
+        with pytest.raises(UsageError, match=f"version {version} has no {option.partition('=')[0]}"):
+            advice(stack, models=f"llama3:8b {option}")
+        return
+    made = plan(stack, models=f"llama3:8b {option}", preload="always")
+    (fragment,) = made.fragments
+    environment: Any = fragment.services["ollama-keeper"]["environment"]
+    name, _, value = option.partition("=")
+    assert environment["NFTUI_MODELS"].endswith(f'{{"{name}":{value}}}')
 
 
 def test_a_list_of_nothing_is_no_list() -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from nftui.clients.ollama import FOREVER, Shown
+from nftui.clients.ollama import FOREVER, Answer, Shown
 from nftui.engine.journal import Journal, Phase, RunView, read_journal
 from nftui.engine.runner import Options, Outcome, Runner
 from nftui.model.message import msg
@@ -303,6 +305,20 @@ def test_a_context_that_the_server_raises_to_its_least_is_the_one_asked_for(
     world, kind = new_world(tmp_path), OllamaPreloadKind()
     world.held, world.context_held, world.family, world.sees = {"chat:1b": FOREVER}, held, family, sees
     assert kind.classify(spec({"chat:1b": {"num_ctx": asked}}), {}, world.context()) is found
+
+
+def test_options_go_to_the_server_as_they_are(tmp_path: Path) -> None:
+    """A switch is no number for it."""
+    world, kind, sent = new_world(tmp_path), OllamaPreloadKind(), list[object]()
+    plain = world.ask
+
+    def ask(name: str, prompt: str, tokens: int, options: Mapping[str, int], *more: Any) -> Answer:
+        sent.append(dict(options))
+        return plain(name, prompt, tokens, options, *more)
+
+    world.ask = ask  # type: ignore[method-assign, assignment]
+    kind.do(spec({"chat:1b": {"num_ctx": 2048, "use_mmap": False}}), {}, world.context())
+    assert [json.dumps(o) for o in sent] == ['{"num_ctx": 2048, "use_mmap": false}']
 
 
 def test_another_context_than_asked_for_is_loaded_again(tmp_path: Path) -> None:

@@ -318,6 +318,15 @@ def test_a_model_of_which_nothing_is_known_is_embedded_with_where_the_server_say
         mine.load(Model("zzz:1", 0), FOREVER, {}, 10)
 
 
+@pytest.mark.parametrize("options", [{"use_mmap": False}, {"main_gpu": 1, "num_batch": 256}])
+def test_what_was_loaded_with_an_option_is_warm_for_who_sends_it(mine: OllamaClient, options: dict[str, int]) -> None:
+    said = [mine.ask("slow:1", "x", 1, sent, 10) for sent in (options, options, {})]
+    embedded = [mine.embed("e:latest", "x", sent, 10) for sent in (options, options, {})]
+    assert [bool(a.load) for a in (*said, *embedded)] == [True, False, True] * 2
+    with pytest.raises(OllamaRefused, match='"use_mmap" must be of type boolean'):
+        mine.embed("e:latest", "x", {"use_mmap": 0}, 10)
+
+
 def test_names_of_one_file_tell_it_and_a_models_own_context_is_read(mine: OllamaClient) -> None:
     one, other, long = (mine.show(name) for name in ("twin:1", "twin:2", "long:1"))
     assert (one.blob, other.blob, long.blob == one.blob) == ("sha256-0123", "sha256-0123", False)

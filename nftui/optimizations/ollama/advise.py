@@ -34,7 +34,7 @@ from nftui.optimizations.ollama.reasons import (
     slow_to_load,
     too_large,
 )
-from nftui.optimizations.ollama.versions import SINCE, has_prompt_cache, reads
+from nftui.optimizations.ollama.versions import SINCE, has_option, has_prompt_cache, reads
 from nftui.optimizations.ollama.wishes import BadList, Wish, parse_wishes, show_wishes
 from nftui.steps.ollama_config import keep_alive_s
 
@@ -88,6 +88,11 @@ class Adviser:
             raise refusal(self.server, "models", text, msg(
                 "it does not store {models}; pull it first, or choose among {stored}", models=", ".join(absent),
                 stored=", ".join(sorted(names))))  # fmt: skip
+        unread = sorted({o for w in found for o in w.options if not has_option(self.server.version, o)})
+        if unread:
+            raise refusal(self.server, "models", text, msg(
+                "version {running} has no {options}", running=".".join(map(str, self.server.version or ())),
+                options=", ".join(unread)))  # fmt: skip
         return self._one_of_each_file(found, text)
 
     def _one_of_each_file(self, wishes: Sequence[Wish], text: str) -> tuple[Wish, ...]:

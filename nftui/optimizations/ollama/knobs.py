@@ -27,7 +27,8 @@ def _count(name: str, why: str, unit: str, low: int, high: int, source: str = EN
 KNOBS: tuple[Knob, ...] = (
     Knob("models", Kind.TEXT, msg("models"), msg(
         "Models that are kept in memory, the most important first: \"llama3:8b, nomic-embed-text\", with the options "
-        "that your apps send where they send any (\"llama3:8b num_ctx=8192\"), or none."), SCHEDULER, unit="list"),
+        "that your apps send where they send any (\"llama3:8b num_ctx=8192 use_mmap=false\"), or none."), SCHEDULER,
+        unit="list"),
     Knob("keep_alive", Kind.TEXT, msg("keep_alive"), msg(
         "How long a model stays in memory after its last request: 24h, 30m, seconds, or -1 for ever. Requests that "
         "bring their own keep_alive beat it."), ENVCONFIG, unit="duration"),

@@ -29,12 +29,21 @@ VERSION = os.environ.get("STANDIN_VERSION", "0.12.3")
 NUMBERS = tuple(int(n) for n in re.findall(r"\d+", VERSION)[:3])
 LETS_GO = NUMBERS >= (0, 3, 11)
 """An empty question that keeps nothing lets go of a model without loading it (expireRunner)."""
+RUNNER_OPTIONS = {
+    "num_ctx": int,
+    "num_gpu": int,
+    "num_batch": int,
+    "num_thread": int,
+    "main_gpu": int,
+    "use_mmap": bool,
+}
+if NUMBERS >= (0, 30, 0):
+    RUNNER_OPTIONS["draft_num_predict"] = int
 READ = float(os.environ.get("STANDIN_READ_BYTES_PER_S", str(400_000_000)))
 STORE = os.environ.get("OLLAMA_MODELS") or "/root/.ollama/models"
 FOREVER = 9223372036.854775807
 CENTURIES = 9_000_000_000
 UNITS = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
-RUNNER_OPTIONS = ("num_ctx", "num_gpu", "num_batch", "num_thread", "use_mmap", "main_gpu")
 OTHER_OPTIONS = (
     "num_predict",
     "seed",
@@ -443,6 +452,9 @@ def options_of(request):
     for name in options:
         if name not in (*RUNNER_OPTIONS, *OTHER_OPTIONS):
             raise Refused(400, f"unknown option {name}")
+        kind = RUNNER_OPTIONS.get(name)
+        if kind and type(options[name]) is not kind:
+            raise Refused(400, f'option "{name}" must be of type {"boolean" if kind is bool else "integer"}')
     return {k: v for k, v in options.items() if k in RUNNER_OPTIONS}
 
 
