@@ -49,7 +49,7 @@ def _number(seen: Mapping[str, object], key: str) -> float:
 
 
 def _shown(seen: Mapping[str, object], key: str) -> str:
-    return f"{_number(seen, key):.2f}"
+    return f"{_number(seen, key):.3g}"
 
 
 def too_slow(name: str, seen: Mapping[str, object]) -> Iterator[Message]:

@@ -158,10 +158,9 @@ def test_each_model_is_told_with_what_was_measured_beside_the_targets(tmp_path: 
     world = new_world(tmp_path)
     world.answers_in = (*(0.1,) * 18, 0.4, 0.4)
     assert told(world, tmp_path / "j") == [
-        "chat:1b, first token: 0.60 s cold (target 2 s); warm 0.10 s, and 95 of 100 within 0.40 s (target 0.5 s). "
+        "chat:1b, first token: 0.6 s cold (target 2 s); warm 0.1 s, and 95 of 100 within 0.4 s (target 0.5 s). "
         "80.0 tokens/s, and in 95 of 100 answers at least 20.0.",
-        "embed:latest embeds a text: 0.60 s cold (target 2 s); warm 0.10 s, and 95 of 100 within 0.40 s "
-        "(target 0.5 s).",
+        "embed:latest embeds a text: 0.6 s cold (target 2 s); warm 0.1 s, and 95 of 100 within 0.4 s (target 0.5 s).",
     ]
 
 
@@ -194,8 +193,8 @@ def test_a_model_that_somebody_has_in_memory_is_not_unloaded_to_be_timed(tmp_pat
     before = kind.read(step, ctx)
     kind.do(step, before, ctx)
     kind.verify(step, before, ctx)
-    assert notes[0].startswith("chat:1b, first token: cold not measured, for it was in memory already; warm 0.10 s")
-    assert notes[1].startswith("embed:latest embeds a text: 0.60 s cold")
+    assert notes[0].startswith("chat:1b, first token: cold not measured, for it was in memory already; warm 0.1 s")
+    assert notes[1].startswith("embed:latest embeds a text: 0.6 s cold")
     assert world.effects == ["load embed:latest -1"]
 
 
