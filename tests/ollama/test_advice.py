@@ -126,7 +126,7 @@ def test_a_context_that_an_app_asks_for_is_told(tmp_path: Path) -> None:
 
 def test_a_context_of_the_models_own_counts_and_is_no_apps(tmp_path: Path) -> None:
     own = replace(LLAMA3, own_context=32768)
-    held = Model("llama3:8b", 6 * GIB, context=32768)
+    held = Model("llama3:8b", 10 * GIB, context=32768)
     notes = said(advice(facts(tmp_path, own, loaded=(held,)))["models"].notes)
     assert "num_ctx" not in notes and "llama3:8b 10.8 GiB" in notes
     app = Model("llama3:8b", 6 * GIB, context=8192)
@@ -412,6 +412,26 @@ def test_the_same_facts_plan_the_same_whether_models_are_loaded_or_not(tmp_path:
     held = tuple(Model(m.name, m.size, context=4096) for m in (LLAMA3, NOMIC))
     warm = facts(tmp_path, LLAMA3, NOMIC, web=NAMED, loaded=held)
     assert plan(cold).core() == plan(warm).core()
+
+
+@pytest.mark.parametrize(("factor", "kept"), [(None, 1), (0.6, 2), (0.95, 1), (1.2, 1)])
+def test_an_estimate_that_is_far_too_high_costs_no_place_once_both_were_loaded(
+    tmp_path: Path, factor: float | None, kept: int
+) -> None:
+    """With a keeper that does not wait for room which its estimates lack."""
+    setting = Setting(32768, 1, version=(0, 12, 3))
+    loaded = tuple(
+        Model(m.name, int(in_runner(m, setting) * factor), context=32768) for m in (LLAMA3, MISTRAL) if factor
+    )
+    more = {"given": {"OLLAMA_CONTEXT_LENGTH": "32768"}, "environment": "{OLLAMA_CONTEXT_LENGTH: '32768'}"}
+    stack = facts(tmp_path, LLAMA3, MISTRAL, limit="20g", loaded=loaded, **more)  # type: ignore[arg-type]
+    found = advice(stack)["models"].value
+    assert found is not None and len(found.split(", ")) == kept
+    (fragment,) = plan(stack).fragments
+    environment: Any = fragment.services["ollama-keeper"]["environment"]
+    needs = [int(line.split(" ")[1]) for line in environment["NFTUI_MODELS"].split("\n")]
+    server_room = int((20 * GIB - 512 * MIB) * SHARE)
+    assert len(needs) == kept and sum(needs) <= server_room
 
 
 # -- the solver ---------------------------------------------------------------------------------------------------

@@ -94,6 +94,18 @@ def test_the_service_beside_it_is_part_of_the_budget_where_it_runs(
     assert ("ollama-keeper" in fragment(stack, **values).own) is there
 
 
+def test_what_it_asks_for_does_not_shrink_with_what_is_loaded_now(tmp_path: Path) -> None:
+    """Else its limit, and a keeper's share of it, would be another after each load."""
+    given = {"OLLAMA_CONTEXT_LENGTH": "32768"}
+    held = replace(LLAMA3, size=6 * GIB, context=32768)
+    stacks = [
+        facts(tmp_path, LLAMA3, limit=None, loaded=loaded, given=given, environment="{OLLAMA_CONTEXT_LENGTH: '32768'}")
+        for loaded in ((), (held,), (replace(held, size=14 * GIB),))
+    ]
+    cold, small, large = (REGISTRY["ollama"].demand(s, Choices())[0].wanted for s in stacks)
+    assert cold == small < large
+
+
 def test_what_it_asks_for_holds_what_it_asked_for(tmp_path: Path) -> None:
     assert advice(facts(tmp_path, BIG, NOMIC, limit=None, memory=64 * GIB))["models"].value == (
         "nomic-embed-text:latest, llama3:70b"

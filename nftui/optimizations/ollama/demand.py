@@ -56,7 +56,9 @@ def _needs(facts: Facts, choices: Choices, service: Service) -> tuple[int, int]:
         return max(LEAST, used), UNKNOWN
     setting, by_name = adviser.fit.setting, {m.name: m for m in server.stored}
     kept = [(by_name[w.name], w) for w in adviser.fit.pinned]
-    sizes = [adviser.estimator.in_host(m, loaded_with(setting, m, w)) for m, w in kept] or [0]
+    # What a loaded one was seen to spare is left to the server: its limit must not depend on what is loaded now.
+    estimator = replace(adviser.estimator, smaller={})
+    sizes = [estimator.in_host(m, loaded_with(setting, m, w)) for m, w in kept] or [0]
     # Nobody asked for the largest: a machine that cannot hold it is not to be emptied for it.
     least = max(sizes) if adviser.listed else min(sizes)
     # What is granted may become the limit under which the server counts the cache of their files as well.

@@ -100,6 +100,9 @@ def keeping(server: Server, said: Mapping[str, str | None]) -> Keeping:
         w.name: estimator.shown(stored[w.name], loaded_with(setting, stored[w.name], w), server.room or 0)
         for w in wishes if w.name in stored
     }  # fmt: skip
+    total, room = sum(needs.values()), server.room or 0
+    if total > room > 0:  # That they fit was measured; it must not wait for room that its estimates lack.
+        needs = {name: need * room // total for name, need in needs.items()}
     return Keeping(
         wishes=wishes,
         needs=needs,
