@@ -17,7 +17,7 @@ from nftui.steps.gate import POLL_S, containers_of
 from nftui.steps.kind import Context, Found, StepFailed
 from nftui.steps.ollama_config import differences, keep_alive_s, server_config
 from nftui.steps.ollama_measure import LOOKUP_S, ask_once, ask_warm, figures_of, measured, too_slow
-from nftui.steps.ollama_memory import capable, has_context, held_of, is_pinned, names_of
+from nftui.steps.ollama_memory import capable, coming, has_context, held_of, is_pinned, names_of
 from nftui.steps.reading import Reading
 
 _LOG_LINES = 2000
@@ -136,7 +136,7 @@ class OllamaPreloadKind:
     def do(self, step: StepSpec, before: Data, ctx: Context) -> None:
         """One after the other: two that load at once would each think the memory theirs."""
         server = ctx.models(step.target)
-        stored = {m.name: m for m in server.stored()}
+        stored, held = {m.name: m for m in server.stored()}, held_of(_wanted(step), server)
         for name in _missing(step, server):
             model = stored.get(name)
             if model is None:
@@ -144,7 +144,9 @@ class OllamaPreloadKind:
                     msg("{model} is not stored in {service} any more: pull it, or leave it out of the models.",
                         model=name, service=step.target)
                 )  # fmt: skip
-            self._cold[name] = self._load(step, server, capable(server, model), ctx)
+            answer = self._load(step, server, capable(server, model), ctx)
+            if not _is_held(name, step, server, held):
+                self._cold[name] = answer
 
     def _load(self, step: StepSpec, server: ModelCalls, model: Model, ctx: Context) -> Answer:
         """By a short question as an app would ask it: what that takes is the cold answer."""
@@ -216,12 +218,15 @@ def _wanted(step: StepSpec) -> dict[str, dict[str, int]]:
 
 
 def _missing(step: StepSpec, server: ModelCalls) -> list[str]:
-    """Those that are not in memory, or not for good, or with another context than asked for."""
-    held = held_of(_wanted(step), server)
-    return [
-        n for n, options in _wanted(step).items()
-        if n not in held or not is_pinned(held[n]) or not has_context(server, held[n], options)
-    ]  # fmt: skip
+    """Those that are not in memory yet, or not for good, or with another context than asked for."""
+    wanted, unfinished = _wanted(step), coming(server)
+    held = held_of(wanted, server)
+    return [n for n in wanted if n in unfinished or not (_is_held(n, step, server, held) and is_pinned(held[n]))]
+
+
+def _is_held(name: str, step: StepSpec, server: ModelCalls, held: Mapping[str, Model]) -> bool:
+    """Whether it is listed, as it is asked for."""
+    return name in held and has_context(server, held[name], _wanted(step)[name])
 
 
 def _must_be_kept(step: StepSpec, server: ModelCalls, ctx: Context) -> None:
@@ -232,7 +237,7 @@ def _must_be_kept(step: StepSpec, server: ModelCalls, ctx: Context) -> None:
     deadline = ctx.now() + _SHORT_S
     while missing := _missing(step, server):
         held = held_of(_wanted(step), server)
-        used = [n for n in missing if n in held and has_context(server, held[n], _wanted(step)[n])]
+        used = [n for n in missing if _is_held(n, step, server, held)]
         if len(used) < len(missing):
             raise StepFailed(
                 msg("{models} did not stay in the memory of {service}: {room}. A server that sees too little free "

@@ -187,6 +187,7 @@ def test_a_place_is_freed_only_where_there_is_a_model_that_could_come(
 def test_what_is_to_stay_is_loaded_each_in_its_way_and_never_goes(bed: Bed) -> None:
     bed.watch("a:1b", "embed:latest", order="server")
     wait(lambda: bed.held() == {"a:1b": True, "embed:latest": True})
+    bed.noticed()  # the second is listed while it is being loaded
     bed.call("/api/generate", model="a:1b", keep_alive=0)
     wait(lambda: bed.held() == {"a:1b": True, "embed:latest": True})
     for name in ("b:1b", "c:1b"):

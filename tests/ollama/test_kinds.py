@@ -270,6 +270,28 @@ def test_a_model_that_somebody_uses_tells_later_that_it_stays(tmp_path: Path) ->
     assert world.clock > 0
 
 
+@pytest.mark.parametrize(
+    ("unfinished", "keep", "found", "loads"),
+    [
+        ({"chat:1b"}, FOREVER, Found.PARTIAL, ["load chat:1b -1"]), (set(), FOREVER, Found.AFTER, []),
+        (set(), None, Found.PARTIAL, ["load chat:1b -1"]), ({"other:2b"}, FOREVER, Found.AFTER, []),
+    ],
+)  # fmt: skip
+def test_a_model_that_is_still_being_loaded_is_not_loaded_yet(
+    tmp_path: Path, unfinished: set[str], keep: int | None, found: Found, loads: list[str]
+) -> None:
+    """Its listing says nothing: who asks waits for the load of somebody else, which is no cold answer of ours."""
+    world, kind, notes = new_world(tmp_path), OllamaPreloadKind(), list[str]()
+    world.held, world.unfinished = {**BOTH, "other:2b": None, "chat:1b": keep}, set(unfinished)
+    step, ctx = spec({"chat:1b": {}, "embed:latest": {}}), world.context(note=notes.append)
+    before = kind.read(step, ctx)
+    assert kind.classify(step, before, ctx) is found
+    kind.do(step, before, ctx)
+    kind.verify(step, before, ctx)
+    assert world.effects == loads and world.held["chat:1b"] == FOREVER
+    assert all("cold not measured" in note for note in notes)
+
+
 def test_an_app_that_sends_a_time_of_its_own_is_told_of(tmp_path: Path) -> None:
     """It is in memory, which is proven; that it stays there is not nftui's to promise."""
     world, kind, notes = new_world(tmp_path), OllamaPreloadKind(), list[str]()

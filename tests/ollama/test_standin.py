@@ -24,7 +24,7 @@ from nftui.model.ai import Model
 from nftui.model.stack import Container, Role, Service
 from nftui.optimizations.ollama.estimate import Setting, in_runner
 from nftui.optimizations.ollama.versions import parse_version
-from nftui.steps.ollama_memory import is_pinned
+from nftui.steps.ollama_memory import coming, is_pinned
 from tests.stack.running import SOURCE, wait_until
 
 PROGRAM = SOURCE / "images" / "ollama"
@@ -325,6 +325,18 @@ def test_what_was_loaded_with_an_option_is_warm_for_who_sends_it(mine: OllamaCli
     assert [bool(a.load) for a in (*said, *embedded)] == [True, False, True] * 2
     with pytest.raises(OllamaRefused, match='"use_mmap" must be of type boolean'):
         mine.embed("e:latest", "x", {"use_mmap": 0}, 10)
+
+
+def test_what_is_being_loaded_is_listed_and_known_for_it(tmp_path: Path) -> None:
+    with serving(tmp_path, STANDIN_READ_BYTES_PER_S="40000000") as host:
+        mine, model = client_of(host), Model("slow:1", 0, capabilities=("completion",))
+        mine.load(Model("a:1", 0, capabilities=("completion",)), FOREVER, {}, 10)
+        thread = threading.Thread(target=mine.load, args=(model, FOREVER, {}, 20))
+        thread.start()
+        wait_until(lambda: len(mine.loaded()) == 2, seconds=5, what="its listing")
+        assert coming(mine) == {"slow:1"} and all(is_pinned(m) for m in mine.loaded())
+        thread.join()
+        assert coming(mine) == set() and len(mine.loaded()) == 2
 
 
 def test_names_of_one_file_tell_it_and_a_models_own_context_is_read(mine: OllamaClient) -> None:

@@ -43,6 +43,9 @@ class ModelWorld(World):
     asked: dict[str, int] = field(default_factory=dict)
     in_use: int = 0
     """Looks for which a model that somebody uses still tells its former time."""
+    unfinished: set[str] = field(default_factory=set)
+    """Models that are listed while they are loaded: their time is another at each look."""
+    looks: int = 0
     trained: int = 131072
     context_held: int = 4096
     sees: tuple[str, ...] = ()
@@ -89,10 +92,12 @@ class ModelWorld(World):
 
     def loaded(self) -> Sequence[Model]:
         self.in_use -= 1
+        self.looks += 1
         return [
             replace(
                 STORED[n],
-                expires_at=CENTURIES if k == FOREVER and self.in_use < 0 else SOON,
+                expires_at=(CENTURIES if k == FOREVER and self.in_use < 0 else SOON)
+                + (f".{self.looks}" if n in self.unfinished else ""),
                 context=self.context_held,
                 family=self.family,
             )
@@ -115,6 +120,7 @@ class ModelWorld(World):
             raise OllamaRefused(msg("model requires more system memory"))
         listed = self.listed(name)
         cold = listed not in self.held
+        self.unfinished.discard(listed)
         if not self.forgets:
             self.held[listed] = keep_alive
         if die:

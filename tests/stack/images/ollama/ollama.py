@@ -230,6 +230,7 @@ class Runner:
 class Scheduler:
     def __init__(self):
         self.loaded = {}
+        self.coming = None  # (name, model, context, size, session) of what is being loaded
         self.turn = threading.Lock()  # one request is scheduled at a time
         self.state = threading.Condition()
         self.waiting = 0
@@ -264,6 +265,9 @@ class Scheduler:
                 if len(self.loaded) >= (MAX_LOADED or 3) or not self.has_room(model, options):
                     self.expire(self.victim())
                     continue
+            context, slots = shape_of(model, options)
+            session = KEEP_ALIVE if keep_alive is None else keep_alive
+            self.coming = (name, model, context, memory_of(model, context, slots), session)
             try:
                 runner = Runner(name, model, options)
             except MemoryError as error:
@@ -274,6 +278,8 @@ class Scheduler:
                     for other in list(self.loaded.values()):
                         self.expire(other)
                 continue
+            finally:
+                self.coming = None
             with self.state:
                 self.loaded[runner.blob] = runner
                 return self.use(runner, keep_alive), runner.load_s
@@ -380,23 +386,25 @@ def tags(_):
 
 
 def running(_):
+    """Also what is being loaded, or at work on its first question: its time is as from now on."""
     with SCHEDULER.state:
-        held = sorted(SCHEDULER.loaded.values(), key=lambda r: -(r.expires or 0))
-        return {
-            "models": [
-                {
-                    "name": r.name,
-                    "model": r.name,
-                    "size": r.size,
-                    "digest": digest_of(r.name),
-                    "details": details(r.model),
-                    "expires_at": stamp(r.expires or time.time() + r.session),
-                    "size_vram": 0,
-                    "context_length": r.context,
-                }
-                for r in held
-            ]
-        }
+        listed = [(r.name, r.model, r.context, r.size, r.session, r.expires) for r in SCHEDULER.loaded.values()]
+        listed += [(*SCHEDULER.coming, None)] if SCHEDULER.coming else []
+    return {
+        "models": [
+            {
+                "name": name,
+                "model": name,
+                "size": size,
+                "digest": digest_of(name),
+                "details": details(model),
+                "expires_at": stamp(expires or time.time() + session),
+                "size_vram": 0,
+                "context_length": context,
+            }
+            for name, model, context, size, session, expires in sorted(listed, key=lambda m: -(m[5] or 0))
+        ]
+    }
 
 
 def show(request):
