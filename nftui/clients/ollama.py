@@ -62,7 +62,7 @@ class Answer:
     """One answer's times in seconds, as the client saw them (`first`, `total`) and as the server told them."""
 
     first: float
-    """Until the first token."""
+    """Until the first token; of an embedding, which comes whole, as `total`."""
     total: float
     load: float
     tokens: int
@@ -121,50 +121,65 @@ class OllamaClient(HttpClient):
             blob[1] if blob else "", _own_context(found.get("parameters")),
         )  # fmt: skip
 
-    def load(self, model: Model, keep_alive: int | str, options: Mapping[str, int], timeout: float) -> float:
-        """Bring it into memory, or set anew how long it stays; returns the seconds that the server took to load it.
+    def load(self, model: Model, keep_alive: int | str, options: Mapping[str, int], timeout: float) -> None:
+        """Bring it into memory, or set anew how long it stays.
 
-        The answer to a load tells no time in any version, so the whole request counts. A model that only embeds
-        refuses /api/generate, so it gets a word to embed; where the server does not say which do, its refusal does.
+        A model that only embeds refuses /api/generate, so it gets a word to embed; where the server does not say which
+        do, its refusal does.
         """
-        request = {"model": model.name, "keep_alive": keep_alive, **({"options": dict(options)} if options else {})}
-        begin = time.monotonic()
-        try:
-            found = (
-                self._embed(request, timeout)
-                if model.embeds
-                else self.call("/api/generate", {**request, "stream": False}, timeout)
-            )
-        except OllamaRefused as error:
-            if not error.embeds:
-                raise
-            found = self._embed(request, timeout)
-        told = found.get("load_duration")
-        return time.monotonic() - begin if told is None else _seconds(told)
+        request = _request(model.name, options, keep_alive)
+        self._generate_or_embed(model.embeds, request, timeout)
 
-    def _embed(self, request: Mapping[str, object], timeout: float) -> Mapping[str, Any]:
+    def _generate_or_embed(self, embeds: bool, request: Mapping[str, object], timeout: float) -> None:
+        if not embeds:
+            try:
+                self.call("/api/generate", {**request, "stream": False}, timeout)
+                return
+            except OllamaRefused as error:
+                if not error.embeds:
+                    raise
+        self._embed(request, "nftui", timeout)
+
+    def _embed(self, request: Mapping[str, object], text: str, timeout: float) -> Mapping[str, Any]:
         """Servers before 0.2.6 have another route."""
         try:
-            return self.call("/api/embed", {**request, "input": "nftui"}, timeout)
+            return self.call("/api/embed", {**request, "input": text}, timeout)
         except OllamaRefused as error:
             if not error.no_route:
                 raise
-            return self.call("/api/embeddings", {**request, "prompt": "nftui"}, timeout)
+            return self.call("/api/embeddings", {**request, "prompt": text}, timeout)
 
     def unload(self, model: Model, timeout: float) -> None:
-        """Take it out of memory; requests that are at work are finished first."""
-        self.load(model, 0, {}, timeout)
+        """Take it out of memory; requests that are at work are finished first.
 
-    def ask(self, name: str, prompt: str, tokens: int, options: Mapping[str, int], timeout: float) -> Answer:
-        """A short answer, always the same for the same prompt; how long the model stays loaded is left as it is."""
+        Without a prompt /api/generate lets go of any model, of what kind and with what options ever (expireRunner,
+        since 0.3.11); an older server refuses that of a model that embeds, and lets go of it after one more word.
+        """
+        self._generate_or_embed(False, _request(model.name, {}, 0), timeout)
+
+    def ask(
+        self, name: str, prompt: str, tokens: int, options: Mapping[str, int], timeout: float,
+        keep_alive: int | None = None,
+    ) -> Answer:  # fmt: skip
+        """A short answer, the same for the same prompt; without `keep_alive` the model stays as long as before."""
         fixed = {"num_predict": tokens, "seed": 1, "temperature": 0, **options}
         begin, first = time.monotonic(), 0.0
         last: Mapping[str, Any] = {}
-        for part in self._stream("/api/generate", {"model": name, "prompt": prompt, "options": fixed}, timeout):
+        request = {**_request(name, fixed, keep_alive), "prompt": prompt}
+        for part in self._stream("/api/generate", request, timeout):
             first = first or time.monotonic() - begin
             last = part
         return Answer(first, time.monotonic() - begin, _seconds(last.get("load_duration")),
                       int(last.get("eval_count") or 0), _seconds(last.get("eval_duration")))  # fmt: skip
+
+    def embed(
+        self, name: str, text: str, options: Mapping[str, int], timeout: float, keep_alive: int | None = None
+    ) -> Answer:
+        """The embedding of a text. Where the server tells no time of loading, the whole request counts as that."""
+        begin = time.monotonic()
+        found = self._embed(_request(name, options, keep_alive), text, timeout)
+        seconds, told = time.monotonic() - begin, found.get("load_duration")
+        return Answer(seconds, seconds, seconds if told is None else _seconds(told), 0, 0.0)
 
     def call(
         self, path: str, document: Mapping[str, object], timeout: float, *, most: int = MAX_BYTES
@@ -210,8 +225,15 @@ class OllamaClient(HttpClient):
             reason = f"no answer within {timeout:.0f} s" if isinstance(error, TimeoutError) else type(error).__name__
         connection.close()
         refused = OllamaRefused(msg("{path}: {reason}", path=path, reason=reason))
-        refused.no_route, refused.embeds = no_route, "does not support generate" in reason
+        refused.no_route, refused.embeds = no_route, "support generate" in reason
         raise refused
+
+
+def _request(name: str, options: Mapping[str, object], keep_alive: int | str | None) -> dict[str, object]:
+    found: dict[str, object] = {"model": name}
+    if options:
+        found["options"] = dict(options)
+    return found if keep_alive is None else {**found, "keep_alive": keep_alive}
 
 
 def _error(body: bytes) -> str:

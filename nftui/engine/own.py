@@ -7,7 +7,7 @@ from dataclasses import field
 from typing import cast
 
 from nftui.engine.restarts import OWN_GRACE_S, start_step
-from nftui.model.advice import Assertion, Fragment
+from nftui.model.advice import ACTS_LABEL, Assertion, Fragment
 from nftui.model.dataclass import dataclass
 from nftui.model.facts import Facts
 from nftui.model.message import Message, msg
@@ -117,10 +117,20 @@ def depends_on(definition: Mapping[str, object]) -> set[str]:
     return {str(name) for name in declared} if isinstance(declared, (Mapping, list, tuple)) else set()
 
 
+def acting(found: OwnServices, wanted: Merged, before: Merged) -> set[str]:
+    """Those that change by themselves what they stand beside (`ACTS_LABEL`)."""
+    return {name for name in found.names if _acts(wanted.get(name) or before.get(name) or {})}
+
+
+def _acts(definition: Mapping[str, object]) -> bool:
+    labels = definition.get("labels")
+    return isinstance(labels, Mapping) and ACTS_LABEL in labels
+
+
 # -- steps ---------------------------------------------------------------------------------------------------
-def start_steps(facts: Facts, found: OwnServices, wanted: Merged) -> list[StepSpec]:
-    """Before anything is routed to them."""
-    return [start_step(name, job=is_job(wanted[name]), after=_servers(facts, wanted[name])) for name in found.start]
+def start_steps(facts: Facts, names: Iterable[str], wanted: Merged) -> list[StepSpec]:
+    """Before anything is routed to them; those that act, when what they stand beside is as it shall be."""
+    return [start_step(name, job=is_job(wanted[name]), after=_servers(facts, wanted[name])) for name in names]
 
 
 def _servers(facts: Facts, definition: Mapping[str, object]) -> list[str]:
@@ -134,8 +144,8 @@ def one_by_one(recreates: Iterable[StepSpec], late: Sequence[StepSpec]) -> Itera
         yield from (s for s in late if s.apart and s.service == step.service)
 
 
-def remove_steps(found: OwnServices) -> list[StepSpec]:
-    """After everything is routed away from them."""
+def remove_steps(names: Iterable[str]) -> list[StepSpec]:
+    """After everything is routed away from them; those that act, before what they stand beside changes."""
     return [
         StepSpec(
             id=f"remove:{name}",
@@ -146,7 +156,7 @@ def remove_steps(found: OwnServices) -> list[StepSpec]:
             summary=msg("remove the container of {service}", service=name),
             undo_after_write=Undo.BY_RESTART,
         )
-        for name in found.remove
+        for name in names
     ]
 
 

@@ -244,6 +244,7 @@ def _settings_stage(facts: Facts, standing: Standing, parts: _Parts, at: _At) ->
     changed |= {n for n in wanted if n in standing.stale}
     files, mounted = _files(facts, standing, fragments, at)
     ours = _ours(facts, standing, fragments, parts, at)
+    acting = own.acting(ours, wanted, before)
     touched = _touched(facts, standing, changed - ours.names, parts)
     renewed = [*ours.start, *ours.recreate, *touched]
     live = [s for s in parts.steps if s.live and s.service not in renewed]
@@ -254,12 +255,14 @@ def _settings_stage(facts: Facts, standing: Standing, parts: _Parts, at: _At) ->
         *own.write_steps(facts, fragments, mounted),
         *file_steps(files, facts.stack.files[:1]),
         *check_step(facts, files, {*touched, *changed}, standing.pending, wanted),
-        *own.start_steps(facts, ours, wanted),
+        *own.remove_steps(n for n in ours.remove if n in acting),
+        *own.start_steps(facts, (n for n in ours.start if n not in acting), wanted),
         *(s for s in late if s.service in ours.start),  # Proven before anything is routed to them.
         *own.one_by_one(_recreate_steps(facts, [*ours.recreate, *touched], standing), late),
         *(s for s in late if s.service not in ours.start and not s.apart),
         *live,
-        *own.remove_steps(ours),
+        *own.start_steps(facts, (n for n in ours.start if n in acting), wanted),
+        *own.remove_steps(n for n in ours.remove if n not in acting),
         *own.leave_steps(facts, fragments, former),
     ]
     if not steps:
@@ -285,7 +288,7 @@ def _data_stage(facts: Facts, standing: Standing, parts: _Parts, number: int, at
         leave=own.leave_steps(facts, fragments, former),
         beside=_recreate_steps(facts, list(beside), standing),
         live=[s for s in parts.steps if s.service in _switched(switch) and not s.live],
-        remove=own.remove_steps(ours),
+        remove=own.remove_steps(ours.remove),
     )
     return data_stage(facts, switch, (*mounted, *files), fragments, around, standing.pending)
 

@@ -73,6 +73,11 @@ class Advice:
     notes: tuple[Message, ...] = ()
 
 
+ACTS_LABEL = "nftui.acts"
+"""Of a service of nftui's own that changes by itself what it stands beside: it starts when all else is done, and goes
+before anything is taken away from under it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Fragment:
     """One optimization's part of the override: service to Compose keys.

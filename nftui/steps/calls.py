@@ -161,12 +161,23 @@ class ModelCalls(Protocol):
         """Shape, capabilities and file; loads nothing."""
         ...
 
-    def load(self, model: Model, keep_alive: int | str, options: Mapping[str, int], timeout: float) -> float:
-        """Bring it into memory, or set anew how long it stays; the seconds that the server took to load it."""
+    def load(self, model: Model, keep_alive: int | str, options: Mapping[str, int], timeout: float) -> None:
+        """Bring it into memory, or set anew how long it stays."""
         ...
 
     def unload(self, model: Model, timeout: float) -> None: ...
-    def ask(self, name: str, prompt: str, tokens: int, options: Mapping[str, int], timeout: float) -> Answer: ...
+    def ask(
+        self, name: str, prompt: str, tokens: int, options: Mapping[str, int], timeout: float,
+        keep_alive: int | None = None,
+    ) -> Answer:  # fmt: skip
+        """A short answer; without `keep_alive` the model stays as long as before."""
+        ...
+
+    def embed(
+        self, name: str, text: str, options: Mapping[str, int], timeout: float, keep_alive: int | None = None
+    ) -> Answer:
+        """The same of an embedding."""
+        ...
 
 
 class ApiCalls(Protocol):

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import math
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 
 from nftui.clients.ollama import FOREVER, Answer
 from nftui.model.ai import Model, OllamaFacts
 from nftui.model.errors import NftuiError
-from nftui.model.message import Message, msg
+from nftui.model.message import msg
 from nftui.model.plan import StepSpec
 from nftui.model.stack import Container
-from nftui.model.units import human_size
 from nftui.steps import gate
 from nftui.steps.calls import Data, ModelCalls
 from nftui.steps.gate import POLL_S, containers_of
 from nftui.steps.kind import Context, Found, StepFailed
 from nftui.steps.ollama_config import differences, keep_alive_s, server_config
-from nftui.steps.ollama_memory import capable, has_context, held_of, is_pinned, names_of
+from nftui.steps.ollama_measure import LOOKUP_S, ask_once, ask_warm, figures_of, measured, too_slow
+from nftui.steps.ollama_memory import capable, coming, has_context, held_of, is_pinned, names_of
 from nftui.steps.reading import Reading
 
 _LOG_LINES = 2000
@@ -27,14 +26,6 @@ _SHORT_S = 30.0
 """For calls that load nothing."""
 _SLOWEST = 20_000_000
 """Bytes a second of the slowest disk that is waited for."""
-_LEAST_ASKS, _MOST_ASKS, _WARM_TOKENS = 3, 20, 8
-_WARM_S = 15.0
-"""After so long no further answer of a warm model is timed: what was timed tells its number."""
-COLD_S, WARM_S = 2.0, 0.5
-"""The mission's targets for the first token: of a model that was not in memory, and of one that was."""
-_LOOKUP_S = 1.0
-"""What a busy server may need to find a loaded model, told as load_duration: it reads the model's file and asks its
-process. One that loads within that is as good as loaded."""
 
 
 def _texts(found: object) -> dict[str, str]:
@@ -120,17 +111,20 @@ class OllamaPreloadKind:
     reads_files = False
 
     def __init__(self) -> None:
-        self._cold: dict[str, float] = {}
-        """Model to seconds of its load, of the run that this process drives."""
+        self._cold: dict[str, Answer] = {}
+        """Model to the answer that brought it into memory, in the run that this process drives."""
 
     def read(self, step: StepSpec, ctx: Context) -> Data:
-        """Which models are in memory, and which of them for ever; of one file also by the name that is wanted."""
+        """Which models are in memory, and which of them for ever; of one file also by the name that is wanted.
+
+        `kept`: a keeper of an earlier run is at work.
+        """
         _wait(step, lambda: _answers(step.target, ctx), ctx)
         kills = gate.oom_kills(containers_of(step.target, ctx), ctx)
         server = ctx.models(step.target)
         names = {m.name: is_pinned(m) for m in server.loaded()}
         held = {name: is_pinned(m) for name, m in held_of(_wanted(step), server).items()}
-        return {"loaded": {**names, **held}, "oom_kills": kills}
+        return {"loaded": {**names, **held}, "oom_kills": kills, "kept": bool(_keepers(step, ctx))}
 
     def classify(self, step: StepSpec, before: Data, ctx: Context) -> Found:
         """By what is in memory now: somebody else's model is no concern of ours."""
@@ -142,7 +136,7 @@ class OllamaPreloadKind:
     def do(self, step: StepSpec, before: Data, ctx: Context) -> None:
         """One after the other: two that load at once would each think the memory theirs."""
         server = ctx.models(step.target)
-        stored = {m.name: m for m in server.stored()}
+        stored, held = {m.name: m for m in server.stored()}, held_of(_wanted(step), server)
         for name in _missing(step, server):
             model = stored.get(name)
             if model is None:
@@ -150,13 +144,16 @@ class OllamaPreloadKind:
                     msg("{model} is not stored in {service} any more: pull it, or leave it out of the models.",
                         model=name, service=step.target)
                 )  # fmt: skip
-            self._cold[name] = self._load(step, server, capable(server, model), ctx)
+            answer = self._load(step, server, capable(server, model), ctx)
+            if not _is_held(name, step, server, held):
+                self._cold[name] = answer
 
-    def _load(self, step: StepSpec, server: ModelCalls, model: Model, ctx: Context) -> float:
+    def _load(self, step: StepSpec, server: ModelCalls, model: Model, ctx: Context) -> Answer:
+        """By a short question as an app would ask it: what that takes is the cold answer."""
         patience = 120.0 + model.size / _SLOWEST
         options = _wanted(step)[model.name]
         return _in_thread(
-            lambda: server.load(model, FOREVER, options, patience), f"loading {model.name} into memory", ctx
+            lambda: ask_once(server, model, 0, options, patience, FOREVER), f"loading {model.name} into memory", ctx
         )
 
     def verify(self, step: StepSpec, before: Data, ctx: Context) -> Data:
@@ -170,9 +167,8 @@ class OllamaPreloadKind:
         found = held_of(_wanted(step), server)
         figures = {name: self._figures(step, server, found[name], ctx) for name in _wanted(step)}
         for name, seen in figures.items():
-            late = _too_slow(name, seen)
-            if late is not None:
-                ctx.note(str(late))
+            for text in (measured(name, seen), *too_slow(name, seen)):
+                ctx.note(str(text))
         return {"models": figures}
 
     def _figures(self, step: StepSpec, server: ModelCalls, model: Model, ctx: Context) -> dict[str, object]:
@@ -180,22 +176,25 @@ class OllamaPreloadKind:
         figures: dict[str, object] = {
             "bytes": model.size, "vram_bytes": model.vram, "context": model.context, "stored_bytes": stored,
         }  # fmt: skip
-        if model.name in self._cold:
-            figures["load_s"] = round(self._cold[model.name], 3)
+        cold = self._cold.get(model.name)
+        if cold is not None:
+            figures |= {"load_s": round(cold.load, 3), "cold_s": round(cold.first, 3)}
         ctx.progress(f"timing {model.name}", None)
-        shown, options = capable(server, model), _wanted(step)[model.name]
-        if shown.embeds:
-            _must_be_warm(step, model.name, server.load(shown, FOREVER, options, _SHORT_S))
-            return figures
-        answers = _ask(server, model.name, options, ctx)
+        answers = ask_warm(server, capable(server, model), _wanted(step)[model.name], ctx)
         _must_be_warm(step, model.name, max(a.load for a in answers))
-        return figures | _warm(answers)
+        return figures | figures_of(answers)
 
     def undo(self, step: StepSpec, before: Data, ctx: Context) -> None:
-        """What came is unloaded; what was there before stays as long as any model of that server."""
+        """What came is unloaded; what was there before stays as long as any model of that server.
+
+        Where a keeper was at work before, it says what is in memory, and goes on by the files that are back.
+        """
         loaded = before["loaded"]
         assert isinstance(loaded, Mapping)
-        _stop_keeper(step, ctx)
+        if before.get("kept"):
+            return
+        for keeper in _keepers(step, ctx):  # It would load them again now; its own step takes it away.
+            ctx.engine.stop(keeper.id, 1)
         if not any(c.running for c in containers_of(step.target, ctx)):
             return  # what does not run holds nothing
         try:
@@ -205,28 +204,29 @@ class OllamaPreloadKind:
             ctx.engine.restart(_container(step.target, ctx).id, 10)
 
 
-def _stop_keeper(step: StepSpec, ctx: Context) -> None:
-    """The service that loads them again would do so now; its own step takes it away."""
+def _keepers(step: StepSpec, ctx: Context) -> list[Container]:
+    """The running containers of the service that keeps them in memory."""
     name = step.params.get("keeper")
-    for container in containers_of(str(name), ctx) if name else ():
-        if container.running:
-            ctx.engine.stop(container.id, 1)
+    return [c for c in containers_of(str(name), ctx) if c.running] if name else []
 
 
 def _wanted(step: StepSpec) -> dict[str, dict[str, int]]:
     """Model to the options that it is loaded with: others would make the server load it again."""
     models = step.params["models"]
     assert isinstance(models, Mapping)
-    return {str(n): {str(k): int(v) for k, v in options.items()} for n, options in models.items()}
+    return {str(n): {str(k): v for k, v in options.items()} for n, options in models.items()}
 
 
 def _missing(step: StepSpec, server: ModelCalls) -> list[str]:
-    """Those that are not in memory, or not for good, or with another context than asked for."""
-    held = held_of(_wanted(step), server)
-    return [
-        n for n, options in _wanted(step).items()
-        if n not in held or not is_pinned(held[n]) or not has_context(server, held[n], options)
-    ]  # fmt: skip
+    """Those that are not in memory yet, or not for good, or with another context than asked for."""
+    wanted, unfinished = _wanted(step), coming(server)
+    held = held_of(wanted, server)
+    return [n for n in wanted if n in unfinished or not (_is_held(n, step, server, held) and is_pinned(held[n]))]
+
+
+def _is_held(name: str, step: StepSpec, server: ModelCalls, held: Mapping[str, Model]) -> bool:
+    """Whether it is listed, as it is asked for."""
+    return name in held and has_context(server, held[name], _wanted(step)[name])
 
 
 def _must_be_kept(step: StepSpec, server: ModelCalls, ctx: Context) -> None:
@@ -237,7 +237,7 @@ def _must_be_kept(step: StepSpec, server: ModelCalls, ctx: Context) -> None:
     deadline = ctx.now() + _SHORT_S
     while missing := _missing(step, server):
         held = held_of(_wanted(step), server)
-        used = [n for n in missing if n in held and has_context(server, held[n], _wanted(step)[n])]
+        used = [n for n in missing if _is_held(n, step, server, held)]
         if len(used) < len(missing):
             raise StepFailed(
                 msg("{models} did not stay in the memory of {service}: {room}. A server that sees too little free "
@@ -290,63 +290,16 @@ def _must_have_been_spared(step: StepSpec, before: Data, ctx: Context) -> None:
 
 def _must_be_warm(step: StepSpec, name: str, load_s: float) -> None:
     """A request that finds its model in memory says so: only a new load takes longer than looking it up."""
-    if load_s > _LOOKUP_S:
+    if load_s > LOOKUP_S:
         raise StepFailed(
             msg("{model} was not in the memory of {service} any more: a request had to load it again.", model=name,
                 service=step.target)
         )  # fmt: skip
 
 
-def _too_slow(name: str, seen: Mapping[str, object]) -> Message | None:
-    """What misses the mission's targets, and what the disk allows: a setting cannot change either."""
-    load, first = float(str(seen.get("load_s") or 0)), float(str(seen.get("first_token_s") or 0))
-    if load <= COLD_S and first <= WARM_S:
-        return None
-    if load <= COLD_S:
-        return msg(
-            "{model} answers after {first} s although it is in memory (target {target} s): it is too large for the "
-            "processors that it runs on.", model=name, first=f"{first:.2f}", target=f"{WARM_S:g}",
-        )  # fmt: skip
-    stored = int(str(seen["stored_bytes"]))
-    return msg("{model} took {load} s to load and then answers after {first} s (targets {cold} s, {warm} s). Read as "
-               "fast as that, models up to {size} load in time.", model=name, load=f"{load:.1f}", first=f"{first:.2f}",
-               cold=f"{COLD_S:g}", warm=f"{WARM_S:g}", size=human_size(stored / load * COLD_S))  # fmt: skip
-
-
-def _ask(server: ModelCalls, name: str, options: Mapping[str, int], ctx: Context) -> list[Answer]:
-    """Short answers of a warm model, twenty where they are fast; prompts differ at their end, else a cache answers."""
-    answers: list[Answer] = []
-    deadline = ctx.now() + _WARM_S
-    while len(answers) < _LEAST_ASKS or (len(answers) < _MOST_ASKS and ctx.now() < deadline):
-        prompt = f"Count to {len(answers) + 3}."
-        answers.append(server.ask(name, prompt, _WARM_TOKENS, options, _SHORT_S * 4))
-    return answers
-
-
-def _warm(answers: Sequence[Answer]) -> dict[str, object]:
-    """Seconds to the first token and of the whole short answer, median and 95th percentile of `n` answers."""
-    from statistics import median  # brings decimal and fractions, and planning needs only this module's names
-
-    first = sorted(a.first for a in answers)
-    whole = sorted(a.total for a in answers)
-    speeds = [s for a in answers if (s := a.tokens_per_second) is not None]
-    figures: dict[str, object] = {
-        "n": len(answers), "first_token_s": round(median(first), 3), "first_token_p95_s": _p95(first),
-        "answer_s": round(median(whole), 3), "answer_p95_s": _p95(whole),
-    }  # fmt: skip
-    if speeds:
-        figures["tokens_per_s"] = round(median(speeds), 1)
-    return figures
-
-
-def _p95(ordered: Sequence[float]) -> float:
-    """By nearest rank: a time that was seen."""
-    return round(ordered[math.ceil(len(ordered) * 0.95) - 1], 3)
-
-
-def _in_thread(work: Callable[[], float], text: str, ctx: Context) -> float:
+def _in_thread(work: Callable[[], Answer], text: str, ctx: Context) -> Answer:
     """The call blocks until the model is loaded: meanwhile the run listens to its operator."""
-    found: list[float] = []
+    found: list[Answer] = []
     failed: list[BaseException] = []
 
     def run() -> None:

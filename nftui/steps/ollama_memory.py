@@ -19,6 +19,15 @@ def is_pinned(model: Model) -> bool:
     return year.isdigit() and int(year) >= _CENTURY
 
 
+def coming(server: ModelCalls) -> set[str]:
+    """Names of what is listed and not yet there: it is being loaded, or at work on the question that loaded it.
+
+    Its time is told as from now on until that has ended, so it is another at each look (server/sched.go, loadedModels).
+    """
+    before = {m.name: m.expires_at for m in server.loaded()}
+    return {m.name for m in server.loaded() if m.name in before and m.expires_at != before[m.name]}
+
+
 def has_context(server: ModelCalls, model: Model, options: Mapping[str, int]) -> bool:
     """Loaded with the context that is asked for: the server cuts it to what the model was made for, and raises it to
     what it thinks the least."""

@@ -34,7 +34,7 @@ def test_what_services_name_is_kept_and_any_two_models_fit(tmp_path: Path) -> No
     found = advice(facts(tmp_path, LLAMA3, MISTRAL, NOMIC, web=NAMED, limit="13900m"))
     assert found["models"].value == "llama3:8b, nomic-embed-text:latest"
     assert found["max_loaded_models"].value == "2" and found["keep_alive"].value == "24h"
-    assert found["preload"].value == "once"
+    assert found["preload"].value == "always"
     assert "mistral:7b" in said(found["models"].notes)
 
 
@@ -126,7 +126,7 @@ def test_a_context_that_an_app_asks_for_is_told(tmp_path: Path) -> None:
 
 def test_a_context_of_the_models_own_counts_and_is_no_apps(tmp_path: Path) -> None:
     own = replace(LLAMA3, own_context=32768)
-    held = Model("llama3:8b", 6 * GIB, context=32768)
+    held = Model("llama3:8b", 10 * GIB, context=32768)
     notes = said(advice(facts(tmp_path, own, loaded=(held,)))["models"].notes)
     assert "num_ctx" not in notes and "llama3:8b 10.8 GiB" in notes
     app = Model("llama3:8b", 6 * GIB, context=8192)
@@ -192,7 +192,7 @@ def test_a_model_that_fits_alone_is_kept_also_where_its_cached_file_would_not(tm
 
 def test_a_limit_that_is_granted_leaves_room_for_the_cache_that_will_count_under_it(tmp_path: Path) -> None:
     def wanted(version: str) -> int:
-        (mine,) = REGISTRY["ollama"].demand(facts(tmp_path, LLAMA3, version=version, limit=None), Choices())
+        mine, _ = REGISTRY["ollama"].demand(facts(tmp_path, LLAMA3, version=version, limit=None), Choices())
         return mine.wanted
 
     cache = LLAMA3.size / SHARE
@@ -414,6 +414,26 @@ def test_the_same_facts_plan_the_same_whether_models_are_loaded_or_not(tmp_path:
     assert plan(cold).core() == plan(warm).core()
 
 
+@pytest.mark.parametrize(("factor", "kept"), [(None, 1), (0.6, 2), (0.95, 1), (1.2, 1)])
+def test_an_estimate_that_is_far_too_high_costs_no_place_once_both_were_loaded(
+    tmp_path: Path, factor: float | None, kept: int
+) -> None:
+    """With a keeper that does not wait for room which its estimates lack."""
+    setting = Setting(32768, 1, version=(0, 12, 3))
+    loaded = tuple(
+        Model(m.name, int(in_runner(m, setting) * factor), context=32768) for m in (LLAMA3, MISTRAL) if factor
+    )
+    more = {"given": {"OLLAMA_CONTEXT_LENGTH": "32768"}, "environment": "{OLLAMA_CONTEXT_LENGTH: '32768'}"}
+    stack = facts(tmp_path, LLAMA3, MISTRAL, limit="20g", loaded=loaded, **more)  # type: ignore[arg-type]
+    found = advice(stack)["models"].value
+    assert found is not None and len(found.split(", ")) == kept
+    (fragment,) = plan(stack).fragments
+    environment: Any = fragment.services["ollama-keeper"]["environment"]
+    needs = [int(line.split(" ")[1]) for line in environment["NFTUI_MODELS"].split("\n")]
+    server_room = int((20 * GIB - 512 * MIB) * SHARE)
+    assert len(needs) == kept and sum(needs) <= server_room
+
+
 # -- the solver ---------------------------------------------------------------------------------------------------
 MODELS = st.lists(st.integers(50 * MIB, 60 * GIB), min_size=1, max_size=12).map(
     lambda sizes: [Model(f"m{i}:latest", s, capabilities=CHAT, architecture=LLAMA) for i, s in enumerate(sizes)]
@@ -451,12 +471,43 @@ def test_more_room_never_keeps_less(models: list[Model], room: int) -> None:
     [
         ("llama3, nomic-embed-text:v1.5", "llama3:latest, nomic-embed-text:v1.5"),
         ("a:1 num_gpu=0 num_ctx=8192 , a:1", "a:1 num_ctx=8192 num_gpu=0"),
+        ("a:1 use_mmap=False main_gpu=1, b:2 num_gpu=-1", "a:1 main_gpu=1 use_mmap=false, b:2 num_gpu=-1"),
         ("hf.co/org/model:Q4_K_M", "hf.co/org/model:Q4_K_M"),
         ("None", "none"),
     ],
 )
 def test_a_list_is_read_as_people_write_it(text: str, shown: str) -> None:
     assert show_wishes(parse_wishes(text)) == shown
+
+
+@pytest.mark.parametrize("word", ["use_mmap=1", "use_mmap", "num_ctx=true", "num_gpu=--1", "num_ctx=", "temperature=0"])
+def test_an_option_that_is_not_of_its_kind_is_no_option(word: str) -> None:
+    """The server refuses a number for a switch, and a request with it."""
+    with pytest.raises(BadList, match=r"is none of num_ctx=NUMBER.*use_mmap=true or false"):
+        parse_wishes(f"a:1 {word}")
+
+
+@pytest.mark.parametrize(
+    ("option", "version", "known"),
+    [
+        ("use_mmap=false", "0.1.48", True), ("use_mmap=false", "0.30.0", True), ("main_gpu=1", "0.12.3", True),
+        ("draft_num_predict=4", "0.30.0", True), ("draft_num_predict=4", "0.24.0", False),
+        ("low_vram=true", "0.6.8", True), ("low_vram=true", "0.7.0", False), ("numa=true", "0.3.4", False),
+    ],
+)  # fmt: skip
+def test_an_option_is_taken_where_the_servers_version_loads_by_it(
+    tmp_path: Path, option: str, version: str, known: bool
+) -> None:
+    stack = facts(tmp_path, LLAMA3, version=version)
+    if not known:
+        with pytest.raises(UsageError, match=f"version {version} has no {option.partition('=')[0]}"):
+            advice(stack, models=f"llama3:8b {option}")
+        return
+    made = plan(stack, models=f"llama3:8b {option}", preload="always")
+    (fragment,) = made.fragments
+    environment: Any = fragment.services["ollama-keeper"]["environment"]
+    name, _, value = option.partition("=")
+    assert environment["NFTUI_MODELS"].endswith(f'{{"{name}":{value}}}')
 
 
 def test_a_list_of_nothing_is_no_list() -> None:

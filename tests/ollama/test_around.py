@@ -8,16 +8,19 @@ from pathlib import Path
 import pytest
 
 from nftui.catalog import classify
+from nftui.engine.planner import Standing, draft
+from nftui.engine.state import InForce
 from nftui.model.advice import Assertion
 from nftui.model.ai import Model, OllamaFacts
-from nftui.model.choices import Choices
+from nftui.model.choices import Choices, Selection
 from nftui.model.errors import UsageError
 from nftui.model.facts import Live
 from nftui.model.host import Medium, Mount
 from nftui.model.stack import Container, MountSpec, Role
-from nftui.model.units import GIB
+from nftui.model.units import GIB, MIB
 from nftui.steps.comparators import COMPARATORS
 from tests.ollama.build import BIG, LLAMA3, MISTRAL, NOMIC, REGISTRY, advice, facts, plan
+from tests.optimizations.test_contract import standing
 
 
 def said(found: object) -> str:
@@ -64,7 +67,7 @@ def test_a_server_that_a_recreate_would_harm_is_refused(tmp_path: Path, target: 
 
 def test_without_a_limit_it_asks_for_what_its_models_take(tmp_path: Path) -> None:
     def demand(*models: Model) -> tuple[float, float]:
-        (found,) = REGISTRY["ollama"].demand(facts(tmp_path, *models, limit=None), Choices())
+        found, _ = REGISTRY["ollama"].demand(facts(tmp_path, *models, limit=None), Choices())
         return found.floor / GIB, found.wanted / GIB
 
     nothing_yet = facts(tmp_path, limit=None)
@@ -72,6 +75,35 @@ def test_without_a_limit_it_asks_for_what_its_models_take(tmp_path: Path) -> Non
     assert demand(LLAMA3) == pytest.approx((7.3, 7.3), abs=0.2)
     assert demand(LLAMA3, MISTRAL) == pytest.approx((6.4, 13.2), abs=0.2)
     assert demand(BIG, NOMIC)[0] < 2
+
+
+@pytest.mark.parametrize(
+    ("values", "there"),
+    [({}, True), ({"preload": "once"}, False), ({"preload": "off"}, False), ({"tune_hot": "off"}, False),
+     ({"preload": "off", "eviction": "lru"}, True)],
+)  # fmt: skip
+def test_the_service_beside_it_is_part_of_the_budget_where_it_runs(
+    tmp_path: Path, values: dict[str, str], there: bool
+) -> None:
+    choices = Choices({"ollama": Selection.ON})
+    for knob, value in values.items():
+        choices = choices.set("ollama", None, knob, value)
+    stack = facts(tmp_path, LLAMA3, NOMIC, limit="24g")
+    demands = {d.service: d.wanted for d in REGISTRY["ollama"].demand(stack, choices)}
+    assert demands.get("ollama-keeper") == (64 * MIB if there else None)
+    assert ("ollama-keeper" in fragment(stack, **values).own) is there
+
+
+def test_what_it_asks_for_does_not_shrink_with_what_is_loaded_now(tmp_path: Path) -> None:
+    """Else its limit, and a keeper's share of it, would be another after each load."""
+    given = {"OLLAMA_CONTEXT_LENGTH": "32768"}
+    held = replace(LLAMA3, size=6 * GIB, context=32768)
+    stacks = [
+        facts(tmp_path, LLAMA3, limit=None, loaded=loaded, given=given, environment="{OLLAMA_CONTEXT_LENGTH: '32768'}")
+        for loaded in ((), (held,), (replace(held, size=14 * GIB),))
+    ]
+    cold, small, large = (REGISTRY["ollama"].demand(s, Choices())[0].wanted for s in stacks)
+    assert cold == small < large
 
 
 def test_what_it_asks_for_holds_what_it_asked_for(tmp_path: Path) -> None:
@@ -112,10 +144,10 @@ def fragment(stack, **values: str):  # type: ignore[no-untyped-def]
     return found
 
 
-def test_a_small_service_loads_them_again_where_that_is_chosen(tmp_path: Path) -> None:
+def test_a_small_service_loads_them_again_unless_that_is_refused(tmp_path: Path) -> None:
     stack = facts(tmp_path, LLAMA3, NOMIC, environment="{OLLAMA_HOST: '0.0.0.0:8080'}")
-    assert fragment(stack).own == {}
-    found = fragment(stack, preload="always", models="llama3:8b num_ctx=8192, nomic-embed-text")
+    assert fragment(stack, preload="once").own == fragment(stack, preload="off").own == {}
+    found = fragment(stack, models="llama3:8b num_ctx=8192, nomic-embed-text")
     assert found.own == {"ollama-keeper": ("ollama",)}
     beside = found.services["ollama-keeper"]
     environment = beside["environment"]
@@ -163,3 +195,56 @@ def test_a_network_that_no_other_service_reaches_refuses_it(tmp_path: Path) -> N
         advice(stack, eviction="lru")
     on_host = fragment(facts(tmp_path, LLAMA3, more="    network_mode: host\n"), preload="always")
     assert on_host.services["ollama-keeper"]["network_mode"] == "host"
+
+
+@pytest.mark.parametrize(
+    ("more", "image", "why"),
+    [
+        ("    network_mode: none\n", "ollama/ollama", "no service beside it reaches it in its network mode"),
+        ("    network_mode: 'service:vpn'\n", "ollama/ollama", "no service beside it reaches it"),
+        ("", "alpine/ollama", "its image has no bash"), ("", "", "its image is built here"),
+        ("    network_mode: host\n", "ollama/ollama", None), ("", "ollama/ollama:rocm", None),
+    ],
+)  # fmt: skip
+def test_models_are_loaded_again_wherever_a_service_can_do_that(
+    tmp_path: Path, more: str, image: str, why: str | None
+) -> None:
+    stack = facts(tmp_path, LLAMA3, NOMIC, more=more)
+    services = tuple(replace(s, image=image or None) if s.name == "ollama" else s for s in stack.stack.services)
+    stack = replace(stack, stack=replace(stack.stack, services=services))
+    found = advice(stack)["preload"]
+    assert found.value == found.recommended == ("always" if why is None else "once")
+    assert (why or "") in said(found.notes) and ("--repair" in said(found.notes)) == (why is not None)
+    if why is not None:
+        with pytest.raises(UsageError, match=why):
+            advice(stack, preload="always")
+    # What the operator says stands, and there is nothing to explain.
+    for value in ("once", "off"):
+        chosen = advice(facts(tmp_path, LLAMA3, NOMIC), preload=value)["preload"]
+        assert (chosen.value, chosen.recommended, chosen.notes) == (value, "always", ())
+
+
+def test_by_last_use_nothing_stays_that_nobody_named(tmp_path: Path) -> None:
+    stack = facts(tmp_path, LLAMA3, MISTRAL, NOMIC, limit="24g")
+    found = advice(stack, eviction="lru")["preload"]
+    assert found.value == "once" and "comes back after a restart of the server, the last used first" in said(
+        found.notes
+    )
+    assert advice(stack, eviction="lru", models="nomic-embed-text")["preload"].value == "always"
+    assert advice(stack, eviction="server")["preload"].value == "always"
+
+
+# -- when it comes and goes ---------------------------------------------------------------------------------------
+def order(stack, place: Standing, selection: Selection = Selection.ON) -> list[str]:  # type: ignore[no-untyped-def]
+    """Steps of the plan that concern containers and models."""
+    return [s.id for s in draft(stack, Choices({"ollama": selection}), REGISTRY, place).steps if s.service]
+
+
+def test_it_comes_when_the_server_is_as_it_shall_be_and_goes_before_that_changes(tmp_path: Path) -> None:
+    """Else it would fill the memory of a server that is about to go, or is not to hold these models any more."""
+    stack = running(facts(tmp_path, LLAMA3, NOMIC))
+    first = order(stack, standing(stack))
+    assert first == ["recreate:ollama", "ollama-settings:ollama", "ollama-preload:ollama", "start:ollama-keeper"]
+    in_force = InForce(1, "run", Choices({"ollama": Selection.ON}), plan(stack).fragments)
+    there = replace(standing(stack, in_force), own={"ollama-keeper": True})
+    assert order(stack, there, Selection.OFF) == ["remove:ollama-keeper", "recreate:ollama"]

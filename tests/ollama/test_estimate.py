@@ -94,13 +94,35 @@ def test_more_of_anything_never_needs_less(context: int, parallel: int, cache: s
         assert need <= in_runner(model, replace(setting, cache="f16"))
 
 
-def test_what_was_measured_larger_counts_and_what_was_smaller_does_not() -> None:
-    running = Setting(4096, 1)
-    estimate = in_runner(LLAMA3, running)
-    for factor, expected in ((1.5, 1.5), (1.02, 1.05), (0.7, 1.0)):
-        held = Model("llama3:8b", int(estimate * factor), context=4096)
-        found = measure(OllamaFacts(None, (LLAMA3,), (held,)), running, on_gpu=False)
-        assert found.need(LLAMA3, running) == int(estimate * expected)
+LONG = Setting(32768, 1)
+"""9.9 GB of llama 3, of which 4.9 are its weights."""
+
+
+def measured(factor: float) -> Estimator:
+    """Of a server that runs so, where llama 3 takes `factor` times its estimate."""
+    held = Model("llama3:8b", int(in_runner(LLAMA3, LONG) * factor), context=32768)
+    return measure(OllamaFacts(None, (LLAMA3, NOMIC), (held,)), LONG, on_gpu=False)
+
+
+@pytest.mark.parametrize(
+    ("factor", "expected"),
+    [(1.5, 1.5), (1.02, 1.05), (0.95, 1.0), (0.87, 1.0), (0.8, 0.9), (0.6, 0.7), (0.4, 1.0)],
+)
+def test_what_was_measured_counts_both_ways_less_with_a_margin_and_never_below_the_weights(
+    factor: float, expected: float
+) -> None:
+    found = measured(factor)
+    assert found.need(LLAMA3, LONG) == int(in_runner(LLAMA3, LONG) * expected)
+    assert found.need(NOMIC, LONG) == in_runner(NOMIC, LONG)
+
+
+@pytest.mark.parametrize(
+    "other", [replace(LONG, context=16384), replace(LONG, parallel=2), replace(LONG, cache="q8_0")]
+)
+def test_what_was_measured_smaller_counts_in_that_very_case_and_what_was_larger_in_all(other: Setting) -> None:
+    """A part that the estimate lacks is lacking always; one that it counts too high may grow with the context."""
+    assert measured(0.6).need(LLAMA3, other) == in_runner(LLAMA3, other)
+    assert measured(1.5).need(LLAMA3, other) == int(in_runner(LLAMA3, other) * 1.5)
 
 
 def test_a_measurement_is_compared_under_the_context_that_it_was_loaded_with() -> None:

@@ -27,6 +27,9 @@ EMBED = {**CHAT, "capabilities": ["embedding"]}
 NAMES = ("a:1b", "b:1b", "c:1b", "d:1b")
 TWINS = ("twin:1", "twin:2")
 """Names of one file."""
+MODELS: dict[str, dict[str, object]] = {
+    **dict.fromkeys(NAMES, CHAT), "embed:latest": EMBED, **{name: {**CHAT, "blob": "0123"} for name in TWINS},
+}  # fmt: skip
 EACH = 1_000_000 + 4096 * 8
 """What a loaded one takes, beside the buffers, of which the test's server has none."""
 
@@ -46,14 +49,13 @@ class Bed:
     version: str = "0.12.3"
     memory: int = 0
     """Bytes that the server thinks it has for models; it unloads one for another. 0: it does not look."""
+    models: dict[str, dict[str, object]] = field(default_factory=lambda: dict(MODELS))
     port: int = field(default_factory=free_port)
     server: subprocess.Popen[bytes] | None = None
     keeper: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        models = {**dict.fromkeys(NAMES, CHAT), "embed:latest": EMBED,
-                  **{name: {**CHAT, "blob": "0123"} for name in TWINS}}  # fmt: skip
-        (self.place / "models.json").write_text(json.dumps(models))
+        (self.place / "models.json").write_text(json.dumps(self.models))
         environment = {
             **os.environ, "OLLAMA_HOST": f"127.0.0.1:{self.port}", "OLLAMA_MODELS": str(self.place),
             "OLLAMA_MAX_LOADED_MODELS": str(self.places), "OLLAMA_KEEP_ALIVE": "24h", "STANDIN_RUNNER_BYTES": "0",
@@ -158,9 +160,34 @@ def test_the_one_used_least_recently_goes_before_the_server_has_to_choose(bed: B
     assert bed.healthy()
 
 
+@pytest.mark.parametrize(
+    ("more", "asked_for"),
+    [
+        ({"a:latest": {**CHAT, "copy_of": "a:1b"}, "big:cloud": {**CHAT, "size": 300, "remote": True}}, False),
+        ({"d:1b": CHAT}, True),
+    ],
+)
+def test_a_place_is_freed_only_where_there_is_a_model_that_could_come(
+    bed: Bed, more: dict[str, dict[str, object]], asked_for: bool
+) -> None:
+    """Another name of one that is in memory needs no place of its own, and one in a cloud none at all."""
+    bed.stop()
+    bed.models = {**dict.fromkeys(NAMES[:3], CHAT), **more}
+    bed.start()
+    bed.watch(idle=1)
+    for name in NAMES[:3]:
+        bed.use(name)
+    for _ in range(3):
+        bed.noticed()
+    if asked_for:
+        wait(lambda: len(bed.held()) == 2)
+    assert ("unloading" in bed.log()) is asked_for and len(bed.held()) == (2 if asked_for else 3)
+
+
 def test_what_is_to_stay_is_loaded_each_in_its_way_and_never_goes(bed: Bed) -> None:
     bed.watch("a:1b", "embed:latest", order="server")
     wait(lambda: bed.held() == {"a:1b": True, "embed:latest": True})
+    bed.noticed()  # the second is listed while it is being loaded
     bed.call("/api/generate", model="a:1b", keep_alive=0)
     wait(lambda: bed.held() == {"a:1b": True, "embed:latest": True})
     for name in ("b:1b", "c:1b"):

@@ -30,7 +30,16 @@ def test_applied_read_back_and_taken_back(server: Server) -> None:
     # The operator's own `up` keeps it.
     server.stack.up()
     assert set(server.held()) == ALL
+    back = server.nftui("rollback", "--yes", "--json")
+    assert back.code == 0, back.out + back.err
+    assert tree(server.stack.directory) == before and server.environment() == variables
+    assert server.held() == {} and set(server.stack.services()) == {"ollama", "web"}
 
+
+def test_what_leaves_memory_is_drift_where_nothing_loads_it_again(server: Server) -> None:
+    before, variables = tree(server.stack.directory), server.environment()
+    done = server.nftui(*APPLY, "--set", "ollama.preload=once")
+    assert done.code == 0, done.out + done.err
     # Somebody unloads one: that is told, with what brings it back, and nothing else is touched.
     container = server.stack.container("ollama")
     server.call("/api/generate", model="tiny-chat:1b", keep_alive=0)
@@ -100,17 +109,41 @@ def test_a_list_that_does_not_fit_touches_nothing(server: Server) -> None:
     assert tree(server.stack.directory) == before
 
 
-def test_the_models_are_there_again_after_a_restart_where_that_was_chosen(server: Server) -> None:
+def kept(server: Server) -> dict[str, int]:
+    """Models that stay for good, with their contexts; none while the server does not answer."""
+    found = server.held() if answers(server) else {}
+    return {n: m["context_length"] for n, m in found.items() if m["expires_at"] > "2200"}
+
+
+def test_without_a_word_every_model_is_there_again_after_each_restart(server: Server) -> None:
+    """Of the server alone, and of the whole project; nobody asked for a keeper, and off takes all of it away."""
+    done = server.nftui(*APPLY)
+    assert done.code == 0, done.out + done.err
+    wanted = kept(server)
+    assert set(wanted) == ALL
+    docker("restart", "--time", "2", server.stack.container("ollama"))
+    wait_until(lambda: kept(server) == wanted, seconds=20, what="the models after a restart of the server")
+    server.stack.compose("stop", "-t", "2")
+    server.stack.compose("start")
+    wait_until(lambda: kept(server) == wanted, seconds=20, what="the models after a restart of the project")
+    # Who asks finds them warm.
+    assert server.call("/api/generate", model="tiny-chat:1b", prompt="x", stream=False)["load_duration"] == 0
+    assert server.call("/api/embed", model="embed", input="x")["load_duration"] == 0
+    assert server.nftui("status").code == 0
+    done = server.nftui("apply", "--only", "ollama", "--off", "ollama", "--yes", "--json", "--settle", "0")
+    assert done.code == 0, done.out + done.err
+    assert set(server.stack.services()) == {"ollama", "web"} and server.held() == {}
+
+
+def test_the_models_are_there_again_with_the_options_of_their_apps(server: Server) -> None:
     before = tree(server.stack.directory)
-    values = ("--set", "ollama.preload=always", "--set", "ollama.models=tiny-chat:1b num_ctx=2048, embed")
+    values = ("--set", "ollama.models=tiny-chat:1b num_ctx=2048, embed num_ctx=1024")
     done = server.nftui(*APPLY, *values)
     assert done.code == 0, done.out + done.err
     docker("restart", "--time", "2", server.stack.container("ollama"))
-
-    def contexts() -> dict[str, int]:
-        return {n: m["context_length"] for n, m in server.held().items()} if answers(server) else {}
-
-    wait_until(lambda: contexts() == {"tiny-chat:1b": 2048, "embed:latest": 2048}, seconds=60, what="the models")
+    wait_until(lambda: kept(server) == {"tiny-chat:1b": 2048, "embed:latest": 1024}, seconds=60, what="the models")
+    options = {"num_ctx": 1024}
+    assert server.call("/api/embed", model="embed", input="x", options=options)["load_duration"] == 0
     assert all(m["expires_at"] > "2200" for m in server.held().values())
     assert server.nftui("status").code == 0
     assert server.stack.inspect("ollama-keeper")["State"]["Health"]["Status"] == "healthy"

@@ -24,7 +24,7 @@ from nftui.model.ai import Model
 from nftui.model.stack import Container, Role, Service
 from nftui.optimizations.ollama.estimate import Setting, in_runner
 from nftui.optimizations.ollama.versions import parse_version
-from nftui.steps.ollama_memory import is_pinned
+from nftui.steps.ollama_memory import coming, is_pinned
 from tests.stack.running import SOURCE, wait_until
 
 PROGRAM = SOURCE / "images" / "ollama"
@@ -273,24 +273,70 @@ def test_chat_and_embedding_models_are_each_loaded_in_their_way(mine: OllamaClie
     stored = {m.name: m for m in mine.stored()}
     for name in ("a:1", "e:latest"):
         model = mine.show(name).of(stored[name])
-        assert mine.load(model, FOREVER, {}, 10) > 0
+        mine.load(model, FOREVER, {}, 10)
         assert [is_pinned(m) for m in mine.loaded() if m.name == name] == [True]
         mine.unload(model, 10)
         assert name not in {m.name for m in mine.loaded()}
 
 
-def test_a_load_is_timed_by_the_clock(mine: OllamaClient) -> None:
-    """The server's answer tells no time: 40 MiB at 200 MB/s, and then nothing to load."""
-    model = Model("slow:1", 0, capabilities=("completion",))
-    assert mine.load(model, FOREVER, {}, 10) > 0.2 > mine.load(model, FOREVER, {}, 10)
+@pytest.mark.parametrize("version", ["0.12.3", "0.3.10", "0.1.48"])
+def test_every_server_lets_go_of_every_kind_of_model(tmp_path: Path, version: str) -> None:
+    with serving(tmp_path, STANDIN_VERSION=version) as host:
+        mine = client_of(host)
+        for model in (Model("a:1", 0, capabilities=("completion",)), Model("e:latest", 0, capabilities=("embedding",))):
+            mine.load(model, FOREVER, {"num_ctx": 1024}, 10)
+            assert [m.name for m in mine.loaded()] == [model.name]
+            mine.unload(model, 10)
+            assert mine.loaded() == ()
+
+
+def test_a_model_is_not_loaded_again_to_be_let_go_of(tmp_path: Path) -> None:
+    """Whatever options it was loaded with: its megabyte takes a second to read here."""
+    with serving(tmp_path, STANDIN_READ_BYTES_PER_S="1000000") as host:
+        mine, model = client_of(host), Model("e:latest", 0, capabilities=("embedding",))
+        mine.load(model, FOREVER, {"num_ctx": 1024}, 10)
+        mine.unload(model, 0.7)
+        assert mine.loaded() == ()
+
+
+def test_the_answer_that_loads_a_model_is_the_cold_one_and_says_how_long_it_stays(mine: OllamaClient) -> None:
+    """40 MiB at 200 MB/s, and then nothing to load."""
+    cold = mine.ask("slow:1", "x", 2, {}, 10, FOREVER)
+    warm = mine.ask("slow:1", "x", 2, {}, 10)
+    assert cold.first > cold.load > 0.2 > warm.first and warm.load == 0
+    assert [is_pinned(m) for m in mine.loaded()] == [True], "a question without a time leaves it as it is"
+    first, again = mine.embed("e:latest", "x", {}, 10, FOREVER), mine.embed("e:latest", "y", {}, 10)
+    assert first.first == first.total > first.load > again.load == 0 and again.first > 0
+    assert all(is_pinned(m) for m in mine.loaded())
 
 
 def test_a_model_of_which_nothing_is_known_is_embedded_with_where_the_server_says_so(mine: OllamaClient) -> None:
     """Servers before 0.6.4 do not tell what a model can."""
-    assert mine.load(Model("e:latest", 0), FOREVER, {}, 10) > 0
+    mine.load(Model("e:latest", 0), FOREVER, {}, 10)
     assert [m.name for m in mine.loaded()] == ["e:latest"]
     with pytest.raises(OllamaRefused, match="not found"):
         mine.load(Model("zzz:1", 0), FOREVER, {}, 10)
+
+
+@pytest.mark.parametrize("options", [{"use_mmap": False}, {"main_gpu": 1, "num_batch": 256}])
+def test_what_was_loaded_with_an_option_is_warm_for_who_sends_it(mine: OllamaClient, options: dict[str, int]) -> None:
+    said = [mine.ask("slow:1", "x", 1, sent, 10) for sent in (options, options, {})]
+    embedded = [mine.embed("e:latest", "x", sent, 10) for sent in (options, options, {})]
+    assert [bool(a.load) for a in (*said, *embedded)] == [True, False, True] * 2
+    with pytest.raises(OllamaRefused, match='"use_mmap" must be of type boolean'):
+        mine.embed("e:latest", "x", {"use_mmap": 0}, 10)
+
+
+def test_what_is_being_loaded_is_listed_and_known_for_it(tmp_path: Path) -> None:
+    with serving(tmp_path, STANDIN_READ_BYTES_PER_S="40000000") as host:
+        mine, model = client_of(host), Model("slow:1", 0, capabilities=("completion",))
+        mine.load(Model("a:1", 0, capabilities=("completion",)), FOREVER, {}, 10)
+        thread = threading.Thread(target=mine.load, args=(model, FOREVER, {}, 20))
+        thread.start()
+        wait_until(lambda: len(mine.loaded()) == 2, seconds=5, what="its listing")
+        assert coming(mine) == {"slow:1"} and all(is_pinned(m) for m in mine.loaded())
+        thread.join()
+        assert coming(mine) == set() and len(mine.loaded()) == 2
 
 
 def test_names_of_one_file_tell_it_and_a_models_own_context_is_read(mine: OllamaClient) -> None:
@@ -325,7 +371,7 @@ def test_a_server_before_the_newer_route_embeds_by_the_older_one(tmp_path: Path)
     with serving(tmp_path, STANDIN_VERSION="0.1.48") as host:
         mine = client_of(host)
         model = Model("e:latest", 0, capabilities=("embedding",))
-        assert mine.load(model, FOREVER, {}, 10) > 0
+        assert mine.embed(model.name, "x", {}, 10, FOREVER).load > 0, "its answer tells no times"
         assert [is_pinned(m) for m in mine.loaded()] == [True]
 
 

@@ -40,9 +40,12 @@ class ModelWorld(World):
     """Seconds that a load takes."""
     answers_in: tuple[float, ...] = (0.1,)
     """Seconds until the first token, one request after the other; the last for all that follow."""
-    asked: int = 0
+    asked: dict[str, int] = field(default_factory=dict)
     in_use: int = 0
     """Looks for which a model that somebody uses still tells its former time."""
+    unfinished: set[str] = field(default_factory=set)
+    """Models that are listed while they are loaded: their time is another at each look."""
+    looks: int = 0
     trained: int = 131072
     context_held: int = 4096
     sees: tuple[str, ...] = ()
@@ -89,10 +92,12 @@ class ModelWorld(World):
 
     def loaded(self) -> Sequence[Model]:
         self.in_use -= 1
+        self.looks += 1
         return [
             replace(
                 STORED[n],
-                expires_at=CENTURIES if k == FOREVER and self.in_use < 0 else SOON,
+                expires_at=(CENTURIES if k == FOREVER and self.in_use < 0 else SOON)
+                + (f".{self.looks}" if n in self.unfinished else ""),
                 context=self.context_held,
                 family=self.family,
             )
@@ -105,17 +110,22 @@ class ModelWorld(World):
         capabilities = (*STORED[name].capabilities, *self.sees)
         return Shown(replace(SHAPE, trained_context=self.trained), capabilities, self.blobs_of.get(name, ""))
 
-    def load(self, model: Model, keep_alive: int | str, options: Mapping[str, int], timeout: float) -> float:
-        die = self.effect(f"load {model.name} {keep_alive}")
-        if self.refuse == f"load {model.name}":
+    def load(self, model: Model, keep_alive: int | str, options: Mapping[str, int], timeout: float) -> None:
+        self._load(model.name, keep_alive)
+
+    def _load(self, name: str, keep_alive: int | str) -> bool:
+        """Whether it was not in memory."""
+        die = self.effect(f"load {name} {keep_alive}")
+        if self.refuse == f"load {name}":
             raise OllamaRefused(msg("model requires more system memory"))
-        name = self.listed(model.name)
-        cold = name not in self.held
+        listed = self.listed(name)
+        cold = listed not in self.held
+        self.unfinished.discard(listed)
         if not self.forgets:
-            self.held[name] = keep_alive
+            self.held[listed] = keep_alive
         if die:
-            raise Killed(model.name)
-        return self.slow if cold else 0.0
+            raise Killed(name)
+        return cold
 
     def listed(self, name: str) -> str:
         """The name by which what is loaded of its file is listed; its own where nothing is."""
@@ -130,11 +140,30 @@ class ModelWorld(World):
         if die:
             raise Killed(model.name)
 
-    def ask(self, name: str, prompt: str, tokens: int, options: Mapping[str, int], timeout: float) -> Answer:
-        first = self.answers_in[min(self.asked, len(self.answers_in) - 1)]
-        self.asked += 1
+    def ask(
+        self, name: str, prompt: str, tokens: int, options: Mapping[str, int], timeout: float,
+        keep_alive: int | None = None,
+    ) -> Answer:  # fmt: skip
+        if "completion" not in STORED[name].capabilities:
+            refused = OllamaRefused(msg("does not support generate"))
+            refused.embeds = True
+            raise refused
+        return self._answer(name, tokens, keep_alive)
+
+    def embed(
+        self, name: str, text: str, options: Mapping[str, int], timeout: float, keep_alive: int | None = None
+    ) -> Answer:
+        return self._answer(name, 0, keep_alive)
+
+    def _answer(self, name: str, tokens: int, keep_alive: int | None) -> Answer:
+        """Cold after a load and the first of the times; warm by one after the other of each model."""
+        if keep_alive is not None and self._load(name, keep_alive):
+            first = self.slow + self.answers_in[0]
+            return Answer(first, first + 0.1, self.slow, tokens, 0.1)
+        first = self.answers_in[min(self.asked.get(name, 0), len(self.answers_in) - 1)]
+        self.asked[name] = self.asked.get(name, 0) + 1
         self.clock += first
-        return Answer(first, first + 0.1, 1.9 if name in self.dead else 0.0, tokens, 0.1)
+        return Answer(first, first + 0.1, 1.9 if name in self.dead else 0.0, tokens, first)
 
     def context(self, **options: object) -> Context:
         return super().context(**{"models": self.models, **options})

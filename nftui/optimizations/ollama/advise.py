@@ -11,9 +11,10 @@ from nftui.optimizations.ollama.decision import Decision, Origin, is_off, own, r
 from nftui.optimizations.ollama.estimate import context
 from nftui.optimizations.ollama.eviction import keeping_decisions
 from nftui.optimizations.ollama.fit import AT_ONCE, NO_GPU, Fit, Fixed, loaded_with, solve, worst
-from nftui.optimizations.ollama.keeper import can_keep
+from nftui.optimizations.ollama.keeper import no_keeper
 from nftui.optimizations.ollama.knobs import BY_NAME, VARIABLES
 from nftui.optimizations.ollama.reasons import (
+    BACK_BY_USE,
     EVICTION,
     FLASH_CPU,
     FLASH_GPU,
@@ -24,6 +25,7 @@ from nftui.optimizations.ollama.reasons import (
     exact_all_the_same,
     keep_why,
     loaded_why,
+    once_only,
     other_names,
     parallel_why,
     places,
@@ -32,7 +34,7 @@ from nftui.optimizations.ollama.reasons import (
     slow_to_load,
     too_large,
 )
-from nftui.optimizations.ollama.versions import SINCE, has_prompt_cache, reads
+from nftui.optimizations.ollama.versions import SINCE, has_option, has_prompt_cache, reads
 from nftui.optimizations.ollama.wishes import BadList, Wish, parse_wishes, show_wishes
 from nftui.steps.ollama_config import keep_alive_s
 
@@ -86,6 +88,11 @@ class Adviser:
             raise refusal(self.server, "models", text, msg(
                 "it does not store {models}; pull it first, or choose among {stored}", models=", ".join(absent),
                 stored=", ".join(sorted(names))))  # fmt: skip
+        unread = sorted({o for w in found for o in w.options if not has_option(self.server.version, o)})
+        if unread:
+            raise refusal(self.server, "models", text, msg(
+                "version {running} has no {options}", running=".".join(map(str, self.server.version or ())),
+                options=", ".join(unread)))  # fmt: skip
         return self._one_of_each_file(found, text)
 
     def _one_of_each_file(self, wishes: Sequence[Wish], text: str) -> tuple[Wish, ...]:
@@ -260,14 +267,16 @@ class Adviser:
 
     def _preload(self, models: Decision) -> Decision:
         said, off = self.chosen("preload"), is_off(self.choices, self.server, "preload")
-        wanted = models.value not in (None, "none")
-        value = said or ("once" if wanted and not off else "off")
-        if value == "always" and not can_keep(self.server.service):
-            raise refusal(self.server, "preload", value, msg("no service beside it reaches it in its network mode"))
+        wanted, reason = models.value not in (None, "none"), no_keeper(self.server.service)
+        by_use = self.chosen("eviction") == "lru" and not self.listed
+        best = "off" if not wanted else "once" if by_use or reason is not None else "always"
+        value = said or ("off" if off else best)
+        if value == "always" and reason is not None:
+            raise refusal(self.server, "preload", value, reason)
         origin = Origin.CHOSEN if said else Origin.OFF if off else Origin.AUTO
-        why = msg("The first request after a restart would wait until its model is read from disk.")
-        return Decision("preload", origin, value if wanted else "off", "once" if wanted else "off", why,
-                        BY_NAME["preload"].source)  # fmt: skip
+        why = msg("The first request after each restart would wait until its model is read from disk.")
+        notes = [BACK_BY_USE if reason is None else once_only(reason)] if "once" == value == best else []
+        return Decision("preload", origin, value if wanted else "off", best, why, BY_NAME["preload"].source, notes)
 
     def _notes(self, found: dict[str, Decision]) -> None:
         """What an operator must read beside the values."""

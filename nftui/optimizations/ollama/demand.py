@@ -9,11 +9,14 @@ from nftui.model.advice import Demand
 from nftui.model.units import GIB, MIB
 from nftui.optimizations.ollama.advise import Adviser
 from nftui.optimizations.ollama.fit import loaded_with
+from nftui.optimizations.ollama.keeper import MEMORY, keeper_name, no_keeper
 from nftui.optimizations.ollama.knobs import ID
 from nftui.optimizations.ollama.placement import SHARE
 from nftui.optimizations.ollama.server import ASIDE, build_server
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from nftui.model.choices import Choices
     from nftui.model.facts import Facts
     from nftui.model.stack import Service
@@ -22,6 +25,14 @@ LEAST, UNKNOWN = 512 * MIB, 8 * GIB
 """Of a server whose models are not known: that it runs, and an 8B model in 4 bits beside a small one."""
 _EVERYTHING = 1 << 60
 _STEP = 64 * MIB
+
+
+def keeper_demand(facts: Facts, choices: Choices, service: Service) -> Iterator[Demand]:
+    """Of the small service beside the server, where one may come to stand there."""
+    preload, part = (choices.value(ID, service.name, knob) for knob in ("preload", "tune_hot"))
+    stays = preload == "always" or (preload is None and part != "off" and no_keeper(service) is None)
+    if stays or choices.value(ID, service.name, "eviction") == "lru":
+        yield Demand(ID, keeper_name(facts, service), MEMORY, MEMORY, MEMORY)
 
 
 def demand_of(facts: Facts, choices: Choices, service: Service) -> Demand:
@@ -45,7 +56,9 @@ def _needs(facts: Facts, choices: Choices, service: Service) -> tuple[int, int]:
         return max(LEAST, used), UNKNOWN
     setting, by_name = adviser.fit.setting, {m.name: m for m in server.stored}
     kept = [(by_name[w.name], w) for w in adviser.fit.pinned]
-    sizes = [adviser.estimator.in_host(m, loaded_with(setting, m, w)) for m, w in kept] or [0]
+    # What a loaded one was seen to spare is left to the server: its limit must not depend on what is loaded now.
+    estimator = replace(adviser.estimator, smaller={})
+    sizes = [estimator.in_host(m, loaded_with(setting, m, w)) for m, w in kept] or [0]
     # Nobody asked for the largest: a machine that cannot hold it is not to be emptied for it.
     least = max(sizes) if adviser.listed else min(sizes)
     # What is granted may become the limit under which the server counts the cache of their files as well.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from dataclasses import field, replace
 
 from nftui.model.ai import Architecture, Model, OllamaFacts, Vision
 from nftui.model.dataclass import dataclass
@@ -181,18 +181,27 @@ def image_graph(name: str, vision: Vision, flash: bool = False) -> int:
 _QWEN_PIXELS = 28 * 28 * 1280
 
 
+Case = tuple[str, int, int, str]
+"""A model's file, tokens of a slot, slots, and how exact the cache is."""
+_MARGIN = 1.1
+"""What was seen is believed with so much more: a server's count leaves out what its libraries take."""
+
+
+def _case(model: Model, setting: Setting) -> Case:
+    return (model.file, context(model, setting), _slots(model, setting), setting.cache)
+
+
 @dataclass(frozen=True, slots=True)
 class Estimator:
-    """Estimates of one server's models, raised where a loaded one was seen to take more.
-
-    A smaller measurement changes nothing: caches fill with use, and advice must not depend on the hour.
-    """
+    """Estimates of one server's models, corrected where a loaded one was seen to take more, or far less."""
 
     measured: dict[str, float]
-    """Model's file to how many times its estimate it took."""
+    """Model's file to how many times its estimate it took, where that is more: what was forgotten is so always."""
     on_gpu: bool = False
     counts_pages: bool = False
     """The server takes what the kernel caches of a model's file for memory in use."""
+    smaller: dict[Case, float] = field(default_factory=dict)
+    """The same where it is far less: of that very case alone, for which part was counted too high is not known."""
 
     def need(self, model: Model, setting: Setting) -> int:
         """Bytes of the memory that limits it: VRAM where there is a GPU, else the host's, old prompts included."""
@@ -201,7 +210,8 @@ class Estimator:
 
     def alone(self, model: Model, setting: Setting) -> int:
         """The same of the only model: its own file is read once it was let in."""
-        size = int(in_runner(model, setting) * self.measured.get(model.file, 1.0))
+        factor = self.measured.get(model.file) or self.smaller.get(_case(model, setting), 1.0)
+        size = int(in_runner(model, setting) * factor)
         return size if self.on_gpu else size + setting.prompt_cache
 
     def shown(self, model: Model, setting: Setting, room: int) -> int:
@@ -217,13 +227,17 @@ class Estimator:
 def measure(facts: OllamaFacts, running: Setting, on_gpu: bool, counts_pages: bool = False) -> Estimator:
     """Compare what is loaded now with its estimate, under the setting that the server runs with."""
     found: dict[str, float] = {}
+    smaller: dict[Case, float] = {}
     for model in facts.stored:
         held = facts.held(model.name)
-        if held is None or not held.size:
-            continue
+        if held is None or held.size <= model.size:
+            continue  # its weights alone are more: it is being loaded, or its server does not count them
         setting = replace(running, context=held.context or model.own_context or running.context)
         ratio = held.size / max(1, in_runner(model, setting))
+        # In steps of a twentieth: a few bytes more at the next look must not be another plan.
+        less = math.ceil(ratio * _MARGIN * 20) / 20
         if ratio > 1.0:
-            # In steps of a twentieth: a few bytes more at the next look must not be another plan.
             found[model.file] = math.ceil(ratio * 20) / 20
-    return Estimator(found, on_gpu, counts_pages)
+        elif less < 1.0:
+            smaller[_case(model, setting)] = less
+    return Estimator(found, on_gpu, counts_pages, smaller)

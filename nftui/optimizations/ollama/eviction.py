@@ -9,7 +9,7 @@ from nftui.model.units import MIB, format_size, human_size, parse_size
 from nftui.optimizations.ollama.decision import Decision, Origin, is_off, refusal
 from nftui.optimizations.ollama.estimate import Estimator, Setting
 from nftui.optimizations.ollama.fit import loaded_with
-from nftui.optimizations.ollama.keeper import POLL_S, Keeping, can_keep
+from nftui.optimizations.ollama.keeper import POLL_S, Keeping, no_keeper
 from nftui.optimizations.ollama.knobs import BY_NAME
 from nftui.optimizations.ollama.wishes import parse_wishes
 
@@ -43,8 +43,9 @@ def keeping_decisions(adviser: Adviser, found: Mapping[str, Decision]) -> dict[s
 def _order(adviser: Adviser, found: Mapping[str, Decision]) -> Decision:
     server, said = adviser.server, adviser.chosen("eviction")
     off = is_off(adviser.choices, server, "eviction")
-    if said == "lru" and not can_keep(server.service):
-        raise refusal(server, "eviction", said, msg("no service beside it reaches it in its network mode"))
+    reason = no_keeper(server.service)
+    if said == "lru" and reason is not None:
+        raise refusal(server, "eviction", said, reason)
     places = int(found["max_loaded_models"].value or 0)
     if said == "lru" and places < 2:
         raise refusal(server, "eviction", said, msg("it holds one model at a time, so there is nothing to choose"))
@@ -99,6 +100,9 @@ def keeping(server: Server, said: Mapping[str, str | None]) -> Keeping:
         w.name: estimator.shown(stored[w.name], loaded_with(setting, stored[w.name], w), server.room or 0)
         for w in wishes if w.name in stored
     }  # fmt: skip
+    total, room = sum(needs.values()), server.room or 0
+    if total > room > 0:  # That they fit was measured; it must not wait for room that its estimates lack.
+        needs = {name: need * room // total for name, need in needs.items()}
     return Keeping(
         wishes=wishes,
         needs=needs,

@@ -8,8 +8,12 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+from nftui.catalog import lacking
 from nftui.clients.ollama import FOREVER, port_of
+from nftui.model.advice import ACTS_LABEL
 from nftui.model.dataclass import dataclass
+from nftui.model.message import Message, msg
+from nftui.model.units import MIB
 from nftui.optimizations.ollama.keeper_script import HEALTHCHECK, SCRIPT
 
 if TYPE_CHECKING:
@@ -20,7 +24,9 @@ if TYPE_CHECKING:
     from nftui.optimizations.ollama.wishes import Wish
 
 POLL_S = 5
-"""Between two looks. The first comes after one: while nftui changes the server, it loads the models itself."""
+"""Between two looks."""
+MEMORY = 64 * MIB
+"""Bytes that it may use: a shell, and an answer of the server."""
 _TRUST_S = 60
 """So long after the server's last answer the keeper counts as well."""
 _LOAD_S = 1800
@@ -52,9 +58,15 @@ def keeper_name(facts: Facts, service: Service) -> str:
     return name if facts.stack.service(name) is None else f"{name}-nftui"
 
 
-def can_keep(service: Service) -> bool:
-    """Whether a container beside it reaches it by its name, or both are on the host's network."""
-    return service.config.get("network_mode") in (None, "", "host")
+def no_keeper(service: Service) -> Message | None:
+    """Why none can stand beside that server: it must reach it by its name or on the host's network, in its image."""
+    if service.config.get("network_mode") not in (None, "", "host"):
+        return msg("no service beside it reaches it in its network mode")
+    if not service.image:
+        return msg("its image is built here and has no name by which a service beside it could run in it")
+    if any(name == "bash" for name, _ in lacking(service.image)):
+        return msg("its image has no bash for the service that would load them")
+    return None
 
 
 def keeper(service: Service, keeping: Keeping) -> dict[str, object]:
@@ -70,10 +82,11 @@ def keeper(service: Service, keeping: Keeping) -> dict[str, object]:
             "test": ["CMD", "bash", "-c", HEALTHCHECK], "interval": "10s", "timeout": "5s", "retries": 3,
             "start_period": "30s",
         },
+        "labels": {ACTS_LABEL: "true"},
         "restart": "unless-stopped",
         "init": True,
         "stop_grace_period": "1s",
-        "deploy": {"resources": {"limits": {"memory": "64M"}}},
+        "deploy": {"resources": {"limits": {"memory": f"{MEMORY // MIB}M"}}},
     }  # fmt: skip
     if on_host:
         found["network_mode"] = "host"

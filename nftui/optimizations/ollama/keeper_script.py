@@ -98,7 +98,7 @@ unload() { # NAME WHY: the server lets what is at work end first
   local name=$1 answer idle=$((now - ${used[$1]-$now}))
   echo "unloading $name: $2; of those that are not to stay it was used least recently, $idle s ago"
   answer=$(ask POST /api/generate "{\"model\":\"$name\",\"keep_alive\":0,\"stream\":false}" 60)
-  if [[ $answer == *'support generate'* ]]; then # servers before 0.5 unload an embedding model only so
+  if [[ $answer == *'support generate'* ]]; then # servers before 0.3.11 unload an embedding model only so
     embed "\"model\":\"$name\",\"keep_alive\":0" 60
   fi
   for _ in 1 2 3 4 5; do
@@ -191,14 +191,21 @@ recent() { # names of what was in memory, the last used first
   for name in "${!last[@]}"; do echo "${used[$name]} $name"; done | sort -rn
 }
 
+local_models() { # how many there are to ask for: names of one model count once, and what is in a cloud takes no place
+  local id bytes
+  local -A seen=()
+  while read -r _ id bytes _; do
+    [[ $id && $bytes != - ]] && seen[$id]=1
+  done < <(ollama ls 2>/dev/null | tail -n +2)
+  echo "${#seen[@]}"
+}
+
 order_by_use() { # nothing over the budget, and a place free for whoever is asked for next
-  local stored
   while (( NFTUI_ROOM > 0 && sum > NFTUI_ROOM )); do
     oldest "$NFTUI_POLL_S" && unload "$REPLY" "$sum bytes are in memory, $NFTUI_ROOM are there for models" || return
   done
   (( ${#size[@]} >= NFTUI_PLACES )) && oldest "$NFTUI_IDLE_S" || return
-  stored=$(ollama ls 2>/dev/null | tail -n +2 | wc -l)
-  (( stored > ${#size[@]} )) && unload "$REPLY" "the next model needs a place, and all $NFTUI_PLACES are taken"
+  (( $(local_models) > ${#size[@]} )) && unload "$REPLY" "the next model needs a place, and all $NFTUI_PLACES are taken"
 }
 
 is_restarted() { # a connection that asks nothing ends only with its server

@@ -27,7 +27,8 @@ def _count(name: str, why: str, unit: str, low: int, high: int, source: str = EN
 KNOBS: tuple[Knob, ...] = (
     Knob("models", Kind.TEXT, msg("models"), msg(
         "Models that are kept in memory, the most important first: \"llama3:8b, nomic-embed-text\", with the options "
-        "that your apps send where they send any (\"llama3:8b num_ctx=8192\"), or none."), SCHEDULER, unit="list"),
+        "that your apps send where they send any (\"llama3:8b num_ctx=8192 use_mmap=false\"), or none."), SCHEDULER,
+        unit="list"),
     Knob("keep_alive", Kind.TEXT, msg("keep_alive"), msg(
         "How long a model stays in memory after its last request: 24h, 30m, seconds, or -1 for ever. Requests that "
         "bring their own keep_alive beat it."), ENVCONFIG, unit="duration"),
@@ -47,9 +48,9 @@ KNOBS: tuple[Knob, ...] = (
         "Host memory in which each loaded model keeps old prompts, from version 0.30 on; 8 GiB where nobody says."),
         "llama.cpp server, --cache-ram (AI reference 1.1)", unit="bytes", minimum=0, maximum=1024 * GIB, main=False),
     Knob("preload", Kind.ENUM, msg("preload"), msg(
-        "When the models are loaded ahead: once, when this is applied; always, also after each restart of the server, "
-            "by a small service of nftui's; or off, by the first request."),
-        PRELOAD, unit="choice", choices=("once", "always", "off")),
+        "When the models are loaded ahead: always, when this is applied and after each restart of the server, by a "
+            "small service of nftui's beside it; once, when this is applied; or off, by the first request."),
+        PRELOAD, unit="choice", choices=("always", "once", "off")),
     Knob("eviction", Kind.ENUM, msg("eviction"), msg(
         "Which model leaves memory when another is asked for: by the server's own order, which is not by use; or lru, "
         "the one used least recently, by a small service of nftui's that keeps one place free."),

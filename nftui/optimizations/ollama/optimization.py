@@ -45,10 +45,12 @@ class Ollama:
         return ()
 
     def demand(self, facts: Facts, choices: Choices) -> tuple[Demand, ...]:
-        """Memory per server that can be tuned."""
-        from nftui.optimizations.ollama.demand import demand_of
+        """Memory per server that can be tuned, and of the small service beside it."""
+        from nftui.optimizations.ollama.demand import demand_of, keeper_demand
 
-        return tuple(demand_of(facts, choices, service) for service in tunable(facts, self.applies(facts)))
+        servers = tunable(facts, self.applies(facts))
+        beside = (found for service in servers for found in keeper_demand(facts, choices, service))
+        return (*(demand_of(facts, choices, service) for service in servers), *beside)
 
     def advise(self, facts: Facts, choices: Choices, grants: Grants) -> tuple[Advice, ...]:
         """Part switches, then one line per knob and server. Raises UsageError."""

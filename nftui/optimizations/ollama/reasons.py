@@ -10,7 +10,7 @@ from nftui.model.units import human_size
 from nftui.optimizations.ollama.estimate import keeps_exact
 from nftui.optimizations.ollama.knobs import VARIABLES
 from nftui.optimizations.ollama.placement import place
-from nftui.steps.ollama import COLD_S
+from nftui.steps.ollama_measure import COLD_S
 
 if TYPE_CHECKING:
     from nftui.optimizations.ollama.fit import Fit
@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 EVICTION = msg(
     "When room is needed the server unloads the model with the shortest keep-alive first, and among equals by the name "
     "of its file: not the one that was used least. Models kept for ever go last, but they do go."
+)
+BACK_BY_USE = msg(
+    "With eviction=lru, what was in memory comes back after a restart of the server, the last used first. Name models "
+    "to make them stay whoever uses them."
 )
 PAGES = msg(
     "This version takes what the kernel caches of the models' files for memory in use: beside others each counts "
@@ -75,6 +79,12 @@ def cache_why(fit: Fit | None) -> Message:
     if fit is not None and "kv_cache_type" in fit.lowered:
         return msg("Half the memory of the exact cache; without it the models would not fit.")
     return msg("Exact; a quantized cache is worth it only where memory is short.")
+
+
+def once_only(reason: Message) -> Message:
+    """Of preload, where nothing can stand beside the server."""
+    return msg("After a restart of the server its models are loaded by their first requests, or by 'nftui apply "
+               "--repair': {reason}.", reason=reason)  # fmt: skip
 
 
 def sizes(fit: Fit) -> Message:

@@ -31,6 +31,23 @@ NEWEST: Version = (0, 32, 15)
 """The newest that the table was made from."""
 
 
+RUNNER_OPTIONS: dict[str, tuple[type[int], Version | None, Version | None]] = {
+    "num_ctx": (int, None, None), "num_gpu": (int, None, None), "num_batch": (int, None, None),
+    "num_thread": (int, None, None), "main_gpu": (int, None, None), "draft_num_predict": (int, (0, 30, 0), None),
+    "use_mmap": (bool, None, None), "use_mlock": (bool, None, (0, 7, 0)), "low_vram": (bool, None, (0, 7, 0)),
+    "f16_kv": (bool, None, (0, 7, 0)), "logits_all": (bool, None, (0, 7, 0)), "vocab_only": (bool, None, (0, 7, 0)),
+    "numa": (bool, None, (0, 3, 4)),
+}  # fmt: skip
+"""What makes the server load a model again where it differs (server/sched.go, needsReload), with its type, the first
+release that has it and the first that has it no more (api/types.go, Runner)."""
+
+
+def has_option(version: Version | None, name: str) -> bool:
+    """Whether a server of that version loads models by that option; of an unknown one any is believed."""
+    _, since, until = RUNNER_OPTIONS[name]
+    return version is None or ((since is None or version >= since) and (until is None or version < until))
+
+
 _PARALLEL: tuple[tuple[Version, int], ...] = (((0, 10, 0), 1), ((0, 6, 7), 2), ((0, 2, 0), 4))
 """(since, slots), the newest first (server/sched.go, defaultParallel)."""
 

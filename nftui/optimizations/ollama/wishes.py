@@ -6,10 +6,11 @@ from dataclasses import field
 
 from nftui.model.dataclass import dataclass
 from nftui.optimizations.ollama.server import canonical
+from nftui.optimizations.ollama.versions import RUNNER_OPTIONS
 
 NONE = "none"
-OPTIONS = ("num_ctx", "num_gpu", "num_batch", "num_thread")
-"""What makes the server load a model again where it differs (server/sched.go, needsReload)."""
+_SWITCH = {"true": True, "false": False}
+"""The server takes no number for a switch."""
 
 
 class BadList(ValueError):
@@ -24,7 +25,7 @@ class Wish:
     options: dict[str, int] = field(default_factory=dict)
 
     def __str__(self) -> str:
-        return " ".join([self.name, *(f"{k}={v}" for k, v in sorted(self.options.items()))])
+        return " ".join([self.name, *(f"{k}={v}".lower() for k, v in sorted(self.options.items()))])
 
 
 def parse_wishes(text: str) -> tuple[Wish, ...]:
@@ -44,10 +45,14 @@ def parse_wishes(text: str) -> tuple[Wish, ...]:
 
 
 def _option(word: str) -> tuple[str, int]:
-    name, equals, value = word.partition("=")
-    if name not in OPTIONS or not equals or not value.lstrip("-").isdigit():
-        raise BadList(f"'{word}' is none of {', '.join(f'{o}=NUMBER' for o in OPTIONS)}")
-    return name, int(value)
+    name, _, value = word.partition("=")
+    kind = RUNNER_OPTIONS[name][0] if name in RUNNER_OPTIONS else None
+    if kind is bool and value.lower() in _SWITCH:
+        return name, _SWITCH[value.lower()]
+    if kind is int and value.removeprefix("-").isdecimal():
+        return name, int(value)
+    known = (f"{o}={'true or false' if k is bool else 'NUMBER'}" for o, (k, _, _) in RUNNER_OPTIONS.items())
+    raise BadList(f"'{word}' is none of {', '.join(known)}")
 
 
 def show_wishes(wishes: tuple[Wish, ...]) -> str:

@@ -26,12 +26,24 @@ import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 VERSION = os.environ.get("STANDIN_VERSION", "0.12.3")
+NUMBERS = tuple(int(n) for n in re.findall(r"\d+", VERSION)[:3])
+LETS_GO = NUMBERS >= (0, 3, 11)
+"""An empty question that keeps nothing lets go of a model without loading it (expireRunner)."""
+RUNNER_OPTIONS = {
+    "num_ctx": int,
+    "num_gpu": int,
+    "num_batch": int,
+    "num_thread": int,
+    "main_gpu": int,
+    "use_mmap": bool,
+}
+if NUMBERS >= (0, 30, 0):
+    RUNNER_OPTIONS["draft_num_predict"] = int
 READ = float(os.environ.get("STANDIN_READ_BYTES_PER_S", str(400_000_000)))
 STORE = os.environ.get("OLLAMA_MODELS") or "/root/.ollama/models"
 FOREVER = 9223372036.854775807
 CENTURIES = 9_000_000_000
 UNITS = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
-RUNNER_OPTIONS = ("num_ctx", "num_gpu", "num_batch", "num_thread", "use_mmap", "main_gpu")
 OTHER_OPTIONS = (
     "num_predict",
     "seed",
@@ -150,12 +162,13 @@ def with_tag(name):
 
 def blob_of(name):
     """The file of its weights: a name's own, or what its entry says it shares with others."""
-    return stored()[name].get("blob") or hashlib.sha256(name.encode()).hexdigest()
+    model = stored()[name]
+    return model.get("blob") or hashlib.sha256(model.get("copy_of", name).encode()).hexdigest()
 
 
 def digest_of(name):
-    """Of its manifest."""
-    return hashlib.sha256(f"manifest {name}".encode()).hexdigest()
+    """Of its manifest; a name that was copied of another has the other's."""
+    return hashlib.sha256(f"manifest {stored()[name].get('copy_of', name)}".encode()).hexdigest()
 
 
 def per_layer(model, layer):
@@ -217,6 +230,7 @@ class Runner:
 class Scheduler:
     def __init__(self):
         self.loaded = {}
+        self.coming = None  # (name, model, context, size, session) of what is being loaded
         self.turn = threading.Lock()  # one request is scheduled at a time
         self.state = threading.Condition()
         self.waiting = 0
@@ -251,6 +265,9 @@ class Scheduler:
                 if len(self.loaded) >= (MAX_LOADED or 3) or not self.has_room(model, options):
                     self.expire(self.victim())
                     continue
+            context, slots = shape_of(model, options)
+            session = KEEP_ALIVE if keep_alive is None else keep_alive
+            self.coming = (name, model, context, memory_of(model, context, slots), session)
             try:
                 runner = Runner(name, model, options)
             except MemoryError as error:
@@ -261,6 +278,8 @@ class Scheduler:
                     for other in list(self.loaded.values()):
                         self.expire(other)
                 continue
+            finally:
+                self.coming = None
             with self.state:
                 self.loaded[runner.blob] = runner
                 return self.use(runner, keep_alive), runner.load_s
@@ -359,6 +378,7 @@ def tags(_):
                 "size": m["size"],
                 "digest": digest_of(n),
                 "details": details(m),
+                **({"remote_model": n, "remote_host": "https://ollama.com:443"} if m.get("remote") else {}),
             }
             for n, m in stored().items()
         ]
@@ -366,23 +386,25 @@ def tags(_):
 
 
 def running(_):
+    """Also what is being loaded, or at work on its first question: its time is as from now on."""
     with SCHEDULER.state:
-        held = sorted(SCHEDULER.loaded.values(), key=lambda r: -(r.expires or 0))
-        return {
-            "models": [
-                {
-                    "name": r.name,
-                    "model": r.name,
-                    "size": r.size,
-                    "digest": digest_of(r.name),
-                    "details": details(r.model),
-                    "expires_at": stamp(r.expires or time.time() + r.session),
-                    "size_vram": 0,
-                    "context_length": r.context,
-                }
-                for r in held
-            ]
-        }
+        listed = [(r.name, r.model, r.context, r.size, r.session, r.expires) for r in SCHEDULER.loaded.values()]
+        listed += [(*SCHEDULER.coming, None)] if SCHEDULER.coming else []
+    return {
+        "models": [
+            {
+                "name": name,
+                "model": name,
+                "size": size,
+                "digest": digest_of(name),
+                "details": details(model),
+                "expires_at": stamp(expires or time.time() + session),
+                "size_vram": 0,
+                "context_length": context,
+            }
+            for name, model, context, size, session, expires in sorted(listed, key=lambda m: -(m[5] or 0))
+        ]
+    }
 
 
 def show(request):
@@ -438,6 +460,9 @@ def options_of(request):
     for name in options:
         if name not in (*RUNNER_OPTIONS, *OTHER_OPTIONS):
             raise Refused(400, f"unknown option {name}")
+        kind = RUNNER_OPTIONS.get(name)
+        if kind and type(options[name]) is not kind:
+            raise Refused(400, f'option "{name}" must be of type {"boolean" if kind is bool else "integer"}')
     return {k: v for k, v in options.items() if k in RUNNER_OPTIONS}
 
 
@@ -445,11 +470,12 @@ def generate(request):
     model, name = find(request), with_tag(request["model"])
     keep = keep_alive_of(request)
     begin, base = time.monotonic(), {"model": name, "created_at": stamp(time.time())}
-    if not request.get("prompt") and keep == 0:  # Before anything is judged of the model, and without waiting.
+    if LETS_GO and not request.get("prompt") and keep == 0:  # Before anything is judged of the model, without waiting.
         SCHEDULER.drop(name)
         return {**base, "response": "", "done": True, "done_reason": "unload"}
     if "completion" not in model["capabilities"]:
-        raise Refused(400, f'"{name}" does not support generate')
+        whose = f'"{name}" does' if NUMBERS >= (0, 2, 0) else "embedding models do"
+        raise Refused(400, f"{whose} not support generate")
     runner, load = SCHEDULER.take(name, model, options_of(request), keep)
     if not request.get("prompt"):
         SCHEDULER.release(runner)
@@ -537,7 +563,7 @@ ROUTES = {
 }
 
 
-if tuple(int(n) for n in re.findall(r"\d+", VERSION)[:3]) < (0, 2, 6):
+if NUMBERS < (0, 2, 6):
     del ROUTES["POST", "/api/embed"]
 
 
@@ -625,9 +651,13 @@ def tell(path):
         models = json.loads(connection.getresponse().read())["models"]
     except OSError as error:
         sys.exit(f"Error: could not connect to ollama server: {error}")
-    print("NAME\tID\tSIZE")
-    for model in models:
-        print(f"{model['name']}\t{model['digest'][:12]}\t{model['size']}")
+    rows = [("NAME", "ID", "SIZE", "MODIFIED")]
+    for model in models:  # What only stands for a model in a cloud has no size (cmd.go, ListHandler).
+        size = "-" if model.get("remote_model") else f"{model['size']} B"
+        rows.append((model["name"], model["digest"][:12], size, "2 weeks ago"))
+    widths = [max(len(row[column]) for row in rows) for column in range(4)]
+    for row in rows:
+        print("    ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)))
 
 
 def main(arguments):
