@@ -14,10 +14,12 @@ from typing import Any
 
 from nftui.clients.http import HttpUnreachable
 from nftui.model.message import msg
-from nftui.model.plan import Stage
+from nftui.model.plan import Stage, StepSpec
 from nftui.steps.kind import Context
 from nftui.system.blobs import BlobStore
 from nftui.system.helpers import OutOfReach, Server
+from tests.engine.images_world import NEW
+from tests.engine.redis_data_world import counted_stage
 from tests.engine.rehearsal_world import RehearsalWorld, rehearsal_stage
 from tests.engine.world import ENV, Killed
 
@@ -99,6 +101,18 @@ class Health:
 def new_grafana_world(base: Path) -> GrafanaWorld:
     """`.env` with one key of the operator's, no override."""
     return GrafanaWorld(BlobStore(base / "blobs"), {ENV: b"A=1\n"}, root=base / "volumes")
+
+
+def grafana_switch(world: GrafanaWorld) -> Stage:
+    """A switch that counts before and after; its image is there."""
+    world.stored[NEW] = "new-sha"
+    old, new = (
+        StepSpec(
+            name, "grafana-count", "db", {"place": {"type": "volume", "name": place}, "file": FILE}, msg("s"), "db"
+        )
+        for name, place in (("count", "old"), ("again", "new"))
+    )
+    return counted_stage(world, old, new)
 
 
 def grafana_stage() -> Stage:

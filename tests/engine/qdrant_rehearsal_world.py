@@ -16,12 +16,14 @@ from urllib.parse import unquote
 
 from nftui.clients.http import HttpUnreachable
 from nftui.model.message import msg
-from nftui.model.plan import Stage
+from nftui.model.plan import Stage, StepSpec
 from nftui.steps.kind import Context
 from nftui.system.blobs import BlobStore
 from nftui.system.helpers import Server
 from nftui.system.trees import MARK
+from tests.engine.images_world import NEW
 from tests.engine.qdrant_world import new_config, refused
+from tests.engine.redis_data_world import counted_stage
 from tests.engine.rehearsal_world import COPY, RehearsalWorld, rehearsal_stage
 from tests.engine.world import ENV, Killed
 
@@ -182,6 +184,13 @@ class Inside(Answers):
 def new_qdrant_rehearsal_world(base: Path) -> QdrantRehearsalWorld:
     """`.env` with one key of the operator's, no override."""
     return QdrantRehearsalWorld(BlobStore(base / "blobs"), {ENV: b"A=1\n"}, root=base / "volumes")
+
+
+def qdrant_switch(world: QdrantRehearsalWorld) -> Stage:
+    """A switch that counts before and after; its image is there."""
+    world.stored[NEW] = "new-sha"
+    first, then = (StepSpec(name, "qdrant-count", "db", {}, msg("step"), "db") for name in ("count", "again"))
+    return counted_stage(world, first, then)
 
 
 def qdrant_stage() -> Stage:

@@ -82,8 +82,14 @@ def redis_stage(world: RedisDataWorld) -> Stage:
     """A switch that saves before and counts after."""
     text = msg("step")
     save = StepSpec("save", "redis-save", "db", {}, text, "db")
-    stage = stage_of(world, replace(switch(), ease=(save,)))
-    count = StepSpec("data:old-new/count", "redis-count", "db", {"saved": "data:old-new/save"}, text, "db")
+    return counted_stage(world, save, StepSpec("count", "redis-count", "db", {}, text, "db"))
+
+
+def counted_stage(world: DataWorld, first: StepSpec, then: StepSpec) -> Stage:
+    """A switch with a step once the writers are held, and one that recalls it when the service runs again."""
+    stage = stage_of(world, replace(switch(), ease=(first,)))
+    params = {**then.params, "saved": f"{stage.id}/{first.id}"}
     steps = list(stage.steps)
-    steps.insert(next(n for n, s in enumerate(steps) if s.kind == "release"), count)
+    then = replace(then, id=f"{stage.id}/{then.id}", params=params)
+    steps.insert(next(n for n, s in enumerate(steps) if s.kind == "release"), then)
     return replace(stage, steps=tuple(steps))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import closing
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -12,10 +14,17 @@ from urllib.parse import unquote
 
 import pytest
 
+from nftui.engine.journal import Journal, read_journal
+from nftui.engine.runner import Options, Runner
 from nftui.model.message import msg
-from nftui.model.plan import StepSpec
+from nftui.model.plan import Stage, StepSpec
 from nftui.steps import load_kinds
 from nftui.steps.kind import Context, StepFailed
+from tests.engine.grafana_world import GrafanaWorld, grafana_switch, new_grafana_world
+from tests.engine.mortal import die_at
+from tests.engine.qdrant_rehearsal_world import QdrantRehearsalWorld, new_qdrant_rehearsal_world, qdrant_switch
+from tests.engine.test_data_switch import NEW, OLD, run
+from tests.engine.test_runner import Quiet
 
 
 class Server:
@@ -86,3 +95,67 @@ def test_what_people_made_is_counted_in_the_place_that_runs_then(tmp_path: Path,
             counted("grafana-count", context({}, was), place=new, file="grafana.db", saved="count")
     else:
         counted("grafana-count", context({}, was), place=new, file="grafana.db", saved="count")
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A world, how it is made, its switch, and how it loses something while it is moved."""
+
+    new: Callable[[Path], Any]
+    stage: Callable[[Any], Stage]
+    lose: Callable[[Any], object]
+    words: str
+
+
+def _lose_dashboards(world: GrafanaWorld) -> None:
+    with closing(sqlite3.connect(world.root / "new" / "grafana.db")) as made:
+        made.execute("DELETE FROM dashboard WHERE title = 'Orders'")
+        made.commit()
+
+
+def _lose_points(world: QdrantRehearsalWorld) -> None:
+    world.collections["docs"]["points"].pop()
+
+
+WORLDS = [
+    pytest.param(Kept(new_grafana_world, grafana_switch, _lose_dashboards, "dashboard 1 of 2"), id="grafana"),
+    pytest.param(Kept(new_qdrant_rehearsal_world, qdrant_switch, _lose_points, "docs 69 of 70"), id="qdrant"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("kept", WORLDS)
+def test_a_server_that_reads_less_than_was_there_is_taken_back(tmp_path: Path, kept: Kept) -> None:
+    for lose in (False, True):
+        world = kept.new(tmp_path / str(lose))
+        up = world.up
+
+        def losing(*words: Any, up: Any = up, world: Any = world, lose: bool = lose, **more: Any) -> None:
+            up(*words, **more)
+            if lose and world.named() == "new":
+                kept.lose(world)
+
+        world.up = losing
+        outcome = run(world, tmp_path / f"j{lose}", (kept.stage(world),))
+        assert world.now() == (OLD if lose else NEW), outcome
+        assert (outcome is not None and kept.words in outcome.reason) == lose
+
+
+@pytest.mark.parametrize("where", ["journal-before", "journal-after"])
+@pytest.mark.parametrize("kept", WORLDS)
+def test_every_crash_point_ends_old_or_new(tmp_path: Path, kept: Kept, where: str) -> None:
+    (tmp_path / "c").mkdir()
+    world = kept.new(tmp_path / "c")
+    run(world, tmp_path / "c" / "j", (kept.stage(world),))
+    assert world.now() == NEW
+    for point in range(1, len(read_journal(tmp_path / "c" / "j")) + 1):
+        base = tmp_path / f"{point}"
+        base.mkdir()
+        world = kept.new(base)
+        plan = (kept.stage(world),)
+        die_at(world, where, point, partial(run, world, base / "j", plan))
+        again = Runner(Journal(base / "j"), plan, load_kinds(), world.context(), Quiet(), Options())
+        if point % 2 and not again.view.turned:
+            again.turn("recovery")
+        again.forward()
+        again.journal.close()
+        assert world.now() in (OLD, NEW), (where, point)

@@ -25,10 +25,10 @@ from tests.engine.data_world import (
     stage_of,
     switch,
 )
-from tests.engine.grafana_world import grafana_stage
+from tests.engine.grafana_world import grafana_stage, grafana_switch, new_grafana_world
 from tests.engine.images_world import image_stage, new_images_world, try_stage
 from tests.engine.mortal import MortalJournal, die_at
-from tests.engine.qdrant_rehearsal_world import qdrant_stage
+from tests.engine.qdrant_rehearsal_world import new_qdrant_rehearsal_world, qdrant_stage, qdrant_switch
 from tests.engine.qdrant_world import qdrant_stages, qdrant_world
 from tests.engine.redis_data_world import new_redis_world, redis_stage
 from tests.engine.redis_world import redis_stages, redis_world
@@ -97,6 +97,7 @@ def test_every_kind_of_step_has_crash_points(tmp_path: Path) -> None:
         *shards_stages(new_shards_world(tmp_path / "s")), rehearsal_stage(), grafana_stage(),
         qdrant_stage(), try_stage(),
         image_stage(new_images_world(tmp_path / "i")), redis_stage(new_redis_world(tmp_path / "r")),
+        grafana_switch(new_grafana_world(tmp_path / "g")), qdrant_switch(new_qdrant_rehearsal_world(tmp_path / "x")),
     )  # fmt: skip
     found = {(s.kind, s.kind_version) for stage in plans for s in stage.steps}
     assert found | READ_ONLY | ELSEWHERE == set(load_kinds())
