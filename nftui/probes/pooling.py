@@ -128,7 +128,7 @@ def read_roles(client: PostgresClient) -> ServerFacts:
         databases=tuple(core["databases"] or ()),
         sessions=() if isinstance(sessions, QueryError) else _sessions(sessions[0][0]),
         temporary=frozenset(() if isinstance(temporary, QueryError) else (row[0] or "" for row in temporary)),
-        set_by=_set_by(client) if core.get("counts") else {},
+        set_by=_set_by(client) if core["counts"] else {},
     )
 
 

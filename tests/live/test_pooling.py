@@ -86,7 +86,7 @@ def test_the_databases_in_use_are_asked(monkeypatch: pytest.MonkeyPatch, session
         went.append(login.database)
         if login.database == "locked":
             raise ConnectError(Failure.NOT_ALLOWED, "no pg_hba.conf entry")
-        core = {"max": 100, "reserved": 3, "tls": False, "databases": DATABASES}
+        core = {"max": 100, "reserved": 3, "tls": False, "counts": False, "databases": DATABASES}
         rows = [["10.0.0.9", "shop", name, False, False, True] for name in sessions]
         return FakeClient({
             "max_connections": [(json.dumps(core),)], "pg_authid": [("[]",)], "pg_stat_activity": [(json.dumps(rows),)],
