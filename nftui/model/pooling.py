@@ -57,6 +57,8 @@ class ServerFacts:
     sessions: tuple[Session, ...] = ()
     temporary: frozenset[str] = frozenset()
     """Databases with temporary tables in this moment, as far as they can be seen."""
+    set_by: Mapping[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
+    """User and database to what their statements have SET for a session, as far as pg_stat_statements tells."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,7 @@ SELECT json_build_object(
   'reserved', current_setting('superuser_reserved_connections')::int
     + coalesce(current_setting('reserved_connections', true)::int, 0),
   'tls', current_setting('ssl') = 'on',
+  'counts', to_regclass('pg_stat_statements') IS NOT NULL,
   'databases', (SELECT json_agg(datname ORDER BY datname) FROM pg_database WHERE datallowconn AND NOT datistemplate))"""
 _ROLES = """
 SELECT json_agg(json_build_array(rolname, rolpassword, rolsuper) ORDER BY rolname) FROM pg_authid WHERE rolcanlogin"""
@@ -40,6 +41,13 @@ FROM pg_stat_activity a WHERE backend_type = 'client backend' AND application_na
 """Without nftui's own sessions: several probes look at the same time."""
 _TEMPORARY = """
 SELECT current_database() WHERE EXISTS (SELECT FROM pg_class WHERE relpersistence = 't' AND relkind = 'r')"""
+_SETS = """
+SELECT DISTINCT rolname, datname, lower(name) AS name FROM (SELECT userid, dbid, substring(query from
+  '(?i)^\\s*set\\s+(?:session\\s+)?(search_path|role|authorization|work_mem|temp_buffers|[a-z_]\\w*\\.\\w+)\\M'
+) AS name FROM pg_stat_statements) s JOIN pg_roles r ON r.oid = userid JOIN pg_database d ON d.oid = dbid
+WHERE name IS NOT NULL ORDER BY 1, 2, 3"""
+"""What one client would leave to the next. Not what pg_dump and nftui set, often by an app's own login; SET LOCAL and
+what a role or a database sets by itself harm nobody."""
 _MOST_DATABASES = 50
 """So many are asked for temporary tables, those with the most sessions first: each is a connection."""
 _SHOW = ("VERSION", "CONFIG", "DATABASES", "POOLS", "CLIENTS")
@@ -120,7 +128,17 @@ def read_roles(client: PostgresClient) -> ServerFacts:
         databases=tuple(core["databases"] or ()),
         sessions=() if isinstance(sessions, QueryError) else _sessions(sessions[0][0]),
         temporary=frozenset(() if isinstance(temporary, QueryError) else (row[0] or "" for row in temporary)),
+        set_by=_set_by(client) if core["counts"] else {},
     )
+
+
+def _set_by(client: PostgresClient) -> dict[tuple[str, str], tuple[str, ...]]:
+    """Asked only where the view is there: an error would stand in the server's log."""
+    rows, found = client.batch([Query(_SETS)])[0], dict[tuple[str, str], tuple[str, ...]]()
+    for user, database, name in () if isinstance(rows, QueryError) else rows:
+        key = (user or "", database or "")
+        found[key] = (*found.get(key, ()), name or "")
+    return found
 
 
 def _role(name: str, verifier: str | None, superuser: bool) -> RoleSecret:

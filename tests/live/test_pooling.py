@@ -14,7 +14,7 @@ from nftui.model.pooling import ServerFacts
 from nftui.model.stack import Service
 from nftui.probes import pooling
 from nftui.probes.pooling import probe_roles
-from tests.live.conftest import Server, until
+from tests.live.conftest import Server, docker, until
 from tests.live.fakes import FakeClient, container
 
 DATABASES = ["crm", "shop", "files", "locked"]
@@ -50,6 +50,27 @@ def test_temporary_tables_of_another_database_are_seen(server: Server) -> None:
     assert known(probe_roles(server.service, None)).temporary == frozenset()
 
 
+SETS = """
+SET search_path = public; SET SESSION App.Tenant TO '7'; SET role none; SET SESSION AUTHORIZATION DEFAULT;
+BEGIN; SET LOCAL temp_buffers = '1MB'; SET LOCAL app.other = '7'; COMMIT;
+SET statement_timeout = 0; SET TIME ZONE 'UTC'; SET row_security = off; SET default_transaction_read_only = off;
+SELECT 'SET work_mem = 1'
+"""
+
+
+@pytest.mark.engine
+def test_what_statements_have_set_is_seen_where_they_are_counted(server: Server) -> None:
+    assert known(probe_roles(server.service, None)).set_by == {}
+    assert b"pg_stat_statements" not in docker("logs", server.name).stderr, "nothing that is not there is asked"
+    server.admin("ALTER SYSTEM SET shared_preload_libraries = 'pg_stat_statements'")
+    docker("restart", server.name)
+    server.wait()
+    server.admin("CREATE EXTENSION pg_stat_statements")
+    server.admin(SETS)
+    found = known(probe_roles(server.service, None))
+    assert found.set_by == {("crm", "crm"): ("app.tenant", "authorization", "role", "search_path")}
+
+
 @pytest.mark.parametrize(
     ("sessions", "asked"),
     [
@@ -65,7 +86,7 @@ def test_the_databases_in_use_are_asked(monkeypatch: pytest.MonkeyPatch, session
         went.append(login.database)
         if login.database == "locked":
             raise ConnectError(Failure.NOT_ALLOWED, "no pg_hba.conf entry")
-        core = {"max": 100, "reserved": 3, "tls": False, "databases": DATABASES}
+        core = {"max": 100, "reserved": 3, "tls": False, "counts": False, "databases": DATABASES}
         rows = [["10.0.0.9", "shop", name, False, False, True] for name in sessions]
         return FakeClient({
             "max_connections": [(json.dumps(core),)], "pg_authid": [("[]",)], "pg_stat_activity": [(json.dumps(rows),)],

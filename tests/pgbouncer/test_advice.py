@@ -234,6 +234,17 @@ def test_what_the_server_sees_beats_the_catalog(tmp_path: Path, sessions: tuple[
     assert word in str(line.why) and line.value == ("pooled" if word == "known to work" else "session")
 
 
+@pytest.mark.parametrize(
+    ("login", "route"), [(("shop", "shop"), "session"), (("shop", "else"), "pooled"), (("else", "shop"), "pooled")]
+)
+def test_so_does_what_statements_of_its_login_have_set(tmp_path: Path, login: tuple[str, str], route: str) -> None:
+    known = server(set_by={login: ("app.tenant", "search_path")})
+    found = facts(tmp_path, app("flow", "n8nio/n8n:1.60", N8N), known=known)
+    line = advise(found)["route.flow"]
+    assert line.value == route and ("set app.tenant, search_path" in str(line.why)) == (route == "session")
+    assert advise(found, route_flow="pooled")["route.flow"].value == "pooled"
+
+
 def test_beside_an_app_in_transaction_mode_the_unknown_stays_direct(tmp_path: Path) -> None:
     found = facts(tmp_path, app(), app("flow", "n8nio/n8n:1.60", N8N))
     lines = advise(found)

@@ -171,6 +171,46 @@ def test_a_pooler_that_cannot_serve_is_taken_back_before_any_app_notices(
     assert tree(stack.directory) == before and stack.services() == former
 
 
+FILED = """
+  filed:
+    image: ${APP_IMAGE:-nftui-test/app:latest}
+    entrypoint: ["sleep", "3600"]
+    restart: unless-stopped
+    environment: {DB_HOST: postgres, DB_NAME: "${POSTGRES_DB}", DB_USER: filed, DB_PASSWORD_FILE: /run/secrets/db}
+    volumes: ["./db-password:/run/secrets/db:ro"]
+    stop_grace_period: 1s
+  blind:
+    image: ${APP_IMAGE:-nftui-test/app:latest}
+    entrypoint: ["sleep", "3600"]
+    restart: unless-stopped
+    environment: {DB_HOST: postgres, DB_NAME: "${POSTGRES_DB}", DB_USER: blind, DB_PASSWORD_FILE: /nowhere}
+    stop_grace_period: 1s
+"""
+
+
+def test_a_password_in_a_file_is_tried_and_one_that_cannot_be_read_is_named(
+    stack_factory: StackFactory, image: str, tmp_path: Path
+) -> None:
+    stack = stack_factory(up=False)
+    run = Nftui(stack.directory, tmp_path / "state")
+    (stack.directory / "db-password").write_text("not-a-secret-file\n")
+    path = stack.directory / "compose.yaml"
+    path.write_text(path.read_text().replace("\n  redis:\n", FILED + "\n  redis:\n", 1))
+    stack.up()
+    with stack.postgres() as connection:
+        for name in ("filed", "blind"):
+            connection.execute(f"CREATE ROLE {name} LOGIN PASSWORD 'not-a-secret-file'")
+    routes = [w for n in ("filed", "blind") for w in ("--set", f"pgbouncer.route.{n}=session")]
+    done = apply(run, "--set", f"pgbouncer.image={image}", *routes, "--set", "pgbouncer.default_pool_size=18",
+                 "--set", "pgbouncer.reserve_pool_size=2")  # fmt: skip
+    written = everything_written(tmp_path / "state")
+    database = stack.environment["POSTGRES_DB"]
+    assert f'"filed/{database}": 23'.encode() in written or f'"filed/{database}":23'.encode() in written
+    notes = [n for n in done.json["notes"] if "No login" in n]
+    assert len(notes) == 1 and f"as blind on {database}" in notes[0], done.out
+    assert b"not-a-secret-file" not in written and "not-a-secret-file" not in done.out
+
+
 POOL = """
   pool:
     image: {image}

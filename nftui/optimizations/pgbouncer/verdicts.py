@@ -304,6 +304,11 @@ def _seen(site: Site, links: tuple[Link, ...]) -> Message | None:
         return msg("It holds advisory locks between transactions, which only session mode serves.")
     if {link.login.database for link in links} & site.facts.temporary:
         return msg("Its database has temporary tables now, which only session mode serves.")
+    logins = {(str(link.login.user), str(link.login.database)) for link in links}
+    names = sorted({name for login in logins for name in site.facts.set_by.get(login, ())})
+    if names:
+        return msg("Statements of its login have set {names} for their session (pg_stat_statements), which only "
+                   "session mode serves.", names=", ".join(names))  # fmt: skip
     return None
 
 
