@@ -43,6 +43,8 @@ _NAMES = {
 """Words of a connection string (libpq, Npgsql), a space as "_"; of a URL the same, in its query."""
 _LIBPQ = regex(r"([\w.]+)\s*=\s*('(?:[^'\\]|\\.)*'|\S*)")
 _DOTNET = regex(r"""\s*([^=;]+?)\s*=\s*("(?:[^"]|"")*"|'(?:[^']|'')*'|[^;]*?)\s*(?:;|$)""")
+_FILES = regex(r"PASS(?:WORD|WD)?_{0,2}FILE$")
+"""Variables that say where a password lies (Grafana's end in __FILE)."""
 TLS = ("require", "verify-ca", "verify-full")
 """Values of sslmode with which a client refuses a connection in clear."""
 
@@ -96,6 +98,11 @@ def login_keys(connection: Connection) -> dict[str, str]:
     if not whole:
         return found
     return {"url": connection.key, **{part: key for part, key in found.items() if part in ("user", "password")}}
+
+
+def password_files(environment: Mapping[str, str | None]) -> tuple[str, ...]:
+    """Names of the variables that say in which file a password lies: of this login, or of another."""
+    return tuple(sorted(name for name, value in environment.items() if value and _FILES.search(name.upper())))
 
 
 def _beside(key: str, ends: tuple[str, ...], environment: Mapping[str, str | None]) -> dict[str, str]:

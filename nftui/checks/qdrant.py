@@ -236,12 +236,12 @@ def _unindexed(facts: Facts, service: Service) -> Finding | None:
 
 def _scans(collection: Collection) -> bool:
     """Well past the threshold of every segment, and nothing is indexed while it is at rest."""
-    size, threshold = collection.vector_bytes, collection.indexing_threshold_kb
+    size, threshold = collection.vector_bytes, collection.threshold_bytes
     if size is None or collection.indexed_vectors != 0 or collection.status == "yellow":
         return False
-    if threshold == 0:
+    if threshold is None:
         return size > 10_000 * 1024
-    return size > 2 * (threshold or 20_000) * 1024 * max(1, collection.segments or 1)
+    return (collection.segment_bytes or 0) > 2 * threshold
 
 
 def _scanned(collection: Collection) -> Evidence:

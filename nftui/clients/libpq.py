@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from psycopg.pq.abc import PGresult
 
 CONNECT_TIMEOUT_S = 3
+_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
+"""Values of sslmode that libpq has; other drivers have others, by which they mean encryption."""
 
 
 class LibpqClient:
@@ -95,6 +97,21 @@ def _text(value: bytes | None) -> str | None:
 
 def connect_network(login: Login, address: str, port: int, via: str) -> LibpqClient:
     """Open a session to `address`. Raises ConnectError."""
+    return _connect(login, address, port, via, address)
+
+
+def connect_host(login: Login, host: str, sslmode: str) -> LibpqClient:
+    """Open a session to a name that this machine resolves, in clear only where `sslmode` allows it.
+
+    Raises ConnectError.
+    """
+    mode = sslmode.lower() or "prefer"
+    return _connect(login, host, login.port, f"host {host}:{login.port}", mode=mode if mode in _MODES else "require")
+
+
+def _connect(
+    login: Login, host: str, port: int, via: str, address: str | None = None, mode: str = "prefer"
+) -> LibpqClient:
     try:
         import psycopg
     except ImportError:
@@ -102,8 +119,8 @@ def connect_network(login: Login, address: str, port: int, via: str) -> LibpqCli
     try:
         # What the operator's shell sets for libpq (PGHOSTADDR, PGPASSFILE…) must not redirect this.
         connection = psycopg.connect(
-            host=address, hostaddr=address, port=port, user=login.user, dbname=login.database,
-            password=login.password or "", passfile="/dev/null", sslmode="prefer", gssencmode="disable",
+            host=host, hostaddr=address, port=port, user=login.user, dbname=login.database,
+            password=login.password or "", passfile="/dev/null", sslmode=mode, gssencmode="disable",
             connect_timeout=CONNECT_TIMEOUT_S, application_name=APPLICATION_NAME, client_encoding="UTF8",
             target_session_attrs="any", options="", autocommit=True,
         )  # fmt: skip

@@ -86,7 +86,8 @@ manifest() (
       part=$((part + 1))
     done
     for process in $parts; do wait "$process"; done
-    cat "$T/$oid".* | sed "s|^|$name: |" >"$T/$oid"
+    prefix=$(printf '%s' "$name" | tr '\\n' ' ' | sed 's/[|&\\\\]/\\\\&/g')
+    cat "$T/$oid".* | sed "s|^|$prefix: |" >"$T/$oid"
     rm -f "$T/$oid".*
   done
   cat "$T"/* | sort >"$W/dump/manifest.$1"
@@ -110,10 +111,15 @@ for oid in $(one "SELECT oid FROM pg_database WHERE datallowconn ORDER BY pg_dat
     --file="$W/dump/$oid"
   printf '%s' "$name" >"$W/dump/$oid.name"
 done
-one "SELECT name || ' = ''' || replace(setting, '''', '''''') || '''' FROM pg_file_settings WHERE error IS NULL AND
-  sourcefile LIKE '%/postgresql.conf' ORDER BY seqno" >"$W/dump/postgresql.conf"
-one "SELECT name || ' = ''' || replace(setting, '''', '''''') || '''' FROM pg_file_settings WHERE error IS NULL AND
-  sourcefile LIKE '%/postgresql.auto.conf' ORDER BY seqno" >"$W/dump/postgresql.auto.conf"
+settings() {
+  one "SELECT name || ' = ''' || replace(setting, '''', '''''') || '''' FROM pg_file_settings
+    WHERE (error IS NULL OR error = 'setting could not be applied') AND sourcefile $1 '%/postgresql.auto.conf'
+    ORDER BY seqno"
+}
+settings 'NOT LIKE' >"$W/dump/postgresql.conf"
+settings LIKE >"$W/dump/postgresql.auto.conf"
+one "SELECT DISTINCT setting FROM pg_file_settings WHERE name IN ('hba_file', 'ident_file', 'ssl_cert_file',
+  'ssl_key_file', 'ssl_ca_file', 'ssl_crl_file', 'ssl_dh_params_file')" >"$W/dump/paths"
 one "SELECT pg_encoding_to_char(encoding) FROM pg_database WHERE datname = 'template1'" >"$W/dump/encoding"
 one "SELECT datcollate FROM pg_database WHERE datname = 'template1'" >"$W/dump/collate"
 one "SELECT datctype FROM pg_database WHERE datname = 'template1'" >"$W/dump/ctype"
@@ -123,20 +129,33 @@ wait "$counting"
 """
 )
 """$1: the role that initdb made, $2: jobs, $3 to $5: the statements of the manifest. As postgres in a helper of the new
-image. Rows are hashed while they are dumped: who comes second finds the pages in memory."""
+image. Rows are hashed while they are dumped: who comes second finds the pages in memory.
+
+A setting that our own start overrides "could not be applied" (pg_file_settings of 11 to 18, never translated): it is
+the operator's all the same. What is included comes in its order, so that the new server has it all in one file.
+"""
 
 KEEP = (
     _HEAD
     + """
-for file in pg_hba.conf pg_ident.conf server.crt server.key root.crt; do
-  [ ! -e "$1/$file" ] || cp "$1/$file" "$W/dump/$file"
+mkdir -p "$W/dump/files"
+{ printf '%s\\n' pg_hba.conf pg_ident.conf server.crt server.key root.crt; cat "$W/dump/paths"; } |
+while IFS= read -r path; do
+  case $path in
+    "$1"/*) path=${path#"$1"/} ;;
+    '' | /*) continue ;;
+  esac
+  [ -f "$1/$path" ] || continue
+  mkdir -p "$W/dump/files/$(dirname "$path")"
+  cp "$1/$path" "$W/dump/files/$path"
 done
 chown -R "$(stat -c %u:%g "$W/dump")" "$W/dump"
 : >"$W/dump/whole"
 sync "$W/dump/whole" 2>/dev/null || sync
 """
 )
-"""$1: the old data directory, as the old image mounts it. The last of a dump: as root."""
+"""$1: the old data directory, as the old image mounts it. The last of a dump: as root. Files that settings name come
+along where they lie beside the data; a mounted one stays where it is."""
 
 INIT = (
     _HEAD
@@ -173,18 +192,23 @@ psql -X -q -v ON_ERROR_STOP=1 -d template1 -f "$W/dump/roles.sql" >/dev/null
 restore() { pg_restore --create --exit-on-error --jobs="$jobs" "$@"; }
 jobs=$2
 last=
+dropped=yes
 for file in "$W"/dump/*.name; do
   from=${file%.name}
   case $(cat "$file") in
     template1) last=$from ;;
-    postgres) restore --clean --if-exists -d template1 "$from" ;;
+    postgres)
+      dropped=
+      restore --clean --if-exists -d template1 "$from"
+      ;;
     *) restore -d template1 "$from" ;;
   esac
 done
 [ -z "$last" ] || restore --clean --if-exists -d postgres "$last"
+[ -z "$dropped" ] || psql -X -q -d template1 -c 'DROP DATABASE postgres'
 """
 )
-"""$1: the role, $2: jobs."""
+"""$1: the role, $2: jobs. initdb makes a `postgres`, which the old server may not have any more."""
 
 PROVE = (
     _HEAD
@@ -204,25 +228,24 @@ SETTINGS = (
     + """
 export PGHOST=$W/new PGUSER=$1 PGDATABASE=template1
 psql -X -q -A -t -v ON_ERROR_STOP=1 -c "SELECT name FROM pg_settings WHERE context <> 'internal' AND name NOT IN
-  ('data_directory', 'hba_file', 'ident_file', 'config_file', 'external_pid_file')" >"$W/dump/known"
+  ('data_directory', 'config_file', 'external_pid_file')" >"$W/dump/known"
+knows() { case $1 in *.*) ;; *) grep -qixF -- "$1" "$W/dump/known" ;; esac; }
 take() {
   while IFS= read -r line; do
-    ! grep -qixF -- "${line%% = *}" "$W/dump/known" || printf '%s\\n' "$line"
+    ! knows "${line%% = *}" || printf '%s\\n' "$line"
   done <"$W/dump/$1"
 }
 { echo "# Carried over by nftui:"; take postgresql.conf; } >>"$W/data/postgresql.conf"
 take postgresql.auto.conf >>"$W/data/postgresql.auto.conf"
-for file in pg_hba.conf pg_ident.conf server.crt server.key root.crt; do
-  [ ! -e "$W/dump/$file" ] || cp "$W/dump/$file" "$W/data/$file"
-done
-chmod 600 "$W/data"/pg_hba.conf "$W/data"/pg_ident.conf
-[ ! -e "$W/data/server.key" ] || chmod 600 "$W/data/server.key"
+find "$W/dump/files" -type f -exec chmod 600 {} +
+cp -pR "$W/dump/files/." "$W/data/"
 grep -h . "$W/dump/postgresql.conf" "$W/dump/postgresql.auto.conf" | while IFS= read -r line; do
-  grep -qixF -- "${line%% = *}" "$W/dump/known" || printf '%s\\n' "${line%% = *}"
+  knows "${line%% = *}" || printf '%s\\n' "${line%% = *}"
 done
 """
 )
-"""$1: the role. Prints names of settings that the new version does not know: they are left out."""
+"""$1: the role. Prints names of settings that the new version does not know: they are left out. A name with a dot is an
+extension's or an app's own, which every version takes."""
 
 FINISH = (
     _HEAD

@@ -52,7 +52,7 @@ def refusals(draft: Draft, consent: Consent, *, confirm: bool, files_only: bool)
 
 def untimed(draft: Draft) -> list[Stage]:
     """Stages that cannot be kept on trial: their writers cannot be stopped until it is confirmed."""
-    return [s for s in draft.stages if s.commit_point and s.fence is None and _lossy(s)]
+    return [s for s in draft.stages if s.fence is None and _lossy(s)]
 
 
 def unsaved(draft: Draft) -> list[Stage]:

@@ -330,6 +330,7 @@ class Gatherer:
             now=time.monotonic,
             run=str(options.get("run") or ""),
             oom_kills=oom_kills,
+            content=wiring.content,
             api=wiring.api,
             kept=str(state.root / "kept"),
             force=bool(options.get("force")),

@@ -200,6 +200,10 @@ class ProjectEngine:
         found = self._port.volume(name)
         return None if found is None else _data_of(name, found)
 
+    def volumes_root(self) -> str:
+        """Below it lies what `create_volume` makes."""
+        return f"{self._port.facts().data_root.rstrip('/')}/volumes"
+
     def create_volume(self, name: str, labels: Mapping[str, str]) -> str:
         """Where its data lies."""
         self._port.create_volume(name, labels)

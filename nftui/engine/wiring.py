@@ -366,6 +366,12 @@ class Wiring:
 
         return working_set(container, self.engine) if self.engine else None
 
+    def content(self, container: Container, path: str) -> str | None:
+        """Text of a file of that container."""
+        from nftui.clients.pglogin import file_content
+
+        return file_content(container, self.exec, path)
+
     def before_stop(self, name: str) -> None:
         """What makes the stop short."""
         from nftui.probes import health

@@ -10,6 +10,14 @@ from nftui.model.qdrant import IndexConfig
 from nftui.model.shards import Cluster, Replica
 
 
+def default_threshold_kb(version: str | None) -> int:
+    """Of vectors in a segment that gets an index where a collection does not say: half as many since 1.15
+    (optimizers_builder.rs). Where the version is not known, the larger one.
+    """
+    numbers = [int(part) for part in (version or "").split(".")[:2] if part.isdigit()]
+    return 10_000 if numbers >= [1, 15] else 20_000
+
+
 @dataclass(frozen=True, slots=True)
 class Collection:
     """A Qdrant collection; numbers None where the answer lacks them."""
@@ -24,6 +32,7 @@ class Collection:
     m: int | None = None
     ef_construct: int | None = None
     indexing_threshold_kb: int | None = None
+    """0: no index is ever built."""
     quantized: bool = False
     on_disk: bool = False
     index: IndexConfig = field(default_factory=IndexConfig)
@@ -40,6 +49,8 @@ class Collection:
     """"ok", or the error that stopped it."""
     unmeasurable: str | None = None
     """The strict mode's rule that forbids measuring its recall; None where nothing does."""
+    fields: tuple[str, ...] = ()
+    """Payload fields whose index is in memory."""
     optimizes: bool = True
     """False where no thread may optimize it: nothing of it is ever built anew."""
 
@@ -50,6 +61,30 @@ class Collection:
             return None
         each = max((v.raw_bytes for v in self.index.vectors), default=self.dimensions * 4.0)
         return int(self.points * each)
+
+    @property
+    def segment_bytes(self) -> int | None:
+        """Those bytes in one of its segments, were all alike: each segment is compared by itself."""
+        return None if self.vector_bytes is None else self.vector_bytes // max(1, self.segments or 1)
+
+    @property
+    def threshold_bytes(self) -> int | None:
+        """Bytes from which a segment gets an index, and its codes with it; None where none ever does."""
+        threshold = default_threshold_kb(None) if self.indexing_threshold_kb is None else self.indexing_threshold_kb
+        return threshold * 1024 or None
+
+    @property
+    def is_indexed(self) -> bool:
+        """Whether a segment of it has an index or is about to get one.
+
+        Where it is at rest and nothing is indexed, every segment is below the threshold (indexing_optimizer.rs). With
+        m=0 there is no graph to count, but the codes are there.
+        """
+        if self.threshold_bytes is None or self.indexed_vectors:
+            return self.threshold_bytes is not None
+        if self.indexed_vectors == 0 and self.status == "green" and self.optimizer == "ok" and self.m != 0:
+            return False
+        return (self.segment_bytes or 0) >= self.threshold_bytes
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,11 @@ from dataclasses import field
 
 from nftui.model.dataclass import dataclass
 
-ROLES_PROBE, POOLER_PROBE = "postgres-roles", "pgbouncer"
-"""Read `ServerFacts` and `PoolerFacts`."""
+ROLES_PROBE, POOLER_PROBE, OUTSIDE_PROBE = "postgres-roles", "pgbouncer", "postgres-outside"
+"""Read `ServerFacts`, `PoolerFacts` and, of servers that are none of the stack's, `OutsideFacts`."""
+
+TRIED_MOST = 500
+"""A pool is tried by no more clients than this at once: each is a descriptor of nftui's and of the pooler's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +57,14 @@ class ServerFacts:
     sessions: tuple[Session, ...] = ()
     temporary: frozenset[str] = frozenset()
     """Databases with temporary tables in this moment, as far as they can be seen."""
+
+
+@dataclass(frozen=True, slots=True)
+class OutsideFacts:
+    """What a server outside of the stack says of itself to an app's login."""
+
+    version: str
+    max_connections: int
 
 
 @dataclass(frozen=True, slots=True)

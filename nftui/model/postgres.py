@@ -123,6 +123,10 @@ class ClusterFacts:
     """Version of the C library by which text is sorted, as the server tells it; "" where it does not (musl)."""
     icu: str = ""
     """Version of ICU's collations; "" where the server was built without them."""
+    archives: bool = False
+    """Whether it archives its WAL (archive_mode)."""
+    outside: tuple[str, ...] = ()
+    """Files that its configuration includes from outside of its data directory, where its main file lies."""
 
     @property
     def major(self) -> int:

@@ -17,8 +17,11 @@ Json = Mapping[str, object]
 HNSW = ("m", "ef_construct", "full_scan_threshold")
 DISABLED = "Disabled"
 """What takes a quantization away."""
-COLD, CACHED = "cold", "cached"
-"""Placements by their newer name: `memory` beats on_disk where a vector has both (1.19)."""
+COLD, CACHED, PINNED = "cold", "cached", "pinned"
+"""Placements by their newer name: `memory` beats on_disk and always_ram where both stand (1.19)."""
+CODES = ("always_ram", "quantile")
+"""What is said of quantized vectors beside their kind."""
+_METHODS = ("scalar", "product", "binary", "turbo")
 _ELEMENT = {"float16": 2.0, "uint8": 1.0, "turbo4": 0.5}
 
 
@@ -56,6 +59,12 @@ class IndexConfig:
     vectors: tuple[VectorConfig, ...] = ()
     memmap_threshold_kb: int | None = None
     """Segments with as many KB of vectors keep those on the disk whose place nobody chose; None: none does."""
+    sparse: tuple[str, ...] = ()
+    """Its sparse vectors whose index is in memory."""
+
+    def has_graph_on_disk(self, vector: VectorConfig) -> bool:
+        """Whether its graph is read from the disk."""
+        return _is_on_disk({**self.hnsw, **vector.hnsw})
 
     def is_left(self, vector: VectorConfig) -> bool:
         """Whether the threshold decides where its originals lie.
@@ -80,10 +89,13 @@ class IndexConfig:
         return largest >= (self.memmap_threshold_kb or 0) * 1024
 
     def value(self, vector: VectorConfig, name: str) -> object:
-        """What is in force for that vector: m, ef_construct, full_scan_threshold (KB), quantization, on_disk.
+        """What is in force for that vector: m, ef_construct, full_scan_threshold (KB), quantization, on_disk,
+        always_ram, quantile.
 
-        None for on_disk where the threshold decides, segment by segment.
+        None for on_disk where the threshold decides, segment by segment; for the last two where nothing is quantized.
         """
+        if name in CODES:
+            return _of_codes(vector.quantization or self.quantization, name)
         if name == "quantization":
             return kind_of(vector.quantization or self.quantization)
         if name == "on_disk":
@@ -100,11 +112,14 @@ class IndexConfig:
         """The body of PATCH that brings `wanted` (knob to text) into force; {} where all of it is."""
         body: dict[str, object] = {}
         vectors: dict[str, dict[str, object]] = {}
+        codes = {name: wanted[name] for name in ("quantization", *CODES) if name in wanted}
         for vector in self.vectors:
+            diff = vectors.setdefault(vector.name, {})
             for name, text in wanted.items():
                 left = name == "on_disk" and self.is_left(vector)
-                if not left and str(self.value(vector, name)).lower() != text:
-                    self._write(vector, name, text, body, vectors.setdefault(vector.name, {}))
+                if not left and name not in codes and str(self.value(vector, name)).lower() != text:
+                    self._write(vector, name, text, body, diff)
+            self._quantize(vector, codes, body, diff)
         changed = {name: diff for name, diff in vectors.items() if diff}
         return {**body, **({"vectors": changed} if changed else {})}
 
@@ -115,17 +130,24 @@ class IndexConfig:
             diff["memory"] = COLD if text == "true" else CACHED
         elif name == "on_disk":
             diff["on_disk"] = text == "true"
-        elif name == "quantization":
-            target = diff if vector.quantization else body
-            target["quantization_config"] = quantization_config(text)
-            if text == "none" and self.quantization:
-                # Without its own the vector would take the collection's.
-                body["quantization_config"] = DISABLED
         else:
             target = diff if name in vector.hnsw else body
             hnsw = target.setdefault("hnsw_config", {})
             assert isinstance(hnsw, dict)
             hnsw[name] = int(text)
+
+    def _quantize(
+        self, vector: VectorConfig, wanted: Mapping[str, str], body: dict[str, object], diff: dict[str, object]
+    ) -> None:
+        """A quantization is written whole: what an update leaves unsaid is not kept."""
+        present = vector.quantization or self.quantization
+        asked = _quantized(present, wanted)
+        if same(asked, present):
+            return
+        (diff if vector.quantization else body)["quantization_config"] = asked or DISABLED
+        if not asked and self.quantization:
+            # Without its own the vector would take the collection's.
+            body["quantization_config"] = DISABLED
 
     def way_back(self, patch: Json) -> dict[str, object]:
         """The body of PATCH that restores what `patch` overwrites, from this configuration."""
@@ -158,13 +180,61 @@ def _restored(patch: Json, hnsw: Json, quantization: Json | None) -> dict[str, o
 
 
 def same(one: object, other: object) -> bool:
-    """Equal in everything that both say: a server may write defaults beside, or the same placement by a newer name."""
+    """Equal in everything that both say: a server may write a placement by its newer name beside the older one.
+
+    What a quantization does not say is what the server takes then.
+    """
     if isinstance(one, float) and isinstance(other, float):
         return math.isclose(one, other, rel_tol=1e-6)  # it holds them in single precision
     if not isinstance(one, Mapping) or not isinstance(other, Mapping):
         return one == other
-    placed = {"always_ram", "memory", "quantile"}
-    return all(same(one[k], other[k]) if k in one and k in other else k in placed for k in {*one, *other})
+    both = one.keys() & other.keys()
+    said = all(same(_explicit(k, one[k]), _explicit(k, other[k])) for k in both)
+    return said and (one.keys() ^ other.keys()) <= {"memory"}
+
+
+def _explicit(key: str, value: object) -> object:
+    """Of a quantization's method with what follows where nothing is said; anything else as it is."""
+    if key not in _METHODS or not isinstance(value, Mapping):
+        return value
+    rest = {k: v for k, v in value.items() if k not in ("memory", *CODES)}
+    return {**rest, "always_ram": _stays(value), "quantile": float(value.get("quantile") or 1.0)}
+
+
+def _stays(method: Json) -> bool:
+    """Whether its codes are in memory wherever the originals lie; else they lie where those do.
+
+    QuantizedVectors::is_ram, 1.7 to 1.19.
+    """
+    memory = method.get("memory")
+    return memory != COLD if isinstance(memory, str) else method.get("always_ram") is True
+
+
+def _of_codes(quantization: Json | None, name: str) -> object:
+    """always_ram; the quantile as text, 1 where the whole range is taken, and None for all but int8."""
+    method = next(iter((quantization or {}).values()), None)
+    if not isinstance(method, Mapping):
+        return None
+    if name == "always_ram":
+        return _stays(method)
+    return f"{float(method.get('quantile') or 1.0):g}" if kind_of(quantization) == "int8" else None
+
+
+def _quantized(present: Json | None, wanted: Mapping[str, str]) -> Json | None:
+    """`present` with what is wanted of it; a new kind as quantization_config has it."""
+    kind = wanted.get("quantization", kind_of(present))
+    if kind == "none":
+        return None
+    base = present if present and kind == kind_of(present) else quantization_config(kind)
+    method, said = next(iter(base.items()))
+    assert isinstance(said, Mapping)
+    new = dict(said)
+    if kind == "int8" and wanted.get("quantile", _of_codes(base, "quantile")) != _of_codes(base, "quantile"):
+        new["quantile"] = float(wanted["quantile"])
+    stays = wanted.get("always_ram", str(_stays(said)).lower()) == "true"
+    if stays != _stays(said):
+        new |= {"memory": PINNED if stays else COLD} if "memory" in said else {"always_ram": stays}
+    return {method: new}
 
 
 LEAST_LIMIT = 10
@@ -218,14 +288,15 @@ def kind_of(quantization: Json | None) -> str:
     return {"scalar": "int8"}.get(name := next(iter(quantization)), name)
 
 
-def quantization_config(kind: str) -> Json | str:
-    """What the API takes for none, int8 or binary; the quantized vectors stay in memory.
+def quantization_config(kind: str) -> Json:
+    """What the API takes for int8 or binary; the quantized vectors stay in memory.
 
     Quantile 0.99 cuts outliers off and is what Qdrant's documentation advises (AI reference 2.4).
     """
     if kind == "int8":
         return {"scalar": {"type": "int8", "quantile": 0.99, "always_ram": True}}
-    return {"binary": {"always_ram": True}} if kind == "binary" else DISABLED
+    assert kind == "binary", kind
+    return {"binary": {"always_ram": True}}
 
 
 def read_config(config: Mapping[str, object]) -> IndexConfig:
@@ -238,7 +309,21 @@ def read_config(config: Mapping[str, object]) -> IndexConfig:
         read_quantization(config.get("quantization_config")),
         tuple(_vector(name, _mapping(value)) for name, value in sorted(named.items())),
         _threshold(_mapping(config.get("optimizer_config")).get("memmap_threshold")),
-    )
+        tuple(name for name, value in sorted(_mapping(params.get("sparse_vectors")).items())
+              if not _is_on_disk(_mapping(_mapping(value).get("index")))),
+    )  # fmt: skip
+
+
+def _is_on_disk(place: Json) -> bool:
+    """By the newer name where it stands, else by the older."""
+    memory = place.get("memory")
+    return memory == COLD if isinstance(memory, str) else place.get("on_disk") is True
+
+
+def fields_in_memory(schema: object) -> tuple[str, ...]:
+    """Payload fields whose index is in memory, from the `payload_schema` of GET /collections/NAME."""
+    fields = sorted(_mapping(schema).items())
+    return tuple(name for name, value in fields if not _is_on_disk(_mapping(_mapping(value).get("params"))))
 
 
 def _threshold(value: object) -> int | None:

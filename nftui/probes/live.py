@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 from nftui.model.facts import Live
-from nftui.model.pooling import POOLER_PROBE, ROLES_PROBE
+from nftui.model.pooling import OUTSIDE_PROBE, POOLER_PROBE, ROLES_PROBE
 from nftui.model.postgres import CLUSTER_PROBE
 from nftui.model.redis import SENTINEL_PROBE
 from nftui.model.stack import Role, Service, Stack
+from nftui.probes.resolve import Background
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -59,11 +61,27 @@ def probe_live(
 ) -> dict[tuple[str, str], Live]:
     """(service, probe) to what was read, for each active service that a needed probe knows. Never raises.
 
-    A name that no probe has is passed over: what it would have said stays unknown.
+    A name that no probe has is passed over: what it would have said stays unknown. Servers outside of the stack are
+    asked meanwhile, and stand under their own place.
     """
+    needs = set(needs)
+    outside = Background(partial(_outside, stack)) if OUTSIDE_PROBE in needs else None
+    found = _of_services(stack, needs, exec_port, probes)
+    return found | outside.result() if outside else found
+
+
+def _outside(stack: Stack) -> dict[tuple[str, str], Live]:
+    from nftui.probes.outside import probe_outside
+
+    return probe_outside(stack)
+
+
+def _of_services(
+    stack: Stack, needs: set[str], exec_port: Exec | None, probes: Mapping[str, Probe]
+) -> dict[tuple[str, str], Live]:
     jobs = [
         (name, service)
-        for name in sorted(set(needs) & set(probes))
+        for name in sorted(needs & set(probes))
         for role in probes[name].roles
         for service in stack.with_role(role)
     ]  # fmt: skip

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 
-from nftui.clients.pglogin import file_content
-from nftui.clients.postgres import PostgresClient, Query, QueryError, connect
+from nftui.clients.pglogin import Login, file_content
+from nftui.clients.postgres import PostgresClient, Query, QueryError, connect, read_login
+from nftui.clients.sql import APPLICATION_NAME
 from nftui.model.errors import NftuiError
 from nftui.model.facts import Live
 from nftui.model.pooling import POOLER_PROBE, ROLES_PROBE, PoolerFacts, RoleSecret, ServerFacts, Session
@@ -24,9 +27,7 @@ SELECT json_build_object(
   'reserved', current_setting('superuser_reserved_connections')::int
     + coalesce(current_setting('reserved_connections', true)::int, 0),
   'tls', current_setting('ssl') = 'on',
-  'databases', (SELECT json_agg(datname ORDER BY datname) FROM pg_database WHERE datallowconn AND NOT datistemplate),
-  'temporary', EXISTS (SELECT FROM pg_class WHERE relpersistence = 't' AND relkind = 'r'),
-  'database', current_database())"""
+  'databases', (SELECT json_agg(datname ORDER BY datname) FROM pg_database WHERE datallowconn AND NOT datistemplate))"""
 _ROLES = """
 SELECT json_agg(json_build_array(rolname, rolpassword, rolsuper) ORDER BY rolname) FROM pg_authid WHERE rolcanlogin"""
 _SESSIONS = """
@@ -35,7 +36,12 @@ SELECT json_agg(json_build_array(coalesce(host(client_addr), ''), usename, datna
   state = 'idle' AND EXISTS (SELECT FROM pg_locks l WHERE l.pid = a.pid AND l.locktype = 'advisory' AND l.granted),
   backend_start < now() - interval '1 minute')
   ORDER BY 1, 2, 3, a.pid)
-FROM pg_stat_activity a WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"""
+FROM pg_stat_activity a WHERE backend_type = 'client backend' AND application_name IS DISTINCT FROM $1"""
+"""Without nftui's own sessions: several probes look at the same time."""
+_TEMPORARY = """
+SELECT current_database() WHERE EXISTS (SELECT FROM pg_class WHERE relpersistence = 't' AND relkind = 'r')"""
+_MOST_DATABASES = 50
+"""So many are asked for temporary tables, those with the most sessions first: each is a connection."""
 _SHOW = ("VERSION", "CONFIG", "DATABASES", "POOLS", "CLIENTS")
 _PSQL = ("psql", "-X", "-q", "-A", "-w", "-F", "\x1f", "-P", "footer=off", "-P", "pager=off", "-U", "pgbouncer")
 _ASK = (
@@ -55,21 +61,52 @@ _SEPARATOR = "\x1f"
 
 def probe_roles(service: Service, exec_port: Exec | None, environ: Mapping[str, str] | None = None) -> Live:
     """Read ServerFacts from the service's first running container. Never raises for a server that will not answer."""
+    login = read_login(service, exec_port, environ)
     try:
-        client = connect(service, exec_port, environ)
+        client = connect(service, exec_port, environ, login)
     except NftuiError as error:
         return Live(ROLES_PROBE, service.name, None, str(error))
     try:
-        return Live(ROLES_PROBE, service.name, read_roles(client), via=client.via)
+        facts = read_roles(client)
     except NftuiError as error:
         return Live(ROLES_PROBE, service.name, None, str(error), client.via)
+    finally:
+        client.close()
+    others = [name for name in _in_use(facts) if name != login.database][:_MOST_DATABASES]
+    found = (_temporary_in(service, exec_port, environ, login.other(database=name)) for name in others)
+    return Live(ROLES_PROBE, service.name, replace(facts, temporary=facts.temporary.union(*found)), via=client.via)
+
+
+def _in_use(facts: ServerFacts) -> list[str]:
+    """Databases with sessions, the most first: a temporary table lives no longer than its session."""
+    counted = Counter(s.database for s in facts.sessions if s.database in facts.databases)
+    return [name for name, _ in counted.most_common()]
+
+
+def _temporary_in(
+    service: Service, exec_port: Exec | None, environ: Mapping[str, str] | None, login: Login
+) -> frozenset[str]:
+    """The database of that login if it has temporary tables now; a database that lets nobody in tells nothing."""
+    try:
+        client = connect(service, exec_port, environ, login)
+    except NftuiError:
+        return frozenset()
+    try:
+        return frozenset(row[0] or "" for row in client.query(_TEMPORARY))
+    except NftuiError:
+        return frozenset()
     finally:
         client.close()
 
 
 def read_roles(client: PostgresClient) -> ServerFacts:
-    """Over an open session; what the login may not see is left out, with the reason. Raises QueryError."""
-    server, roles, sessions = client.batch([Query(_SERVER), Query(_ROLES), Query(_SESSIONS)])
+    """Over an open session; what the login may not see is left out, with the reason. Raises QueryError.
+
+    Temporary tables are those of the session's own database: no other one can be seen from there.
+    """
+    server, roles, sessions, temporary = client.batch(
+        [Query(_SERVER), Query(_ROLES), Query(_SESSIONS, (APPLICATION_NAME,)), Query(_TEMPORARY)]
+    )
     if isinstance(server, QueryError):
         raise server
     core = json.loads(server[0][0] or "{}")
@@ -82,7 +119,7 @@ def read_roles(client: PostgresClient) -> ServerFacts:
         roles_error=roles.text if failed and isinstance(roles, QueryError) else "",
         databases=tuple(core["databases"] or ()),
         sessions=() if isinstance(sessions, QueryError) else _sessions(sessions[0][0]),
-        temporary=frozenset({core["database"]} if core["temporary"] else ()),
+        temporary=frozenset(() if isinstance(temporary, QueryError) else (row[0] or "" for row in temporary)),
     )
 
 

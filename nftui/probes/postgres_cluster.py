@@ -31,8 +31,15 @@ SELECT json_build_object(
   'in_recovery', pg_is_in_recovery(),
   'checksums', current_setting('data_checksums') = 'on',
   'preload', current_setting('shared_preload_libraries'),
+  'archives', current_setting('archive_mode') <> 'off',
   'library', ({LIBRARY}),
   'icu', ({ICU}))"""  # noqa: S608 (constants)
+_OUTSIDE = """
+SELECT DISTINCT sourcefile FROM pg_file_settings
+WHERE position(current_setting('data_directory') || '/' in sourcefile) <> 1
+  AND position(current_setting('data_directory') || '/' in current_setting('config_file')) = 1
+ORDER BY 1"""
+"""For superusers only. A server whose main file lies elsewhere is told so by its command, which stays."""
 _DATABASE = """
 SELECT (SELECT json_agg(extname ORDER BY extname) FROM pg_extension),
   EXISTS (SELECT FROM pg_database d WHERE datname = current_database() AND to_jsonb(d) ->> 'datlocprovider' = 'i')
@@ -76,6 +83,8 @@ def _read(client: PostgresClient) -> ClusterFacts:
         preload=core["preload"],
         library=core["library"] or "",
         icu=core["icu"] or "",
+        archives=core["archives"],
+        outside=tuple(str(row[0]) for row in client.query(_OUTSIDE)) if core["superuser"] else (),
     )
 
 

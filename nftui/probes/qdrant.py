@@ -1,4 +1,4 @@
-"""The `qdrant` probe: version and collections over the REST API. Read-only; at most a hundred collections."""
+"""The `qdrant` probe: version and collections over the REST API. Read-only."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from nftui.clients.http import HttpClient, HttpUnreachable
 from nftui.clients.qdrant import collection_path, connect_qdrant, overwritten
 from nftui.clients.qdrant_nodes import is_barred, read_aliases, read_cluster, read_shards
 from nftui.clients.qdrant_settings import mounted_settings
-from nftui.model.ai import Collection, QdrantFacts
+from nftui.model.ai import Collection, QdrantFacts, default_threshold_kb
 from nftui.model.errors import NftuiError
 from nftui.model.facts import Live
 from nftui.model.message import Message, msg
-from nftui.model.qdrant import may_optimize, read_config, unmeasurable
+from nftui.model.qdrant import fields_in_memory, may_optimize, read_config, unmeasurable
 from nftui.model.stack import Service
 from nftui.system.exec import Exec
 
 PROBE = "qdrant"
-_MAX_COLLECTIONS = 100
 _ADVISED = tuple(f"QDRANT__{part}" for part in (
-    "STORAGE__STORAGE_PATH", "STORAGE__HNSW_INDEX__", "STORAGE__PERFORMANCE__", "CLUSTER__ENABLED",
+    "STORAGE__STORAGE_PATH", "STORAGE__HNSW_INDEX__", "STORAGE__PERFORMANCE__",
+    "STORAGE__OPTIMIZERS__DEFAULT_SEGMENT_NUMBER", "CLUSTER__ENABLED",
 ))  # fmt: skip
 _RUNNING = ("running_snapshots", "running_snapshot_recovery")
 
@@ -47,14 +47,16 @@ def read_facts(client: HttpClient, forced: Mapping[str, int]) -> QdrantFacts:
     `forced`: values of the optimizers that the server puts over those of every collection.
     """
     listed = client.json("/collections")["result"]["collections"]
-    names = [str(item["name"]) for item in listed][:_MAX_COLLECTIONS]
+    names = [str(item["name"]) for item in listed]
     told = client.json("/")
     version = told.get("version") if isinstance(told, dict) else None
+    version = str(version) if version else None
     cluster, aliases = read_cluster(client), _named(client)
     read = (_read(client, name, aliases, forced, spread=cluster is not None) for name in names)
-    found = [c for c in read if c is not None]
+    stock = default_threshold_kb(version)
+    found = [replace(c, indexing_threshold_kb=stock) if c.indexing_threshold_kb is None else c for c in read if c]
     is_open = client.status("/collections", plain=True) == 200
-    return QdrantFacts(str(version) if version else None, tuple(found), is_open, cluster)
+    return QdrantFacts(version, tuple(found), is_open, cluster)
 
 
 def _read(
@@ -95,6 +97,7 @@ def _collection(name: str, answer: Any, forced: Mapping[str, int]) -> Collection
         copies=_number((config.get("params") or {}).get("replication_factor")) or 1,
         optimizer=_optimizer(result.get("optimizer_status")),
         unmeasurable=unmeasurable(config),
+        fields=fields_in_memory(result.get("payload_schema")),
         optimizes=may_optimize(config),
     )
 

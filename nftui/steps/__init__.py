@@ -14,6 +14,7 @@ def load_kinds() -> Kinds:
     They are imported here: whoever needs one name of one kind, to plan with it, does not pay for all of them.
     """
     from nftui.steps.copy import CopyKind, DataCheckKind
+    from nftui.steps.counted import GrafanaCountKind, QdrantCountKind
     from nftui.steps.fence import FenceKind, LiftKind
     from nftui.steps.files import EnvKind, FileKind
     from nftui.steps.hold import HoldKind, ReleaseKind
@@ -51,7 +52,7 @@ def load_kinds() -> Kinds:
         RedisCarryKind(), RedisSentinelKind(),
         ImageKind(), ImageCheckKind(), PgCheckKind(), PgDumpKind(), PgRestoreKind(), PgTryKind(),
         RedisSaveKind(), RedisCountKind(), RedisRehearsalKind(), GrafanaRehearsalKind(),
-        QdrantRehearsalKind(),
+        QdrantRehearsalKind(), QdrantCountKind(), GrafanaCountKind(),
         DataCheckKind(), HoldKind(), CopyKind(), LiftKind(), FenceKind(), ReleaseKind(),
     )  # fmt: skip
     return Kinds(kinds)

@@ -53,6 +53,10 @@ class EngineCalls(Protocol):
         """Where the volume's data lies on this machine, None where there is no such volume. Raises NftuiError."""
         ...
 
+    def volumes_root(self) -> str:
+        """Below which directory of this machine `create_volume` puts its data."""
+        ...
+
     def create_volume(self, name: str, labels: Mapping[str, str]) -> str:
         """Where its data lies; one that is there already stays as it is."""
         ...

@@ -8,7 +8,7 @@ from nftui.model.message import msg
 from nftui.model.plan import StepSpec
 from nftui.steps.calls import Data
 from nftui.steps.kind import Context, Found, StepFailed
-from nftui.steps.places import Place, fenced_name, find, is_needed, name_of, path_of, place_of, put_block
+from nftui.steps.places import Place, fenced_name, find, future_path, is_needed, name_of, path_of, place_of, put_block
 from nftui.steps.reading import Reading
 
 _SPARE = 1.05
@@ -40,9 +40,7 @@ class DataCheckKind(Reading):
                 )
             )  # fmt: skip
         must_be_vacant(target, ctx)
-        # A volume that is not there yet will lie on the disk of the engine's others.
-        place = find(target, ctx) or target.get("path") or source
-        must_have_room(facts.bytes, facts.entries, place, ctx)
+        must_have_room(facts.bytes, facts.entries, future_path(target, ctx), ctx)
         return {"bytes": facts.bytes, "entries": facts.entries}
 
 

@@ -39,6 +39,16 @@ def server(step: StepSpec, ctx: Context, image: str, mounts: Mapping[str, str], 
         ctx.helpers.remove(found)
 
 
+def near(fraction: float) -> float:
+    """The part that is shown as done, as long as it goes on."""
+    return min(0.99, max(0.0, fraction))
+
+
+def time_left(seconds: float, fraction: float) -> str:
+    """ "4 min left" where that part, more than nothing, took so many seconds."""
+    return f"{human_seconds(seconds * (1 - fraction) / fraction)} left"
+
+
 @dataclass(slots=True)
 class Follow:
     """How far a program is: `done` gives the bytes that are there, of about `total`."""
@@ -51,9 +61,9 @@ class Follow:
         """What is shown, and the fraction."""
         if not self.total or not size:
             return self.text, None
-        fraction = min(0.99, size / self.total)
-        left = human_seconds(seconds * (1 - fraction) / fraction)
-        return f"{self.text}: {human_size(size)} of about {human_size(self.total)}, {left} left", fraction
+        fraction = near(size / self.total)
+        left = time_left(seconds, fraction)
+        return f"{self.text}: {human_size(size)} of about {human_size(self.total)}, {left}", fraction
 
 
 def run(

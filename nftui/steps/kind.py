@@ -114,6 +114,8 @@ class Context:
     """Told by a kind what the operator must know of a step that succeeded; it stands in the run's notes."""
     oom_kills: Callable[[Container], int | None] = lambda container: None
     """Processes of that container that the kernel killed for lack of memory since it was started; None: unknown."""
+    content: Callable[[Container, str], str | None] = lambda container, path: None
+    """Text of a file of that container (a secret, without the newlines at its end); None where it cannot be read."""
     recall: Callable[[str], Data] = lambda step: {}
     """What an earlier step of this run found and read back: its intent and its verified line."""
     models: Callable[[str], ModelCalls] = no_models

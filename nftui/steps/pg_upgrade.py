@@ -17,7 +17,7 @@ from nftui.steps.calls import Data
 from nftui.steps.copy import make_marked, must_be_vacant, must_have_room, remove_unopened
 from nftui.steps.helping import Follow, helper, run
 from nftui.steps.kind import Context, Found, StepFailed
-from nftui.steps.places import FENCED, fenced_name, find, name_of, path_of, place_of
+from nftui.steps.places import FENCED, fenced_name, find, future_path, name_of, path_of, place_of
 from nftui.steps.reading import Reading
 
 ROOM = 2.2
@@ -45,6 +45,11 @@ def why_not(found: ClusterFacts) -> Iterator[Message]:
         (found.subscriptions, "subscriptions ({names}): they would lose their place"),
         (found.closed, "databases that let nobody connect ({names}) cannot be dumped"),
         (found.unread, "the extensions of {names} could not be read"),
+        (
+            found.outside,
+            "its configuration includes files outside of its data ({names}), which it would not find while "
+            "it is dumped: put them beside the data, or on the service's command line",
+        ),
     ):
         if names:
             yield msg(text, names=", ".join(names))
@@ -65,8 +70,7 @@ class PgCheckKind(Reading):
         source, target = path_of(place_of(step, "source"), ctx), place_of(step, "target")
         facts = ctx.trees.facts(source)
         must_be_vacant(target, ctx)
-        place = find(target, ctx) or target.get("path") or source
-        must_have_room(int(facts.bytes * ROOM), facts.entries * _ENTRIES, place, ctx)
+        must_have_room(int(facts.bytes * ROOM), facts.entries * _ENTRIES, future_path(target, ctx), ctx)
         found = _cluster(step, ctx)
         has = _try_image(step, found, ctx)
         _must_have(step, found, has)

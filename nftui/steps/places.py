@@ -33,6 +33,15 @@ def find(place: Place, ctx: Context) -> str | None:
     return place["path"] if ctx.trees.exists(place["path"]) else None
 
 
+def future_path(place: Place, ctx: Context) -> str:
+    """Its path; of one that is not there yet a path on the disk where it will be.
+
+    A new volume is the engine's own, whatever the options of the one that it follows bind to another disk.
+    """
+    found = find(place, ctx)
+    return found or (ctx.engine.volumes_root() if place["type"] == "volume" else place["path"])
+
+
 def path_of(place: Place, ctx: Context) -> str:
     """Its path; StepFailed where it is not there, or not to be seen from here (nftui in a container)."""
     path = find(place, ctx)

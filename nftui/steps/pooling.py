@@ -5,19 +5,23 @@ Readings only: nothing is to be taken back.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from threading import Barrier, BrokenBarrierError
+from contextlib import suppress
+from dataclasses import field, replace
+from threading import Barrier, BoundedSemaphore, BrokenBarrierError
 
-from nftui.catalog.logins import ClientLogin, login_of
-from nftui.clients.libpq import connect_network
+from nftui.catalog.logins import login_of, password_files
+from nftui.clients.libpq import LibpqClient, connect_network
 from nftui.clients.pglogin import Login
 from nftui.clients.postgres import ConnectError, Failure, Query, QueryError
+from nftui.clients.scram import fits
 from nftui.clients.sql import only
 from nftui.model.dataclass import dataclass
-from nftui.model.message import msg
+from nftui.model.message import Message, msg
 from nftui.model.plan import StepSpec
-from nftui.model.pooling import PoolerFacts, ServerFacts
+from nftui.model.pooling import TRIED_MOST, PoolerFacts, RoleSecret, ServerFacts
 from nftui.model.stack import Container
 from nftui.steps.calls import Data
 from nftui.steps.gate import POLL_S, containers_of
@@ -26,8 +30,10 @@ from nftui.steps.reading import Reading
 
 MORE = 3
 """Clients beyond the pool's size: a pool that only works while it is not full is found out."""
-MOST = 40
-"""Never more at once than this: the apps' own clients must still find a place."""
+AT_ONCE = 40
+"""So many log in at the same time: more would wait for each other until they give up."""
+SECRETS = "/run/secrets/"
+"""Where Compose mounts a service's secrets."""
 WAIT_S = 20.0
 BACK_S = 120.0
 """So long an app that held sessions may take to open its first one through the pooler: it was started anew."""
@@ -36,12 +42,15 @@ _UNREACHABLE = (Failure.REFUSED, Failure.TIMEOUT)
 
 @dataclass(frozen=True, slots=True)
 class Pool:
-    """One pool, and a login that has a password for it."""
+    """One pool, the apps that use it, and their password where one of their containers tells it."""
 
     user: str
     database: str
-    mode: str
-    login: ClientLogin
+    apps: tuple[str, ...] = ()
+    password: str | None = field(default=None, repr=False)
+
+    def __str__(self) -> str:
+        return f"{self.user}/{self.database}"
 
 
 class PoolsKind(Reading):
@@ -66,14 +75,18 @@ class PoolsKind(Reading):
 
     def verify(self, step: StepSpec, before: Data, ctx: Context) -> Data:
         """Raises StepFailed naming what the console says otherwise, or the pool that does not serve."""
-        console = _console(step, ctx)
-        served = {f"{p.user}/{p.database}": _serve(step, p, ctx) for p in _pools(step, ctx)}
-        if not served and not console:
+        console, pools = _console(step, ctx), _pools(step, ctx)
+        served = {str(p): _serve(step, p, console, ctx) for p in pools if p.password}
+        if not served and console is None:
             raise StepFailed(
                 msg("{service} can neither be asked nor tried: its console does not answer, and no password of its "
                     "clients is known here.", service=step.target)
             )  # fmt: skip
-        return {"console": console, "served": served}
+        unproven = [p for p in pools if not p.password]
+        for pool in unproven:
+            ctx.note(str(_unproven(step, pool)))
+        version = console.version if console else ""
+        return {"console": version, "served": served, "unproven": [str(p) for p in unproven]}
 
 
 class RouteKind(Reading):
@@ -147,11 +160,11 @@ def _seen(step: StepSpec, addresses: set[str], ctx: Context) -> bool | None:
 
 
 # -- the console -----------------------------------------------------------------------------------------------
-def _console(step: StepSpec, ctx: Context) -> str:
-    """The version, "" where its image has no tool to ask with."""
+def _console(step: StepSpec, ctx: Context) -> PoolerFacts | None:
+    """What it says; None where its image has no tool to ask with."""
     live = ctx.probe(step.target, "pgbouncer")
     if not isinstance(live.value, PoolerFacts):
-        return ""
+        return None
     wanted = _texts(step.params["config"])
     wrong = [f"{k} = {live.value.config.get(k)}, not {v}" for k, v in wanted.items() if live.value.config.get(k) != v]
     wrong += _lost(step, live.value.config)
@@ -163,7 +176,7 @@ def _console(step: StepSpec, ctx: Context) -> str:
         raise StepFailed(
             msg("{service} does not run what was asked: {list}", service=step.target, list="; ".join(wrong))
         )
-    return live.value.version
+    return live.value
 
 
 def _lost(step: StepSpec, config: Mapping[str, str]) -> list[str]:
@@ -193,34 +206,91 @@ def _texts(value: object) -> dict[str, str]:
 # -- the pools -------------------------------------------------------------------------------------------------
 def _pools(step: StepSpec, ctx: Context) -> list[Pool]:
     """Each user and database once, with the password of the first client whose container tells it."""
-    modes, found = _texts(step.params["modes"]), dict[tuple[str, str], Pool]()
+    found: dict[tuple[str, str], Pool] = {}
     clients = step.params["clients"]
     assert isinstance(clients, Iterable)
     for client in clients:
-        for container in containers_of(str(client["service"]), ctx):
-            login = login_of(_texts(client["keys"]), container.environment)
-            if login.user and login.database and login.password:
-                key = (login.user, login.database)
-                found.setdefault(key, Pool(*key, modes.get(login.database, ""), login))
-    return [found[key] for key in sorted(found)]
+        app = str(client["service"])
+        for key, password in _logins(client, ctx):
+            known = found.get(key, Pool(*key))
+            apps = tuple(sorted({*known.apps, app}))
+            found[key] = replace(known, apps=apps, password=known.password or password)
+    pools = [found[key] for key in sorted(found)]
+    if all(pool.password for pool in pools):
+        return pools
+    roles = _roles(step, ctx)
+    return [p if p.password else replace(p, password=_from_file(p, roles.get(p.user), ctx)) for p in pools]
 
 
-def _serve(step: StepSpec, pool: Pool, ctx: Context) -> int:
+def _logins(client: Mapping[str, object], ctx: Context) -> Iterator[tuple[tuple[str, str], str | None]]:
+    """User and database with the password, by the plan (of an older nftui: without them) and each of its containers."""
+    for user, database in _rows([client["pool"]] if "pool" in client else []):
+        yield (user, database), None
+    for container in containers_of(str(client["service"]), ctx):
+        login = login_of(_texts(client["keys"]), container.environment)
+        if login.user and login.database:
+            yield (login.user, login.database), login.password
+
+
+def _roles(step: StepSpec, ctx: Context) -> Mapping[str, RoleSecret]:
+    live = ctx.probe(str(step.params["server"]), "postgres-roles")
+    return live.value.roles if isinstance(live.value, ServerFacts) else {}
+
+
+def _from_file(pool: Pool, role: RoleSecret | None, ctx: Context) -> str | None:
+    """The password in a file of one of its apps. The server's own verifier tells it from those of other logins."""
+    for container in (c for app in pool.apps for c in containers_of(app, ctx)) if role is not None else ():
+        named = (container.environment[name] for name in password_files(container.environment))
+        mounted = (mount.target for mount in container.mounts if mount.target.startswith(SECRETS))
+        for path in dict.fromkeys([*named, *mounted]):
+            for word in _words(ctx.content(container, path) or ""):
+                if role is not None and fits(word, role.verifier):
+                    return word
+    return None
+
+
+def _words(text: str) -> Iterator[str]:
+    """What may be a password in it: the whole, or of a file of libpq's (host:port:database:user:password) each last."""
+    yield from dict.fromkeys((text, text.strip()))
+    for line in text.splitlines():
+        fields = re.split(r"(?<!\\):", line, maxsplit=4)
+        if len(fields) == 5:
+            yield re.sub(r"\\(.)", r"\1", fields[4])
+
+
+def _unproven(step: StepSpec, pool: Pool) -> Message:
+    return msg("No login through {service} was proven as {user} on {database}: no variable of {apps} has the password, "
+               "and no file with it can be read.", service=step.target, user=pool.user, database=pool.database,
+               apps=", ".join(pool.apps))  # fmt: skip
+
+
+def _serve(step: StepSpec, pool: Pool, console: PoolerFacts | None, ctx: Context) -> int:
     """How many clients were served at once. Raises StepFailed."""
-    size = int(str(step.params["size"]))
-    held = pool.mode != "session"
-    count = min(size + MORE, MOST)
+    size, count = int(str(step.params["size"])), _count(step, console)
     ways = _ways(step, ctx)
-    barrier = Barrier(count) if held else None
+    barrier, gate = Barrier(count), BoundedSemaphore(AT_ONCE)
     with ThreadPoolExecutor(count) as threads:
-        wrong = [e for e in threads.map(lambda _: _once(ways, pool, barrier), range(count)) if e]
+        wrong = [e for e in threads.map(lambda _: _once(ways, pool, barrier, gate), range(count)) if e]
     if wrong:
         raise StepFailed(
             msg("{service} does not serve {user} on {database}: {why} ({failed} of {count} clients)",
                 service=step.target, user=pool.user, database=pool.database, why=wrong[0], failed=len(wrong),
                 count=count)
         )  # fmt: skip
+    if count <= size:
+        ctx.note(str(
+            msg("The pool of {user} on {database} was tried by {count} clients at once, no more than the {size} "
+                "connections that it may open: that a full one serves is not proven.", user=pool.user,
+                database=pool.database, count=count, size=size)
+        ))  # fmt: skip
     return count
+
+
+def _count(step: StepSpec, console: PoolerFacts | None) -> int:
+    """More than the pool and its reserve, as far as there are places beside its clients of now and its own check."""
+    there = len(console.clients) if console else 0
+    places = int(_texts(step.params["config"])["max_client_conn"]) - there - 1
+    return max(1, min(int(str(step.params["size"])) + MORE, TRIED_MOST, places))
 
 
 def _ways(step: StepSpec, ctx: Context) -> list[tuple[str, int]]:
@@ -229,40 +299,38 @@ def _ways(step: StepSpec, ctx: Context) -> list[tuple[str, int]]:
     return [(address, port) for c in found for address in c.addresses.values() if address]
 
 
-def _once(ways: list[tuple[str, int]], pool: Pool, barrier: Barrier | None) -> str | None:
-    """One client: in, a real query, and where the mode allows it held until all are in. The reason where it fails.
+def _once(ways: list[tuple[str, int]], pool: Pool, barrier: Barrier, gate: BoundedSemaphore) -> str | None:
+    """One client: in, held until all are in, and two real queries. The reason where it fails.
 
-    Never guarded: a SET would stay on the server connection and meet the next client.
+    Logged in, it holds no connection of the server yet: all of them ask for one at the same time, and wait for it in
+    every mode. Never guarded: a SET would stay on the server connection and meet the next client.
     """
     reason = "it has no address"
     for host, port in ways:
-        login = Login(pool.user, pool.database, port, pool.login.password)
         try:
-            client = connect_network(login, host, port, f"address {host}:{port}")
+            with gate:
+                client = connect_network(
+                    Login(pool.user, pool.database, port, pool.password), host, port, f"address {host}:{port}"
+                )
         except ConnectError as error:
             reason = error.text
             if error.kind in _UNREACHABLE:
                 continue
             break
         try:
-            only(client, Query("SELECT 1", guard=False))
-            _wait(barrier)
-            only(client, Query("SELECT 1", guard=False))
-        except QueryError as error:
-            reason = error.text
-            break
+            return _asked(client, barrier)
         finally:
             client.close()
-        return None
-    if barrier is not None:
-        barrier.abort()
+    barrier.abort()
     return reason
 
 
-def _wait(barrier: Barrier | None) -> None:
-    if barrier is None:
-        return
-    try:
+def _asked(client: LibpqClient, barrier: Barrier) -> str | None:
+    with suppress(BrokenBarrierError):
         barrier.wait(WAIT_S)
-    except BrokenBarrierError:
-        return
+    try:
+        for _ in range(2):
+            only(client, Query("SELECT 1", guard=False))
+    except QueryError as error:
+        return error.text
+    return None

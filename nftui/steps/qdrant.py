@@ -17,8 +17,9 @@ from nftui.model.qdrant import IndexConfig, may_optimize, read_config, same, unm
 from nftui.steps.calls import ApiCalls, Data
 from nftui.steps.kind import Context, Found, StepFailed
 from nftui.steps.qdrant_measure import fingerprints, measure, sample_ids
-from nftui.steps.qdrant_segments import outdated
+from nftui.steps.qdrant_segments import outdated, unindexed
 from nftui.steps.qdrant_snapshot import LONG_S, collection_of, is_there, kept_snapshot
+from nftui.steps.qdrant_work import Work, cpus_of, silent_s
 
 POLL_S = 0.5
 _CALM = 10
@@ -68,7 +69,7 @@ class QdrantCollectionKind:
                     "without a floor: recall_floor=0.", name=name, rule=rule)
             )  # fmt: skip
         config, present = _config(info), _present(api, name, info["config"])
-        search = measure(api, name, info["config"], _ids(present), ctx)
+        search = _measured(api, name, info, _ids(present), ctx)
         return {
             **present, "back": config.way_back(_patch(step)), "search": search, "status": info["status"],
             "aliases": _aliases_of(api, name),
@@ -94,9 +95,9 @@ class QdrantCollectionKind:
         if not config.holds(_patch(step)):
             raise StepFailed(msg("{name} did not take what was asked for.", name=name))
         _must_be_whole(api, name, before, info["config"])
-        search = measure(api, name, info["config"], _ids(before), ctx)
+        search = _measured(api, name, info, _ids(before), ctx)
         _must_find(step, before, search)
-        _say(name, before, search, ctx)
+        _say(step, before, search, ctx)
         return {
             "count": _count(api, name), "search": search, "indexed": info.get("indexed_vectors_count"),
             "outdated_segments": outdated(api, name, config),
@@ -145,6 +146,10 @@ def _present(api: ApiCalls, name: str, config: dict[str, Any]) -> Data:
     return {"count": _count(api, name), "ids": ids, "vectors": fingerprints(api, name, ids, config)}
 
 
+def _measured(api: ApiCalls, name: str, info: dict[str, Any], ids: list[Any], ctx: Context) -> dict[str, Any]:
+    return measure(api, name, info["config"], ids, ctx, unindexed=unindexed(api, name, info))
+
+
 def _ids(before: Data) -> list[Any]:
     ids = before["ids"]
     assert isinstance(ids, list)
@@ -176,47 +181,41 @@ def follow(step: StepSpec, api: ApiCalls, ctx: Context) -> dict[str, Any]:
 
     Work that waits for an update is begun by one without content (AI reference 2.2). NotGreen where nothing moves.
     """
-    name, last, deadline, calm = collection_of(step), None, ctx.now() + step.stall_s, 0
+    name, last, calm, silent, deadline = collection_of(step), None, 0, 0.0, 0.0
+    work, cpus = Work(api, name, ctx.now()), cpus_of(str(step.service), ctx)
     while True:
         info = _info(api, name)
-        status, left = info["status"], None
-        if status == "red":
+        if info["status"] == "red":
             raise StepFailed(msg("the optimizer of {name} failed: {why}", name=name, why=_optimizer_error(info)))
         waits = _waits(info)
-        if status == "green" and not waits:
-            left, calm = outdated(api, name, _config(info)), calm + 1
-            if left == 0 or (left is None and calm >= _CALM):
-                return info
-        else:
-            calm = 0
+        green = info["status"] == "green" and not waits
+        calm = calm + 1 if green else 0
+        left = work.look(info, ctx.now(), fresh=green)
+        if green and (left == 0 or (left is None and calm >= _CALM)):
+            return info
         if waits:
             _send(api, name, {"optimizers_config": {}})
-        sign = (status, info.get("indexed_vectors_count"), info.get("segments_count"), info.get("points_count"), left)
-        if sign != last:
-            last, deadline = sign, ctx.now() + step.stall_s
+        if (sign := work.sign(info)) != last:
+            last, silent = sign, silent_s(step, info, cpus)
+            deadline = ctx.now() + silent
         if ctx.now() >= deadline:
-            raise NotGreen(_stalled(step, info, left))
-        _tell(name, info, ctx)
+            raise NotGreen(_stalled(name, info, work.left, int(silent)))
+        ctx.progress(*work.words(info, ctx.now()))
         ctx.sleep(POLL_S)
 
 
-def _stalled(step: StepSpec, info: dict[str, Any], left: int | None) -> Message:
-    indexed, points, status = info.get("indexed_vectors_count"), info.get("points_count"), info["status"]
+def _stalled(name: str, info: dict[str, Any], left: int | None, seconds: int) -> Message:
+    status = info["status"]
     if status == "green" and left:
         return msg(
             "{name} calls itself green, but {left} of its segments were not built anew in {seconds} s.",
-            name=collection_of(step), left=left, seconds=int(step.stall_s),
+            name=name, left=left, seconds=seconds,
         )  # fmt: skip
-    return msg(
-        "The optimizer of {name} made no progress in {seconds} s: {indexed} of {points} vectors indexed, "
-        "status {status}.",
-        name=collection_of(step), seconds=int(step.stall_s), indexed=indexed, points=points, status=status,
-    )  # fmt: skip
-
-
-def _tell(name: str, info: dict[str, Any], ctx: Context) -> None:
-    indexed, points = info.get("indexed_vectors_count"), info.get("points_count")
-    ctx.progress(f"indexing {name}, {indexed} of {points}", min(1.0, (indexed or 0) / points) if points else None)
+    if left:
+        return msg("The optimizer of {name} made no progress in {seconds} s: {left} of its segments are not built "
+                   "anew, status {status}.", name=name, seconds=seconds, left=left, status=status)  # fmt: skip
+    return msg("The optimizer of {name} made no progress in {seconds} s: status {status}.", name=name,
+               seconds=seconds, status=status)  # fmt: skip
 
 
 def _followed_back(step: StepSpec, before: Data, api: ApiCalls, ctx: Context) -> dict[str, Any]:
@@ -259,35 +258,60 @@ def _must_be_whole(api: ApiCalls, name: str, before: Data, config: dict[str, Any
 
 
 def _must_find(step: StepSpec, before: Data, search: dict[str, Any]) -> None:
-    """Recall below the operator's floor takes the run back."""
-    floor, former = float(str(step.params["recall_floor"])), before["search"]
+    """Recall below the operator's floor takes the run back; one that is not known is none, see `_say`."""
+    floor, former = _floor(step), before["search"]
     assert isinstance(former, dict)
     for vector, found in sorted(search.items()):
-        if found["recall"] < floor:
-            old = former.get(vector, {}).get("recall")
+        if found["recall"] is not None and found["recall"] < floor:
             raise StepFailed(
                 msg(
                     "{name} finds {recall} of the 10 nearest points, below the floor of {floor} (before: {old}; p95 "
                     "{p95} ms).",
-                    name=collection_of(step) + (f".{vector}" if vector else ""), recall=found["recall"], floor=floor,
-                    old=old, p95=found["p95_ms"],
+                    name=_searched(step, vector), recall=found["recall"], floor=floor,
+                    old=former.get(vector, {}).get("recall"), p95=found["p95_ms"],
                 )
             )  # fmt: skip
 
 
-def _say(name: str, before: Data, search: dict[str, Any], ctx: Context) -> None:
+def _floor(step: StepSpec) -> float:
+    return float(str(step.params["recall_floor"]))
+
+
+def _searched(step: StepSpec, vector: str) -> str:
+    return collection_of(step) + (f".{vector}" if vector else "")
+
+
+def _say(step: StepSpec, before: Data, search: dict[str, Any], ctx: Context) -> None:
     """What the operator paid for, beside what was there: one line for each vector."""
-    former = before["search"]
+    former, floor = before["search"], _floor(step)
     assert isinstance(former, dict)
     if not search:
-        ctx.note(str(msg("What {name} finds could not be measured: its recall is not known.", name=name)))
+        text = "What {name} finds could not be measured: its recall is not known."
+        ctx.note(str(msg(text, name=collection_of(step))))
     for vector, now in sorted(search.items()):
-        old = former.get(vector, {})
-        ctx.note(str(msg(
-            "{name}: recall@10 was {old} and is {new}; p95 was {p95_old} ms and is {p95} ms ({n} searches).",
-            name=name + (f".{vector}" if vector else ""), old=old.get("recall"), new=now["recall"],
-            p95_old=old.get("p95_ms"), p95=now["p95_ms"], n=now["n"],
-        )))  # fmt: skip
+        old, name = former.get(vector, {}), _searched(step, vector)
+        times = {"p95_old": old.get("p95_ms"), "p95": now["p95_ms"], "n": now["n"]}
+        if now["recall"] is None and floor > 0:
+            ctx.note(str(msg(
+                "{name}: nothing of it is indexed, so every search reads all of it. Its recall is not known, and "
+                "whether it reaches the floor of {floor} neither; p95 was {p95_old} ms and is {p95} ms ({n} searches).",
+                name=name, floor=floor, **times,
+            )))  # fmt: skip
+        elif now["recall"] is None:
+            ctx.note(str(msg(
+                "{name}: nothing of it is indexed, so every search reads all of it. Its recall is not known; p95 was "
+                "{p95_old} ms and is {p95} ms ({n} searches).", name=name, **times,
+            )))  # fmt: skip
+        elif old.get("recall") is None:
+            ctx.note(str(msg(
+                "{name}: recall@10 is {new}, and was not known; p95 was {p95_old} ms and is {p95} ms ({n} searches).",
+                name=name, new=now["recall"], **times,
+            )))  # fmt: skip
+        else:
+            ctx.note(str(msg(
+                "{name}: recall@10 was {old} and is {new}; p95 was {p95_old} ms and is {p95} ms ({n} searches).",
+                name=name, old=old["recall"], new=now["recall"], **times,
+            )))  # fmt: skip
 
 
 def _aliases_of(api: ApiCalls, name: str) -> list[str] | None:

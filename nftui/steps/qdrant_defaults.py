@@ -12,6 +12,8 @@ from nftui.steps.reading import Reading
 
 SCRATCH = "nftui-defaults-read-back"
 _TIMEOUT_S = 60.0
+_FULL = "max collections limit"
+"""What a server says that may hold no further collection (storage.max_collections; create_collection.rs, 1.15)."""
 
 
 class QdrantDefaultsKind(Reading):
@@ -25,7 +27,14 @@ class QdrantDefaultsKind(Reading):
         """Raises StepFailed naming what did not take."""
         api, expected = ctx.api(str(step.service)), step.params["expected"]
         assert isinstance(expected, dict)
-        found = _made(api)
+        try:
+            found = _made(api)
+        except HttpUnreachable as error:
+            if error.status != 400 or _FULL not in str(error).lower():
+                raise
+            ctx.note(str(msg("unverified: defaults of new collections in {service} (it may hold no further collection "
+                             "to read them from: storage.max_collections)", service=step.target)))  # fmt: skip
+            return {"defaults": None}
         wrong = [f"{k}: {v} was asked for, it has {found.get(k)}" for k, v in expected.items() if found.get(k) != v]
         if wrong:
             raise StepFailed(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from nftui.clients.http import HttpUnreachable
@@ -68,15 +68,25 @@ def _digest(vector: object) -> str:
     return hashlib.sha256(json.dumps(vector, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def measure(api: ApiCalls, name: str, config: Mapping[str, object], ids: Sequence[Any], ctx: Context) -> dict[str, Any]:
+def measure(
+    api: ApiCalls,
+    name: str,
+    config: Mapping[str, object],
+    ids: Sequence[Any],
+    ctx: Context,
+    *,
+    unindexed: Collection[str] = (),
+) -> dict[str, Any]:
     """Vector name to {"n", "recall", "p50_ms", "p95_ms"}; vectors with several per point are left out.
 
-    `config`: of GET /collections/NAME. {} where its strict mode forbids it.
+    `config`: of GET /collections/NAME. {} where its strict mode forbids it. Of `unindexed` vectors the recall is None:
+    a search by them is an exact one, whose 1.0 would be told of an index that is not there.
     """
     if not ids or unmeasurable(config):
         return {}
     searches = {v.name: Search(api, name, v.name) for v in read_config(config).vectors if not v.multi}
-    return {vector: found for vector, search in searches.items() if (found := _vector(search, ids, ctx))}
+    found = {vector: _vector(search, ids, ctx) for vector, search in searches.items()}
+    return {v: {**f, "recall": None} if v in unindexed else f for v, f in found.items() if f}
 
 
 def _vector(search: Search, ids: Sequence[Any], ctx: Context) -> dict[str, Any]:

@@ -167,6 +167,9 @@ class ClusterWorld(World):
     def volume(self, name: str) -> str | None:
         return str(self.root / name) if (self.root / name).is_dir() else None
 
+    def volumes_root(self) -> str:
+        return str(self.root)
+
     def create_volume(self, name: str, labels: Mapping[str, str]) -> str:
         die = self.effect(f"create {name}")
         (self.root / name).mkdir(parents=True, exist_ok=True)

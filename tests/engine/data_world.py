@@ -166,6 +166,9 @@ class DataWorld(World):
     def volume(self, name: str) -> str | None:
         return str(self.root / name) if (self.root / name).is_dir() else None
 
+    def volumes_root(self) -> str:
+        return str(self.root)
+
     def create_volume(self, name: str, labels: Mapping[str, str]) -> str:
         die = self.effect(f"create {name}")
         (self.root / name).mkdir(exist_ok=True)

@@ -33,10 +33,14 @@ def new_config() -> dict[str, Any]:
     }  # fmt: skip
 
 
-def segment(config: dict[str, Any]) -> dict[str, Any]:
-    """As the telemetry tells it, with a graph."""
-    index = {"type": "hnsw", "options": dict(config["hnsw_config"])}
-    stored = {"index": index, "quantization_config": config["quantization_config"], "storage_type": "InRamMmap"}
+def segment(config: dict[str, Any], *, graph: bool = True) -> dict[str, Any]:
+    """As the telemetry tells it."""
+    index = {"type": "hnsw", "options": dict(config["hnsw_config"])} if graph else {"type": "plain", "options": {}}
+    on_disk = config["params"]["vectors"].get("on_disk")
+    stored = {
+        "index": index, "quantization_config": config["quantization_config"] if graph else None,
+        "storage_type": {(True, True): "Mmap", (True, False): "ChunkedMmap"}.get((bool(on_disk), graph), "InRamMmap"),
+    }  # fmt: skip
     return {"info": {"segment_type": "indexed"}, "config": {"vector_data": {"": stored}}}
 
 
@@ -77,10 +81,26 @@ class FakeQdrant:
     """Points whose vectors fit in one answer."""
     awaits: bool = False
     """Green, and in the words of 1.9 an update is needed before its optimizer begins."""
+    graphs: bool = True
+    """Whether its segments are large enough for an index."""
+    segments: int = 1
+    pace_s: float = 0.0
+    """Seconds that a segment takes, one after the other: yellow, every count as before; 0: `busy` looks in all."""
+    counts: bool = False
+    """Whether it tells of its optimizations (1.17)."""
+    full: bool = False
+    """It may hold no further collection."""
+    _begun: float = 0.0
+    _queue: list[int] = field(default_factory=list)
+    """Segments that are built anew since then."""
+    _before: list[dict[str, Any]] = field(default_factory=list)
+    """What each segment was built with before."""
 
     def json(self, path: str) -> Any:
         if path == "/":
             return {"title": "qdrant - vector search engine", "version": self.version}
+        if path.endswith("/optimizations"):
+            return self._optimizations()
         if path == "/aliases":
             return {"result": {"aliases": [{"alias_name": a, "collection_name": c} for a, c in self.aliases.items()]}}
         return self._telemetry() if path.startswith("/telemetry?") else self.send("GET", path)
@@ -88,8 +108,50 @@ class FakeQdrant:
     def _telemetry(self) -> Any:
         if not self.tells:
             raise refused(403)
-        found = [{"id": n, "shards": [{"local": {"segments": [segment(c)]}}]} for n, c in self.built.items()]
+        found = [
+            {"id": n, "shards": [{"local": {"segments": [segment(p, graph=self.graphs) for p in self._parts(c)]}}]}
+            for n, c in self.built.items()
+        ]
         return {"result": {"collections": {"number_of_collections": len(found), "collections": found}}}
+
+    def _parts(self, built: dict[str, Any]) -> list[dict[str, Any]]:
+        """What each segment was built with."""
+        parts = list(self._before or [built] * self.segments)
+        for number in self._queue[: int(self._done())]:
+            parts[number] = self.collections["docs"]
+        return parts
+
+    def _done(self) -> float:
+        """Segments of the queue that are done, with the part of the present one."""
+        return min(float(len(self._queue)), (self.world.clock - self._begun) / self.pace_s) if self._queue else 0.0
+
+    def _begin(self, config: dict[str, Any]) -> None:
+        """Its optimizers are started anew: what they were at is thrown away."""
+        self._before = copy.deepcopy(self._parts(self.built["docs"]))
+        self._begun, self._queue = self.world.clock, [i for i, p in enumerate(self._before) if p != config]
+
+    def _is_building(self, config: dict[str, Any]) -> bool:
+        if self._queue and self._done() == len(self._queue):
+            self._queue, self._before, self.built["docs"] = [], [], copy.deepcopy(config)
+        return bool(self._queue)
+
+    def _optimizations(self) -> Any:
+        """Each segment has as many points as any other."""
+        if not self.counts:
+            raise refused(404, "")
+        done, points = self._done(), 1000
+        waiting = len(self._queue) - int(done)
+        graph = {"name": "main_graph", "done": int(done % 1 * points), "total": points}
+        one = {
+            "uuid": str(int(done)), "optimizer": "config mismatch", "status": "optimizing",
+            "segments": [{"uuid": "a", "points_count": points}],
+            "progress": {"name": "", "children": [{"name": "copy_data", "finished_at": "x"}, graph]},
+        }  # fmt: skip
+        queued = max(0, waiting - 1)
+        return {"result": {
+            "summary": {"queued_optimizations": queued, "queued_segments": queued, "queued_points": queued * points,
+                        "idle_segments": 0}, "running": [one] if waiting else [],
+        }}  # fmt: skip
 
     def send(self, method: str, path: str, body: Any = None, *, timeout_s: float | None = None) -> Any:
         self.asked.append(f"{method} {path}")
@@ -132,14 +194,17 @@ class FakeQdrant:
         config = self._collection(name)
         self.late -= 1
         status = self.status or ("yellow" if self.busy > 0 and self.late < 0 else "green")
-        if self.late < 0:
+        if self._is_building(config):
+            status = self.status or "yellow"
+        elif self.late < 0:
             self.busy -= 1
             if self.busy <= 0:
                 self.built[name] = copy.deepcopy(config)
         awaits = {"error": "optimizations pending, awaiting update operation"} if self.awaits else "ok"
         return {
             "status": status, "optimizer_status": {"error": "no space"} if status == "red" else awaits,
-            "indexed_vectors_count": 10, "points_count": len(self.points), "segments_count": 1,
+            "indexed_vectors_count": 10 if self.graphs else 0, "points_count": len(self.points),
+            "segments_count": self.segments,
             "config": copy.deepcopy(config),
         }  # fmt: skip
 
@@ -149,17 +214,24 @@ class FakeQdrant:
             return True
         self.awaits = False
         config["hnsw_config"] |= body.get("hnsw_config", {})
+        config["params"]["vectors"] |= body.get("vectors", {}).get("", {})
         if "quantization_config" in body:
             asked = body["quantization_config"]
             config["quantization_config"] = None if asked == "Disabled" else asked
-        self.busy = 3
+        if self.pace_s:
+            self._begin(config)
+        else:
+            self.busy = 3
         return True
 
     def _put_collection(self, name: str, body: Any) -> bool:
+        if self.full:
+            raise refused(400, f"Can't create collection with name {name}. Max collections limit reached: 1")
         self.collections[name] = new_config()
         return True
 
     def _delete_collection(self, name: str, body: Any) -> bool:
+        self.built.pop(name, None)
         return self.collections.pop(name, None) is not None
 
     def _points_count(self, body: Any) -> Any:

@@ -13,6 +13,8 @@ from nftui.engine.journal import Journal, Phase, RunView, read_journal
 from nftui.engine.runner import Options, Outcome, Runner
 from nftui.model.plan import Stage
 from nftui.steps import load_kinds
+from nftui.steps.copy import DataCheckKind
+from nftui.steps.kind import StepFailed
 from tests.engine.cluster_world import cluster_stages, new_cluster_world
 from tests.engine.data_world import (
     ALWAYS,
@@ -363,6 +365,29 @@ def test_a_full_disk_is_seen_before_anything_stops(tmp_path: Path, monkeypatch: 
     outcome = run(world, tmp_path / "j", (stage_of(world, switch()),))
     assert outcome is not None and "10 bytes" in outcome.reason
     assert world.effects == [] and world.now() == OLD and not (world.root / "new").exists()
+
+
+@pytest.mark.parametrize("target", ["volume", "directory", "there"])
+def test_room_is_looked_for_on_the_disk_that_takes_the_copy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, target: str
+) -> None:
+    """A volume may be bound to a directory of another disk by its options: a new one lies with the engine's others."""
+    world, root, beside = new_data_world(tmp_path), str(tmp_path / "engine"), str(tmp_path / "beside")
+    monkeypatch.setattr(world, "volumes_root", lambda: root)
+    asked: list[str] = []
+
+    def room(self: object, path: str) -> tuple[int, int]:
+        asked.append(path)
+        return (10, 10)
+
+    monkeypatch.setattr("nftui.system.trees.LocalTrees.room", room)
+    if target == "there":
+        (world.root / "new").mkdir()
+    (step,) = [s for s in stage_of(world, switch()).steps if s.kind == "data-check"]
+    place = {"type": "directory", "path": beside} if target == "directory" else {"type": "volume", "name": "new"}
+    with pytest.raises(StepFailed, match="has 10 bytes"):
+        DataCheckKind().verify(replace(step, params={**step.params, "target": place}), {}, world.context())
+    assert asked == [{"volume": root, "directory": beside, "there": str(world.root / "new")}[target]]
 
 
 @pytest.mark.parametrize("needed", [True, False])

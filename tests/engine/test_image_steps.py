@@ -161,6 +161,21 @@ def test_too_little_room_is_told_with_the_figures(tmp_path: Path, monkeypatch: p
     must_be_old(world, original)
 
 
+def test_room_for_a_dump_is_looked_for_with_the_engines_volumes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the old volume lies may be another disk, by its options."""
+    from tests.engine.images_world import UnwrappingTrees
+
+    world, original, plan = begin(tmp_path)
+    root = str(tmp_path / "engine")
+    monkeypatch.setattr(world, "volumes_root", lambda: root)
+    monkeypatch.setattr(UnwrappingTrees, "room", lambda self, path: (4096, 1000) if path == root else (2**50, 2**40))
+    outcome = run(world, tmp_path / "j", plan)
+    assert outcome is not None and f"{root} has 4096 bytes" in outcome.reason
+    must_be_old(world, original)
+
+
 def test_an_image_that_cannot_be_had_touches_nothing(tmp_path: Path) -> None:
     world, original, plan = begin(tmp_path)
     world.refuse = "pull"

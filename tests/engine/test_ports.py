@@ -79,3 +79,8 @@ def test_only_what_was_half_made_of_these_services_is_put_away(services: list[st
     engine = HalfMade()
     wiring = cast("Wiring", SimpleNamespace(engine=engine, stack=SimpleNamespace(name="p")))
     assert len(EngineLeftovers(wiring).sweep(services)) == len(done) and engine.done == done
+
+
+def test_new_volumes_lie_in_the_engines_own_directory() -> None:
+    engine = SimpleNamespace(facts=lambda: SimpleNamespace(data_root="/mnt/docker/"))
+    assert ProjectEngine(cast("Wiring", SimpleNamespace(engine=engine))).volumes_root() == "/mnt/docker/volumes"

@@ -24,7 +24,7 @@ from nftui.steps.qdrant_defaults import SCRATCH
 from nftui.steps.qdrant_measure import fingerprints, measure
 from nftui.steps.qdrant_snapshot import _needs
 from tests.engine.mortal import die_at
-from tests.engine.qdrant_world import FakeQdrant, context, new_config, qdrant_stages, qdrant_world
+from tests.engine.qdrant_world import FakeQdrant, context, new_config, qdrant_stages, qdrant_world, refused
 from tests.engine.test_runner import Quiet
 from tests.engine.world import Killed, World
 
@@ -558,6 +558,27 @@ def test_defaults_that_did_not_take_are_told(tmp_path: Path) -> None:
     with pytest.raises(NftuiError, match="m: 32 was asked for, it has 16"):
         kind.verify(step, {}, ctx)
     assert SCRATCH not in qdrant.collections
+
+
+def test_a_server_that_may_hold_no_further_collection_is_unverified_and_the_run_goes_on(tmp_path: Path) -> None:
+    world, qdrant = qdrant_world(tmp_path)
+    qdrant.full = True
+    assert run(world, qdrant, tmp_path / "j") is None and changed(qdrant)
+    said = [n for n in notes(tmp_path / "j") if n.startswith("unverified: defaults of new collections in q")]
+    assert len(said) == 1 and "storage.max_collections" in said[0]
+    told = next(e for e in read_journal(tmp_path / "j") if e.phase is Phase.VERIFIED and e.step == "defaults")
+    assert told.data["defaults"] is None
+
+
+def test_another_refusal_of_the_read_back_is_none_of_that(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    world, qdrant = qdrant_world(tmp_path)
+
+    def put(name: str, body: Any) -> bool:
+        raise refused(400, "Wrong input: something else")
+
+    monkeypatch.setattr(qdrant, "_put_collection", put)
+    outcome = run(world, qdrant, tmp_path / "j")
+    assert outcome is not None and "something else" in outcome.reason
 
 
 def points(base: Path) -> tuple[int, int]:

@@ -47,6 +47,9 @@ class NoData:
     def volume(self, name: str) -> str | None:
         raise NotImplementedError
 
+    def volumes_root(self) -> str:
+        raise NotImplementedError
+
     def create_volume(self, name: str, labels: Mapping[str, str]) -> str:
         raise NotImplementedError
 

@@ -12,6 +12,9 @@ ALTER ROLE old_app IN DATABASE "second db" SET search_path = 'shop', 'public';
 REVOKE CONNECT ON DATABASE "second db" FROM PUBLIC;
 GRANT CONNECT ON DATABASE "second db" TO readers;
 ALTER SYSTEM SET log_min_duration_statement = '250ms';
+ALTER SYSTEM SET archive_mode = on;
+ALTER SYSTEM SET archive_command = '/bin/true';
+ALTER SYSTEM SET max_wal_senders = 20;
 SELECT pg_reload_conf();
 \connect "second db"
 CREATE EXTENSION pgcrypto;
@@ -60,3 +63,8 @@ GRANT SELECT ON SEQUENCE shop.numbers TO old_app;
 SELECT lo_from_bytea(424242, decode(repeat('00ff10', 3000), 'hex'));
 ALTER LARGE OBJECT 424242 OWNER TO old_app;
 COMMENT ON TABLE shop.orders IS 'it''s a comment';
+-- A name that a shell may trip over, and a database less than initdb makes.
+CREATE DATABASE "a|b&c\1 'd'";
+\connect "a|b&c\1 'd'"
+CREATE TABLE odd AS SELECT 1 AS n;
+DROP DATABASE postgres;

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -112,7 +113,7 @@ def test_what_is_due_is_recommended_the_rest_stays_or_is_pinned(tmp_path: Path) 
         ("pgvector/pgvector:pg13", "13", None), ("grafana/grafana:9.3.1", "9.3.1", "grafana/grafana:10.4.7"),
         ("qdrant/qdrant:v1.12.0", "1.12.0", "qdrant/qdrant:v1.13.6"), ("shop/postgres:13", "13", "shop/postgres:15"),
         ("valkey/valkey:7.2", "7.2", None), ("redis:6.0.5-alpine", "6.0.5", "redis:7-alpine"),
-        ("postgres:18", "18", None),
+        ("postgres:18", "18", None), ("redis:8.0.3-alpine", "8.0.3", "redis:8.2-alpine"), ("redis:8.2", "8.2", None),
     ],
 )  # fmt: skip
 def test_the_next_step_keeps_the_variant(image: str, version: str, wanted: str | None) -> None:
@@ -304,6 +305,19 @@ def test_what_cannot_be_dumped_stays_and_says_why(tmp_path: Path) -> None:
         advised(blocked, db="postgres:15")
     with pytest.raises(UsageError, match="password refused"):
         advised(facts(tmp_path, cluster=None), db="postgres:15")
+    with pytest.raises(UsageError, match="/etc/postgresql/own"):
+        advised(facts(tmp_path, cluster=replace(CLUSTER, outside=("/etc/postgresql/own.conf",))), db="postgres:15")
+
+
+@pytest.mark.parametrize(
+    ("archives", "image", "told"),
+    [(True, "postgres:15", True), (True, "postgres:13.22", False), (False, "postgres:15", False)],
+)
+def test_a_server_that_archives_is_told_that_its_wal_begins_anew(
+    tmp_path: Path, archives: bool, image: str, told: bool
+) -> None:
+    line = advised(facts(tmp_path, cluster=replace(CLUSTER, archives=archives)), db=image)["db"]
+    assert any("archives its WAL" in str(note) for note in line.notes) is told
 
 
 @pytest.mark.parametrize(
@@ -394,6 +408,37 @@ def test_every_image_that_changes_is_had_first(tmp_path: Path) -> None:
     assert steps["db"].params == {"keep": "nftui-kept/p-db:db1", "major": "15"} and steps["db"].last_back
     low = OPTIMIZATION.effort(found, tuple(advised(found, **wish).values()))
     assert (low.low, low.high) == (1.75, 2.5)
+
+
+def _kept(found: Facts, project: str, *names: str) -> list[str]:
+    """What the former images of services of these names are kept as."""
+    db = found.stack.services[0]
+    stack = replace(found.stack, name=project, services=tuple(replace(db, name=name) for name in names))
+    live = {(n, probe): v for n in names for (s, probe), v in found.live.items() if s == "db"}
+    renamed = replace(found, stack=stack, live=live)
+    assert isinstance(OPTIMIZATION, Prepares)
+    part = fragment(renamed, **dict.fromkeys(names, "postgres:13.22"))
+    return [str(s.params["keep"]) for s in OPTIMIZATION.prepare(renamed, part) if s.kind == "image"]
+
+
+@pytest.mark.parametrize(
+    ("project", "name", "plain"),
+    [("p", "db", True), ("my_app", "db.main", True), ("p", "_db", False), ("p", "redis_", False), ("app_", "db", False),
+     ("p", "a..b", False), ("p", "a___b", False), ("p", "DB", False), ("p", "d" * 300, False)],
+)  # fmt: skip
+def test_what_ran_is_kept_under_a_name_that_the_engine_takes(
+    tmp_path: Path, project: str, name: str, plain: bool
+) -> None:
+    (kept,) = _kept(facts(tmp_path), project, name)
+    assert (kept == f"nftui-kept/{project}-{name}:db1") == plain
+    repository, _, tag = kept.removeprefix("nftui-kept/").partition(":")
+    assert re.fullmatch(r"[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*", repository) and tag == "db1" and len(kept) < 240
+    assert _kept(facts(tmp_path), project, name) == [kept], "the same at each planning"
+
+
+def test_services_of_like_names_are_kept_apart(tmp_path: Path) -> None:
+    names = ("db", "_db", "db_", "DB", "Db")
+    assert len(set(_kept(facts(tmp_path), "p", *names))) == len(names)
 
 
 def _predicted(tmp_path: Path, size: int, cpus: int, load: float | None) -> float:

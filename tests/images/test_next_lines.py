@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from nftui.engine.protocols import MovesData
+from nftui.model.advice import Fragment
 from nftui.model.ai import Collection, QdrantFacts
 from nftui.model.choices import Choices, Selection
 from nftui.model.errors import UsageError
@@ -28,6 +29,8 @@ volumes: {{charts: {{}}, vectors: {{}}, keys: {{}}}}
 """
 PLACES = {"charts": "/var/lib/grafana", "vectors": "/qdrant/storage", "cache": "/data"}
 GRAFANA = {"path": "grafana.db", "block": "directory", "needed": "yes"}
+COUNTED = {"charts": ("grafana-count", "grafana-count"), "vectors": ("qdrant-count", "qdrant-count"),
+           "cache": ("redis-save", "redis-count")}  # fmt: skip
 VOLUMES = {"charts": "charts", "vectors": "vectors", "cache": "keys"}
 
 
@@ -63,17 +66,22 @@ def with_ini(tmp_path: Path, text: str, charts: str = "") -> Facts:
 
 def planned(found: Facts, **chosen: str) -> tuple[dict[str, dict[str, object]], dict[str, DataSwitch]]:
     """What is written of each service, and where its data goes. Raises UsageError."""
-    choices = Choices({"images": Selection.ON}, {("images", None, name): value for name, value in chosen.items()})
-    fragment = OPTIMIZATION.fragment(found, OPTIMIZATION.advise(found, choices, {}))
+    part = fragment(found, **chosen)
     assert isinstance(OPTIMIZATION, MovesData)
-    moved = {s.service: s for s in OPTIMIZATION.switches(found, fragment)}
-    return {name: dict(keys) for name, keys in fragment.services.items()}, moved
+    moved = {s.service: s for s in OPTIMIZATION.switches(found, part)}
+    return {name: dict(keys) for name, keys in part.services.items()}, moved
+
+
+def fragment(found: Facts, **chosen: str) -> Fragment:
+    """What these values bring. Raises UsageError."""
+    choices = Choices({"images": Selection.ON}, {("images", None, name): value for name, value in chosen.items()})
+    return OPTIMIZATION.fragment(found, OPTIMIZATION.advise(found, choices, {}))
 
 
 @pytest.mark.parametrize(
     ("name", "wanted", "volume", "fence"),
     [
-        ("charts", "grafana/grafana:10.4.7", "p_charts-10", GRAFANA),
+        ("charts", "grafana/grafana:10.4.7", "p_charts-10.4", GRAFANA),
         ("vectors", "qdrant/qdrant:v1.13.6", "p_vectors-1.13", {"path": "raft_state.json", "block": "directory"}),
         ("cache", "redis:8", "p_cache-8", {"path": "appendonlydir", "block": "file"}),
     ],
@@ -88,13 +96,20 @@ def test_the_next_line_runs_on_a_copy_and_the_old_data_is_fenced(
     assert (switch.source["name"], switch.target["name"]) == (f"p_{VOLUMES[name]}", volume)
     assert switch.dump is None and dict(switch.fence) == fence
     assert name == "charts" or "web" in (switch.writers or ()), "who writes to it goes on"
-    assert [s.kind for s in switch.ease] == (["redis-save"] if name == "cache" else [])
+    before, again = COUNTED[name]
+    assert [s.kind for s in switch.ease] == [before]
+    found = facts(tmp_path)
+    steps = OPTIMIZATION.steps(found, fragment(found, **{name: wanted}))
+    assert [s.kind for s in steps] == ["image-check", again]
+    assert steps[1].params["saved"] == switch.ease[0].id
+    if name == "charts":
+        assert (switch.ease[0].params["place"], steps[1].params["place"]) == (switch.source, switch.target)
 
 
 @pytest.mark.parametrize(
     ("name", "wanted", "words"),
     [
-        ("charts", "grafana/grafana:11.2.0", "from 9 to 11 are several"),
+        ("charts", "grafana/grafana:11.2.0", "from 9.5 to 11.2 are several"),
         ("vectors", "qdrant/qdrant:v1.14.0", "from 1.12 to 1.14 are several"),
         ("vectors", "qdrant/qdrant:v1.11.0", "cannot read that data any more"),
         ("charts", "grafana/grafana:8.5.0", "cannot read that data any more"),

@@ -18,7 +18,7 @@ from nftui.system.trees import LocalTrees
 from tests.e2e.command import Done, Nftui, everything_written, tree
 from tests.stack import images
 from tests.stack.fixtures import StackFactory
-from tests.stack.running import Stack, docker
+from tests.stack.running import Stack, docker, wait_until
 
 pytestmark = [
     pytest.mark.engine,
@@ -35,6 +35,10 @@ ALONE = tuple(word for app in ("api", "jobs") for word in ("--set", f"images.{ap
 TABLES, ROW_BYTES = 6, 290
 """A row with its share of both indexes, measured."""
 PASSWORDS = ("not-a-secret-old", "not-a-secret-new")
+OWN_SETTINGS = """temp_buffers = 9MB
+shop.note = 'it''s kept'
+hba_file = '/var/lib/postgresql/data/logins/own'
+"""
 
 
 @dataclass
@@ -73,6 +77,27 @@ class Bench:
         argv = ["docker", "exec", "-i", self.stack.container("postgres"), "psql", "-X", "-q", "-v", "ON_ERROR_STOP=1",
                 "-U", env["POSTGRES_USER"], "-d", env["POSTGRES_DB"], "-f", "-"]  # fmt: skip
         subprocess.run(argv, input=SCHEMA.read_bytes() + self._more().encode(), check=True, capture_output=True)
+        self._configure()
+
+    def _configure(self) -> None:
+        """Settings that only a start takes, from three files, one of them with another file of logins beside it."""
+        place = self.place("postgres_data")
+        owner = (place / "pg_hba.conf").stat()
+        for name, text in {"conf.d/own.conf": OWN_SETTINGS, "logins/own": (place / "pg_hba.conf").read_text()}.items():
+            path = place / name
+            path.parent.mkdir()
+            path.write_text(text)
+            os.chown(path, owner.st_uid, owner.st_gid)
+        with (place / "postgresql.conf").open("a") as file:
+            file.write("include_dir 'conf.d'\n")
+        docker("restart", self.stack.container("postgres"))
+        wait_until(self._answers, what="the server after its restart")
+
+    def _answers(self) -> bool:
+        try:
+            return self.psql("SELECT 1") == "1"
+        except subprocess.CalledProcessError:
+            return False
 
     def _more(self) -> str:
         """Tables of one size, each with two indexes."""
@@ -117,6 +142,11 @@ class Bench:
             "comment": "SELECT obj_description('shop.orders'::regclass)",
             "duration": "SHOW log_min_duration_statement",
             "dates": "SHOW datestyle",
+            "archive": "SELECT current_setting('archive_mode'), current_setting('archive_command')",
+            "senders": "SHOW max_wal_senders",
+            "included": "SELECT current_setting('temp_buffers'), current_setting('shop.note')",
+            "logins": "SHOW hba_file",
+            "databases": "SELECT string_agg(datname, ',' ORDER BY datname) FROM pg_database",
         }
         return {name: self.psql(sql) for name, sql in asked.items()}
 

@@ -114,6 +114,27 @@ def test_what_hangs_on_another_library_is_told_by_database(server: Server, by_ex
         write("DROP TABLE IF EXISTS sorted")
 
 
+def test_files_included_from_elsewhere_and_archiving_are_told(server: Server) -> None:
+    def read() -> ClusterFacts:
+        live = probe_cluster(server.service, EXEC, {})
+        assert isinstance(live.value, ClusterFacts), live
+        return live.value
+
+    def inside(script: str) -> None:
+        docker("exec", server.container.name, "sh", "-ec", f"cd /var/lib/postgresql/data; {script}")
+
+    before = read()
+    assert before.outside == () and not before.archives
+    inside("echo 'work_mem = 9MB' >near.conf; cp near.conf /tmp/far.conf; cp postgresql.conf saved")
+    try:
+        inside("echo \"include 'near.conf'\" >>postgresql.conf")
+        assert read().outside == ()
+        inside("echo \"include '/tmp/far.conf'\" >>postgresql.conf")
+        assert read().outside == ("/tmp/far.conf",)
+    finally:
+        inside("cat saved >postgresql.conf; rm saved near.conf")
+
+
 def test_a_wrong_password_falls_to_exec_and_is_one_line_without_it(server: Server) -> None:
     stale = replace(server.service, containers=(replace(server.container, environment=wrong(server)),))
     assert connect(stale, EXEC).via == "exec psql"

@@ -53,7 +53,9 @@ def with_address(found: Facts, name: str, address: str, *sessions: Session) -> F
     live = found.live[("db", "postgres-roles")]
     assert isinstance(live.value, ServerFacts)
     seen = replace(live, value=replace(live.value, sessions=sessions))
-    return replace(found, stack=replace(found.stack, services=services), live={("db", "postgres-roles"): seen})
+    return replace(
+        found, stack=replace(found.stack, services=services), live={**found.live, ("db", "postgres-roles"): seen}
+    )
 
 
 def choose(**values: str) -> Choices:

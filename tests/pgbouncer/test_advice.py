@@ -11,8 +11,8 @@ from nftui.engine.planner import draft
 from nftui.engine.state import InForce
 from nftui.model.choices import Selection
 from nftui.model.errors import UsageError
-from nftui.model.facts import Facts
-from nftui.model.pooling import Session
+from nftui.model.facts import Facts, Live
+from nftui.model.pooling import OutsideFacts, Session
 from nftui.optimizations.pgbouncer import OPTIMIZATION
 from nftui.optimizations.registry import load_registry
 from tests.optimizations.test_contract import standing
@@ -377,6 +377,30 @@ def test_a_database_outside_is_named(tmp_path: Path) -> None:
     services = tuple(s for s in found.stack.services if s.name != "db")
     reason = str(OPTIMIZATION.applies(replace(found, stack=replace(found.stack, services=services))).reason)
     assert "db.example.org" in reason and "never tuned" in reason
+
+
+FAR = "db.example.org:5432"
+
+
+@pytest.mark.parametrize(
+    ("live", "words"),
+    [
+        (Live("postgres-outside", FAR, OutsideFacts("16.2", 90)), ["version 16.2", "max_connections 90"]),
+        (Live("postgres-outside", FAR, None, "connection refused."), ["not be read (connection refused)"]),
+        (None, ["not be read (nobody asked it)"]),
+    ],
+    ids=["it was read", "it did not answer", "not asked"],
+)
+def test_one_beside_the_stacks_own_is_named_as_well(tmp_path: Path, live: Live | None, words: list[str]) -> None:
+    far = app("far", variables="DATABASE_URL: 'postgresql://a:x@db.example.org/shop'")
+    found = facts(tmp_path, app(), far)
+    found = replace(found, live={**found.live, **({(FAR, "postgres-outside"): live} if live else {})})
+    (note,) = advise(found)["server"].notes
+    assert all(
+        word in str(note) for word in [f"far uses a PostgreSQL outside of this stack ({FAR}", "never tuned", *words]
+    )
+    assert "route.far" not in advise(found) and "far" not in fragment(found).services
+    assert not advise(facts(tmp_path, app()))["server"].notes
 
 
 def test_no_secret_is_copied_and_the_verifier_is_hidden(tmp_path: Path) -> None:

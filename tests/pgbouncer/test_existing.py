@@ -11,11 +11,11 @@ import pytest
 
 from nftui.model.errors import UsageError
 from nftui.model.facts import Facts, Live
-from nftui.model.pooling import PoolerFacts
+from nftui.model.pooling import PoolerFacts, Session
 from nftui.model.stack import Container
 from nftui.optimizations.pgbouncer import OPTIMIZATION
 from nftui.probes.pooling import _own_file
-from tests.pgbouncer.build import advise, app, choose, facts, fragment, text_of
+from tests.pgbouncer.build import advise, app, choose, facts, fragment, text_of, with_address
 
 INI = "/etc/pgbouncer/pgbouncer.ini"
 POOL = f"  pool: {{image: 'acme/pgbouncer:1.24', command: ['pgbouncer', '{INI}']}}\n"
@@ -42,8 +42,71 @@ def test_what_the_operator_set_is_kept_and_shown(tmp_path: Path) -> None:
     lines = advise(pooled(tmp_path))
     size = lines["default_pool_size"]
     assert (size.value, size.recommended, size.kept, size.changes) == ("7", "25", True, False)
+    assert size.why.args == {"pools": 1, "room": 89, "total": 100, "kept": 11}
     assert (lines["max_client_conn"].value, lines["pool_mode"].value) == ("1000", "session")
     assert not any(name.startswith("route.") or name == "image" for name in lines)
+
+
+def through(name: str, database: str, user: str = "shop") -> str:
+    return app(name, variables=f"DATABASE_URL: 'postgresql://{user}:x@pool/{database}'")
+
+
+FOUR = {name: {"host": "db"} for name in ("shop", "crm", "flow", "files")}
+FORCED = {"shop": {"host": "db", "force_user": "owner"}}
+BUDGETS: dict[str, tuple[dict[str, Any], int]] = {
+    "one that is there": ({}, 1),
+    "one for each database, at a quiet hour": ({"databases": FOUR, "pools": ()}, 4),
+    "two users of a database": ({"databases": FOUR, "pools": (("a", "shop"), ("b", "shop"))}, 5),
+    "an app that is not connected now": ({"text": POOL + through("b", "shop", "else")}, 2),
+    "an app of a pool that is there": ({"text": POOL + through("b", "shop")}, 1),
+    "an app of a database that is not listed": ({"text": POOL + through("b", "more")}, 2),
+    "one user for all": (
+        {"databases": FORCED, "pools": (("owner", "shop"),), "text": POOL + through("b", "shop", "else")}, 1),
+    "the console's own": ({"databases": {"shop": {"host": "db"}, "pgbouncer": {"host": ""}}}, 1),
+    "one of another server": (
+        {"databases": {"shop": {"host": "db"}, "far": {"host": "db.example.org"}},
+         "pools": (("shop", "shop"), ("far", "far")), "text": POOL + through("b", "far")}, 1),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", BUDGETS)
+def test_every_pool_that_there_may_be_is_counted(tmp_path: Path, case: str) -> None:
+    more, pools = BUDGETS[case]
+    lines = advise(pooled(tmp_path, **more))
+    sizes = [lines[name] for name in ("default_pool_size", "reserve_pool_size")]
+    assert [line.why.args["pools"] for line in sizes] == [pools, pools]
+    assert pools * sum(int(line.recommended or 0) for line in sizes) <= 89
+
+
+HERE, POOLER = "10.0.0.9", "10.0.0.7"
+
+
+@pytest.mark.parametrize(
+    ("address", "count", "kept"),
+    [(HERE, 0, 5), (HERE, 30, 30), ("10.0.0.8", 12, 5 + 15), (POOLER, 40, 5)],
+    ids=["an app that goes past it", "all that it holds", "somebody else", "its own"],
+)
+def test_what_is_held_past_it_is_not_shared(tmp_path: Path, address: str, count: int, kept: int) -> None:
+    found = with_address(pooled(tmp_path), "api", HERE, *[Session(address, "shop", "shop")] * count)
+    place = Container("c2", "pool-1", "pool", 1, "running", None, "i", "s", addresses={"default": POOLER})
+    services = tuple(replace(s, containers=(place,)) if s.name == "pool" else s for s in found.stack.services)
+    assert advise(replace(found, stack=replace(found.stack, services=services)))["default_pool_size"].why.args == {
+        "pools": 1, "room": 94 - kept, "total": 100, "kept": 6 + kept,
+    }  # fmt: skip
+
+
+def rows(count: int) -> dict[str, dict[str, str]]:
+    return {f"d{n}": {"host": "db"} for n in range(count)}
+
+
+def test_sizes_stay_where_there_are_more_pools_than_connections(tmp_path: Path) -> None:
+    many = pooled(tmp_path, databases=rows(90), pools=())
+    lines = advise(many)
+    assert "default_pool_size" not in lines
+    assert any("90 pools" in str(note) and "89 connections" in str(note) for note in lines["max_client_conn"].notes)
+    with pytest.raises(UsageError, match="cannot fit"):
+        advise(many, default_pool_size="5")
+    assert "default_pool_size" in advise(pooled(tmp_path, databases=rows(89), pools=()))
 
 
 def test_its_section_is_restated_and_the_rest_included(tmp_path: Path) -> None:
@@ -86,7 +149,7 @@ def test_sizes_stay_where_the_server_is_not_this_stacks(tmp_path: Path) -> None:
     assert any("db.example.org" in str(note) for note in lines["max_client_conn"].notes)
 
 
-@pytest.mark.parametrize("values", [{"image": "acme/x:1"}, {"route_api": "pooled"}])
+@pytest.mark.parametrize("values", [{"image": "acme/x:1"}, {"route_api": "pooled"}, {"server": "db"}])
 def test_what_is_the_operators_is_refused(tmp_path: Path, values: dict[str, str]) -> None:
     with pytest.raises(UsageError, match="pool is yours"):
         OPTIMIZATION.advise(pooled(tmp_path), choose(**values), {})

@@ -20,7 +20,7 @@ from nftui.steps.kind import Context, StepFailed
 from nftui.steps.pooling import PoolsKind, RouteKind
 
 COMMON = {"pooler": "pgbouncer", "port": 5432, "server": "db", "pools": "pools"}
-CONFIG = {"pool_mode": "transaction"}
+CONFIG = {"pool_mode": "transaction", "max_client_conn": "1000"}
 ROW = {"shop": {"name": "shop", "pool_mode": "transaction"}}
 
 
@@ -57,7 +57,7 @@ def test_the_console_is_believed() -> None:
 @pytest.mark.parametrize(
     ("facts", "words"),
     [
-        (PoolerFacts("1.24.1", {"pool_mode": "session"}, ROW), "pool_mode = session, not transaction"),
+        (PoolerFacts("1.24.1", {**CONFIG, "pool_mode": "session"}, ROW), "pool_mode = session, not transaction"),
         (PoolerFacts("1.24.1", CONFIG, {"shop": {"pool_mode": "session"}}), "shop: pool_mode = session"),
         (PoolerFacts("1.24.1", CONFIG, {}), "shop: pool_mode = None"),
         (None, "neither be asked nor tried"),

@@ -33,7 +33,7 @@ from nftui.probes.health import quiet
 from nftui.probes.qdrant import probe_qdrant
 from nftui.steps import load_kinds
 from nftui.steps.kind import Context
-from nftui.steps.qdrant_segments import outdated
+from nftui.steps.qdrant_segments import outdated, unindexed
 from tests.engine.world import new_world
 from tests.qdrant.server import KEY, Server, process, vectors
 
@@ -288,7 +288,7 @@ def test_an_index_of_named_vectors_is_changed_where_its_values_stand_and_comes_b
             "text": models.VectorParams(size=16, distance=models.Distance.COSINE),
             "image": models.VectorParams(size=8, distance=models.Distance.DOT, hnsw_config=models.HnswConfigDiff(m=32)),
         },
-        optimizers_config=models.OptimizersConfigDiff(indexing_threshold=10),
+        optimizers_config=models.OptimizersConfigDiff(indexing_threshold=10, default_segment_number=1),
     )
     points = [
         models.PointStruct(id=i, vector={"text": t.tolist(), "image": g.tolist()}, payload={"n": i})
@@ -342,6 +342,69 @@ def test_a_step_ends_on_segments_built_anew_and_measures_them(tmp_path: Path, ve
         assert after["search"][""]["n"] >= 20, "its recall is measured, not skipped"
         kind.undo(step, before, ctx)
         assert outdated(api, "docs", old) == 0, "the codes are gone from the segments as well"
+
+
+@pytest.mark.parametrize("indexed", [True, False])
+def test_originals_are_followed_to_where_they_shall_lie_whatever_the_size_of_a_segment(
+    tmp_path: Path, indexed: bool
+) -> None:
+    """A change is answered before the optimizer begins: what was measured then was the old place."""
+    with process(tmp_path, free_port()) as server:
+        client, size = server.client, models.VectorParams(size=16, distance=models.Distance.COSINE, on_disk=True)
+        threshold = models.OptimizersConfigDiff(indexing_threshold=20 if indexed else 1000, default_segment_number=1)
+        client.create_collection("docs", size, optimizers_config=threshold)
+        server.upsert("docs", vectors(1000, 16))
+        server.wait_green("docs")
+        step, ctx = update(server, "docs", on_disk="false"), context(server, tmp_path)
+        kind, api = load_kinds().of(step), ctx.api("q")
+        before: Any = kind.read(step, ctx)
+        kind.do(step, before, ctx)
+        after: Any = kind.verify(step, before, ctx)
+        config = read_config(api.json("/collections/docs")["result"]["config"])
+        former = replace(config, vectors=tuple(replace(v, on_disk=True) for v in config.vectors))
+        assert outdated(api, "docs", config) == 0 == after["outdated_segments"]
+        assert outdated(api, "docs", former) >= 1, "they lie in memory by now"  # type: ignore[operator]
+        assert (after["search"][""]["recall"] is None) == (not indexed)
+        kind.undo(step, before, ctx)
+        assert outdated(api, "docs", former) == 0
+
+
+@pytest.mark.parametrize(("number", "indexed"), [(1, 1500), (4, 0)])
+def test_a_collection_is_indexed_by_the_size_of_its_segments(
+    server: Server, tmp_path: Path, number: int, indexed: int
+) -> None:
+    """70 KB of vectors: in one segment more than the threshold, in each of four less."""
+    threshold = models.OptimizersConfigDiff(indexing_threshold=40, default_segment_number=number)
+    size = models.VectorParams(size=12, distance=models.Distance.COSINE)
+    server.client.create_collection("docs", size, optimizers_config=threshold)
+    server.upsert("docs", vectors(1500, 12))
+    server.wait_green("docs")
+    info = server.info("docs")
+    assert info.indexed_vectors_count == indexed and (info.segments_count == 4) == (not indexed)
+    api = connect_qdrant(service(server))
+    names = unindexed(api, "docs", api.json("/collections/docs")["result"])
+    assert names == (set() if indexed else {""})
+
+
+@pytest.mark.parametrize(("version", "there"), [("1.17.0", True), ("1.16.3", False)])
+def test_what_a_server_is_at_is_told_from_1_17_on(tmp_path: Path, version: str, there: bool) -> None:
+    with process(tmp_path, free_port(), STANDIN_VERSION=version) as server:
+        server.fill("docs", vectors(1500, 48))
+        api = connect_qdrant(service(server))
+        told: list[models.OptimizationsResponse] = []
+        if not there:
+            with pytest.raises(HttpUnreachable, match="404"):
+                api.json("/collections/docs/optimizations")
+            return
+        api.send("PATCH", "/collections/docs", {"hnsw_config": {"m": 24, "ef_construct": 200}})
+        end = time.monotonic() + 60
+        while not any(found.running for found in told) or told[-1].running:
+            assert time.monotonic() < end
+            found = api.json("/collections/docs/optimizations")["result"]
+            told.append(models.OptimizationsResponse.model_validate(found))
+            time.sleep(0.02)
+        at_work = next(found for found in told if found.running)
+        assert at_work.running[0].segments[0].points_count == 1500 and told[-1].summary.queued_optimizations == 0
 
 
 def test_a_strict_mode_is_read_and_a_sample_keeps_to_its_limits(server: Server, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 
 from nftui.engine.consent import Consent, refusals
+from nftui.engine.own import is_job
 from nftui.engine.planner import draft
 from nftui.engine.state import InForce
 from nftui.model.advice import Advice, Fragment, Grant
@@ -37,6 +39,9 @@ LITELLM = """
 """
 DIFY = """
   api: {image: "langgenius/dify-api", environment: {REDIS_HOST: cache, REDIS_PASSWORD: "${SECRET:-fake}"}}
+"""
+LANGFUSE = """
+  traces: {image: "langfuse/langfuse", environment: {REDIS_HOST: cache, REDIS_AUTH: "${SECRET:-fake}"}}
 """
 OWN = """
   shop: {image: "acme/shop", environment: {REDIS_HOST: cache, REDIS_CLUSTER_NODES: "cache:6379"}}
@@ -91,6 +96,56 @@ def test_six_nodes_on_fixed_addresses_share_the_memory_and_the_password_by_name(
     assert "not-a-secret" not in str(part)
 
 
+def beside(found: Facts, mode: str) -> dict[str, Mapping[str, Any]]:
+    """The servers of nftui's own that stand beside it in that mode."""
+    grants = {"cache": Grant("cache", 256 * MIB)}
+    lines = OPTIMIZATION.advise(found, choices(f"redis.mode={mode}"), grants)
+    part = OPTIMIZATION.fragment(found, tuple(lines))
+    return {name: part.services[name] for name in part.own}
+
+
+@pytest.mark.parametrize(
+    ("policy", "wanted"),
+    [("no", "unless-stopped"), ("on-failure:3", "unless-stopped"), (None, "unless-stopped"), ("always", "always"),
+     ("unless-stopped", "unless-stopped")],
+)  # fmt: skip
+@pytest.mark.parametrize(("mode", "count"), [("replica", 1), ("cluster", 6), ("sentinel", 5)])
+def test_servers_beside_it_come_back_whatever_the_servers_policy_says(
+    tmp_path: Path, policy: str | None, wanted: str, mode: str, count: int
+) -> None:
+    """One that is not to come back is taken for a job, whose end is waited for."""
+    found = facts(tmp_path, DIFY if mode == "cluster" else LANGFUSE)
+    own = {"restart": policy} if policy else {}
+    services = tuple(
+        replace(s, restart=policy, config={**s.config, **own}, raw={**s.raw, **own}) if s.name == "cache" else s
+        for s in found.stack.services
+    )  # fmt: skip
+    servers = beside(replace(found, stack=replace(found.stack, services=services)), mode)
+    assert len(servers) == count and {s["restart"] for s in servers.values()} == {wanted}
+    assert not any(is_job(server) for server in servers.values())
+
+
+def renamed(found: Facts, name: str, *more: str) -> Facts:
+    """The server is called that, and others of these names are beside it."""
+    first = found.stack.services[0]
+    services = (replace(first, name=name), *found.stack.services[1:], *(replace(first, name=n) for n in more))
+    live = {(name, ID): replace(found.live[("cache", ID)], service=name)}
+    return replace(found, stack=replace(found.stack, services=services), live=live)
+
+
+def test_a_node_is_announced_by_a_name_that_redis_takes(tmp_path: Path) -> None:
+    """A name with an underline is refused by the server at its start."""
+    own = QUEUE.replace("REDIS_HOST: cache", "REDIS_HOST: my_cache")
+    servers = beside(renamed(facts(tmp_path, own), "my_cache"), "cluster")
+    assert sorted(servers) == [f"my-cache-node-{n}" for n in range(1, 7)]
+    for name, server in servers.items():
+        words = [str(word) for word in server["command"]]
+        assert words[words.index("--cluster-announce-hostname") + 1] == name
+    assert f"{key_services('my_cache', 'sentinel')[0]}" == "my_cache-server-1", "Sentinel takes it, and may have it"
+    with pytest.raises(UsageError, match="nodes of my-cache would have the same names"):
+        beside(renamed(facts(tmp_path / "two", own), "my_cache", "my-cache"), "cluster")
+
+
 def test_a_closed_server_keeps_the_log_that_it_writes(tmp_path: Path) -> None:
     """Without it the way back would start the server by a log that lacks what was carried back."""
     config = {"appendonly": "yes", "maxmemory": str(100 * MIB)}
@@ -134,6 +189,67 @@ UNTOLD = """
 def test_what_forbids_a_cluster_is_said(tmp_path: Path, more: str, live: dict[str, Any], why: str) -> None:
     with pytest.raises(UsageError, match=why):
         advice(facts(tmp_path, more, **live), MODE)
+
+
+ASLEEP = """
+  worker:
+    image: "{image}"
+    profiles: [jobs]
+    environment: {{{told}}}
+"""
+ABLE = ASLEEP.format(image="langgenius/dify-api", told='REDIS_HOST: cache, REDIS_PASSWORD: "${SECRET:-fake}"')
+OTHER = ASLEEP.format(image="acme/worker", told='REDIS_URL: "redis://cache:6379/3", REDIS_CLUSTER_NODES: "cache:6379"')
+UNABLE = ASLEEP.format(image="acme/worker", told='REDIS_URL: "redis://cache:6379/0"')
+UNSAID = ASLEEP.format(image="acme/worker", told='REDIS_HOST: cache, REDIS_CLUSTER: "yes"')
+
+
+@pytest.mark.parametrize(
+    ("worker", "why"),
+    [(OTHER, r"3 \(worker\)"), (UNABLE, "not known that worker can talk to a cluster"),
+     (UNSAID, "by which variables worker is told")],
+)  # fmt: skip
+def test_who_is_not_active_now_counts_as_well(tmp_path: Path, worker: str, why: str) -> None:
+    """Started tomorrow it would read what the closed server had, and could write nothing."""
+    with pytest.raises(UsageError, match=why):
+        advice(facts(tmp_path, QUEUE + worker), MODE)
+    asleep = "\n".join(line for line in worker.splitlines() if "cache" not in line)
+    assert advice(facts(tmp_path, QUEUE + asleep), MODE)["mode"].value == "cluster", "it uses another one"
+
+
+def test_who_is_not_active_now_is_told_with_the_others(tmp_path: Path) -> None:
+    found = running(facts(tmp_path, QUEUE + ABLE), "n8n")
+    part = fragment(found)
+    assert part.services["worker"]["environment"]["REDIS_CLUSTERS"] == LISTED  # type: ignore[index]
+    assert part.own[NODES[0]] == ("cache", "n8n", "worker")
+    first, then = plan(found).stages
+    assert b"worker" not in (first.files[0].content or b""), "it would be told before the keys are there"
+    assert b"worker" in (then.files[0].content or b"")
+    assert not [s.id for s in then.steps if "worker" in s.id], "it is not started"
+    assert then.switch and then.switch.writers == ("n8n",)
+
+
+def notes(found: Facts) -> str:
+    return " ".join(map(str, advice(found)["mode"].notes))
+
+
+def test_commands_that_take_several_keys_where_they_are_told_to_are_doubts(tmp_path: Path) -> None:
+    several = {"del": 9, "unlink": 8, "exists": 7, "touch": 6}
+    told = notes(facts(tmp_path, commands=several))
+    assert "may name several keys were called (DEL 9×, UNLINK 8×, EXISTS 7×, TOUCH 6×)" in told
+    assert advice(facts(tmp_path, commands=several), MODE)["mode"].value == "cluster", "they forbid nothing"
+    assert "several keys" not in notes(facts(tmp_path, commands={"get": 9, "expire": 3}))
+
+
+def test_what_the_server_saw_of_its_clients_is_shown(tmp_path: Path) -> None:
+    """Errors are counted by the server since 6.2; which client got them it does not say."""
+    asked = notes(facts(tmp_path, commands={"cluster|slots": 3, "cluster|help": 2}))
+    assert "Seen since its start: a client asked for the nodes of a cluster (CLUSTER SLOTS 3×)" in asked
+    away = notes(facts(tmp_path, errors={"READONLY": 4, "ERR": 9}))
+    assert "turned clients away (READONLY 4×), which did not go where it sent them" in away
+    assert "Seen since" not in notes(facts(tmp_path, errors={"ERR": 9, "WRONGTYPE": 1}, commands={"cluster|info": 2}))
+    closed = ("redis-server", "--requirepass", "not-a-secret", "--min-replicas-to-write", "1000")
+    late = notes(facts(tmp_path, running=closed, errors={"NOREPLICAS": 5}))
+    assert "the closed server turned clients away (NOREPLICAS 5×)" in late
 
 
 def test_a_server_that_lets_nobody_in_is_not_made_a_cluster(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -13,12 +14,14 @@ from nftui.model.units import human_size
 from nftui.optimizations.images.databases import databases_of
 from nftui.optimizations.images.knobs import ID, KNOB, PIN, POLICY, REHEARSE, STAY
 from nftui.optimizations.images.rehearsals import own_mounts, rehearsal
-from nftui.optimizations.images.stores import KINDS, Store, cluster_of, refusal
-from nftui.optimizations.images.subject import Subject, moves, place_words, resolve, target_line
+from nftui.optimizations.images.stores import KINDS, Store, cluster_of, is_moved, refusal
+from nftui.optimizations.images.subject import Subject, moves, place_words, resolve, runs_it, target_line
 from nftui.optimizations.images.versions import (
     Line,
     distribution,
     is_known,
+    is_same,
+    is_vague,
     line_of,
     next_of,
     support_of,
@@ -35,8 +38,8 @@ if TYPE_CHECKING:
 
 _SOON = timedelta(days=90)
 """A line that has less support left than this is worth leaving."""
-_STEPWISE = (Role.GRAFANA, Role.QDRANT)
-"""They migrate their data from one line to the next only."""
+_STEPWISE = {Role.GRAFANA: 1, Role.QDRANT: 2}
+"""They migrate their data from one version to the next only, by so many of its numbers."""
 _FOREVER = "databases reference 4.4"
 
 
@@ -103,7 +106,8 @@ def _refusals(facts: Facts, subject: Subject, value: str) -> Iterator[Message]:
     """Why that value is not written; the first is the most telling."""
     line = target_line(facts, subject, value)
     if subject.running is None:
-        if value not in (STAY, PIN) and subject.service.role in KINDS and line != subject.declared_line:
+        other = value not in (STAY, PIN, subject.declared) and subject.service.role in KINDS
+        if other and not is_same(subject.service.role, line, subject.declared_line):
             yield msg("it does not run, so its data cannot be looked at; start it first")
         return
     if value == STAY and line == subject.line:
@@ -116,8 +120,8 @@ def _refusals(facts: Facts, subject: Subject, value: str) -> Iterator[Message]:
 
 
 def _of_store(facts: Facts, subject: Subject, value: str, line: Line | None) -> Iterator[Message]:
-    if line is None or subject.line is None:
-        if value not in (PIN, STAY):
+    if line is None or subject.line is None or _may_be_either(facts, subject, value, line):
+        if value not in (PIN, STAY) or (line is None and _is_elsewhere(facts, subject)):
             yield msg("nobody can tell which version it is: name one in the tag, or pull it first")
         return
     if line < subject.line:
@@ -131,16 +135,29 @@ def _of_store(facts: Facts, subject: Subject, value: str, line: Line | None) -> 
     if databases and line != subject.line:
         yield msg("its new version changes what it keeps in {places}, and nftui cannot bring that back: have a backup, "
                   "and go by its own manual", places=", ".join(databases))  # fmt: skip
-    if subject.service.role in _STEPWISE and sum(line) - sum(subject.line) > 1:
+    parts = _STEPWISE.get(subject.service.role)
+    if parts is not None and sum(line[:parts]) - sum(subject.line[:parts]) > 1:
         yield msg("it goes one step at a time: from {running} to {wanted} are several",
                   running=words(subject.line), wanted=words(line))  # fmt: skip
     if _sorts_otherwise(facts, subject, value, line):
         yield msg("it cannot be asked, so nobody can tell whether {wanted} sorts text as {running} does, and indexes "
                   "hang on that: let nftui log in", wanted=value, running=subject.declared)  # fmt: skip
     moved = place_words(facts, subject, value) is not None and line != subject.line
-    reason = refusal(facts, subject.store) if moved and isinstance(subject.store, Store) else None
+    reason = refusal(facts, subject.store, line) if moved and isinstance(subject.store, Store) else None
     if reason is not None:
         yield reason
+
+
+def _may_be_either(facts: Facts, subject: Subject, value: str, line: Line) -> bool:
+    """Whether its tag leaves open whether it reads what is there, and is read by what runs: `redis:7` over a 7.2."""
+    if value in (PIN, STAY) or runs_it(facts, subject, value) or value == subject.declared or subject.line is None:
+        return False
+    return line[:1] == subject.line[:1] and is_vague(subject.service.role, line)
+
+
+def _is_elsewhere(facts: Facts, subject: Subject) -> bool:
+    """Whether it runs on data that its files' own image may never have seen."""
+    return isinstance(subject.store, Store) and is_moved(facts, subject.store)
 
 
 def _sorts_otherwise(facts: Facts, subject: Subject, value: str, line: Line) -> bool:
@@ -189,6 +206,27 @@ def _notes(
     tried = rehearsal(facts, subject, value)
     if tried is not None:
         yield tried[1]
+    cluster = cluster_of(facts, subject.service)
+    if cluster is not None and cluster.archives and moves(facts, subject, value):
+        yield msg("It archives its WAL. The new server begins its WAL anew, with names that the archive may hold "
+                  "already, and continues no backup from before: give it a place of its own in the archive, and make "
+                  "a new base backup afterwards.")  # fmt: skip
+    if isinstance(subject.store, Store) and moves(facts, subject, value):
+        yield from _other_disk(facts, subject.store)
     line = target_line(facts, subject, value)
     if subject.service.role is Role.REDIS and line is not None and line >= (7,) and line != subject.line:
         yield msg("Redis from 7.4 on is under another licence (RSALv2 or SSPLv1, from 8 on AGPLv3 too).")
+
+
+def _other_disk(facts: Facts, store: Store) -> Iterator[Message]:
+    """A volume whose options bind a directory of another disk is followed by one of the engine's own."""
+    options = (facts.stack.volumes.get(str(store.declared.source)) or {}).get("driver_opts")
+    device = str(options.get("device") or "") if isinstance(options, Mapping) else ""
+    root = facts.engine.data_root if facts.engine else ""
+    if store.declared.type != "volume" or is_moved(facts, store) or not device.startswith("/") or not root:
+        return
+    old, new = facts.host.mount_for(device), facts.host.mount_for(f"{root}/volumes")
+    if old is None or new is None or old.path != new.path:
+        yield msg("Its data lies in {device} now, by the options of its volume. The new data will lie below {root} "
+                  "instead, on another disk: the storage optimization can move it from there.", device=device,
+                  root=f"{root}/volumes")  # fmt: skip

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 from typing import TYPE_CHECKING
 
 from nftui.model.advice import Assertion, Fragment
 from nftui.model.ai import QdrantFacts
 from nftui.model.message import Message, msg
+from nftui.model.patterns import regex
 from nftui.model.plan import DataSwitch, StepSpec, Undo
 from nftui.model.redis import RedisFacts
 from nftui.model.stack import Role
 from nftui.model.units import GIB, MIB
 from nftui.optimizations.images.knobs import ID, REHEARSE, STAY
-from nftui.optimizations.images.rehearsals import rehearsal
+from nftui.optimizations.images.rehearsals import changed_for_good, rehearsal
 from nftui.optimizations.images.stores import (
     Store,
     cluster_of,
@@ -134,7 +137,7 @@ def _switch(facts: Facts, subject: Subject, store: Store, place: Mapping[str, st
         writers=writers_of(facts, subject.service),
         downtime_s=round(seconds, 1),
         size_bytes=size,
-        ease=_ease(subject),
+        ease=_ease(subject, store),
         dump=_dump(facts, subject, store, reference) if is_dump else None,
     )
 
@@ -172,11 +175,33 @@ def _jobs(facts: Facts) -> int:
     return min(_MOST_JOBS, 2 * _cpus(facts))
 
 
-def _ease(subject: Subject) -> tuple[StepSpec, ...]:
-    if subject.service.role is not Role.REDIS:
+def _ease(subject: Subject, store: Store) -> tuple[StepSpec, ...]:
+    """What is done once nobody writes to it any more: it is counted, to be counted again by what runs then."""
+    if subject.service.role is Role.REDIS:
+        summary = msg("save {service}, and count its keys", service=subject.name)
+        return (_counting("save", "redis-save", subject, {}, summary),)
+    counted = _COUNTED.get(subject.service.role)
+    if counted is None:
         return ()
-    summary = msg("save {service}, and count its keys", service=subject.name)
-    return (StepSpec("save", "redis-save", subject.name, {}, summary, subject.name, optimization=ID, stall_s=_SAVE_S),)
+    summary = msg("count the {things} of {service}", things=counted[1], service=subject.name)
+    return (_counting("count", counted[0], subject, _database(subject, store, store.source), summary),)
+
+
+_COUNTED = {
+    Role.REDIS: ("redis-count", msg("keys"), "save"), Role.QDRANT: ("qdrant-count", msg("points"), "count"),
+    Role.GRAFANA: ("grafana-count", msg("dashboards and all else that people made"), "count"),
+}  # fmt: skip
+"""The kind of step, what it counts, and the step that counted it before."""
+
+
+def _database(subject: Subject, store: Store, place: Mapping[str, str]) -> dict[str, object]:
+    """Where the file is that a Grafana keeps it in; others are asked themselves."""
+    is_file = subject.service.role is Role.GRAFANA
+    return {"place": dict(place), "file": store.inside("grafana.db")} if is_file else {}
+
+
+def _counting(name: str, kind: str, subject: Subject, params: Mapping[str, object], summary: Message) -> StepSpec:
+    return StepSpec(name, kind, subject.name, params, summary, subject.name, optimization=ID, stall_s=_SAVE_S)
 
 
 def _dump(facts: Facts, subject: Subject, store: Store, reference: str) -> dict[str, object]:
@@ -248,7 +273,20 @@ def _having(facts: Facts, subject: Subject, reference: str) -> Message:
 def _kept_name(facts: Facts, subject: Subject) -> str:
     running = subject.running
     tag = running.image_id.removeprefix("sha256:")[:12] if running else "none"
-    return f"nftui-kept/{facts.stack.name}-{subject.name}:{tag}".lower()
+    return f"nftui-kept/{_as_repository(f'{facts.stack.name}-{subject.name}')}:{tag}"
+
+
+_REPOSITORY = regex(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*")
+"""A name as registries take it (github.com/distribution/reference)."""
+_LONGEST = 200
+
+
+def _as_repository(name: str) -> str:
+    """The name, or one like it with a digest: a service may be called `_db` or `DB`, beside one that is called `db`."""
+    if _REPOSITORY.fullmatch(name) and len(name) <= _LONGEST:
+        return name
+    like = re.sub(r"[^a-z0-9]+", "-", name.lower())[:_LONGEST].strip("-")
+    return f"{like}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
 
 def _major(facts: Facts, subject: Subject, reference: str) -> dict[str, object]:
@@ -259,26 +297,33 @@ def _major(facts: Facts, subject: Subject, reference: str) -> dict[str, object]:
 def read_back(facts: Facts, fragment: Fragment) -> tuple[StepSpec, ...]:
     """What the containers run by then, and what a server that was moved has."""
     moved = {s.service: s for s in switches(facts, fragment)}
-    counted = (s for s, _ in _images(facts, fragment) if s.name in moved and s.service.role is Role.REDIS)
-    return (*_checks(facts, fragment), *(_count(s) for s in counted))
+    counted = (s for s, _ in _images(facts, fragment) if s.name in moved and s.service.role in _COUNTED)
+    return (*_checks(facts, fragment), *(_count(s, moved[s.name]) for s in counted))
 
 
-def _count(subject: Subject) -> StepSpec:
-    return StepSpec(
-        f"{ID}-count:{subject.name}", "redis-count", subject.name, {"saved": "save"},
-        msg("count the keys of {service} again", service=subject.name), subject.name, optimization=ID, stall_s=_SAVE_S,
-    )  # fmt: skip
+def _count(subject: Subject, switch: DataSwitch) -> StepSpec:
+    assert isinstance(subject.store, Store)
+    kind, things, saved = _COUNTED[subject.service.role]
+    params = {**_database(subject, subject.store, switch.target), "saved": saved}
+    summary = msg("count the {things} of {service} again", things=things, service=subject.name)
+    return _counting(f"{ID}-count:{subject.name}", kind, subject, params, summary)
 
 
 def _checks(facts: Facts, fragment: Fragment) -> tuple[StepSpec, ...]:
-    return tuple(
-        StepSpec(
-            id=f"{ID}-check:{subject.name}", kind="image-check", target=subject.name, service=subject.name,
-            optimization=ID, params={"reference": reference},
-            summary=msg("read back that {service} runs {image}", service=subject.name, image=reference),
-            undo=Undo.EXACT,
-        )
-        for subject, reference in _images(facts, fragment)
+    return tuple(_check(facts, subject, reference) for subject, reference in _images(facts, fragment))
+
+
+def _check(facts: Facts, subject: Subject, reference: str) -> StepSpec:
+    """It stands for what the new image did at its start: its way back is with loss where data may have changed."""
+    places = changed_for_good(facts, subject, reference)
+    summary = msg("read back that {service} runs {image}", service=subject.name, image=reference)
+    if places:
+        summary = msg("read back that {service} runs {image}; what it changes in {places} stays when it is taken back",
+                      service=subject.name, image=reference, places=", ".join(places))  # fmt: skip
+    return StepSpec(
+        id=f"{ID}-check:{subject.name}", kind="image-check", target=subject.name, service=subject.name,
+        optimization=ID, params={"reference": reference}, summary=summary,
+        undo_after_write=Undo.LOSSY if places else Undo.EXACT,
     )  # fmt: skip
 
 

@@ -11,8 +11,8 @@ from nftui.model.redis import RedisFacts
 from nftui.model.stack import Role
 from nftui.optimizations.images.databases import databases_of
 from nftui.optimizations.images.knobs import ID
-from nftui.optimizations.images.stores import Store, cluster_of, flags_of
-from nftui.optimizations.images.subject import Subject, moves, resolve
+from nftui.optimizations.images.stores import KINDS, Store, cluster_of, flags_of
+from nftui.optimizations.images.subject import Subject, moves, resolve, runs_it
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,7 +30,7 @@ _SEVERAL = msg("No rehearsal: it is one of several servers, and a copy of one al
 def rehearsal(facts: Facts, subject: Subject, value: str) -> Rehearsal | None:
     """None where nothing is to be tried: the image stays, or the service keeps nothing."""
     reference = resolve(facts, subject, value)
-    if subject.running is None or _runs_it(facts, subject, reference):
+    if subject.running is None or runs_it(facts, subject, reference):
         return None
     role = subject.service.role
     if role is Role.POSTGRES and isinstance(subject.store, Store):
@@ -41,27 +41,28 @@ def rehearsal(facts: Facts, subject: Subject, value: str) -> Rehearsal | None:
         return _of_qdrant(facts, subject, subject.store, reference)
     if role is Role.GRAFANA and isinstance(subject.store, Store):
         return _of_grafana(facts, subject, subject.store, reference)
-    places = (*own_mounts(subject.service), *databases_of(facts, subject.service))
+    places = changed_for_good(facts, subject, reference)
     if not places:
         return None
     return None, msg(
         "No rehearsal: nftui does not know how it keeps its data, so a copy of it could not be trusted. What the new "
         "version changes at its start in {places} stays when the image is taken back: have a backup.",
-        places=", ".join(dict.fromkeys(places)),
+        places=", ".join(places),
     )
+
+
+def changed_for_good(facts: Facts, subject: Subject, reference: str) -> tuple[str, ...]:
+    """Where another image may change what no step of nftui's brings back: data of whose form nftui knows nothing."""
+    known = subject.service.role in KINDS and isinstance(subject.store, Store)
+    if known or subject.running is None or runs_it(facts, subject, reference):
+        return ()
+    return tuple(dict.fromkeys((*own_mounts(subject.service), *databases_of(facts, subject.service))))
 
 
 def own_mounts(service: Service) -> tuple[str, ...]:
     """Paths inside at which it may write what outlives its container; a socket is none."""
     written = (m.target for m in service.mounts if m.type in ("volume", "bind") and not m.read_only)
     return tuple(target for target in written if not target.endswith(".sock"))
-
-
-def _runs_it(facts: Facts, subject: Subject, reference: str) -> bool:
-    running, stored = subject.running, facts.image(reference)
-    assert running is not None
-    known = (*running.image_digests, running.image_id)
-    return reference in known or (stored is not None and stored.id == running.image_id)
 
 
 def _of_postgres(facts: Facts, subject: Subject, value: str, reference: str) -> Rehearsal:

@@ -15,11 +15,13 @@ from nftui.model.postgres import CLUSTER_PROBE, ClusterFacts
 from nftui.model.redis import RedisFacts
 from nftui.model.stack import MountSpec, Role, Service
 from nftui.optimizations.images.databases import databases_of, grafana_directory
+from nftui.optimizations.images.versions import words
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from nftui.model.facts import Facts
+    from nftui.optimizations.images.versions import Line
 
 KINDS = (Role.POSTGRES, Role.REDIS, Role.GRAFANA, Role.QDRANT)
 """Roles whose data can be carried to another version."""
@@ -161,13 +163,13 @@ def flags_of(command: Iterable[str]) -> list[str]:
     return sorted(set(found))
 
 
-def refusal(facts: Facts, store: Store) -> Message | None:
-    """Why its data is not carried to another version."""
+def refusal(facts: Facts, store: Store, line: Line) -> Message | None:
+    """Why its data is not carried to that other line."""
     service = store.service
     if service.scale > 1:
         return msg("{service} runs more than once.", service=service.name)
     if service.role is Role.REDIS:
-        return _redis_refusal(facts, service)
+        return _redis_refusal(facts, service, line)
     if service.role is not Role.POSTGRES:
         return None
     cluster = cluster_of(facts, service)
@@ -181,14 +183,28 @@ def refusal(facts: Facts, store: Store) -> Message | None:
     return msg("{service} cannot be dumped: {why}.", service=service.name, why="; ".join(reasons)) if reasons else None
 
 
-def _redis_refusal(facts: Facts, service: Service) -> Message | None:
+def _redis_refusal(facts: Facts, service: Service, line: Line) -> Message | None:
     live = facts.live_value(service.name, "redis")
     if not isinstance(live, RedisFacts):
         return msg("{service} cannot be asked: what it loads at its start is not known.", service=service.name)
     if live.mode != "standalone" or live.role != "master":
         return msg("{service} is part of a cluster or follows another one: its nodes go one by one, by its manual.",
                    service=service.name)  # fmt: skip
-    return None
+    return _replicas_refusal(facts, service, live.replicas, line)
+
+
+def _replicas_refusal(facts: Facts, service: Service, replicas: int, line: Line) -> Message | None:
+    """A replica reads what its master writes: it must not be older (redis.io/docs, replication)."""
+    others = (facts.live_value(s.name, "redis") for s in facts.stack.with_role(Role.REDIS) if s.name != service.name)
+    known = (o.version for o in others if isinstance(o, RedisFacts) and o.role == "slave")
+    if replicas <= sum(version_key(version)[: len(line)] >= line for version in known):
+        return None
+    return msg(
+        "{count} replicas follow {service}, and one that is older than its master cannot: bring each to {wanted} "
+        "first. A replica that nftui made is taken away first, redis.{service}.mode=single, and made again afterwards "
+        "with redis.{service}.image as the image of {service}.", count=replicas, service=service.name,
+        wanted=words(line),
+    )  # fmt: skip
 
 
 def writers_of(facts: Facts, service: Service) -> tuple[str, ...]:

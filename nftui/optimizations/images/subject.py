@@ -14,7 +14,7 @@ from nftui.model.redis import RedisFacts
 from nftui.model.stack import Role
 from nftui.optimizations.images.knobs import PIN, PROBES, STAY
 from nftui.optimizations.images.stores import Store, find_store, is_moved, target_of
-from nftui.optimizations.images.versions import Line, distribution, line_of, version_of, words
+from nftui.optimizations.images.versions import Line, distribution, is_vague, line_of, tagged, version_of, words
 
 if TYPE_CHECKING:
     from nftui.model.facts import Facts
@@ -33,7 +33,7 @@ class Subject:
     line: Line | None
     """Of what runs."""
     declared_line: Line | None
-    """Whose data lies at the place that the operator's files name."""
+    """Whose data lies at the place that the operator's files name, None where nobody can tell."""
     store: Store | Message | None
 
     @property
@@ -67,10 +67,19 @@ def _subject(facts: Facts, service: Service, image: str) -> Subject:
     store = find_store(facts, service)
     version = _version(facts, service)
     line = line_of(service.role, version)
-    declared = line_of(service.role, version_of(facts, image))
-    if declared is None and isinstance(store, Store) and not is_moved(facts, store):
-        declared = line
-    return Subject(service, image, version, line, declared, store)
+    return Subject(service, image, version, line, _declared_line(facts, service, image, line, store), store)
+
+
+def _declared_line(
+    facts: Facts, service: Service, image: str, line: Line | None, store: Store | Message | None
+) -> Line | None:
+    """Of what runs, where it runs there; else of what the tag says: what that tag means today came after the data."""
+    if isinstance(store, Store):
+        if not is_moved(facts, store):
+            return line
+        told = line_of(service.role, tagged(image))
+        return None if told is None or is_vague(service.role, told) else told
+    return line if isinstance(store, Message) else line_of(service.role, version_of(facts, image))
 
 
 def _version(facts: Facts, service: Service) -> str | None:
@@ -99,11 +108,20 @@ def _pinned(subject: Subject) -> str:
 
 def target_line(facts: Facts, subject: Subject, value: str) -> Line | None:
     """Of what would run by that value."""
-    if value == PIN:
+    if value == PIN or runs_it(facts, subject, value):
         return subject.line
-    if value == STAY:
+    if value in (STAY, subject.declared):
         return subject.declared_line
     return line_of(subject.service.role, version_of(facts, value))
+
+
+def runs_it(facts: Facts, subject: Subject, reference: str) -> bool:
+    """Whether that reference means the very image that runs."""
+    running, stored = subject.running, facts.image(reference)
+    if running is None:
+        return False
+    known = (*running.image_digests, running.image_id)
+    return reference in known or (stored is not None and stored.id == running.image_id)
 
 
 def place_words(facts: Facts, subject: Subject, value: str) -> str | None:
@@ -115,10 +133,21 @@ def place_words(facts: Facts, subject: Subject, value: str) -> str | None:
     if not isinstance(subject.store, Store) or line is None:
         return None
     if line != subject.declared_line:
-        return words(line)
+        return _present(facts, subject, subject.store, line) or words(line)
     built = None if value in (PIN, STAY) else distribution(value)
     other = subject.service.role is Role.POSTGRES and {built, distribution(subject.declared)}
     return f"{words(line)}-{built}" if other and len(other) == 2 and None not in other else None
+
+
+def _present(facts: Facts, subject: Subject, store: Store, line: Line) -> str | None:
+    """What named the place where data of that line lies already: a tag that told only the major (`redis:7`), or
+    another version than its image holds.
+    """
+    if line != subject.line or subject.running is None:
+        return None
+    told = line_of(subject.service.role, version_of(facts, subject.running.image))
+    names = (words(one) for one in (line[:1], told) if one)
+    return next((name for name in names if target_of(facts, store, name) == store.source), None)
 
 
 def moves(facts: Facts, subject: Subject, value: str) -> bool:

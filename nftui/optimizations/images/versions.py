@@ -16,12 +16,17 @@ if TYPE_CHECKING:
     from nftui.model.facts import Facts
 
 Line = tuple[int, ...]
-"""Versions between which data stays readable: (15,) of PostgreSQL, (1, 12) of Qdrant."""
+"""Versions between which data stays readable both ways: (15,) of PostgreSQL, (1, 12) of Qdrant."""
 
 _IN_TAG = regex(r"(?:^|(?<=pg))v?(\d+(?:\.\d+)*)")
 _OF_SERVER = regex(r"(?<=pg)\d+(?:\.\d+)*")
 """Behind it stands the server's version, whatever stands before: 0.8.0-pg16 of pgvector, 2.14.2-pg16 of TimescaleDB."""
-_PARTS = {Role.POSTGRES: 1, Role.REDIS: 1, Role.GRAFANA: 1, Role.QDRANT: 2}
+_PARTS = {Role.POSTGRES: 1, Role.REDIS: 2, Role.GRAFANA: 2, Role.QDRANT: 2}
+"""Numbers of a version that make its line. Redis changes its files with minor versions: RDB 10 is 7.0's, 11 is 7.2's,
+12 that of 7.4 and 8.0, later ones have more, and none reads a later one's (src/rdb.h; databases reference 4.2). A minor
+version of Grafana migrates its database, and no older one brings that back (grafana.com/docs, upgrade guide)."""
+_PARTED = {Role.REDIS: 7}
+"""The first major of which that holds: 5.0, 6.0 and 6.2 all write RDB 9."""
 _ENVIRONMENT = ("PG_MAJOR", "REDIS_VERSION")
 """Variables of official images that tell their version."""
 _RELEASES = regex(r"-(bullseye|buster|stretch|jessie)\b")
@@ -30,15 +35,16 @@ _DISTRIBUTION = regex(r"alpine|bookworm|bullseye|buster|stretch|trixie|jammy|nob
 
 
 def version_of(facts: Facts, reference: str) -> str | None:
-    """By its tag, else by what the image on the engine says of itself; None where neither tells."""
-    found = _tagged(reference)
-    if found is not None:
-        return found
-    stored = facts.image(reference)
-    return next((stored.environment[n] for n in _ENVIRONMENT if n in stored.environment), None) if stored else None
+    """By its tag, and by what the image on the engine says of itself where that says more; None: neither tells."""
+    found, stored = tagged(reference), facts.image(reference)
+    own = next((stored.environment[n] for n in _ENVIRONMENT if n in stored.environment), None) if stored else None
+    if found is None or own is None:
+        return found or own
+    key = version_key(found)
+    return own if version_key(own)[: len(key)] == key else found
 
 
-def _tagged(reference: str) -> str | None:
+def tagged(reference: str) -> str | None:
     """As the catalog reads such tags: an extension's version (citus:12.1) is not the server's."""
     parsed = parse_reference(reference)
     family = next((f for f in lookup.families_of(parsed) if f.version is not None), None)
@@ -49,9 +55,23 @@ def _tagged(reference: str) -> str | None:
 
 
 def line_of(role: Role, version: str | None) -> Line | None:
-    """The line of that version, None where it is not known."""
+    """The line of that version, None where it is not known; see `is_vague`."""
     key = version_key(version or "")
-    return key[: _PARTS.get(role, 1)] or None
+    return key[: _parts(role, key)] or None
+
+
+def _parts(role: Role, key: Line) -> int:
+    return 1 if key[:1] < (_PARTED.get(role, 0),) else _PARTS.get(role, 1)
+
+
+def is_vague(role: Role, line: Line) -> bool:
+    """Whether it is any of several lines: that of `redis:7`, whose image may be of 7.0 or of 7.4."""
+    return len(line) < _parts(role, line)
+
+
+def is_same(role: Role, one: Line | None, other: Line | None) -> bool:
+    """Whether it is certain that both read what either writes."""
+    return one is not None and one == other and not is_vague(role, one)
 
 
 def words(line: Line) -> str:

@@ -21,20 +21,23 @@ from nftui.model.plan import StepSpec
 from nftui.model.pooling import POOLER_PROBE, ROLES_PROBE, PoolerFacts, ServerFacts
 from nftui.model.stack import Role
 from nftui.optimizations.pgbouncer.files import INI, PLACE
-from nftui.optimizations.pgbouncer.knobs import BY_NAME, ID, ROUTE
+from nftui.optimizations.pgbouncer.knobs import BY_NAME, ID, ROUTE, SERVER
 from nftui.optimizations.pgbouncer.setup import PREPARED, RETRY_S
-from nftui.optimizations.pgbouncer.sizes import CLIENTS, HEADROOM, Budget, size_pools
+from nftui.optimizations.pgbouncer.site import Site, links_of
+from nftui.optimizations.pgbouncer.sizes import CLIENTS, Budget, Sizes, budget_of, size_pools
 from nftui.optimizations.pgbouncer.versions import PREPARED_SINCE
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from nftui.model.choices import Choices
     from nftui.model.facts import Facts
     from nftui.model.stack import Service
+    from nftui.optimizations.pgbouncer.site import Link
 
 _LEFT = ("query_wait_timeout", "reserve_pool_timeout", "pool_mode")
 """What apps notice: changed only where the operator says so."""
+_SIZES = ("default_pool_size", "reserve_pool_size")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +75,7 @@ def find_existing(facts: Facts) -> Existing | Message | None:
     if not known.ini or known.ini not in argv:
         return msg("{service} pools connections already; which file it reads cannot be told, so it is left as it is.",
                    service=pooler.name)  # fmt: skip
-    return Existing(pooler, known, argv, _room(facts, known))
+    return Existing(pooler, known, argv, _room(facts, pooler, known))
 
 
 def _argv(pooler: Service) -> tuple[str, ...]:
@@ -85,25 +88,48 @@ def _argv(pooler: Service) -> tuple[str, ...]:
     return tuple(word.replace("$", "$$") for word in image or ())
 
 
-def _room(facts: Facts, known: PoolerFacts) -> Budget | None:
+def _room(facts: Facts, pooler: Service, known: PoolerFacts) -> Budget | None:
     names = Names(facts.stack)
-    hosts = {row.get("host", "") for name, row in known.databases.items() if name != "pgbouncer"}
-    servers = {s.name for s in facts.stack.with_role(Role.POSTGRES) for h in hosts if h and _is(names, s, h)}
-    value = facts.live_value(min(servers), ROLES_PROBE) if len(servers) == 1 else None
+    rows = {name: row for name, row in known.databases.items() if name != "pgbouncer"}
+    behind = {s.name: s for s in facts.stack.with_role(Role.POSTGRES) if any(_is(names, s, r) for r in rows.values())}
+    value = facts.live_value(min(behind), ROLES_PROBE) if len(behind) == 1 else None
     if not isinstance(value, ServerFacts):
         return None
-    return Budget(value.max_connections, value.reserved + HEADROOM, max(1, len(known.pools)))
+    (server,) = behind.values()
+    links = links_of(facts.stack)
+    direct = [link for link in links if link.connection.server is server and link.client.name != pooler.name]
+    addresses = frozenset(a for c in pooler.containers for a in c.addresses.values() if a)
+    here = {name for name, row in rows.items() if _is(names, server, row)}
+    through = [link for link in links if link.connection.server.name == pooler.name]
+    return budget_of(Site(server, value, tuple(direct), pooler=addresses), len(_pools(known, here, through)))
 
 
-def _is(names: Names, server: Service, host: str) -> bool:
-    found = names.resolve(server, host)
+def _pools(known: PoolerFacts, here: set[str], through: Iterable[Link]) -> set[tuple[str, str]]:
+    """User and database of each pool that there may be: those of now, those of the apps that go through it, and one of
+    each other database that it offers. At a quiet hour there are hardly any.
+    """
+    found = {pool for pool in known.pools if pool[1] in here}
+    for user, database in (link.pool for link in through):
+        if user and database and (database in here or database not in known.databases):
+            found.add((known.databases.get(database, {}).get("force_user") or user, database))
+    return found | {("", database) for database in here - {database for _, database in found}}
+
+
+def _is(names: Names, server: Service, row: Mapping[str, str]) -> bool:
+    host = row.get("host", "")
+    found = names.resolve(server, host) if host else None
     return host == server.name or (found is not None and found.name == server.name)
 
 
-def outside(facts: Facts, existing: Existing) -> Message | None:
-    """Names the server behind it where that is none of this stack's."""
-    if existing.room is not None:
+def _unsized(existing: Existing) -> Message | None:
+    """Why nothing is said of its pool sizes: the server behind it is none of this stack's, or has no room for them."""
+    room = existing.room
+    if room is not None and room.each:
         return None
+    if room is not None:
+        return msg("Its {pools} pools of a user and a database have {room} connections of the server to share "
+                   "(max_connections {total}, less {kept} for others): pool sizes stay.", pools=room.pools,
+                   room=max(0, room.room), total=room.total, kept=room.kept)  # fmt: skip
     hosts = sorted({r.get("host", "") for n, r in existing.facts.databases.items() if n != "pgbouncer"} - {""})
     return msg("The server behind it ({hosts}) is not this stack's or cannot be asked: pool sizes stay.",
                hosts=", ".join(hosts) or "?")  # fmt: skip
@@ -120,14 +146,14 @@ def applicability(facts: Facts, existing: Existing) -> Applicability:
 def advise(facts: Facts, existing: Existing, choices: Choices) -> tuple[Advice, ...]:
     """One line for each knob that it has. Raises UsageError."""
     _refuse(existing, choices)
-    note = outside(facts, existing)
+    note = _unsized(existing)
     recommended = _recommended(existing, choices)
     return tuple(_line(existing, choices, name, text, note) for name, text in recommended.items())
 
 
 def _refuse(existing: Existing, choices: Choices) -> None:
     for (owner, _, knob), value in choices.values.items():
-        if owner == ID and (knob == "image" or knob.startswith(ROUTE)):
+        if owner == ID and (knob in ("image", SERVER) or knob.startswith(ROUTE)):
             raise UsageError(
                 msg("{id}.{knob} = {value} is refused: {service} is yours, and apps reach it as you wrote it.",
                     id=ID, knob=knob, value=value, service=existing.pooler.name)
@@ -139,13 +165,19 @@ def _recommended(existing: Existing, choices: Choices) -> dict[str, str]:
     now = int(existing.baseline("max_client_conn") or 0)
     found["max_client_conn"] = str(max(CLIENTS, now))
     found["server_login_retry"] = str(RETRY_S)
-    if existing.room is not None:
-        sizes = size_pools(existing.room, choices)
+    sizes = _sizes(existing, choices)
+    if sizes is not None:
         found["default_pool_size"] = str(sizes.recommended_pool)
         found["reserve_pool_size"] = str(sizes.recommended_reserve)
     if version_key(existing.facts.version)[:2] >= PREPARED_SINCE:
         found["max_prepared_statements"] = str(PREPARED)
     return {name: found[name] for name in BY_NAME if name in found}
+
+
+def _sizes(existing: Existing, choices: Choices) -> Sizes | None:
+    """None where there is nothing to share out, and nobody asked for it. Raises UsageError for what cannot fit."""
+    asked = any(choices.value(ID, None, name) is not None for name in _SIZES)
+    return size_pools(existing.room, choices) if existing.room is not None and (existing.room.each or asked) else None
 
 
 def _line(existing: Existing, choices: Choices, name: str, recommended: str, note: Message | None) -> Advice:
@@ -155,9 +187,10 @@ def _line(existing: Existing, choices: Choices, name: str, recommended: str, not
     text = chosen.removesuffix("s") if chosen is not None else own if own is not None else recommended
     baseline = existing.baseline(name)
     notes = (note,) if note is not None and name == "max_client_conn" else ()
+    sizes = _sizes(existing, choices) if name in _SIZES else None
     return Advice(
-        name, None, text, baseline, recommended, knob.unit, knob.why, knob.source, changes=text != baseline,
-        kept=chosen is None and own is not None, notes=notes,
+        name, None, text, baseline, recommended, knob.unit, sizes.why if sizes else knob.why, knob.source,
+        changes=text != baseline, kept=chosen is None and own is not None, notes=notes,
     )  # fmt: skip
 
 

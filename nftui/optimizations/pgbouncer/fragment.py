@@ -13,12 +13,12 @@ from nftui.model.plan import StepSpec
 from nftui.model.pooling import ROLES_PROBE
 from nftui.optimizations._servers import variables
 from nftui.optimizations.pgbouncer.files import USER, Entry, file_set
-from nftui.optimizations.pgbouncer.knobs import ID, SESSION
+from nftui.optimizations.pgbouncer.knobs import ID, SERVER, SESSION
 from nftui.optimizations.pgbouncer.service import definition
 from nftui.optimizations.pgbouncer.setup import Setup, set_up
 from nftui.optimizations.pgbouncer.site import NAME, Site, find_site
 from nftui.optimizations.pgbouncer.sizes import pools_of
-from nftui.optimizations.pgbouncer.verdicts import PORT, networks
+from nftui.optimizations.pgbouncer.verdicts import PORT
 from nftui.optimizations.pgbouncer.versions import stop_signal
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ _POOLS = f"{ID}-pools:{NAME}"
 
 def planned(facts: Facts, values: Mapping[str, str]) -> Setup | None:
     """The setup that these values of all knobs describe; None where nothing is routed."""
-    site = find_site(facts)
+    site = find_site(facts, values.get(SERVER))
     choices = Choices(values={(ID, None, knob): value for knob, value in values.items()})
     setup = set_up(site, choices) if isinstance(site, Site) and values else None
     return setup if setup is not None and setup.routed else None
@@ -61,7 +61,7 @@ def build_fragment(facts: Facts, advice: tuple[Advice, ...]) -> Fragment:
     whole = definition(setup.image, where, server, user, descriptors, _networks(setup))
     signal = stop_signal(setup.image, SESSION in setup.modes.values())
     services: dict[str, Mapping[str, object]] = {NAME: {**whole, "mem_limit": setup.memory, "stop_signal": signal}}
-    services |= {verdict.service: _routed(verdict) for verdict in setup.routed}
+    services |= {verdict.service: _routed(setup.site, verdict) for verdict in setup.routed}
     return Fragment(ID, services, {NAME: dict(sorted(values.items()))}, (files,),
                     {NAME: tuple(v.service for v in setup.routed)})  # fmt: skip
 
@@ -78,9 +78,11 @@ def _server_port(setup: Setup) -> int:
     return int(min(ports)) if len(ports) == 1 and min(ports).isdigit() else SERVER_PORT
 
 
-def _networks(setup: Setup) -> set[str]:
-    there = networks(setup.site.server)
-    return {n for v in setup.routed for link in v.links for n in networks(link.client) & there}
+def _networks(setup: Setup) -> dict[str, tuple[str, ...]]:
+    """Where the pooler is, and by which further names it is found there."""
+    links = [link for v in setup.routed for link in v.links]
+    names = tuple(sorted({setup.site.name_for(link.client) for link in links} - {NAME}))
+    return {network: names for link in links for network in setup.site.networks_of(link)}
 
 
 def _user(facts: Facts) -> tuple[int, int]:
@@ -91,10 +93,10 @@ def _user(facts: Facts) -> tuple[int, int]:
     return base.uid, base.gid if base.gid is not None else base.uid
 
 
-def _routed(verdict: Verdict) -> dict[str, object]:
+def _routed(site: Site, verdict: Verdict) -> dict[str, object]:
     changed: dict[str, str] = {}
     for link in verdict.links:
-        changed |= rewrite(link.connection, variables(link.client), NAME, PORT).values
+        changed |= rewrite(link.connection, variables(link.client), site.name_for(link.client), PORT).values
     needs = {NAME: {"condition": "service_healthy"}}
     return {"environment": changed, "depends_on": needs}
 
@@ -108,7 +110,8 @@ def in_fragment(facts: Facts, fragment: Fragment) -> Setup | None:
 def read_back(setup: Setup) -> tuple[StepSpec, ...]:
     """The pooler's own account and a login through each pool; then where each app's sessions come from."""
     clients = [
-        {"service": v.service, "keys": dict(link.keys)} for v in setup.routed for link in v.links
+        {"service": v.service, "keys": dict(link.keys), "pool": list(link.pool)}
+        for v in setup.routed for link in v.links
     ]  # fmt: skip
     config = {name: setup.settings[name] for name in _READ_BACK if name in setup.settings}
     size = setup.sizes.pool + setup.sizes.reserve

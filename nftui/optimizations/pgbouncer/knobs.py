@@ -9,7 +9,7 @@ ID = "pgbouncer"
 SIZING, MODES, AUTH, IMAGES = (f"databases reference 2.{n}" for n in (4, 1, 2, 5))
 IMAGE = "edoburu/pgbouncer:v1.25.2-p0"
 """The first version with the fixes of CVE-2026-6664 to 6667 (databases reference 2.2), in a maintained image."""
-ROUTE = "route."
+ROUTE, SERVER = "route.", "server"
 SESSION, TRANSACTION, STATEMENT = "session", "transaction", "statement"
 POOLED, DIRECT = "pooled", "direct"
 
@@ -50,9 +50,14 @@ KNOBS: tuple[Knob, ...] = (
     _seconds("server_login_retry", "Pause after a failed login: short, so that a restart of the server heals fast.",
              1, 600),
     Knob(
-        ROUTE + "{service}", Kind.ENUM, msg("route"), msg("How this app reaches the database."),
-        "databases reference 2.8", unit="choice", choices=(POOLED, SESSION, DIRECT), per_service=False,
-        dynamic="service",
+        SERVER, Kind.TEXT, msg("server"), msg("The PostgreSQL server that the pooler stands before."),
+        SIZING, unit="service", per_service=False, main=False,
+    ),
+    Knob(
+        ROUTE + "{service}", Kind.ENUM, msg("route"),
+        msg("How this app reaches the database: in pool_mode (pooled), in a mode of its own, or direct."),
+        "databases reference 2.8", unit="choice", choices=(POOLED, SESSION, TRANSACTION, STATEMENT, DIRECT),
+        per_service=False, dynamic="service",
     ),
 )  # fmt: skip
 BY_NAME = {knob.name: knob for knob in KNOBS}

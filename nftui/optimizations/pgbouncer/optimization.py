@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from nftui.model.advice import Advice, Applicability, Assertion, Demand, Effort, Fragment, Risk
 from nftui.model.message import msg
-from nftui.model.pooling import POOLER_PROBE, ROLES_PROBE
+from nftui.model.pooling import OUTSIDE_PROBE, POOLER_PROBE, ROLES_PROBE
 from nftui.optimizations.pgbouncer.knobs import ID, KNOBS
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class Pgbouncer:
     title = msg("Connection pooling")
     summary = msg("A PgBouncer before PostgreSQL: many clients share few server connections.")
     risk: Risk = Risk.MEDIUM
-    needs: tuple[str, ...] = (ROLES_PROBE, POOLER_PROBE)
+    needs: tuple[str, ...] = (ROLES_PROBE, POOLER_PROBE, OUTSIDE_PROBE)
     knobs: tuple[Knob, ...] = KNOBS
 
     def applies(self, facts: Facts) -> Applicability:

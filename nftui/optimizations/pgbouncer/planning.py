@@ -13,7 +13,7 @@ from nftui.optimizations.pgbouncer import existing as tuned
 from nftui.optimizations.pgbouncer import fragment as own
 from nftui.optimizations.pgbouncer.advise import lines_of
 from nftui.optimizations.pgbouncer.existing import Existing, find_existing
-from nftui.optimizations.pgbouncer.knobs import DAYS, DIRECT, ID, ROUTE
+from nftui.optimizations.pgbouncer.knobs import DAYS, DIRECT, ID, ROUTE, SERVER
 from nftui.optimizations.pgbouncer.setup import Setup, set_up
 from nftui.optimizations.pgbouncer.site import NAME, Site, find_site
 
@@ -34,7 +34,11 @@ def applies(facts: Facts) -> Applicability:
 def demand(facts: Facts, choices: Choices) -> tuple[Demand, ...]:
     """What its own service is limited to; a pooler of the operator's keeps what it has."""
     wanted = choices.selection(ID) is Selection.ON
-    site = find_site(facts) if wanted and not isinstance(find_existing(facts), Existing) else None
+    site = (
+        find_site(facts, choices.value(ID, None, SERVER))
+        if wanted and not isinstance(find_existing(facts), Existing)
+        else None
+    )
     setup = _tried(replace(site, has_image=facts.has_image), choices) if isinstance(site, Site) else None
     if setup is None or not setup.routed:
         return ()
@@ -46,9 +50,14 @@ def advise(facts: Facts, choices: Choices) -> tuple[Advice, ...]:
     existing = find_existing(facts)
     if isinstance(existing, Existing):
         return tuned.advise(facts, existing, choices)
-    site = find_site(facts)
+    chosen = choices.value(ID, None, SERVER)
+    site = find_site(facts, chosen)
     if isinstance(site, Message):
-        return ()
+        if chosen is None:
+            return ()
+        raise UsageError(
+            msg("{id}.{knob} = {value} is refused: {why}", id=ID, knob=SERVER, value=chosen, why=str(site))
+        )
     return lines_of(set_up(replace(site, has_image=facts.has_image), choices), choices)
 
 
@@ -106,7 +115,8 @@ def _applicability(site: Site) -> Applicability:
         first = min(refused)
         reason = msg("{service} cannot be pooled: {why}", service=first, why=str(refused[first]))
         return Applicability(False, reason, (), refused)
-    return Applicability(
-        True, msg("{server} can have a pooler, for: {names}.", server=site.server.name, names=", ".join(able)), able,
-        refused,
-    )  # fmt: skip
+    reason = msg("{server} can have a pooler, for: {names}.", server=site.server.name, names=", ".join(able))
+    if site.beside:
+        reason = msg("{server} can have a pooler, for: {names}; or in its place, by pgbouncer.server: {others}.",
+                     server=site.server.name, names=", ".join(able), others=", ".join(site.beside))  # fmt: skip
+    return Applicability(True, reason, able, refused)

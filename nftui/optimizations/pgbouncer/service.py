@@ -8,7 +8,7 @@ from nftui.optimizations.pgbouncer.files import INI, PLACE, SOCKET
 from nftui.optimizations.pgbouncer.verdicts import PORT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
 _CHECK = """\
 command -v psql >/dev/null || {{ test -S {socket}/.s.PGSQL.{own}; exit; }}
@@ -35,9 +35,14 @@ _RECOVERS = "15m"
 
 
 def definition(
-    image: str, directory: str, server: tuple[str, int], user: tuple[int, int], files: int, networks: Iterable[str]
+    image: str,
+    directory: str,
+    server: tuple[str, int],
+    user: tuple[int, int],
+    files: int,
+    networks: Mapping[str, tuple[str, ...]],
 ) -> Mapping[str, object]:
-    """`files`: how many descriptors it may hold open."""
+    """`files`: how many descriptors it may hold open; `networks`: with the names beside its own on each."""
     host, port = server
     return {
         "image": image.replace("$", "$$"),
@@ -56,7 +61,8 @@ def definition(
             "test": ["CMD-SHELL", _CHECK.format(server=host, port=port, socket=SOCKET, own=PORT)],
             "interval": "5s", "timeout": "10s", "retries": 5, "start_period": _RECOVERS,
         },
-        "networks": sorted(networks),
+        "networks": {n: {"aliases": list(names)} for n, names in sorted(networks.items())}
+        if any(networks.values()) else sorted(networks),
         "stop_grace_period": "15s",
         "ulimits": {"nofile": {"soft": files, "hard": files}},
         "volumes": [{"type": "bind", "source": directory, "target": PLACE, "read_only": True}],

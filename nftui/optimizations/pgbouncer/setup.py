@@ -90,7 +90,7 @@ def _fit(site: Site, choices: Choices, verdicts: tuple[Verdict, ...]) -> tuple[t
     An app that does not fit its pool stays direct, and what it holds is no longer to be shared: each round has fewer.
     """
     while True:
-        budget = budget_of(site, verdicts)
+        budget = budget_of(site, len(pools_of(verdicts)), verdicts)
         sizes = size_pools(budget, choices)
         served = serve_all(site, verdicts, sizes.pool + sizes.reserve)
         if served == verdicts:

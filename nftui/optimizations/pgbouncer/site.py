@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import field, replace
 from typing import TYPE_CHECKING
 
-from nftui.catalog.addresses import find_address
 from nftui.catalog.connections import POSTGRES_LIKE, Connection, connections
 from nftui.catalog.logins import ClientLogin, login_keys, login_of
-from nftui.catalog.names import Names
+from nftui.catalog.outside import outside_postgres
 from nftui.model.dataclass import dataclass
 from nftui.model.message import Message, msg
 from nftui.model.patterns import regex
-from nftui.model.pooling import ROLES_PROBE, ServerFacts
+from nftui.model.pooling import OUTSIDE_PROBE, ROLES_PROBE, OutsideFacts, ServerFacts
 from nftui.model.stack import Role
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from nftui.catalog.outside import Outside
     from nftui.model.facts import Facts
     from nftui.model.pooling import Session
     from nftui.model.stack import Service, Stack
@@ -64,6 +65,15 @@ class Site:
     """Services that must be started before the server is."""
     pooler: frozenset[str] = frozenset()
     """Addresses of the pooler that nftui brought already."""
+    usual: str = ""
+    """The server that is pooled where nobody says another."""
+    beside: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Other servers of the stack to their apps, where they have any: nothing there goes through this pooler."""
+    outside: tuple[Message, ...] = ()
+    """What is known of servers that are none of the stack's."""
+    project: str = ""
+    shared: frozenset[str] = frozenset()
+    """Networks that are not this project's alone: another one may have a service called `NAME` on them."""
     has_image: Callable[[str], bool | None] = lambda reference: None
     """Whether the engine has that image; None: it does not matter (what was advised is only written down)."""
 
@@ -94,11 +104,39 @@ class Site:
         """The links of an app that stay direct whatever becomes of its others."""
         return _past(self._by_client()[name])
 
+    def name_for(self, client: Service) -> str:
+        """By which name that app finds this pooler, and no other project's: each network that it is on answers."""
+        return self.own_name if networks(client) & self.shared else NAME
+
+    @property
+    def own_name(self) -> str:
+        """The pooler's name that no other project's has; an underscore is none of a host's in every driver."""
+        return f"{self.project}-{NAME}".replace("_", "-")
+
+    def networks_of(self, link: Link) -> set[str]:
+        """Where the app and the server meet: on the project's own networks if they have any."""
+        common = networks(link.client) & networks(self.server)
+        return common - self.shared or common
+
+    def elsewhere(self) -> dict[str, str]:
+        """Apps that use none but another server to that one, in name order."""
+        here = {link.client.name for link in self.links}
+        found = {app: server for server, apps in sorted(self.beside.items()) for app in apps if app not in here}
+        return dict(sorted(found.items()))
+
     def _by_client(self) -> dict[str, list[Link]]:
         found: dict[str, list[Link]] = {}
         for link in sorted(self.links, key=lambda x: x.client.name):
             found.setdefault(link.client.name, []).append(link)
         return found
+
+
+def networks(service: Service) -> set[str]:
+    """The networks of the stack that it is on."""
+    if service.config.get("network_mode"):
+        return set()
+    declared = service.config.get("networks")
+    return {str(n) for n in declared} if isinstance(declared, (Mapping, list, tuple)) and declared else {"default"}
 
 
 def _past(links: list[Link]) -> tuple[Link, ...]:
@@ -107,22 +145,43 @@ def _past(links: list[Link]) -> tuple[Link, ...]:
     return found if len(found) < len(links) else ()
 
 
-def find_site(facts: Facts) -> Site | Message:
-    """The server with the most clients that can be asked; a Message says why there is none."""
+def find_site(facts: Facts, wanted: str | None = None) -> Site | Message:
+    """The server that is `wanted`, else the one with the most clients; a Message says why there is none."""
     stack = facts.stack
     refusal = pooled_already(stack) or _mapped_users(facts)
     if refusal is not None:
         return refusal
-    servers = stack.with_role(Role.POSTGRES)
+    servers = {s.name: s for s in stack.with_role(Role.POSTGRES)}
     if not servers:
-        return _outside(stack)
-    links = _links(stack)
-    by_clients = sorted(servers, key=lambda s: (-sum(link.connection.server.name == s.name for link in links), s.name))
-    return _site(facts, by_clients[0], links)
+        return next(iter(outside(facts)), msg("No PostgreSQL server is active in this stack."))
+    links = links_of(stack)
+    usual = min(servers, key=lambda name: (_is_closed(facts, name), -len(_of(name, links)), name))
+    if wanted is not None and wanted not in servers:
+        return msg("{service} is no PostgreSQL server that is active in this stack; there are: {names}.",
+                   service=wanted, names=", ".join(sorted(servers)))  # fmt: skip
+    name = wanted or usual
+    found = _site(facts, servers[name], _of(name, links))
+    if isinstance(found, Message):
+        return found
+    others = {n: tuple(sorted({link.client.name for link in _of(n, links)})) for n in sorted(servers) if n != name}
+    shared = frozenset(name for name, network in stack.networks.items() if network.get("external"))
+    beside = {n: apps for n, apps in others.items() if apps}
+    return replace(
+        found, usual=usual, beside=beside, project=stack.name, shared=shared, outside=outside(facts)
+    )  # fmt: skip
 
 
-def _site(facts: Facts, server: Service, links: list[Link]) -> Site | Message:
-    mine = tuple(link for link in links if link.connection.server.name == server.name)
+def _of(server: str, links: list[Link]) -> tuple[Link, ...]:
+    return tuple(link for link in links if link.connection.server.name == server)
+
+
+def _is_closed(facts: Facts, server: str) -> bool:
+    """Its login may not read what a pooler needs: that stays so, while one that does not answer may come back."""
+    known = facts.live_value(server, ROLES_PROBE)
+    return isinstance(known, ServerFacts) and bool(known.roles_error)
+
+
+def _site(facts: Facts, server: Service, mine: tuple[Link, ...]) -> Site | Message:
     if not mine:
         return msg("No service of this stack is known to connect to {service}.", service=server.name)
     known = facts.live_value(server.name, ROLES_PROBE)
@@ -148,7 +207,8 @@ def _before(stack: Stack, server: Service) -> frozenset[str]:
     return frozenset(found - {server.name})
 
 
-def _links(stack: Stack) -> list[Link]:
+def links_of(stack: Stack) -> list[Link]:
+    """Each way of an active service to a PostgreSQL server or a pooler of the stack."""
     found = []
     for one in connections(stack):
         if one.kind == "postgres" and one.client.active:
@@ -175,14 +235,17 @@ def _mapped_users(facts: Facts) -> Message | None:
     return None
 
 
-def _outside(stack: Stack) -> Message:
-    names = Names(stack)
-    for service in stack.services:
-        for key, value in service.environment.items():
-            address = find_address(value or "") if "://" in (value or "") else None
-            if address and address.kind == "postgres" and names.resolve(service, address.host, address.port) is None:
-                return msg(
-                    "{service} uses a PostgreSQL outside of this stack ({host}, by {key}); that is never tuned.",
-                    service=service.name, host=address.host, key=key,
-                )  # fmt: skip
-    return msg("No PostgreSQL server is active in this stack.")
+def outside(facts: Facts) -> tuple[Message, ...]:
+    """Servers that the stack uses and does not have, with what they said."""
+    return tuple(_said(facts, one) for one in outside_postgres(facts.stack))
+
+
+def _said(facts: Facts, one: Outside) -> Message:
+    live = facts.live.get((one.place, OUTSIDE_PROBE))
+    known, why = (live.value, live.error or "") if live else (None, "nobody asked it")
+    if isinstance(known, OutsideFacts):
+        return msg("{service} uses a PostgreSQL outside of this stack ({host}, by {key}): version {version}, "
+                   "max_connections {connections}. It is never tuned.", service=one.client, host=one.place,
+                   key=one.key, version=known.version, connections=known.max_connections)  # fmt: skip
+    return msg("{service} uses a PostgreSQL outside of this stack ({host}, by {key}). It could not be read ({why}), "
+               "and is never tuned.", service=one.client, host=one.place, key=one.key, why=why.rstrip("."))  # fmt: skip

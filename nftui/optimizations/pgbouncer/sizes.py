@@ -55,29 +55,32 @@ def pools_of(verdicts: Iterable[Verdict]) -> list[tuple[str, str]]:
     return sorted({(str(link.login.user), str(link.login.database)) for v in verdicts if v.through for link in v.links})
 
 
-def budget_of(site: Site, verdicts: Iterable[Verdict]) -> Budget:
-    """What the server has, less what is reserved, direct and for people."""
-    found = list(verdicts)
-    kept = site.facts.reserved + HEADROOM + _beside(site, found)
-    return Budget(site.facts.max_connections, kept, len(pools_of(found)))
+def budget_of(site: Site, pools: int, verdicts: Iterable[Verdict] = ()) -> Budget:
+    """What the server has, less what is reserved, direct and for people.
+
+    An app of the site that no verdict routes is direct.
+    """
+    kept = site.facts.reserved + HEADROOM + _beside(site, verdicts)
+    return Budget(site.facts.max_connections, kept, pools)
 
 
-def _beside(site: Site, verdicts: list[Verdict]) -> int:
+def _beside(site: Site, verdicts: Iterable[Verdict]) -> int:
     """Connections for those who go past the pools: what they hold now, and room for each app that may open some.
 
     What is held by nobody that is known, or by a routed app with another login, counts in steps: one session more or
     less changes no plan.
     """
+    routed = {verdict.service: verdict for verdict in verdicts if verdict.through}
     sessions, kept = Counter(site.unpooled()), 0
-    for verdict in verdicts:
-        mine = Counter(site.sessions_of(verdict.links[0].client))
-        if not verdict.through:
+    for name, links in site.apps().items():
+        mine = Counter(site.sessions_of(links[0].client))
+        if name not in routed:
             sessions -= mine
             kept += max(DIRECT_EACH, mine.total())
         else:
-            pools = {link.pool for link in verdict.links}
+            pools = {link.pool for link in routed[name].links}
             sessions -= Counter(s for s in mine.elements() if (s.user, s.database) in pools)
-            kept += DIRECT_EACH * bool(verdict.past)
+            kept += DIRECT_EACH * bool(routed[name].past)
     return kept + -(-sessions.total() // DIRECT_EACH) * DIRECT_EACH
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from nftui.catalog.apps import Pooling
 from nftui.catalog.connections import rewrite
-from nftui.catalog.logins import TIMEOUTS, TLS
+from nftui.catalog.logins import TIMEOUTS, TLS, password_files
 from nftui.catalog.references import parse_reference
 from nftui.model.dataclass import dataclass
 from nftui.model.errors import UsageError
@@ -36,8 +36,6 @@ _SENDS_TIMEOUTS = ("n8n",)
 """Apps that ask for a statement_timeout when they connect (databases reference 2.3)."""
 _UNNAMED = ("n8n",)
 """Apps that name no prepared statements (databases reference 2.8): any version keeps them apart."""
-_FILES = regex(r"PASS(?:WORD|WD)?_?FILE$")
-"""Variables that say where a password lies."""
 _SCHEMAS = {"n8n": "DB_POSTGRESDB_SCHEMA"}
 """Apps that rely on search_path for a schema other than public, and the variable of it (databases reference 2.8)."""
 _PLAIN = regex(r"(?!pgbouncer$)[A-Za-z0-9_.-]+")
@@ -50,7 +48,7 @@ class Verdict:
 
     service: str
     route: str
-    """pooled (the pooler's mode), session or direct."""
+    """pooled (the pooler's mode), a mode of its own (session, transaction, statement) or direct."""
     recommended: str
     why: Message
     links: tuple[Link, ...]
@@ -79,7 +77,7 @@ def judge(site: Site, choices: Choices, image: str, obstacle: Message | None = N
         _judge(site, name, tuple(links), choices, obstacle or _obstacle(site, links) or _options(links, image), keeps)
         for name, links in site.apps().items()
     ]
-    return tuple(_side_by_side(found))
+    return tuple(_side_by_side(found, choices.value(ID, None, "pool_mode")))
 
 
 def _judge(
@@ -90,21 +88,22 @@ def _judge(
     drops, past = any(_drops(link) for link in links), site.past(name)
     if obstacle is not None:
         if chosen not in (None, DIRECT):
-            raise _refused(name, chosen, obstacle)
+            raise refused(name, chosen, obstacle)
         return Verdict(name, DIRECT, DIRECT, obstacle, links, chosen is not None, possible=False, past=past)
     mode = choices.value(ID, None, "pool_mode")
-    bound = _bound(links) if mode != SESSION else None
-    if chosen == POOLED and bound is not None:
-        raise _refused(name, chosen, bound)
+    bound = _bound(links)
+    if chosen not in (None, DIRECT) and bound is not None and _mode(chosen, mode) != SESSION:
+        raise refused(name, chosen, bound)
     recommended, why = _recommend(site, links, keeps)
-    if recommended == POOLED and bound is not None:
+    if recommended == POOLED and bound is not None and mode != SESSION:
         recommended, why = SESSION, bound
     if recommended == POOLED and mode == STATEMENT:
         recommended, why = SESSION, msg("Statement mode forbids transactions of several statements.")
     return Verdict(name, chosen or recommended, recommended, why, links, chosen is not None, drops, past=past)
 
 
-def _refused(name: str, chosen: str, why: Message) -> UsageError:
+def refused(name: str, chosen: str | None, why: Message) -> UsageError:
+    """A chosen route that is not to be had."""
     return UsageError(
         msg("{id}.{knob} = {value} is refused: {why}", id=ID, knob=ROUTE + name, value=chosen, why=str(why))
     )
@@ -129,17 +128,17 @@ def _obstacle(site: Site, links: Iterable[Link]) -> Message | None:
 
 
 def _network(site: Site, link: Link) -> Message | None:
-    if networks(link.client) & networks(site.server):
+    if site.networks_of(link):
         return None
     return msg("it shares no network of the stack with {server}, so no name leads it to a pooler.",
                server=site.server.name)  # fmt: skip
 
 
 def _fixed_name(site: Site, link: Link) -> Message | None:
-    hosts = str(link.client.config.get("extra_hosts") or "")
-    if re.search(rf"(?<![\w.-]){NAME}[:=]", hosts) is None:
+    hosts, name = str(link.client.config.get("extra_hosts") or ""), site.name_for(link.client)
+    if re.search(rf"(?<![\w.-]){re.escape(name)}[:=]", hosts) is None:
         return None
-    return msg("its extra_hosts send the name {name} elsewhere.", name=NAME)
+    return msg("its extra_hosts send the name {name} elsewhere.", name=name)
 
 
 def _first(site: Site, link: Link) -> Message | None:
@@ -226,14 +225,6 @@ def _is_one_of(link: Link, apps: Iterable[str]) -> bool:
     return link.connection.app is not None and link.connection.app.id in apps
 
 
-def networks(service: Service) -> set[str]:
-    """The networks of the stack that it is on."""
-    if service.config.get("network_mode"):
-        return set()
-    declared = service.config.get("networks")
-    return {str(n) for n in declared} if isinstance(declared, (Mapping, list, tuple)) and declared else {"default"}
-
-
 # -- what is wise ------------------------------------------------------------------------------------------------
 def _recommend(site: Site, links: tuple[Link, ...], keeps: bool) -> tuple[str, Message]:
     known = {link.connection.use.pooling if link.connection.use else None for link in links}
@@ -300,8 +291,7 @@ def _schema(links: tuple[Link, ...]) -> Message | None:
 def _no_password(links: Iterable[Link]) -> Message | None:
     """The server may let it in by its address; the pooler lets in nobody without a password."""
     for link in links:
-        environment = link.client.environment
-        if "url" in link.keys and not link.login.password and not any(_FILES.search(k.upper()) for k in environment):
+        if "url" in link.keys and not link.login.password and not password_files(link.client.environment):
             return msg("{key} has no password, and a pooler lets nobody in without one.", key=link.connection.key)
     return None
 
@@ -317,24 +307,37 @@ def _seen(site: Site, links: tuple[Link, ...]) -> Message | None:
     return None
 
 
-def _side_by_side(found: list[Verdict]) -> Iterable[Verdict]:
-    """A database has one mode at the pooler: beside an app in transaction mode the others stay direct."""
-    pooled = {link.login.database for v in found if v.route == POOLED for link in v.links}
-    for verdict in found:
-        shared = {link.login.database for link in verdict.links} & pooled
-        if verdict.route != SESSION or not shared:
-            yield verdict
+def _side_by_side(found: list[Verdict], pool_mode: str | None) -> Iterable[Verdict]:
+    """A database has one mode at the pooler: beside an app in transaction mode the others stay direct.
+
+    Who shares connections comes first, the operator's word before nftui's.
+    """
+    modes: dict[str | None, str] = {}
+    kept: dict[str, Verdict] = {}
+    for verdict in sorted(found, key=lambda v: (mode_of(v, pool_mode) == SESSION, not v.chosen)):
+        mode = mode_of(verdict, pool_mode)
+        databases = {link.login.database for link in verdict.links} if verdict.through else set()
+        taken = sorted(str(d) for d in databases if modes.get(d, mode) != mode)
+        if not taken:
+            modes.update(dict.fromkeys(databases, mode))
+            kept[verdict.service] = verdict
         elif verdict.chosen:
-            raise UsageError(
-                msg("{id}.{knob} = session is refused: the database {database} is pooled for others already, and has "
-                    "one mode. Choose pooled or direct.", id=ID, knob=ROUTE + verdict.service,
-                    database=min(str(d) for d in shared))
+            raise refused(
+                verdict.service, verdict.route,
+                msg("the database {database} is in {mode} mode for others already, and has one mode. Choose that one "
+                    "or direct.", database=taken[0], mode=modes[taken[0]])
             )  # fmt: skip
         else:
             why = msg("Its database is pooled in another mode for other apps, which might not suit it.")
-            yield replace(verdict, route=DIRECT, recommended=DIRECT, why=why)
+            kept[verdict.service] = replace(verdict, route=DIRECT, recommended=DIRECT, why=why)
+    return (kept[verdict.service] for verdict in found)
 
 
 def mode_of(verdict: Verdict, pool_mode: str | None) -> str:
     """The mode of its databases."""
-    return SESSION if verdict.route == SESSION else pool_mode or TRANSACTION
+    return _mode(verdict.route, pool_mode)
+
+
+def _mode(route: str | None, pool_mode: str | None) -> str:
+    """Of a way through the pooler, whose own mode is `pool_mode`; None: it is chosen for who is pooled."""
+    return route if route in (SESSION, TRANSACTION, STATEMENT) else pool_mode or TRANSACTION

@@ -11,6 +11,7 @@ from nftui.model.dataclass import dataclass
 from nftui.model.host import Medium
 from nftui.model.stack import Role
 from nftui.model.units import MIB, format_size, parse_size
+from nftui.optimizations._cpus import cpus_of
 from nftui.optimizations.postgres.command import declared_flags, written_flags
 from nftui.optimizations.postgres.data import disk_of, live_facts, major_version, wal_free_bytes
 from nftui.optimizations.postgres.gucs import GUCS, NEWEST, hash_multiplier_stock, show, stock
@@ -197,7 +198,7 @@ def build_server(
         service=service,
         major=major,
         memory=grant.bytes if grant else service.memory_limit_bytes,
-        cpus=_cpus(facts, service, grant.cpus if grant else None),
+        cpus=cpus_of(facts, service, grant.cpus if grant else None) or 1,
         workload=chosen or ("web" if service.name in named else "mixed"),
         workload_chosen=chosen is not None,
         medium=disk.medium if disk else Medium.UNKNOWN,
@@ -209,33 +210,6 @@ def build_server(
         raw_flags=raw,
         links=links,
     )
-
-
-def _cpus(facts: Facts, service: Service, granted: float | None) -> int:
-    """CPUs the server may use, at least 1: nproc in a container does not see quotas (databases reference 1.2).
-
-    The running container's quota is not read: `limits` may have written it, and such a value is never an input.
-    """
-    host = facts.engine.cpus if facts.engine and facts.engine.cpus else facts.host.cpu.logical
-    counts = [host, service.cpus, granted, _quota(service), _cpuset(service.config.get("cpuset"))]
-    known = [float(count) for count in counts if count]
-    return max(1, math.ceil(min(known))) if known else 1
-
-
-def _quota(service: Service) -> float | None:
-    quota, period = service.config.get("cpu_quota"), service.config.get("cpu_period")
-    try:
-        return float(str(quota)) / float(str(period or 100_000)) if quota else None
-    except (ValueError, ZeroDivisionError):
-        return None
-
-
-def _cpuset(text: object) -> float | None:
-    try:
-        spans = [part.partition("-") for part in str(text or "").split(",") if part]
-        return float(sum(int(high or low) - int(low) + 1 for low, _, high in spans)) or None
-    except ValueError:
-        return None
 
 
 def named_servers(facts: Facts) -> frozenset[str]:

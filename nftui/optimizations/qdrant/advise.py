@@ -7,11 +7,28 @@ from typing import TYPE_CHECKING
 from nftui.model.advice import Advice
 from nftui.model.errors import UsageError
 from nftui.model.message import Message, msg
+from nftui.model.qdrant import CODES
 from nftui.model.units import human_size
 from nftui.optimizations.qdrant import rules
-from nftui.optimizations.qdrant.knobs import BY_NAME, ENV, ID, INDEX, PART_OF, QUANTIZING, RULES, SETTINGS, STOCK, TUNED
+from nftui.optimizations.qdrant.codes import advised_codes, chosen_codes
+from nftui.optimizations.qdrant.knobs import (
+    BY_NAME,
+    COPIED,
+    ENV,
+    ID,
+    INDEX,
+    PART_OF,
+    QUANTIZING,
+    RULES,
+    SETTINGS,
+    STOCK,
+    SWITCHES,
+    TUNED,
+)
 from nftui.optimizations.qdrant.line import Line
 from nftui.optimizations.qdrant.sharding import refuse_alone, sharding_lines
+from nftui.optimizations.qdrant.threads import THREADS, miscounted
+from nftui.optimizations.qdrant.threads import why as why_threads
 
 if TYPE_CHECKING:
     from nftui.model.ai import Collection
@@ -61,7 +78,7 @@ def _defaults(server: Server, choices: Choices) -> list[Line]:
     }
     lines = [_default(server, choices, name, recommended[name], whys[name], RULES) for name in INDEX]
     lines[0].notes += _sharding(server)
-    lines += [_wish(server, choices, name) for name in ("quantization", "on_disk")]
+    lines += [_wish(server, choices, name) for name in TUNED if name not in INDEX]
     return lines + _switches(server, choices) + _threads(server, choices)
 
 
@@ -77,7 +94,7 @@ def _default(server: Server, choices: Choices, name: str, recommended: str, why:
     else:
         value, kept = recommended, False
     line = Line(name, value, current, recommended, why, source, kept)
-    if name in INDEX:
+    if name in COPIED:
         line.notes.append(msg("For new collections; Qdrant copies it into each at its creation."))
     return line
 
@@ -86,7 +103,14 @@ def _wish(server: Server, choices: Choices, name: str) -> Line:
     """One word for all collections; without it each gets its own advice."""
     value = choices.value(ID, server.name, name)
     why = msg("Each collection has its own advice below; a value here holds for all of them.")
-    return Line(name, value, None, None, why, QUANTIZING)
+    line = Line(name, value, None, None, why, QUANTIZING)
+    if name == "quantization":
+        # Its settings are an untagged enum: such a one takes no number and no switch of the environment's text.
+        line.notes.append(
+            msg("New collections have what the app that makes them asks for, or storage.collection.quantization of a "
+                "mounted configuration: a variable with a quantile or always_ram would stop Qdrant's start.")
+        )  # fmt: skip
+    return line
 
 
 def _switches(server: Server, choices: Choices) -> list[Line]:
@@ -101,8 +125,14 @@ def _switches(server: Server, choices: Choices) -> list[Line]:
 
 
 def _threads(server: Server, choices: Choices) -> list[Line]:
-    why = msg("Qdrant counts the CPUs that its container may use, a quota included, and takes as many as are right.")
-    return [_default(server, choices, name, "0", why, SETTINGS) for name in ("search_threads", "optimizer_cpus")]
+    lines = []
+    for name in THREADS:
+        declared = server.declared(ENV[name])
+        why = why_threads(server, name, declared[1] if declared else None)
+        lines.append(_default(server, choices, name, "0", why, SETTINGS))
+    if (wrong := miscounted(server)) is not None:
+        lines[0].notes.append(wrong)
+    return lines
 
 
 def _sharding(server: Server) -> list[Message]:
@@ -129,30 +159,35 @@ def _is_tight(server: Server, collections: list[Collection]) -> bool:
     """Whether what the collections take does not fit the memory that the server may use."""
     if server.memory is None:
         return False
-    needed = sum(rules.memory_bytes(c.points or 0, c.index) for c in collections)
+    needed = sum(rules.memory_bytes(c) for c in collections)
     return needed * rules.HEADROOM > server.memory
 
 
 def _collection(server: Server, choices: Choices, collection: Collection, floor: float, tight: bool) -> list[Line]:
     prefix = f"collection.{collection.name}."
-    advised = _advised(server, collection, floor, tight)
-    lines = {}
+    current = {name: _word(name, collection.index.effective(name)) for name in TUNED}
+    advised = _advised(server, collection, floor, tight, current)
+    lines: dict[str, Line] = {}
     for name in TUNED:
-        recommended, why = advised[name]
-        current = collection.index.effective(name)
-        current = _word(name, current)
         chosen = _chosen(server, choices, collection, name, floor)
+        follows = name in CODES
+        if follows:
+            kind, own = lines["quantization"], choices.value(ID, server.name, prefix + name)
+            chosen = chosen_codes(name, kind, own, chosen, collection.name)
+            advised[name] = advised_codes(name, kind, lines["on_disk"], current[name])
+        recommended, why = advised[name]
         off = choices.value(ID, server.name, PART_OF[name]) == "off"
-        value = chosen if chosen is not None else current if off else recommended
+        value = chosen if chosen is not None else current[name] if off and not follows else recommended
         source = RULES if name in INDEX else QUANTIZING
-        lines[name] = Line(prefix + name, value, current, recommended, why, source, kept=off and chosen is None)
+        kept = off and chosen is None and value == current[name]
+        lines[name] = Line(prefix + name, value, current[name], recommended, why, source, kept)
     _say_memory(collection, lines)
     return list(lines.values())
 
 
 def _word(name: str, value: str | None) -> str | None:
     """As the knob writes it."""
-    return {"true": "on", "false": "off"}.get(value or "", value) if name == "on_disk" else value
+    return {"true": "on", "false": "off"}.get(value or "", value) if name in SWITCHES else value
 
 
 def _chosen(server: Server, choices: Choices, collection: Collection, name: str, floor: float) -> str | None:
@@ -160,7 +195,7 @@ def _chosen(server: Server, choices: Choices, collection: Collection, name: str,
     own = choices.value(ID, server.name, f"collection.{collection.name}.{name}")
     value = own if own is not None else choices.value(ID, server.name, name)
     barred = _barred(collection, floor)
-    if value is None or (own is None and (barred is not None or not rules.is_indexed(collection))):
+    if value is None or (own is None and (barred is not None or not collection.is_indexed)):
         return None
     if name == "on_disk" and collection.index.has_left:
         if own is None:
@@ -215,18 +250,36 @@ def _size(collection: Collection) -> int:
 
 
 def _advised(
-    server: Server, collection: Collection, floor: float, tight: bool
+    server: Server, collection: Collection, floor: float, tight: bool, current: dict[str, str | None]
 ) -> dict[str, tuple[str | None, Message]]:
-    """Knob to (recommendation, why); None where its vectors differ and are left as they are."""
-    current = {name: _word(name, collection.index.effective(name)) for name in TUNED}
-    if not rules.is_indexed(collection):
-        why = msg("{points} points are below the indexing threshold: every search reads all of them, and that is fast.",
-                  points=collection.points or 0)  # fmt: skip
-        return {name: (current[name], why) for name in TUNED}
+    """Knob to (recommendation, why) of all but the codes; None where its vectors differ and are left as they are."""
+    if not collection.is_indexed:
+        why = _unindexed(collection)
+        return {name: (current[name], why) for name in TUNED if name not in CODES}
     barred = _barred(collection, floor)
     if barred is not None:
-        return {name: (current[name], barred) for name in TUNED}
+        return {name: (current[name], barred) for name in TUNED if name not in CODES}
     return {**_graph(collection, floor, current), **_places(server, collection, tight, current)}
+
+
+def _unindexed(collection: Collection) -> Message:
+    """Why nothing of it would be built: thresholds are compared segment by segment."""
+    threshold, size = collection.threshold_bytes, collection.segment_bytes or 0
+    if threshold is None:
+        return msg("Its indexing_threshold is 0: nothing of it is ever indexed or quantized.")
+    if size >= threshold:
+        return msg("Nothing of it is indexed, though its segments are past the indexing threshold of {threshold}: see "
+                   "the log of the server.", threshold=human_size(threshold))  # fmt: skip
+    if (collection.vector_bytes or 0) < threshold:
+        return msg("{points} points are below the indexing threshold: every search reads all of them, and that is "
+                   "fast.", points=collection.points or 0)  # fmt: skip
+    return msg(
+        "Each of its {segments} segments has about {size} of vectors, below the indexing threshold of {threshold}: "
+        "none is indexed or quantized, and every search reads all {points} points. Only a lower indexing_threshold or "
+        "a smaller default_segment_number of the collection (optimizers_config) would have an index built.",
+        segments=collection.segments or 1, size=human_size(size), threshold=human_size(threshold),
+        points=collection.points or 0,
+    )  # fmt: skip
 
 
 def _graph(
@@ -286,19 +339,32 @@ def _chosen_places(
 
 def _say_memory(collection: Collection, lines: dict[str, Line]) -> None:
     """Memory before and after, and what an app must do for recall where vectors are quantized."""
-    points = collection.points or 0
     words = {"on": "true", "off": "false"}
     wanted = {name: words.get(line.value, line.value) for name, line in lines.items() if line.value is not None}
-    before = rules.memory_bytes(points, collection.index)
-    after = rules.memory_bytes(points, collection.index, wanted)
+    before = rules.memory_bytes(collection)
+    after = rules.memory_bytes(collection, wanted)
     line = lines["quantization"]
     if before != after:
         line.notes.append(
             msg("Memory of {name}: about {before} now, {after} then.",
                 name=collection.name, before=human_size(before), after=human_size(after))
         )  # fmt: skip
+    line.notes += _uncounted(collection)
     if line.value == "int8" and line.value != line.current:
         line.notes.append(
             msg("Searches that pass rescore and oversampling 2 find as much as without quantization; others about "
                 "0.96.")
         )  # fmt: skip
+
+
+def _uncounted(collection: Collection) -> list[Message]:
+    """What takes memory beside what was counted, or does not where it might be thought to."""
+    index, found = collection.index, []
+    if index.sparse or collection.fields:
+        found.append(
+            msg("Sparse vectors in memory ({sparse}) and indexes of payload fields ({fields}) take more of it: nothing "
+                "tells how much.", sparse=len(index.sparse), fields=len(collection.fields))
+        )  # fmt: skip
+    if any(index.has_graph_on_disk(vector) for vector in index.vectors):
+        found.append(msg("Its graph is read from the disk (hnsw_config), so it is not counted."))
+    return found

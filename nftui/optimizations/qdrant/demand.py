@@ -32,6 +32,6 @@ def _demand(facts: Facts, server: Server) -> Demand:
     if limit:
         return Demand(ID, service.name, min(used, limit), limit, limit)
     collections = server.live.collections if server.live else ()
-    needed = sum(rules.memory_bytes(c.points or 0, c.index) for c in collections)
+    needed = sum(rules.memory_bytes(c) for c in collections)
     wanted = max(GIB, used, int(needed * rules.HEADROOM))
     return Demand(ID, service.name, used, wanted, wanted)

@@ -22,8 +22,7 @@ if TYPE_CHECKING:
 _PREFIX = "collection."
 _KEPT = ("recall_floor", "snapshot")
 _STALL_S = 600.0
-_PER_POINT_S = 1 / 500
-"""Seconds of stall time per point: one segment tells nothing while its graph is built (two slow cores, m 48)."""
+"""Beside what its points take, which the step knows: a plan must not change with each point that an app writes."""
 
 
 def build_fragment(facts: Facts, advice: Iterable[Advice]) -> Fragment:
@@ -91,7 +90,7 @@ def _collection_steps(
         id=f"{ID}-collection:{service}.{name}", kind="qdrant-collection", target=target,
         params={"collection": name, "patch": patch, "recall_floor": float(values.get("recall_floor", "0"))},
         summary=msg("index of {name} in {service}", name=name, service=service), service=service, optimization=ID,
-        undo=Undo.EXACT, stall_s=_STALL_S + (collection.points or 0) * _PER_POINT_S, live=True,
+        undo=Undo.EXACT, stall_s=_STALL_S, live=True,
     )  # fmt: skip
     if values.get("snapshot") == "off":
         return [update]
@@ -101,7 +100,7 @@ def _collection_steps(
 def _snapshot(service: str, collection: Collection, root: str) -> StepSpec:
     """`root`: the engine's, below which a container keeps what no mount holds."""
     target, name = f"{service}/{collection.name}", collection.name
-    size = max(collection.vector_bytes or 0, rules.memory_bytes(collection.points or 0, collection.index))
+    size = max(collection.vector_bytes or 0, rules.memory_bytes(collection))
     return StepSpec(
         id=f"{ID}-snapshot:{service}.{name}", kind="qdrant-snapshot", target=target,
         params={"collection": name, "bytes": _rounded(size), "root": root},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from nftui.model.knobs import Kind, Knob
 from nftui.model.message import msg
+from nftui.model.qdrant import CODES
 
 ID = "qdrant"
 RULES = "AI reference 2.3"
@@ -13,7 +14,7 @@ SHARDING = "AI reference 2.7"
 QUANTIZATIONS = ("none", "int8", "binary")
 
 INDEX = ("m", "ef_construct", "full_scan_threshold")
-TUNED = (*INDEX, "quantization", "on_disk")
+TUNED = (*INDEX, "quantization", "on_disk", *CODES)
 """What a collection has: its knobs are collection.NAME.KNOB."""
 
 _WHY = {
@@ -22,6 +23,8 @@ _WHY = {
     "full_scan_threshold": "Segments with fewer KB of vectors are read whole instead of by the graph.",
     "quantization": "Compressed copies of the vectors: int8 takes a quarter, binary a 32nd of the memory.",
     "on_disk": "The original vectors stay on the disk and are read from there; the quantized ones stay in memory.",
+    "always_ram": "Quantized vectors stay in memory also where the originals are on the disk; off: they follow those.",
+    "quantile": "Share of the values that int8 spreads over its 256 steps; what lies outside is cut off. 1 takes all.",
 }
 _MOST_KB = 10**9
 
@@ -46,6 +49,14 @@ def _tuned(prefix: str) -> tuple[Knob, ...]:
         Knob(
             f"{prefix}on_disk", Kind.BOOLEAN, msg(f"{prefix}on_disk"), msg(_WHY["on_disk"]), QUANTIZING, unit="switch",
             dynamic=dynamic,
+        ),
+        Knob(
+            f"{prefix}always_ram", Kind.BOOLEAN, msg(f"{prefix}always_ram"), msg(_WHY["always_ram"]), QUANTIZING,
+            unit="switch", dynamic=dynamic, main=False,
+        ),
+        Knob(
+            f"{prefix}quantile", Kind.REAL, msg(f"{prefix}quantile"), msg(_WHY["quantile"]), QUANTIZING,
+            unit="fraction", minimum=0.5, maximum=1.0, dynamic=dynamic, main=False,
         ),
     )  # fmt: skip
 
@@ -81,6 +92,16 @@ KNOBS: tuple[Knob, ...] = (
         msg("CPUs that building an index may take from searches. 0 leaves it to Qdrant."),
         SETTINGS, unit="CPUs", minimum=0, maximum=1024, main=False,
     ),
+    Knob(
+        "indexing_threads", Kind.INTEGER, msg("indexing_threads"),
+        msg("Threads that build the index of one segment, in new collections. 0 leaves it to Qdrant: at most 8 to 16."),
+        SETTINGS, unit="threads", minimum=0, maximum=1024, main=False,
+    ),
+    Knob(
+        "segments", Kind.INTEGER, msg("segments"),
+        msg("Segments that new collections aim at: searches read them side by side. 0 leaves it to Qdrant."),
+        SETTINGS, unit="segments", minimum=0, maximum=1024, main=False,
+    ),
     *_tuned("collection.{name}."),
     Knob(
         "alias.{name}.shards", Kind.INTEGER, msg("alias.{name}.shards"),
@@ -101,14 +122,19 @@ BY_NAME = {knob.name: knob for knob in KNOBS}
 PART_DAYS = {"tune_index": 0.75, "tune_quantization": 0.75, "tune_defaults": 0.5}
 SHARDING_DAYS = 0.5
 """Of those two days, where nothing but the spread over nodes changes."""
-PART_OF = {**dict.fromkeys(INDEX, "tune_index"), "quantization": "tune_quantization", "on_disk": "tune_quantization"}
+PART_OF = {name: "tune_index" if name in INDEX else "tune_quantization" for name in TUNED}
+SWITCHES = ("on_disk", "always_ram")
 STOCK = {"m": "16", "ef_construct": "100", "full_scan_threshold": "10000"}
 """Qdrant's own defaults for a new collection (config/config.yaml)."""
+COPIED = (*INDEX, "indexing_threads", "segments")
+"""What a collection takes over at its creation and keeps."""
 ENV = {
     "m": "QDRANT__STORAGE__HNSW_INDEX__M",
     "ef_construct": "QDRANT__STORAGE__HNSW_INDEX__EF_CONSTRUCT",
     "full_scan_threshold": "QDRANT__STORAGE__HNSW_INDEX__FULL_SCAN_THRESHOLD_KB",
     "search_threads": "QDRANT__STORAGE__PERFORMANCE__MAX_SEARCH_THREADS",
     "optimizer_cpus": "QDRANT__STORAGE__PERFORMANCE__OPTIMIZER_CPU_BUDGET",
+    "indexing_threads": "QDRANT__STORAGE__HNSW_INDEX__MAX_INDEXING_THREADS",
+    "segments": "QDRANT__STORAGE__OPTIMIZERS__DEFAULT_SEGMENT_NUMBER",
 }
 """Names that Qdrant reads; without _KB the third would stop its start (duplicate field, AI reference 2.1)."""

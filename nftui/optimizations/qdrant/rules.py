@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from nftui.model.ai import Collection
-    from nftui.model.qdrant import IndexConfig, Json, VectorConfig
+    from nftui.model.qdrant import Json, VectorConfig
 
 _GRAPH = (
     (100_000, ((16, 100), (16, 128), (24, 200))),
@@ -25,7 +25,6 @@ _CODES = {
     "one_bit": 1 / 8, "two_bits": 0.25, "one_and_half_bits": 0.1875,
 }  # fmt: skip
 """Bytes of one dimension, by the compression of product codes, the bits of TurboQuant, the encoding of binary codes."""
-_THRESHOLD_KB = 10_000
 _TRACKER = 40
 """Bytes that each point takes beside its vectors (AI reference 2.5)."""
 _LINKS = 2 * 4 * 1.1
@@ -40,30 +39,32 @@ def graph_for(points: int, recall: float) -> tuple[int, int]:
     return next(values[column] for most, values in _GRAPH if points <= most)
 
 
-def is_indexed(collection: Collection) -> bool:
-    """Whether a segment of it is large enough for an index: below it every search reads all, and that is right."""
-    size, threshold = collection.vector_bytes or 0, collection.indexing_threshold_kb
-    if threshold == 0:
-        return False
-    return (collection.indexed_vectors or 0) > 0 or size > (threshold or _THRESHOLD_KB) * 1024
+def memory_bytes(collection: Collection, values: dict[str, str] | None = None) -> int:
+    """Memory of a collection with `values` (knob to text) in the place of what stands.
+
+    Segments without an index have neither graph nor codes, whatever is asked for. Sparse vectors and indexes of payload
+    fields are not in it: nothing tells their size.
+    """
+    points, values = collection.points or 0, values or {}
+    return points * _TRACKER + sum(_vector_bytes(collection, vector, values) for vector in collection.index.vectors)
 
 
-def memory_bytes(points: int, index: IndexConfig, values: dict[str, str] | None = None) -> int:
-    """Memory of a collection with `values` (knob to text) in the place of what stands."""
-    return points * _TRACKER + sum(_vector_bytes(points, index, vector, values or {}) for vector in index.vectors)
+def _vector_bytes(collection: Collection, vector: VectorConfig, values: dict[str, str]) -> int:
+    points, index = collection.points or 0, collection.index
 
-
-def _vector_bytes(points: int, index: IndexConfig, vector: VectorConfig, values: dict[str, str]) -> int:
     def value(name: str) -> str:
         found = index.is_on_disk(vector, points) if name == "on_disk" else index.value(vector, name)
         return values.get(name) or str(found).lower()
 
-    quantized = int(
-        points * vector.size * _compressed(value("quantization"), vector.quantization or index.quantization)
-    )
+    on_disk = value("on_disk") == "true"
+    raw = 0 if on_disk else int(points * vector.raw_bytes)
+    if not collection.is_indexed:
+        return raw
+    code = _compressed(value("quantization"), vector.quantization or index.quantization)
+    codes = 0 if on_disk and value("always_ram") == "false" else int(points * vector.size * code)
     m = value("m")
-    graph = int(points * int(m) * _LINKS) if m.isdigit() else 0
-    return (0 if value("on_disk") == "true" else int(points * vector.raw_bytes)) + quantized + graph
+    graph = int(points * int(m) * _LINKS) if m.isdigit() and not index.has_graph_on_disk(vector) else 0
+    return raw + codes + graph
 
 
 def _compressed(kind: str, config: Json | None) -> float:

@@ -15,6 +15,7 @@ from nftui.model.dataclass import dataclass
 from nftui.model.host import Medium
 from nftui.model.message import Message, msg
 from nftui.model.stack import Role
+from nftui.optimizations._cpus import cpus_of
 from nftui.optimizations._servers import split
 from nftui.optimizations.qdrant.knobs import ID
 from nftui.optimizations.qdrant.nodes import nodes, shards, troubles
@@ -38,6 +39,8 @@ class Server:
     memory: int | None
     fast_disk: bool
     """Its storage is known to be on NVMe or SSD."""
+    cpus: int | None = None
+    """That its container may use; None where nothing tells."""
     nodes: tuple[str, ...] = ()
     """Services that are nodes of its cluster and run, itself included."""
     named: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -47,6 +50,12 @@ class Server:
     def spread(self) -> bool:
         """Whether the shards of its collections lie on several nodes."""
         return self.live is not None and self.live.peers > 1
+
+    @property
+    def release(self) -> tuple[int, ...]:
+        """(1, 15) of 1.15.3; () where its version is not known."""
+        version = (self.live.version if self.live else None) or self.service.version or ""
+        return tuple(int(part) for part in version.split(".")[:2] if part.isdigit())
 
     @property
     def name(self) -> str:
@@ -75,7 +84,8 @@ def build_server(facts: Facts, service: Service, grants: Grants) -> Server:
     live = found if isinstance(found, QdrantFacts) else None
     return Server(
         service, live, grant.bytes if grant else service.memory_limit_bytes,
-        _medium(facts, service) in (Medium.NVME, Medium.SSD), _nodes(facts, service, live), _named(facts, live),
+        _medium(facts, service) in (Medium.NVME, Medium.SSD),
+        cpus_of(facts, service, grant.cpus if grant else None), _nodes(facts, service, live), _named(facts, live),
     )  # fmt: skip
 
 

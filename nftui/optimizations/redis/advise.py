@@ -128,6 +128,7 @@ def _mode(server: Server, choices: Choices) -> Line:
     line.notes += [msg("Against a cluster: {reason}.", reason=reason) for reason in verdict.cluster]
     line.notes += [msg("To be looked at before a cluster: {reason}.", reason=reason) for reason in verdict.doubts]
     line.notes += [msg("Against Sentinel: {reason}.", reason=reason) for reason in verdict.sentinel]
+    line.notes += [msg("Seen since its start: {sign}.", sign=sign) for sign in verdict.signs]
     if value != present and server.moved:
         raise refused(
             server,

@@ -100,13 +100,18 @@ def obstacles(server: Server, mode: str, image: str | None, tell: Tell) -> Itera
         yield msg("search indexes are used in it ({count} calls of FT.*), which are not among its keys", count=searches)
     if image not in (None, server.service.image):
         yield msg("its nodes run the image of the server, so that what is written to them can be carried back")
+    names = key_services(server.name, mode)
+    yield from (
+        msg("nodes of {other} would have the same names; rename one of the two", other=other)
+        for other in server.others if key_services(other, mode) == names
+    )  # fmt: skip
     yield from _untold(server, mode, tell)
     yield from _no_room(server, mode)
 
 
 def _untold(server: Server, mode: str, tell: Tell) -> Iterator[Message]:
     what = "a cluster" if mode == CLUSTER else "Sentinel"
-    for user in server.users:
+    for user in server.all_users:
         if tell(user, variables(user.client)).refused:
             yield msg("it is not known by which variables {service} is told of {what}", service=user.client.name,
                       what=what)  # fmt: skip
@@ -186,7 +191,6 @@ def member(
         **definition,
         "networks": {**{n: {} for n in networks_of(server.service)}, where.key: {"ipv4_address": address}},
         "volumes": [data_mount(server, where.volume(name)), *other_mounts(server)],
-        "restart": server.service.restart or "unless-stopped",
         "stop_grace_period": "30s",
         **({"mem_limit": memory} if memory else {}),
     }
@@ -213,7 +217,7 @@ def user_parts(server: Server, where: Layout, tell: Tell) -> dict[str, dict[str,
     ready = "service_healthy" if server.service.config.get("healthcheck") else "service_started"
     needs = {name: {"condition": ready if name in where.names else "service_started"} for name in where.all_names}
     found: dict[str, dict[str, object]] = {}
-    for user in server.users:
+    for user in server.all_users:
         told = tell(user, variables(user.client)).values
         part = found.setdefault(user.client.name, {"environment": {}, "depends_on": needs})
         part["environment"] = {**_mapping(part["environment"]), **told}

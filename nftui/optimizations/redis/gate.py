@@ -21,6 +21,7 @@ _MANY_KEYS = (
 )  # fmt: skip
 """Commands that name several keys: in a cluster all of them must lie in one slot (CROSSSLOT)."""
 _PERHAPS_MANY = (
+    "del", "unlink", "exists", "touch",
     "blpop", "brpop", "bzpopmin", "bzpopmax", "xread", "xreadgroup", "pfcount", "sort", "sort_ro", "georadius",
     "georadiusbymember",
 )  # fmt: skip
@@ -29,6 +30,10 @@ does not say which, so they are told of and forbid nothing."""
 _NO = ("", "0", "false", "no", "off", "none", "null", "disabled")
 """Values of a variable that say that it is not so."""
 _SCRIPTS = ("eval", "evalsha", "eval_ro", "evalsha_ro", "fcall", "fcall_ro", "multi", "watch")
+_ASKED = ("cluster", "cluster|slots", "cluster|shards", "cluster|nodes")
+"""What a client asks that wants to talk to a cluster; one that is none answers with an error."""
+_REFUSED = ("CROSSSLOT", "MOVED", "ASK", "CLUSTERDOWN", "READONLY", "NOREPLICAS")
+"""Errors by which a node of a cluster, a replica or a closed server turns a client away."""
 _SHOWN = 4
 
 
@@ -40,11 +45,13 @@ class Verdict:
     sentinel: tuple[Message, ...]
     doubts: tuple[Message, ...] = ()
     """What may turn out to stand in the way of a cluster, and what was seen does not decide it."""
+    signs: tuple[Message, ...] = ()
+    """What the server saw of how its clients take a cluster, a replica, or its closing: shown, and decides nothing."""
 
 
 def judge(server: Server) -> Verdict:
     """From the running server, its files and the catalog; what cannot be known stands in the way."""
-    return Verdict(tuple(_cluster(server)), tuple(_sentinel(server)), tuple(_doubts(server)))
+    return Verdict(tuple(_cluster(server)), tuple(_sentinel(server)), tuple(_doubts(server)), tuple(_signs(server)))
 
 
 def _cluster(server: Server) -> Iterator[Message]:
@@ -65,7 +72,7 @@ def _databases(server: Server) -> Iterator[Message]:
     seen = [
         *((number, f"{keys} keys") for number, keys in server.live.databases.items()),
         *((number, "connected clients") for number in server.live.selected),
-        *((number, user.client.name) for user in server.users for number in _named_databases(user)),
+        *((number, user.client.name) for user in server.all_users for number in _named_databases(user)),
     ]
     others = sorted({(number, what) for number, what in seen if number})
     if others:
@@ -108,6 +115,22 @@ def _doubts(server: Server) -> Iterator[Message]:
                   "node", listed=_counted(perhaps))  # fmt: skip
 
 
+def _signs(server: Server) -> Iterator[Message]:
+    if server.live is None:
+        return
+    asked = [(name.replace("|", " "), server.live.commands[name]) for name in _ASKED if server.live.commands.get(name)]
+    if asked and server.live.mode == "standalone":
+        yield msg("a client asked for the nodes of a cluster ({listed}), and this server is none: it can talk to one, "
+                  "or takes this one for one", listed=_counted(asked))  # fmt: skip
+    refused = [(name, server.live.errors[name]) for name in _REFUSED if server.live.errors.get(name)]
+    if refused and server.moved:
+        yield msg("the closed server turned clients away ({listed}): something was not told of those that have its "
+                  "keys", listed=_counted(refused))  # fmt: skip
+    elif refused:
+        yield msg("the server turned clients away ({listed}), which did not go where it sent them",
+                  listed=_counted(refused))  # fmt: skip
+
+
 def _counted(calls: list[tuple[str, int]]) -> str:
     most = sorted(calls, key=lambda c: -c[1])[:_SHOWN]
     return ", ".join(f"{name.upper()} {count}×" for name, count in most)
@@ -115,7 +138,7 @@ def _counted(calls: list[tuple[str, int]]) -> str:
 
 def _clients(server: Server, what: str) -> Iterator[Message]:
     apart: dict[str, Message] = {}
-    for user in server.users:
+    for user in server.all_users:
         reason = _incapable(user, what)
         if reason is not None:
             apart.setdefault(user.client.name, reason)

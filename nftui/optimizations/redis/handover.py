@@ -142,7 +142,7 @@ def switches(facts: Facts, fragment: Fragment) -> Iterator[DataSwitch]:
     for server, where in moved(facts, fragment):
         live = server.live if isinstance(server.live, RedisFacts) else RedisFacts("")
         seconds = _FIXED_S + (live.keys or 0) / _COPIES_S + (live.used_memory or 0) / _BYTES_S
-        users = tuple(sorted({user.client.name for user in server.users}))
+        users = tuple(sorted({user.client.name for user in server.all_users}))
         writers = tuple(sorted({user.client.name for user in server.users if user.client.running}))
         yield DataSwitch(
             dataset=f"{server.name}-keys",

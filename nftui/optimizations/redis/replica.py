@@ -16,9 +16,10 @@ if TYPE_CHECKING:
 _COPIED = (
     "entrypoint", "environment", "env_file", "healthcheck", "ulimits", "sysctls", "user", "secrets", "configs",
     "security_opt", "cap_add", "cap_drop", "deploy", "mem_limit", "mem_reservation", "cpus", "pids_limit", "init",
-    "logging", "restart", "dns", "read_only", "tmpfs",
+    "logging", "dns", "read_only", "tmpfs",
 )  # fmt: skip
 """What it has of its master; ports, names, aliases, labels and what depends on it are the master's own."""
+_LASTING = ("always", "unless-stopped")
 PORT = "6379"
 
 
@@ -69,6 +70,8 @@ def twin(server: Server, image: str | None, settings: Mapping[str, str]) -> dict
     return {
         **found,
         "image": image.replace("$", "$$") if image else str(raw.get("image", server.service.image)),
+        # Others build on it; what ends for good, or when its work is done, is a job.
+        "restart": server.service.restart if server.service.restart in _LASTING else _LASTING[-1],
         "command": merge(server.service, {**settings, **login}),
     }
 

@@ -60,12 +60,14 @@ class Server:
     project: str = ""
     ranges: Mapping[str, tuple[str, ...]] | None = None
     """See Facts.ranges."""
+    others: tuple[str, ...] = ()
+    """The other Redis servers of the stack."""
     place: int = 0
     """Which Redis of the stack it is, counted from 0: each takes a range of its own."""
     node_memory: Mapping[str, int] = field(default_factory=dict)
     """Mode to the bytes for each of the servers that take its keys then."""
     absent: tuple[Connection, ...] = ()
-    """Of services that are not active now, a worker behind a profile: what they keep in it counts as well."""
+    """Of services that are not active now, a worker behind a profile: see `all_users`."""
 
     @property
     def moved(self) -> str | None:
@@ -80,9 +82,14 @@ class Server:
         return self.service.name
 
     @property
+    def all_users(self) -> tuple[Connection, ...]:
+        """Whoever may come to it: what is started tomorrow finds what was done today."""
+        return (*self.users, *self.absent)
+
+    @property
     def keepers(self) -> tuple[str, ...]:
         """Apps that keep a queue, sessions or locks in it."""
-        found = (u.client.name for u in (*self.users, *self.absent) if set(u.purposes) & set(KEPT))
+        found = (u.client.name for u in self.all_users if set(u.purposes) & set(KEPT))
         return tuple(dict.fromkeys(found))
 
     @property
@@ -100,7 +107,7 @@ class Server:
         """Whether all who use it, or are connected, are known, and to none of them it is more than a cache."""
         if not self.users or self.strangers or self.keeps:
             return False
-        return all(set(u.purposes) == {Purpose.CACHE} for u in (*self.users, *self.absent))
+        return all(set(u.purposes) == {Purpose.CACHE} for u in self.all_users)
 
     @property
     def used(self) -> int:
@@ -196,20 +203,25 @@ def build_server(facts: Facts, service: Service, grants: Grants) -> Server:
     users = tuple(c for c in all_users if c.client.active)
     known = {u.client.name for u in users}
     nodes = {mode: [grants[n].bytes for n in key_services(service.name, mode) if n in grants] for mode in SHARES}
+    servers = [s.name for s in redis_servers(facts)]
     return Server(
         service, live if isinstance(live, RedisFacts) else None, users,
         grant.bytes if grant else service.memory_limit_bytes, declared_flags(service), running_flags(service),
         _kept(service), _strangers(facts, service, live, known) if isinstance(live, RedisFacts) else (),
-        facts.stack.name, facts.ranges, [s.name for s in redis_servers(facts)].index(service.name),
+        facts.stack.name, facts.ranges, tuple(n for n in servers if n != service.name), servers.index(service.name),
         {mode: min(found) for mode, found in nodes.items() if found},
         tuple(c for c in all_users if not c.client.active),
     )  # fmt: skip
 
 
 def key_services(service: str, mode: str = CLUSTER) -> tuple[str, ...]:
-    """Those that have its keys in that mode: masters first, then a replica of each."""
+    """Those that have its keys in that mode: masters first, then a replica of each.
+
+    A node is announced by its name, and Redis takes letters, digits, "-" and "." there (cluster-announce-hostname).
+    """
     word, count = _KEY_SERVICES[mode]
-    return tuple(f"{service}-{word}-{number}" for number in range(1, count + 1))
+    head = service.replace("_", "-") if mode == CLUSTER else service
+    return tuple(f"{head}-{word}-{number}" for number in range(1, count + 1))
 
 
 def watch_names(service: str, mode: str) -> tuple[str, ...]:

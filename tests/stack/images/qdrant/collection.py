@@ -43,6 +43,7 @@ CREATE = (
     "vectors", "shard_number", "replication_factor", "write_consistency_factor", "on_disk_payload", "hnsw_config",
     "wal_config", "optimizers_config", "quantization_config", "strict_mode_config",
 )  # fmt: skip
+UUID = "0b2c1d3e-0000-4000-8000-000000000001"
 UPDATE = ("vectors", "optimizers_config", "hnsw_config", "quantization_config", "params", "strict_mode_config")
 
 
@@ -166,6 +167,17 @@ def is_on_disk(vector: Json) -> bool:
     return vector["memory"] == "cold" if "memory" in vector else bool(vector.get("on_disk"))
 
 
+def misplaced(vector: Json, storage: str) -> bool:
+    """Whether its originals lie elsewhere than was said: then a segment of any size is built anew."""
+    said = "memory" in vector or vector.get("on_disk") is not None
+    return said and (storage in ("Mmap", "ChunkedMmap")) != is_on_disk(vector)
+
+
+def segment_number(config: Json) -> int:
+    """Over how many segments a server spreads new points (get_number_segments)."""
+    return config["optimizer_config"].get("default_segment_number") or min(8, max(2, os.cpu_count() or 1))
+
+
 def _hnsw(config: Json) -> edge.HnswIndexConfig:
     return edge.HnswIndexConfig(**{k: v for k, v in config.items() if k in HNSW and v is not None})
 
@@ -276,17 +288,42 @@ class Collection:
         return {
             "status": status, "optimizer_status": {"error": self.error} if self.error else "ok",
             "indexed_vectors_count": found.indexed_vectors_count, "points_count": found.points_count,
-            "segments_count": found.segments_count, "config": self.config,
+            "segments_count": max(found.segments_count, self._spread()), "config": self.config,
             "payload_schema": {name: {**index, "points": found.points_count} for name, index in self.schema.items()},
         }  # fmt: skip
 
     def telemetry(self, name: str) -> Json:
         """As /telemetry tells it at its fourth level: what the segments were built with."""
         with self.lock:
-            files = sorted((self.path / "shard" / "segments").glob("*/segment.json"))
-            segments = [{"config": json.loads(f.read_text())["config"]} for f in files]
+            segments = [{"config": found} for found in self._segments()]
+            segments *= self._spread() if len(segments) == 1 else 1
         shard = {"id": 0, "key": None, "local": {"segments": segments}, "remote": [], "replicate_states": {}}
         return {"id": name, "config": self.config, "shards": [shard]}
+
+    def optimizations(self) -> Json:
+        """What is being built anew, and what waits for it; the library counts nothing while it builds."""
+        with self.lock:
+            found = self.shard.info()
+            waits = self.dirty and time.monotonic() - self.changed >= self.LATE_S
+        whole = [{"uuid": UUID, "points_count": found.points_count}]
+        one = {"uuid": UUID, "optimizer": "config mismatch", "status": "optimizing", "segments": whole,
+               "progress": {"name": "Segment Optimizing"}}  # fmt: skip
+        queued = int(waits and not self.optimizing)
+        return {
+            "summary": {"queued_optimizations": queued, "queued_segments": queued * found.segments_count,
+                        "queued_points": queued * found.points_count,
+                        "idle_segments": 0 if queued or self.optimizing else found.segments_count},
+            "running": [one] if self.optimizing else [],
+        }  # fmt: skip
+
+    def _segments(self) -> list[Json]:
+        """What each segment was built with."""
+        files = sorted((self.path / "shard" / "segments").glob("*/segment.json"))
+        return [json.loads(file.read_text())["config"] for file in files]
+
+    def _spread(self) -> int:
+        """Over how many segments its points would lie: the library has those that have no graph in one."""
+        return 1 if self.shard.info().indexed_vectors_count else segment_number(self.config)
 
     def read(self, ask: Callable[[Any], Any]) -> Any:
         """`ask` the shard, which may be switched at any other moment."""
@@ -310,10 +347,14 @@ class Collection:
         self.trigger()
 
     def _must_rebuild(self, changed: Json) -> bool:
-        """Segments without a graph take another configuration when they grow (config_mismatch_optimizer.rs)."""
-        if changed["optimizer_config"] != self.config["optimizer_config"]:
+        """Segments without a graph take another one's configuration when they grow (config_mismatch_optimizer.rs)."""
+        if changed["optimizer_config"] != self.config["optimizer_config"] or self._is_misplaced(changed):
             return True
         return changed != self.config and bool(self.shard.info().indexed_vectors_count)
+
+    def _is_misplaced(self, config: Json) -> bool:
+        found = ((v, s["vector_data"].get(n)) for s in self._segments() for n, v in vectors_of(config).items())
+        return any(misplaced(vector, stored["storage_type"]) for vector, stored in found if stored)
 
     def index_field(self, name: str, schema: Any) -> None:
         """An index of a field of the payload; `schema` is its type, or an object with it."""
@@ -340,7 +381,7 @@ class Collection:
                 return
             if self.config["optimizer_config"].get("max_optimization_threads") == 0:
                 return
-            if self._is_small():
+            if self._is_small() and not self._is_misplaced(self.config):
                 self.dirty, self.built = False, copy.deepcopy(self.config)
                 self._save()
                 return
@@ -348,10 +389,18 @@ class Collection:
         threading.Thread(target=self._optimize, daemon=True).start()
 
     def _is_small(self) -> bool:
-        """Below the threshold of the optimizer that builds an index, and none is there."""
+        """Each segment below the threshold of the optimizer that builds an index, and none is there."""
         found, threshold = self.shard.info(), self.config["optimizer_config"].get("indexing_threshold") or 0
-        size = max(v["size"] for v in vectors_of(self.config).values()) * 4 * found.points_count
+        size = max(v["size"] for v in vectors_of(self.config).values()) * 4 * found.points_count / self._spread()
         return not found.indexed_vectors_count and (threshold == 0 or size < threshold * 1024)
+
+    def _taken(self) -> Json:
+        """The configuration as the library has to be given it, for which all points lie in one segment."""
+        taken = copy.deepcopy(self.config)
+        taken["optimizer_config"]["indexing_threshold"] = (
+            self.config["optimizer_config"].get("indexing_threshold") or 0
+        ) * self._spread()
+        return taken
 
     def _optimize(self) -> None:
         try:
@@ -373,7 +422,8 @@ class Collection:
             self.shard.flush()
             shutil.rmtree(next_, ignore_errors=True)
             shutil.copytree(self.path / "shard", next_)
-            used.write_text(json.dumps(self.config))
+            used.write_text(json.dumps(self._taken()))
+            built = copy.deepcopy(self.config)
         command = [sys.executable, str(Path(__file__).resolve()), str(next_), str(used)]
         done = subprocess.run(command, capture_output=True, text=True, check=False, env=dict(os.environ))
         with self.lock:
@@ -382,7 +432,7 @@ class Collection:
             if done.returncode:
                 self.dirty = True
                 raise RuntimeError(done.stderr.strip()[-300:] or f"optimizer ended with {done.returncode}")
-            optimized = edge.EdgeShard.load(str(next_), edge_config(json.loads(used.read_text())))
+            optimized = edge.EdgeShard.load(str(next_), edge_config(built))
             for operation in self.kept:
                 optimized.update(operation)
             optimized.flush()
@@ -391,7 +441,7 @@ class Collection:
             (self.path / "shard").rename(former)
             next_.rename(self.path / "shard")
             self.shard = edge.EdgeShard.load(str(self.path / "shard"), edge_config(self.config))
-            self.built = json.loads(used.read_text())
+            self.built = built
             shutil.rmtree(former)
             self.dirty = self.dirty or bool(self.kept)
             self._save()

@@ -353,6 +353,7 @@ def routes(server: Server) -> list[Route]:
         ("DELETE", one, c.delete),
         ("GET", f"{one}/exists", lambda n: {"exists": n in c.collections}),
         ("GET", f"{one}/aliases", c.list_aliases),
+        *([("GET", f"{one}/optimizations", lambda n: c.collection(n).optimizations())] if NUMBER >= (1, 17) else []),
         ("PUT", f"{one}/index", c.index_field),
         ("PUT", f"{one}/points", c.upsert),
         ("POST", f"{one}/points", c.retrieve),
