@@ -321,9 +321,11 @@ async def test_what_cannot_be_undone_must_be_typed(session: FakeSession) -> None
         await driver.sees("Type crm to accept", "Cannot be taken back whole")
         await driver.press("a")
         assert not session.applied
-        await driver.press("t", *"crm", "enter")
+        await driver.press("t", *"crm", "enter", "a")
+        await driver.sees("so no time limit: press c")
+        assert not session.applied, "nobody can take it back within the time"
         session.play(APPLIED)
-        await driver.press("a")
+        await driver.press("c", "a")
         await driver.sees("The run has ended")
         assert len(session.applied) == 1
 
