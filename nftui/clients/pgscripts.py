@@ -64,7 +64,14 @@ echo "$total"
 )
 """$1: the role. Bytes of tables without their indexes: about what a dump takes."""
 
-STOP = _HEAD + 'pg_ctl -D "$1" -w -t 86400 -m fast stop >/dev/null\n'
+STOP = (
+    _HEAD
+    + """
+pg_ctl -D "$1" -w -t 86400 -m fast stop >/dev/null
+pg_resetwal -n "$1" | sed -n 's/^First log segment after reset: *........//p'
+"""
+)
+"""$1: its data directory. Prints the name of the next segment of WAL, without its timeline. As the owner."""
 
 _MANIFEST = """
 manifest() (
@@ -112,7 +119,8 @@ for oid in $(one "SELECT oid FROM pg_database WHERE datallowconn ORDER BY pg_dat
   printf '%s' "$name" >"$W/dump/$oid.name"
 done
 settings() {
-  one "SELECT name || ' = ''' || replace(setting, '''', '''''') || '''' FROM pg_file_settings
+  one "SELECT name || ' = ''' || replace(replace(replace(setting, chr(92), chr(92) || chr(92)), '''', ''''''),
+      chr(10), chr(92) || 'n') || '''' FROM pg_file_settings
     WHERE (error IS NULL OR error = 'setting could not be applied') AND sourcefile $1 '%/postgresql.auto.conf'
     ORDER BY seqno"
 }
@@ -143,19 +151,20 @@ mkdir -p "$W/dump/files"
 while IFS= read -r path; do
   case $path in
     "$1"/*) path=${path#"$1"/} ;;
-    '' | /*) continue ;;
+    '' | /* | *..*) continue ;;
   esac
   [ -f "$1/$path" ] || continue
   mkdir -p "$W/dump/files/$(dirname "$path")"
   cp "$1/$path" "$W/dump/files/$path"
 done
+printf '%s' "$2" >"$W/dump/next-wal"
 chown -R "$(stat -c %u:%g "$W/dump")" "$W/dump"
 : >"$W/dump/whole"
 sync "$W/dump/whole" 2>/dev/null || sync
 """
 )
-"""$1: the old data directory, as the old image mounts it. The last of a dump: as root. Files that settings name come
-along where they lie beside the data; a mounted one stays where it is."""
+"""$1: the old data directory, as the old image mounts it, $2: the next segment of its WAL. The last of a dump: as root.
+Files that settings name come along where they lie in it; a mounted one stays where it is."""
 
 INIT = (
     _HEAD
@@ -237,6 +246,11 @@ take() {
 }
 { echo "# Carried over by nftui:"; take postgresql.conf; } >>"$W/data/postgresql.conf"
 take postgresql.auto.conf >>"$W/data/postgresql.auto.conf"
+mkdir -p "$W/dump/files"
+for file in pg_hba.conf pg_ident.conf server.crt server.key root.crt; do
+  [ ! -e "$W/dump/$file" ] || mv "$W/dump/$file" "$W/dump/files/"
+done
+find "$W/dump/files" -type d -exec chmod 700 {} +
 find "$W/dump/files" -type f -exec chmod 600 {} +
 cp -pR "$W/dump/files/." "$W/data/"
 grep -h . "$W/dump/postgresql.conf" "$W/dump/postgresql.auto.conf" | while IFS= read -r line; do
@@ -245,16 +259,20 @@ done
 """
 )
 """$1: the role. Prints names of settings that the new version does not know: they are left out. A name with a dot is an
-extension's or an app's own, which every version takes."""
+extension's or an app's own, which every version takes. A dump of an older nftui has its files beside the dump."""
 
 FINISH = (
     _HEAD
     + """
 pg_ctl -D "$W/data" -w -t 86400 -m fast stop >/dev/null
 pg_controldata "$W/data" | grep -q 'cluster state: *shut down$'
+next=$(cat "$W/dump/next-wal" 2>/dev/null || true)
+[ -z "$next" ] || pg_resetwal -l "00000001$next" "$W/data" >/dev/null
 initdb --sync-only --pgdata="$W/data" >/dev/null
 """
 )
+
+"""Its WAL goes on behind the old server's names, as pg_upgrade has it: an archive would hold those already."""
 
 GIVE = _HEAD + 'chown -R "$1" "$W/data"\n'
 """$1: the user that the service runs as, where its files name one. As root."""

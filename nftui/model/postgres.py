@@ -125,13 +125,22 @@ class ClusterFacts:
     """Version of ICU's collations; "" where the server was built without them."""
     archives: bool = False
     """Whether it archives its WAL (archive_mode)."""
-    outside: tuple[str, ...] = ()
-    """Files that its configuration includes from outside of its data directory, where its main file lies."""
+    directory: str = ""
+    """Its data directory."""
+    included: tuple[str, ...] = ()
+    """Files that its configuration includes, where its main file lies in its data directory."""
+    named: tuple[str, ...] = ()
+    """Files of logins and keys that its configuration names, as it names them."""
 
     @property
     def major(self) -> int:
         """Major version: 15 for 150018."""
         return self.version_num // 10000
+
+    @property
+    def outside(self) -> tuple[str, ...]:
+        """Included files that lie outside of its data directory."""
+        return tuple(path for path in self.included if not path.startswith(f"{self.directory}/"))
 
     @property
     def sorts_by_library(self) -> bool:

@@ -34,11 +34,15 @@ SELECT json_build_object(
   'archives', current_setting('archive_mode') <> 'off',
   'library', ({LIBRARY}),
   'icu', ({ICU}))"""  # noqa: S608 (constants)
-_OUTSIDE = """
-SELECT DISTINCT sourcefile FROM pg_file_settings
-WHERE position(current_setting('data_directory') || '/' in sourcefile) <> 1
-  AND position(current_setting('data_directory') || '/' in current_setting('config_file')) = 1
-ORDER BY 1"""
+_FILES = """
+SELECT json_build_object(
+  'included', (SELECT json_agg(DISTINCT sourcefile) FROM pg_file_settings
+      WHERE sourcefile NOT IN (current_setting('config_file'), current_setting('data_directory')
+                               || '/postgresql.auto.conf')
+        AND position(current_setting('data_directory') || '/' in current_setting('config_file')) = 1),
+  'named', (SELECT json_agg(DISTINCT setting) FROM pg_file_settings WHERE name IN ('hba_file', 'ident_file',
+      'ssl_cert_file', 'ssl_key_file', 'ssl_ca_file', 'ssl_crl_file', 'ssl_dh_params_file')),
+  'directory', current_setting('data_directory'))"""
 """For superusers only. A server whose main file lies elsewhere is told so by its command, which stays."""
 _DATABASE = """
 SELECT (SELECT json_agg(extname ORDER BY extname) FROM pg_extension),
@@ -68,6 +72,7 @@ def probe_cluster(service: Service, exec_port: Exec | None, environ: Mapping[str
 
 def _read(client: PostgresClient) -> ClusterFacts:
     core: dict[str, Any] = json.loads(client.query(_CLUSTER)[0][0] or "{}")
+    files = json.loads(client.query(_FILES)[0][0] or "{}") if core["superuser"] else {}
     return ClusterFacts(
         version_num=core["version_num"],
         superuser=core["superuser"],
@@ -84,7 +89,9 @@ def _read(client: PostgresClient) -> ClusterFacts:
         library=core["library"] or "",
         icu=core["icu"] or "",
         archives=core["archives"],
-        outside=tuple(str(row[0]) for row in client.query(_OUTSIDE)) if core["superuser"] else (),
+        directory=files.get("directory") or "",
+        included=tuple(files.get("included") or ()),
+        named=tuple(files.get("named") or ()),
     )
 
 

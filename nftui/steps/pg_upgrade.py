@@ -226,8 +226,8 @@ class PgDumpKind:
             follow = Follow("dumping and counting", lambda: ctx.trees.facts(target).bytes, total)
             run(step, ctx, new, "nftui-dump", pgscripts.DUMP, role, jobs, *_STATEMENTS, user=_POSTGRES, follow=follow)
             follow = Follow("stopping the old server")
-            run(step, ctx, old, "nftui-stop", pgscripts.STOP, data, user=owner, follow=follow)
-            run(step, ctx, old, "nftui-keep", pgscripts.KEEP, data, user=_ROOT, follow=follow)
+            wal = run(step, ctx, old, "nftui-stop", pgscripts.STOP, data, user=owner, follow=follow).strip()
+            run(step, ctx, old, "nftui-keep", pgscripts.KEEP, data, wal, user=_ROOT, follow=follow)
 
     def verify(self, step: StepSpec, before: Data, ctx: Context) -> Data:
         """The dump is whole; from here on nobody may write to the source."""

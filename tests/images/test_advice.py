@@ -35,7 +35,7 @@ services:
 """
 PGDATA = "/var/lib/postgresql/data"
 URLS = 'DATABASE_URL: "postgresql://u:not-a-secret@db/x", REDIS_URL: "redis://cache"'
-CLUSTER = ClusterFacts(130000, True, "postgres", (DatabaseFacts("x", 5000, "UTF8", "C", "C"),))
+CLUSTER = ClusterFacts(130000, True, "postgres", (DatabaseFacts("x", 5000, "UTF8", "C", "C"),), directory=PGDATA)
 
 
 def facts(tmp_path: Path, db: str = "postgres:13", cache: str = "redis:6.2", web: str = "shop/web:latest",
@@ -306,7 +306,43 @@ def test_what_cannot_be_dumped_stays_and_says_why(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="password refused"):
         advised(facts(tmp_path, cluster=None), db="postgres:15")
     with pytest.raises(UsageError, match="/etc/postgresql/own"):
-        advised(facts(tmp_path, cluster=replace(CLUSTER, outside=("/etc/postgresql/own.conf",))), db="postgres:15")
+        advised(facts(tmp_path, cluster=replace(CLUSTER, included=("/etc/postgresql/own.conf",))), db="postgres:15")
+
+
+@pytest.mark.parametrize(
+    ("named", "included", "why"),
+    [
+        (
+            ("/var/lib/postgresql/data/pgdata/hba", "server.crt", "/run/secrets/key"),
+            (f"{PGDATA}/pgdata/own.conf",),
+            None,
+        ),
+        (("/var/lib/postgresql/data/conf/hba",), (), "conf/hba"),
+        (("../conf/hba",), (), "conf/hba"),
+        ((), (f"{PGDATA}/pgdata/mounted.conf",), "mounted into its data directory"),
+    ],
+)
+def test_files_that_a_dump_would_leave_behind_keep_it_where_it_is(
+    tmp_path: Path, named: tuple[str, ...], included: tuple[str, ...], why: str | None
+) -> None:
+    """Its data lies in a directory of the volume; beside that, the volume is left."""
+    cluster = replace(CLUSTER, directory=f"{PGDATA}/pgdata", named=named, included=included)
+    found = with_mount(facts(tmp_path, cluster=cluster), f"{PGDATA}/pgdata/mounted.conf")
+    if why is None:
+        assert advised(found, db="postgres:15")["db"].value == "postgres:15"
+        return
+    with pytest.raises(UsageError, match=why):
+        advised(found, db="postgres:15")
+
+
+def with_mount(found: Facts, target: str) -> Facts:
+    """The database has that file mounted as well."""
+    mount = MountSpec("bind", "/srv/own.conf", target, read_only=True)
+    services = tuple(
+        replace(s, containers=tuple(replace(c, mounts=(*c.mounts, mount)) for c in s.containers))
+        if s.name == "db" else s for s in found.stack.services
+    )  # fmt: skip
+    return replace(found, stack=replace(found.stack, services=services))
 
 
 @pytest.mark.parametrize(

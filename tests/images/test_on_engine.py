@@ -35,8 +35,9 @@ ALONE = tuple(word for app in ("api", "jobs") for word in ("--set", f"images.{ap
 TABLES, ROW_BYTES = 6, 290
 """A row with its share of both indexes, measured."""
 PASSWORDS = ("not-a-secret-old", "not-a-secret-new")
+NEXT_WAL = "SELECT substr(pg_walfile_name(pg_current_wal_lsn()), 9)"
 OWN_SETTINGS = """temp_buffers = 9MB
-shop.note = 'it''s kept'
+shop.note = 'it''s \\\\d kept,\\nand this'
 hba_file = '/var/lib/postgresql/data/logins/own'
 """
 
@@ -232,6 +233,8 @@ def test_a_major_goes_over_whole_and_comes_back(bench: Bench) -> None:
     bench.fill()
     assert bench.size() >= bench.bulk
     files, before, logins = tree(bench.stack.directory), bench.holds(), bench.logins()
+    assert before["included"] == "9MB|it's \\d kept,\nand this"
+    wal = bench.psql(NEXT_WAL)
     assert logins["New App"] and (logins["old_app"] or bench.old != "13")
     if (bench.old, bench.new) == ("13", "15"):
         plan = bench.nftui("plan", "--only", "images", "--json").json
@@ -248,6 +251,8 @@ def test_a_major_goes_over_whole_and_comes_back(bench: Bench) -> None:
     assert bench.psql("SHOW server_version").startswith(f"{bench.new}.")
     assert bench.holds() == before
     assert bench.logins() == logins
+    assert bench.psql(NEXT_WAL) > wal, "an archive has segments of that name already"
+    assert bench.place(f"postgres-{bench.new}").stat().st_mode & 0o077 == 0
     old = bench.place("postgres_data")
     assert (old / FENCED).exists() and not (old / CONTROL).exists()
     assert not any(p.name.startswith("nftui-") for p in bench.place(f"postgres-{bench.new}").iterdir())

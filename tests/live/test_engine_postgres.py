@@ -123,12 +123,13 @@ def test_files_included_from_elsewhere_and_archiving_are_told(server: Server) ->
     def inside(script: str) -> None:
         docker("exec", server.container.name, "sh", "-ec", f"cd /var/lib/postgresql/data; {script}")
 
+    place = "/var/lib/postgresql/data"
     before = read()
-    assert before.outside == () and not before.archives
+    assert (before.included, before.named, before.archives, before.directory) == ((), (), False, place)
     inside("echo 'work_mem = 9MB' >near.conf; cp near.conf /tmp/far.conf; cp postgresql.conf saved")
     try:
-        inside("echo \"include 'near.conf'\" >>postgresql.conf")
-        assert read().outside == ()
+        inside("echo \"include 'near.conf'\" >>postgresql.conf; echo \"hba_file = 'own'\" >>postgresql.conf")
+        assert (read().included, read().outside, read().named) == ((f"{place}/near.conf",), (), ("own",))
         inside("echo \"include '/tmp/far.conf'\" >>postgresql.conf")
         assert read().outside == ("/tmp/far.conf",)
     finally:

@@ -414,24 +414,42 @@ def test_the_same_facts_plan_the_same_whether_models_are_loaded_or_not(tmp_path:
     assert plan(cold).core() == plan(warm).core()
 
 
-@pytest.mark.parametrize(("factor", "kept"), [(None, 1), (0.6, 2), (0.95, 1), (1.2, 1)])
-def test_an_estimate_that_is_far_too_high_costs_no_place_once_both_were_loaded(
-    tmp_path: Path, factor: float | None, kept: int
+def held_at(factor: float | None) -> tuple[Model, ...]:
+    """Both models loaded with so much of their estimate, at the context of `CONTEXT`."""
+    setting = Setting(32768, 1, version=(0, 12, 3))
+    models = (LLAMA3, MISTRAL) if factor else ()
+    return tuple(Model(m.name, int(in_runner(m, setting) * (factor or 0)), context=32768) for m in models)
+
+
+CONTEXT: Any = {"given": {"OLLAMA_CONTEXT_LENGTH": "32768"}, "environment": "{OLLAMA_CONTEXT_LENGTH: '32768'}"}
+
+
+@pytest.mark.parametrize("limit", ["20g", "22g", "24g", "26g"])
+@pytest.mark.parametrize("factor", [0.5, 0.6, 0.7])
+def test_what_a_plan_loads_is_no_reason_for_another_plan(tmp_path: Path, limit: str, factor: float) -> None:
+    """Loaded models that take far less than estimated would let in one more."""
+    cold = advice(facts(tmp_path, LLAMA3, MISTRAL, limit=limit, **CONTEXT))
+    (tmp_path / "compose.yaml").unlink()
+    warm = advice(facts(tmp_path, LLAMA3, MISTRAL, limit=limit, loaded=held_at(factor), **CONTEXT))
+    assert {n: a.value for n, a in warm.items()} == {n: a.value for n, a in cold.items()}
+
+
+@pytest.mark.parametrize(("factor", "fits"), [(None, False), (0.6, True), (0.95, False), (1.2, False)])
+def test_an_operators_list_fits_by_what_its_models_were_seen_to_take(
+    tmp_path: Path, factor: float | None, fits: bool
 ) -> None:
     """With a keeper that does not wait for room which its estimates lack."""
-    setting = Setting(32768, 1, version=(0, 12, 3))
-    loaded = tuple(
-        Model(m.name, int(in_runner(m, setting) * factor), context=32768) for m in (LLAMA3, MISTRAL) if factor
-    )
-    more = {"given": {"OLLAMA_CONTEXT_LENGTH": "32768"}, "environment": "{OLLAMA_CONTEXT_LENGTH: '32768'}"}
-    stack = facts(tmp_path, LLAMA3, MISTRAL, limit="20g", loaded=loaded, **more)  # type: ignore[arg-type]
-    found = advice(stack)["models"].value
-    assert found is not None and len(found.split(", ")) == kept
-    (fragment,) = plan(stack).fragments
+    stack = facts(tmp_path, LLAMA3, MISTRAL, limit="20g", loaded=held_at(factor), **CONTEXT)
+    if not fits:
+        with pytest.raises(UsageError, match="they need"):
+            advice(stack, models="llama3:8b, mistral:7b")
+        return
+    assert advice(stack, models="llama3:8b, mistral:7b")["models"].value == "llama3:8b, mistral:7b"
+    (fragment,) = plan(stack, models="llama3:8b, mistral:7b").fragments
     environment: Any = fragment.services["ollama-keeper"]["environment"]
     needs = [int(line.split(" ")[1]) for line in environment["NFTUI_MODELS"].split("\n")]
     server_room = int((20 * GIB - 512 * MIB) * SHARE)
-    assert len(needs) == kept and sum(needs) <= server_room
+    assert len(needs) == 2 and sum(needs) <= server_room
 
 
 # -- the solver ---------------------------------------------------------------------------------------------------

@@ -208,9 +208,9 @@ def _notes(
         yield tried[1]
     cluster = cluster_of(facts, subject.service)
     if cluster is not None and cluster.archives and moves(facts, subject, value):
-        yield msg("It archives its WAL. The new server begins its WAL anew, with names that the archive may hold "
-                  "already, and continues no backup from before: give it a place of its own in the archive, and make "
-                  "a new base backup afterwards.")  # fmt: skip
+        yield msg("It archives its WAL, and goes on doing so, with names behind the old ones. No backup from before "
+                  "can be continued with it: make a new base backup afterwards, and tell a tool like pgBackRest of the "
+                  "new version.")  # fmt: skip
     if isinstance(subject.store, Store) and moves(facts, subject, value):
         yield from _other_disk(facts, subject.store)
     line = target_line(facts, subject, value)

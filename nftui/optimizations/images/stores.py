@@ -18,7 +18,7 @@ from nftui.optimizations.images.databases import databases_of, grafana_directory
 from nftui.optimizations.images.versions import words
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from nftui.model.facts import Facts
     from nftui.optimizations.images.versions import Line
@@ -179,8 +179,23 @@ def refusal(facts: Facts, store: Store, line: Line) -> Message | None:
                    why=(live.error if live and live.error else "it was not").rstrip("."))  # fmt: skip
     from nftui.steps.pg_upgrade import why_not  # with all that a dump takes
 
-    reasons = [str(reason) for reason in why_not(cluster)]
+    reasons = [str(reason) for reason in (*why_not(cluster), *_left_behind(store, cluster))]
     return msg("{service} cannot be dumped: {why}.", service=service.name, why="; ".join(reasons)) if reasons else None
+
+
+def _left_behind(store: Store, cluster: ClusterFacts) -> Iterator[Message]:
+    """Files of its configuration that a dump does not bring along, and that are not there for the new server."""
+    inside = f"{store.mount.target.rstrip('/')}/"
+    lost = [p for p in cluster.named if p.startswith(inside) and not p.startswith(f"{cluster.directory}/")]
+    lost += [path for path in cluster.named if ".." in PurePosixPath(path).parts]
+    if lost:
+        yield msg("files that its configuration names lie beside its data directory on the volume that it leaves "
+                  "({names}): put them into it", names=", ".join(sorted(lost)))  # fmt: skip
+    mounts = store.service.running.mounts if store.service.running else ()
+    mounted = sorted({m.target for m in mounts} & set(cluster.included))
+    if mounted:
+        yield msg("{names} are mounted into its data directory, and it would not find them while it is dumped: put "
+                  "them beside the data, or on the service's command line", names=", ".join(mounted))  # fmt: skip
 
 
 def _redis_refusal(facts: Facts, service: Service, line: Line) -> Message | None:

@@ -58,16 +58,27 @@ class Adviser:
 
     def __init__(self, server: Server, choices: Choices) -> None:
         self.server, self.choices = server, choices
-        self.estimator = server.estimator()
+        measured = server.estimator()
+        self.estimator = replace(measured, smaller={})
         self.listed = self._listed()
         wishes = self.listed if self.listed is not None else automatic(server)
-        known = bool(server.stored) and server.room is not None
         self.replaced: tuple[str, ...] = ()
         """The operator's own values that do not fit."""
-        self.ideal = self._solve(wishes, Fixed()) if known else None
-        self.fit = self._fit(wishes) if known else None
+        self.ideal: Fit | None = None
+        self.fit: Fit | None = None
+        if server.stored and server.room is not None:
+            self._work_out(wishes)
+            # What is loaded now may be what this run's plan loaded: only the operator's list may go by it.
+            if self.fit is not None and measured.smaller and _left_out(self, self.fit):
+                self.estimator = measured
+                self._work_out(wishes)
         if self.fit is not None:
             _refuse(self, self.fit)
+
+    def _work_out(self, wishes: Sequence[Wish]) -> None:
+        self.replaced = ()
+        self.ideal = self._solve(wishes, Fixed())
+        self.fit = self._fit(wishes)
 
     # -- what the operator says
     def chosen(self, name: str) -> str | None:
@@ -324,12 +335,16 @@ def _apart(server: Server, wishes: Sequence[Wish]) -> tuple[Model, ...]:
     return tuple(m for m in server.stored if m.name in found.values())
 
 
+def _left_out(adviser: Adviser, fit: Fit) -> list[Wish]:
+    """Of the operator's list what is not kept."""
+    kept = {w.name for w in fit.pinned}
+    return [w for w in adviser.listed or () if w.name not in kept]
+
+
 def _refuse(adviser: Adviser, fit: Fit) -> None:
     """Chosen values under which what was chosen does not fit: never more than the budget holds."""
     server, room = adviser.server, human_size(adviser.server.room)
-    kept = {w.name for w in fit.pinned}
-    left = [w for w in adviser.listed or () if w.name not in kept]
-    if left:
+    if _left_out(adviser, fit):
         count = len(server.gpus.sizes) if server.gpus else 0
         raise refusal(server, "models", show_wishes(adviser.listed or ()), msg(
             "they need {need} together, at most {models} at once are let in, and {room} are there for models{gpus}; "

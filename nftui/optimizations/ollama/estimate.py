@@ -201,7 +201,8 @@ class Estimator:
     counts_pages: bool = False
     """The server takes what the kernel caches of a model's file for memory in use."""
     smaller: dict[Case, float] = field(default_factory=dict)
-    """The same where it is far less: of that very case alone, for which part was counted too high is not known."""
+    """The same where it is far less: of that very case alone, for which part was counted too high is not known. Only
+    an operator's list is let in by it (Adviser): advice must not follow what nftui itself has loaded."""
 
     def need(self, model: Model, setting: Setting) -> int:
         """Bytes of the memory that limits it: VRAM where there is a GPU, else the host's, old prompts included."""
