@@ -78,10 +78,13 @@ class Collection:
         """Whether a segment of it has an index or is about to get one.
 
         Where it is at rest and nothing is indexed, every segment is below the threshold (indexing_optimizer.rs). With
-        m=0 there is no graph to count, but the codes are there.
+        m=0 there is no graph to count, but the codes are there. Sparse vectors count as indexed always, so beside them
+        the size decides.
         """
-        if self.threshold_bytes is None or self.indexed_vectors:
-            return self.threshold_bytes is not None
+        if self.threshold_bytes is None:
+            return False
+        if self.indexed_vectors and not self.index.has_sparse:
+            return True
         if self.indexed_vectors == 0 and self.status == "green" and self.optimizer == "ok" and self.m != 0:
             return False
         return (self.segment_bytes or 0) >= self.threshold_bytes
@@ -206,6 +209,8 @@ class OllamaFacts:
     loaded: tuple[Model, ...] = ()
     given: Mapping[str, str] = field(default_factory=dict)
     """OLLAMA_* and LLAMA_ARG_* variables that the running server was started with."""
+    has_bash: bool | None = None
+    """Whether its container has bash; None where that was not asked, or could not be."""
 
     def held(self, name: str) -> Model | None:
         """What is in memory of that model's file: /api/ps tells it by the name that it was loaded by."""

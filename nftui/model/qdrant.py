@@ -61,6 +61,8 @@ class IndexConfig:
     """Segments with as many KB of vectors keep those on the disk whose place nobody chose; None: none does."""
     sparse: tuple[str, ...] = ()
     """Its sparse vectors whose index is in memory."""
+    has_sparse: bool = False
+    """Whether it has sparse vectors at all: the server counts each of them as indexed, whatever its size."""
 
     def has_graph_on_disk(self, vector: VectorConfig) -> bool:
         """Whether its graph is read from the disk."""
@@ -311,6 +313,7 @@ def read_config(config: Mapping[str, object]) -> IndexConfig:
         _threshold(_mapping(config.get("optimizer_config")).get("memmap_threshold")),
         tuple(name for name, value in sorted(_mapping(params.get("sparse_vectors")).items())
               if not _is_on_disk(_mapping(_mapping(value).get("index")))),
+        bool(_mapping(params.get("sparse_vectors"))),
     )  # fmt: skip
 
 

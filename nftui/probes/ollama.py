@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
+from nftui.catalog import repositories_of
 from nftui.clients.http import HttpUnreachable
 from nftui.clients.ollama import OllamaClient
 from nftui.model.ai import Model, OllamaFacts
 from nftui.model.errors import NftuiError
 from nftui.model.facts import Live
 from nftui.model.message import Message, msg
-from nftui.model.stack import Service
+from nftui.model.stack import Container, Service
 from nftui.system.exec import Exec
 
 PROBE = "ollama"
@@ -31,7 +32,16 @@ def probe_ollama(service: Service, exec_port: Exec | None, environ: Mapping[str,
         return Live(PROBE, service.name, None, str(error))
     container = service.running
     given = {k: v for k, v in container.environment.items() if k.startswith(READ)} if container else {}
-    return Live(PROBE, service.name, replace(facts, given=given), via=client.via)
+    has_bash = _has_bash(container, exec_port) if container and not repositories_of(service.image or "") else None
+    return Live(PROBE, service.name, replace(facts, given=given, has_bash=has_bash), via=client.via)
+
+
+def _has_bash(container: Container, exec_port: Exec | None) -> bool | None:
+    """Of an image that the catalog does not know."""
+    try:
+        return None if exec_port is None else exec_port.exec(container.id, ["bash", "-c", ":"])[0] == 0
+    except (OSError, NftuiError):
+        return None
 
 
 def read_facts(client: OllamaClient) -> OllamaFacts:

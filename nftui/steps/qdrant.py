@@ -191,7 +191,8 @@ def follow(step: StepSpec, api: ApiCalls, ctx: Context) -> dict[str, Any]:
         green = info["status"] == "green" and not waits
         calm = calm + 1 if green else 0
         left = work.look(info, ctx.now(), fresh=green)
-        if green and (left == 0 or (left is None and calm >= _CALM)):
+        # One that told of segments and now tells nothing is still at them.
+        if green and (left == 0 or (left is None and not work.left and calm >= _CALM)):
             return info
         if waits:
             _send(api, name, {"optimizers_config": {}})

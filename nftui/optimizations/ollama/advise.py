@@ -278,7 +278,7 @@ class Adviser:
 
     def _preload(self, models: Decision) -> Decision:
         said, off = self.chosen("preload"), is_off(self.choices, self.server, "preload")
-        wanted, reason = models.value not in (None, "none"), no_keeper(self.server.service)
+        wanted, reason = models.value not in (None, "none"), no_keeper(self.server.service, self.server.live)
         by_use = self.chosen("eviction") == "lru" and not self.listed
         best = "off" if not wanted else "once" if by_use or reason is not None else "always"
         value = said or ("off" if off else best)

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from nftui.model.advice import Demand
+from nftui.model.ai import OllamaFacts
 from nftui.model.units import GIB, MIB
 from nftui.optimizations.ollama.advise import Adviser
 from nftui.optimizations.ollama.fit import loaded_with
@@ -30,7 +31,9 @@ _STEP = 64 * MIB
 def keeper_demand(facts: Facts, choices: Choices, service: Service) -> Iterator[Demand]:
     """Of the small service beside the server, where one may come to stand there."""
     preload, part = (choices.value(ID, service.name, knob) for knob in ("preload", "tune_hot"))
-    stays = preload == "always" or (preload is None and part != "off" and no_keeper(service) is None)
+    found = facts.live_value(service.name, "ollama")
+    can = no_keeper(service, found if isinstance(found, OllamaFacts) else None) is None
+    stays = preload == "always" or (preload is None and part != "off" and can)
     if stays or choices.value(ID, service.name, "eviction") == "lru":
         yield Demand(ID, keeper_name(facts, service), MEMORY, MEMORY, MEMORY)
 

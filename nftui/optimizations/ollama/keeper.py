@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from nftui.catalog import lacking
+from nftui.catalog import lacking, repositories_of
 from nftui.clients.ollama import FOREVER, port_of
 from nftui.model.advice import ACTS_LABEL
 from nftui.model.dataclass import dataclass
@@ -19,6 +19,7 @@ from nftui.optimizations.ollama.keeper_script import HEALTHCHECK, SCRIPT
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from nftui.model.ai import OllamaFacts
     from nftui.model.facts import Facts
     from nftui.model.stack import Service
     from nftui.optimizations.ollama.wishes import Wish
@@ -58,14 +59,17 @@ def keeper_name(facts: Facts, service: Service) -> str:
     return name if facts.stack.service(name) is None else f"{name}-nftui"
 
 
-def no_keeper(service: Service) -> Message | None:
+def no_keeper(service: Service, live: OllamaFacts | None) -> Message | None:
     """Why none can stand beside that server: it must reach it by its name or on the host's network, in its image."""
     if service.config.get("network_mode") not in (None, "", "host"):
         return msg("no service beside it reaches it in its network mode")
     if not service.image:
         return msg("its image is built here and has no name by which a service beside it could run in it")
-    if any(name == "bash" for name, _ in lacking(service.image)):
+    has_bash = live.has_bash if live else None
+    if has_bash is False or any(name == "bash" for name, _ in lacking(service.image)):
         return msg("its image has no bash for the service that would load them")
+    if has_bash is None and not repositories_of(service.image):
+        return msg("it is not known whether its image has bash for the service that would load them")
     return None
 
 
