@@ -227,3 +227,26 @@ def test_a_pinned_18_is_told_where_its_data_is(tmp_path: Path, version: str, tol
     found = running(found, "db", f"postgres@sha256:{'1' * 64}", version, tags=False, volume=volume)
     keys = planned(found, db="pin")[0]["db"]
     assert keys.get("environment") == ({"PGDATA": TARGETS["db"]} if told else None)
+
+
+@pytest.mark.parametrize("moved", [True, False])
+@pytest.mark.parametrize("name", ["db", "cache", "charts", "vectors"])
+def test_a_server_that_stands_still_keeps_its_place(tmp_path: Path, name: str, moved: bool) -> None:
+    """Its container tells where its data is; what the files name would start on what was left behind."""
+    image = WANTED[name][2 if moved else 0]
+    version = "13.4" if image == "postgres:13" else image.rpartition(":")[2].removeprefix("v")
+    place = planned(before(tmp_path, name), **{name: WANTED[name][2]})[0][name]["volumes"]
+    volume = str(place[0]["source"]) if moved and isinstance(place, list) else ""
+    now = running(before(tmp_path, name), name, image, version, volume=volume)
+    services = tuple(
+        replace(s, containers=tuple(replace(c, state="exited") for c in s.containers)) if s.name == name else s
+        for s in now.stack.services
+    )
+    still = replace(now, stack=replace(now.stack, services=services), live={})
+    for chosen in ({}, {name: "pin"}, *([{name: image}] if moved else [])):
+        written, switched = planned(still, **chosen)
+        assert written.get(name, {}).get("volumes") == (place if moved else None) and not switched
+    further = {"db": "postgres:17", "cache": "redis:8.2", "charts": "grafana/grafana:11.6.1",
+               "vectors": "qdrant/qdrant:v1.14.1"}  # fmt: skip
+    with pytest.raises(UsageError, match="start it first"):
+        planned(still, **{name: further[name]})

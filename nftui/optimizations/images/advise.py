@@ -108,11 +108,14 @@ def _step(facts: Facts, subject: Subject) -> tuple[str, Message, str] | None:
 def _refusals(facts: Facts, subject: Subject, value: str) -> Iterator[Message]:
     """Why that value is not written; the first is the most telling."""
     line = target_line(facts, subject, value)
-    if subject.running is None:
-        other = value not in (STAY, PIN, subject.declared) and subject.service.role in KINDS
-        if other and not is_same(subject.service.role, line, subject.declared_line):
+    declared = facts.stack.service(subject.name)
+    if declared is None or declared.running is None:
+        other = value not in (STAY, PIN) and subject.service.role in KINDS
+        there = subject.line if subject.running else subject.declared_line
+        if other and (value != subject.declared or subject.running) and not is_same(subject.service.role, line, there):
             yield msg("it does not run, so its data cannot be looked at; start it first")
-        return
+        if subject.running is None:
+            return
     if value == STAY and _is_elsewhere(facts, subject):
         yield from _of_way_back(subject, line)
         return
@@ -212,6 +215,8 @@ def _is_elsewhere(facts: Facts, subject: Subject) -> bool:
 def _sorts_otherwise(facts: Facts, subject: Subject, value: str, line: Line) -> bool:
     """Whether another C library may come to a PostgreSQL's files with nobody comparing (databases reference 4.1)."""
     if subject.service.role is not Role.POSTGRES or value in (PIN, STAY) or cluster_of(facts, subject.service):
+        return False
+    if runs_it(facts, subject, value):
         return False
     builds = {distribution(value), distribution(subject.declared)}
     return line == subject.line and not moves(facts, subject, value) and (len(builds) == 2 or None in builds)

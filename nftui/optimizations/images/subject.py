@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from nftui.catalog.references import parse_reference, version_key
@@ -43,7 +44,7 @@ class Subject:
 
     @property
     def running(self) -> Container | None:
-        """Its first running container."""
+        """Its first running container; of a server whose data was moved also the one that stands still."""
         return self.service.running
 
     @property
@@ -64,10 +65,21 @@ def subjects(facts: Facts) -> tuple[Subject, ...]:
 
 
 def _subject(facts: Facts, service: Service, image: str) -> Subject:
+    service = _as_it_ran(facts, service)
     store = find_store(facts, service)
     version = _version(facts, service)
     line = line_of(service.role, version) or (named_line(facts, store) if isinstance(store, Store) else None)
     return Subject(service, image, version, line, _declared_line(facts, service, image, line, store), store)
+
+
+def _as_it_ran(facts: Facts, service: Service) -> Service:
+    """A server that stands still, and whose data was moved, as if it ran: only its container tells the place."""
+    last = next((c for c in service.containers if not c.one_off), None)
+    if service.running is not None or last is None:
+        return service
+    shown = replace(service, containers=(replace(last, state="running"),))
+    store = find_store(facts, shown)
+    return shown if isinstance(store, Store) and is_moved(facts, store) else service
 
 
 def _declared_line(
