@@ -71,6 +71,8 @@ class RedisFacts:
     """Libraries of functions."""
     whole: str | None = None
     """Of a node of a cluster: "whole", or what it sees amiss; None of any other server."""
+    master: str | None = None
+    """Of a replica: the host that it follows, by the name that it was given (master_host)."""
     link: str | None = None
     """Of a replica: "up" or "down", its link to the master (master_link_status)."""
     commands: Mapping[str, int] = field(default_factory=dict)

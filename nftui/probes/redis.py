@@ -89,6 +89,7 @@ def read_facts(client: RedisClient) -> RedisFacts:
         queue_keys=() if loading else tuple(_queue_keys(client, databases)),
         config_file=info.get("config_file"),
         sentinels="name=sentinel-" in str(client.ask("CLIENT", "LIST") or ""),
+        master=info.get("master_host"),
         link=info.get("master_link_status"),
         whole=(node_problem(client) or WHOLE) if info.get("redis_mode") == "cluster" and not loading else None,
         accounts=_count(client, "ACL", "LIST") or 1,

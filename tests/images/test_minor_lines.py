@@ -112,12 +112,13 @@ def test_data_that_was_moved_under_the_majors_name_stays_there(tmp_path: Path, v
 
 
 @pytest.mark.parametrize("value", ["redis:7.4", "pin"])
-def test_a_tag_that_tells_another_version_than_its_image_holds_moves_once(tmp_path: Path, value: str) -> None:
+def test_a_tag_that_tells_another_version_than_its_image_holds_moves_nothing_more(tmp_path: Path, value: str) -> None:
     now = on(facts(tmp_path, redis="8.0.3"), "cache", "p_cache-7.4", "redis:7.4")
     stored = StoredImage("sha256:cache", ("redis:7.4",))
     found = replace(declared(now, "cache", "redis:7.2"), stored={"redis:7.4": stored})
     assert not planned(found, cache=value)[1]
-    assert planned(on(found, "cache", "p_cache-7.3", "redis:7.4"), cache=value)[1], "that is another one's place"
+    elsewhere = on(found, "cache", "p_cache-own", "redis:7.4")
+    assert not planned(elsewhere, cache=value)[1], "what runs stays where its data is, whatever that is called"
 
 
 def test_the_image_that_runs_is_of_the_line_that_runs(tmp_path: Path) -> None:
@@ -198,3 +199,28 @@ def test_a_replica_goes_before_its_master(tmp_path: Path, wanted: str, replica: 
     else:
         with pytest.raises(UsageError, match=why):
             planned(found, cache=wanted)
+
+
+@pytest.mark.parametrize(
+    ("master", "counts"),
+    [(None, True), ("cache", True), ("172.20.0.5", True), ("others", False), ("172.20.0.9", False), ("far", False)],
+)
+def test_another_masters_replica_is_none_of_this_one(tmp_path: Path, master: str | None, counts: bool) -> None:
+    """The master's own replica is outside of the stack, and may be of any version."""
+    found = facts(tmp_path, redis="7.2.4")
+    cache = next(s for s in found.stack.services if s.name == "cache")
+    own = replace(cache, containers=(replace(cache.containers[0], addresses={"p_default": "172.20.0.5"}),))
+    services = tuple(own if s.name == "cache" else s for s in found.stack.services)
+    services = (*services, *(replace(cache, name=name) for name in ("others", "copy")))
+    live = {
+        ("cache", "redis"): RedisFacts("7.2.4", config={"appendonly": "yes", "dir": "/data"}, replicas=1),
+        ("others", "redis"): RedisFacts("7.4.0", replicas=1),
+        ("copy", "redis"): RedisFacts("7.4.0", role="slave", master=master),
+    }
+    found = replace(found, live={key: Live("redis", key[0], value) for key, value in live.items()},
+                    stack=replace(found.stack, services=services))  # fmt: skip
+    if counts:
+        assert planned(found, cache="redis:7.4")[0]["cache"]["image"] == "redis:7.4"
+    else:
+        with pytest.raises(UsageError, match="name its new image in your files and recreate it"):
+            planned(found, cache="redis:7.4")

@@ -15,7 +15,7 @@ from nftui.optimizations.images.databases import databases_of
 from nftui.optimizations.images.knobs import ID, KNOB, PIN, POLICY, REHEARSE, STAY
 from nftui.optimizations.images.rehearsals import own_mounts, rehearsal
 from nftui.optimizations.images.stores import KINDS, Store, cluster_of, is_moved, refusal
-from nftui.optimizations.images.subject import Subject, moves, place_words, resolve, runs_it, target_line
+from nftui.optimizations.images.subject import Subject, moves, place_of, resolve, runs_it, target_line
 from nftui.optimizations.images.versions import (
     Line,
     distribution,
@@ -25,6 +25,7 @@ from nftui.optimizations.images.versions import (
     line_of,
     next_of,
     support_of,
+    tagged,
     version_of,
     words,
 )
@@ -54,12 +55,14 @@ def advise(facts: Facts, subject: Subject, choices: Choices) -> Advice:
     if reasons and chosen is not None:
         raise UsageError(msg("{id}.{service} = {value} is refused: {why}", id=ID, service=subject.name, value=value,
                              why=str(reasons[0])))  # fmt: skip
+    held: list[Message] = []
     if reasons or not asked:
         # Another line moves the data, and nobody's data is moved because a day came: it is recommended, and waits.
-        value = STAY if subject.line == subject.declared_line else PIN
+        held = list(_refusals(facts, subject, STAY))
+        value = PIN if held else STAY
     current = subject.running.image if subject.running else subject.declared
     instead = recommended if reasons or not asked else None
-    notes = tuple(_notes(facts, subject, value, instead, reasons))
+    notes = (*_of_pin(held), *_notes(facts, subject, value, instead if instead != STAY else None, reasons))
     return Advice(
         subject.name, subject.name, value, current, recommended, KNOB.unit, why, source,
         changes=resolve(facts, subject, value) != subject.declared, notes=notes,
@@ -105,30 +108,74 @@ def _step(facts: Facts, subject: Subject) -> tuple[str, Message, str] | None:
 def _refusals(facts: Facts, subject: Subject, value: str) -> Iterator[Message]:
     """Why that value is not written; the first is the most telling."""
     line = target_line(facts, subject, value)
-    if subject.running is None:
-        other = value not in (STAY, PIN, subject.declared) and subject.service.role in KINDS
-        if other and not is_same(subject.service.role, line, subject.declared_line):
+    declared = facts.stack.service(subject.name)
+    if declared is None or declared.running is None:
+        other = value not in (STAY, PIN) and subject.service.role in KINDS
+        there = subject.line if subject.running else subject.declared_line
+        if other and (value != subject.declared or subject.running) and not is_same(subject.service.role, line, there):
             yield msg("it does not run, so its data cannot be looked at; start it first")
+        if subject.running is None:
+            return
+    if value == STAY and _is_elsewhere(facts, subject):
+        yield from _of_way_back(subject, line)
         return
-    if value == STAY and line == subject.line:
+    if value in (STAY, subject.declared) and not runs_it(facts, subject, value):
+        yield from _of_older_files(facts, subject)
+    if value == STAY and (line is None or subject.line is None or line == subject.line):
         return
     if subject.service.role in KINDS:
         yield from _of_store(facts, subject, value, line)
-    elif value not in (PIN, STAY) and _keeps(facts, subject) and _leading(facts, value) != _leading(facts, subject):
+    elif value in (PIN, STAY) or runs_it(facts, subject, value) or not _keeps(facts, subject):
+        return
+    elif _leading(facts, value) != _leading(facts, subject):
         yield msg("nftui does not know how {service} keeps its data: go to another version by its own manual",
                   service=subject.name)  # fmt: skip
 
 
+def _of_way_back(subject: Subject, line: Line | None) -> Iterator[Message]:
+    """What the files name would start on what was left behind there: fenced, and without all that came since."""
+    if line is None or subject.line is None:
+        yield msg("its data was moved, and nobody can tell which version your files mean: take the run back that moved "
+                  "it, nftui rollback, or name a version")  # fmt: skip
+    elif line < subject.line:
+        yield _no_longer(subject, line)
+    else:
+        yield msg("its data was moved, and the place that your files name was left behind: choose pin or {image}, or "
+                  "take the run back that moved it: nftui rollback", image=subject.declared)  # fmt: skip
+
+
+def _no_longer(subject: Subject, line: Line) -> Message:
+    return msg(
+        "it runs {running}, and {wanted} cannot read that data any more. Take the run back that brought it: "
+        "nftui rollback", running=words(subject.line or ()), wanted=words(line),
+    )  # fmt: skip
+
+
+def _of_older_files(facts: Facts, subject: Subject) -> Iterator[Message]:
+    """Another version was put on the files' own data: what they name may not read what that made of it since."""
+    told = line_of(subject.service.role, version_of(facts, subject.declared))
+    if told is None or subject.line is None or subject.service.role not in KINDS or _is_elsewhere(facts, subject):
+        return
+    if told < subject.line[: len(told)] and _tells(subject):
+        yield msg("it runs {running} on the data that your files name, and {wanted} cannot read that any more: choose "
+                  "pin, or name {running} in your files", running=words(subject.line), wanted=words(told))  # fmt: skip
+
+
+def _tells(subject: Subject) -> bool:
+    """Whether its tags name the server's version: those of an image of one's own may count otherwise."""
+    running = subject.running.image if subject.running else subject.declared
+    return running != subject.declared and (
+        is_known(subject.declared) or line_of(subject.service.role, tagged(running)) == subject.line
+    )
+
+
 def _of_store(facts: Facts, subject: Subject, value: str, line: Line | None) -> Iterator[Message]:
     if line is None or subject.line is None or _may_be_either(facts, subject, value, line):
-        if value not in (PIN, STAY) or (line is None and _is_elsewhere(facts, subject)):
+        if not (value == PIN or runs_it(facts, subject, value) or _is_declared(facts, subject, value)):
             yield msg("nobody can tell which version it is: name one in the tag, or pull it first")
         return
     if line < subject.line:
-        yield msg(
-            "it runs {running}, and {wanted} cannot read that data any more. Take the run back that brought it: "
-            "nftui rollback", running=words(subject.line), wanted=words(line),
-        )  # fmt: skip
+        yield _no_longer(subject, line)
     if isinstance(subject.store, Message):
         yield subject.store
     databases = databases_of(facts, subject.service)
@@ -142,7 +189,7 @@ def _of_store(facts: Facts, subject: Subject, value: str, line: Line | None) -> 
     if _sorts_otherwise(facts, subject, value, line):
         yield msg("it cannot be asked, so nobody can tell whether {wanted} sorts text as {running} does, and indexes "
                   "hang on that: let nftui log in", wanted=value, running=subject.declared)  # fmt: skip
-    moved = place_words(facts, subject, value) is not None and line != subject.line
+    moved = place_of(facts, subject, value) is not None and line != subject.line
     reason = refusal(facts, subject.store, line) if moved and isinstance(subject.store, Store) else None
     if reason is not None:
         yield reason
@@ -155,6 +202,11 @@ def _may_be_either(facts: Facts, subject: Subject, value: str, line: Line) -> bo
     return line[:1] == subject.line[:1] and is_vague(subject.service.role, line)
 
 
+def _is_declared(facts: Facts, subject: Subject, value: str) -> bool:
+    """Whether it is what the files name, on the place that they name."""
+    return value == subject.declared and not _is_elsewhere(facts, subject)
+
+
 def _is_elsewhere(facts: Facts, subject: Subject) -> bool:
     """Whether it runs on data that its files' own image may never have seen."""
     return isinstance(subject.store, Store) and is_moved(facts, subject.store)
@@ -163,6 +215,8 @@ def _is_elsewhere(facts: Facts, subject: Subject) -> bool:
 def _sorts_otherwise(facts: Facts, subject: Subject, value: str, line: Line) -> bool:
     """Whether another C library may come to a PostgreSQL's files with nobody comparing (databases reference 4.1)."""
     if subject.service.role is not Role.POSTGRES or value in (PIN, STAY) or cluster_of(facts, subject.service):
+        return False
+    if runs_it(facts, subject, value):
         return False
     builds = {distribution(value), distribution(subject.declared)}
     return line == subject.line and not moves(facts, subject, value) and (len(builds) == 2 or None in builds)
@@ -179,6 +233,12 @@ def _leading(facts: Facts, of: Subject | str) -> Line:
 
 
 # -- what is told beside -------------------------------------------------------------------------------------------
+def _of_pin(held: list[Message]) -> Iterator[Message]:
+    """Why it does not stay what the files say."""
+    if held:
+        yield msg("Pinned, not as your files say: {why}.", why=str(held[0]).rstrip("."))
+
+
 def _notes(
     facts: Facts, subject: Subject, value: str, instead: str | None, reasons: list[Message]
 ) -> Iterator[Message]:

@@ -21,10 +21,9 @@ from nftui.optimizations.images.stores import (
     cluster_of,
     fence_of,
     flags_of,
-    target_of,
     writers_of,
 )
-from nftui.optimizations.images.subject import Subject, place_words, resolve, subjects
+from nftui.optimizations.images.subject import Subject, place_of, resolve, subjects, target_line
 from nftui.optimizations.images.versions import line_of, version_of
 
 if TYPE_CHECKING:
@@ -32,6 +31,7 @@ if TYPE_CHECKING:
 
     from nftui.model.advice import Advice
     from nftui.model.facts import Facts
+    from nftui.optimizations.images.versions import Line
 
 _PGDATA = "/var/lib/postgresql/data"
 _MOVED = 18
@@ -80,10 +80,10 @@ def _keys(facts: Facts, subject: Subject, value: str) -> dict[str, object]:
     reference = resolve(facts, subject, value)
     if reference != subject.declared:
         keys["image"] = reference.replace("$", "$$")
-    words = place_words(facts, subject, value)
-    if words is not None and isinstance(subject.store, Store):
-        keys["volumes"] = [_mount(subject.store, target_of(facts, subject.store, words))]
-        keys |= _environment(facts, subject.store, reference)
+    place = place_of(facts, subject, value)
+    if place is not None and isinstance(subject.store, Store):
+        keys["volumes"] = [_mount(subject.store, place)]
+        keys |= _environment(subject.store, target_line(facts, subject, value))
     return keys
 
 
@@ -93,9 +93,8 @@ def _mount(store: Store, place: Mapping[str, str]) -> dict[str, object]:
     return {"type": kind, "source": source, "target": store.declared.target}
 
 
-def _environment(facts: Facts, store: Store, reference: str) -> dict[str, object]:
+def _environment(store: Store, line: Line | None) -> dict[str, object]:
     """From 18 on the image looks for its data elsewhere, and refuses to start with a mount at the former place."""
-    line = line_of(Role.POSTGRES, version_of(facts, reference))
     if store.service.role is not Role.POSTGRES or line is None or line[0] < _MOVED:
         return {}
     return {} if store.service.environment.get("PGDATA") else {"environment": {"PGDATA": store.directory}}

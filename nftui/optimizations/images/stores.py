@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 from nftui.catalog import catalog, data_paths
 from nftui.catalog.apps import app_of
 from nftui.catalog.connections import POSTGRES_LIKE, REDIS_LIKE, connections
+from nftui.catalog.names import Names
 from nftui.catalog.references import version_key
 from nftui.model.dataclass import dataclass
 from nftui.model.message import Message, msg
+from nftui.model.patterns import regex
 from nftui.model.postgres import CLUSTER_PROBE, ClusterFacts
 from nftui.model.redis import RedisFacts
 from nftui.model.stack import MountSpec, Role, Service
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
 KINDS = (Role.POSTGRES, Role.REDIS, Role.GRAFANA, Role.QDRANT)
 """Roles whose data can be carried to another version."""
 _PGDATA = "/var/lib/postgresql/data"
+_LINE = regex(r"\d+(\.\d+)*(?=-|$)")
+"""How the name of a place begins behind the service's: 15, 10.4, 15-alpine."""
 _BLOCKED = {Role.GRAFANA: "grafana.db", Role.QDRANT: "raft_state.json"}
 """The file without which they would start empty: with a directory in its place they do not start at all."""
 
@@ -110,6 +114,15 @@ def target_of(facts: Facts, store: Store, words: str) -> dict[str, str]:
     if store.declared.type == "volume":
         return _place("volume", f"{facts.stack.name}_{store.service.name}-{words}")
     return _place("directory", f"{store.declared.source}-{words}")
+
+
+def named_line(facts: Facts, store: Store) -> Line | None:
+    """Of data that was moved: the line that its place was named by, None where it lies under another name."""
+    place, head = store.source, target_of(facts, store, "")
+    key = "name" if place["type"] == "volume" else "path"
+    rest = place[key].removeprefix(head.get(key) or "?")
+    found = _LINE.match(rest) if rest != place[key] and is_moved(facts, store) else None
+    return version_key(found[0]) if found else None
 
 
 def fence_of(facts: Facts, store: Store) -> Mapping[str, str]:
@@ -210,16 +223,29 @@ def _redis_refusal(facts: Facts, service: Service, line: Line) -> Message | None
 
 def _replicas_refusal(facts: Facts, service: Service, replicas: int, line: Line) -> Message | None:
     """A replica reads what its master writes: it must not be older (redis.io/docs, replication)."""
-    others = (facts.live_value(s.name, "redis") for s in facts.stack.with_role(Role.REDIS) if s.name != service.name)
-    known = (o.version for o in others if isinstance(o, RedisFacts) and o.role == "slave")
+    others = [(s, facts.live_value(s.name, "redis")) for s in facts.stack.with_role(Role.REDIS)]
+    known = (o.version for s, o in others if isinstance(o, RedisFacts) and _follows(facts, s, o, service))
     if replicas <= sum(version_key(version)[: len(line)] >= line for version in known):
         return None
     return msg(
         "{count} replicas follow {service}, and one that is older than its master cannot: bring each to {wanted} "
-        "first. A replica that nftui made is taken away first, redis.{service}.mode=single, and made again afterwards "
-        "with redis.{service}.image as the image of {service}.", count=replicas, service=service.name,
+        "first. nftui moves no replica: name its new image in your files and recreate it, it gets all keys anew from "
+        "{service}. A replica that nftui made is taken away first, redis.{service}.mode=single, and made again "
+        "afterwards with redis.{service}.image as the image of {service}.", count=replicas, service=service.name,
         wanted=words(line),
     )  # fmt: skip
+
+
+def _follows(facts: Facts, replica: Service, live: RedisFacts, master: Service) -> bool:
+    """Whether it is a replica of that one, where it tells whose; else of any."""
+    if live.role != "slave" or replica.name == master.name:
+        return False
+    if live.master is None:
+        return True
+    if any(live.master in container.addresses.values() for container in master.containers):
+        return True
+    found = Names(facts.stack).resolve(replica, live.master)
+    return found is not None and found.name == master.name
 
 
 def writers_of(facts: Facts, service: Service) -> tuple[str, ...]:

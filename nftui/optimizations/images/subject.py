@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from nftui.catalog.references import parse_reference
+from nftui.catalog.references import parse_reference, version_key
 from nftui.catalog.tags import is_floating
 from nftui.model.ai import OllamaFacts, QdrantFacts
 from nftui.model.dataclass import dataclass
@@ -13,7 +14,7 @@ from nftui.model.postgres import PostgresFacts
 from nftui.model.redis import RedisFacts
 from nftui.model.stack import Role
 from nftui.optimizations.images.knobs import PIN, PROBES, STAY
-from nftui.optimizations.images.stores import Store, find_store, is_moved, target_of
+from nftui.optimizations.images.stores import Store, find_store, is_moved, named_line, target_of
 from nftui.optimizations.images.versions import Line, distribution, is_vague, line_of, tagged, version_of, words
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ class Subject:
 
     @property
     def running(self) -> Container | None:
-        """Its first running container."""
+        """Its first running container; of a server whose data was moved also the one that stands still."""
         return self.service.running
 
     @property
@@ -64,10 +65,21 @@ def subjects(facts: Facts) -> tuple[Subject, ...]:
 
 
 def _subject(facts: Facts, service: Service, image: str) -> Subject:
+    service = _as_it_ran(facts, service)
     store = find_store(facts, service)
     version = _version(facts, service)
-    line = line_of(service.role, version)
+    line = line_of(service.role, version) or (named_line(facts, store) if isinstance(store, Store) else None)
     return Subject(service, image, version, line, _declared_line(facts, service, image, line, store), store)
+
+
+def _as_it_ran(facts: Facts, service: Service) -> Service:
+    """A server that stands still, and whose data was moved, as if it ran: only its container tells the place."""
+    last = next((c for c in service.containers if not c.one_off), None)
+    if service.running is not None or last is None:
+        return service
+    shown = replace(service, containers=(replace(last, state="running"),))
+    store = find_store(facts, shown)
+    return shown if isinstance(store, Store) and is_moved(facts, store) else service
 
 
 def _declared_line(
@@ -86,7 +98,21 @@ def _version(facts: Facts, service: Service) -> str | None:
     value = facts.live_value(service.name, PROBES.get(service.role, ""))
     if isinstance(value, (PostgresFacts, RedisFacts, QdrantFacts, OllamaFacts)) and value.version:
         return value.version
-    return version_of(facts, service.running.image if service.running else service.image or "")
+    running = service.running
+    found = version_of(facts, running.image if running else service.image or "")
+    return found if found or running is None else _by_its_tags(facts, service, running)
+
+
+def _by_its_tags(facts: Facts, service: Service, running: Container) -> str | None:
+    """Of what was pinned: a digest tells no version, and a tag that the engine has for the same image may.
+
+    Labels are not asked: an image has those of what it was built on (org.opencontainers.image.version is Ubuntu's).
+    """
+    stored = facts.image(running.image_id)
+    own = {parse_reference(r).repository for r in (service.image or "", *running.image_digests)}
+    tags = (t for t in (stored.tags if stored else ()) if parse_reference(t).repository in own)
+    told = [version for version in map(tagged, tags) if version]
+    return max(told, key=lambda version: (len(version_key(version)), version_key(version)), default=None)
 
 
 def resolve(facts: Facts, subject: Subject, value: str) -> str:
@@ -124,35 +150,39 @@ def runs_it(facts: Facts, subject: Subject, reference: str) -> bool:
     return reference in known or (stored is not None and stored.id == running.image_id)
 
 
-def place_words(facts: Facts, subject: Subject, value: str) -> str | None:
-    """What names the place of the data that it needs; None where that is the one of the operator's files.
+def place_of(facts: Facts, subject: Subject, value: str) -> dict[str, str] | None:
+    """Where the data that it needs lies, or will; None where that is the place of the operator's files.
 
-    Text is sorted otherwise by another C library: such data is restored, not handed on (databases reference 4.1).
+    What was moved stays where it is as long as its line does: what lies in the files' own place was left behind, and
+    is fenced, whatever those files say by now. Text is sorted otherwise by another C library: such data is restored,
+    not handed on (databases reference 4.1).
     """
-    line = target_line(facts, subject, value)
-    if not isinstance(subject.store, Store) or line is None:
+    line, store = target_line(facts, subject, value), subject.store
+    if not isinstance(store, Store):
         return None
-    if line != subject.declared_line:
-        return _present(facts, subject, subject.store, line) or words(line)
-    built = None if value in (PIN, STAY) else distribution(value)
-    other = subject.service.role is Role.POSTGRES and {built, distribution(subject.declared)}
-    return f"{words(line)}-{built}" if other and len(other) == 2 and None not in other else None
+    stays = store.source if is_moved(facts, store) else None
+    if value == PIN or runs_it(facts, subject, value):
+        return stays
+    if line is None:
+        return None
+    build = _other_build(facts, subject, value)
+    if line != subject.line:
+        return target_of(facts, store, words(line))
+    return target_of(facts, store, f"{words(line)}-{build}") if build else stays
 
 
-def _present(facts: Facts, subject: Subject, store: Store, line: Line) -> str | None:
-    """What named the place where data of that line lies already: a tag that told only the major (`redis:7`), or
-    another version than its image holds.
-    """
-    if line != subject.line or subject.running is None:
+def _other_build(facts: Facts, subject: Subject, value: str) -> str | None:
+    """What a PostgreSQL of that reference is built on, where its data is known to come from something else."""
+    running = subject.running
+    if subject.service.role is not Role.POSTGRES or running is None or value == STAY:
         return None
-    told = line_of(subject.service.role, version_of(facts, subject.running.image))
-    names = (words(one) for one in (line[:1], told) if one)
-    return next((name for name in names if target_of(facts, store, name) == store.source), None)
+    stored = facts.image(running.image_id)
+    names = (running.image, *(stored.tags if stored else ()), subject.declared)
+    build, own = distribution(value), next(filter(None, map(distribution, names)), None)
+    return build if own and build != own else None
 
 
 def moves(facts: Facts, subject: Subject, value: str) -> bool:
     """Whether its data has to lie elsewhere than it does now for that value."""
-    words = place_words(facts, subject, value)
-    if words is None or not isinstance(subject.store, Store):
-        return False
-    return target_of(facts, subject.store, words) != subject.store.source
+    place = place_of(facts, subject, value)
+    return place is not None and isinstance(subject.store, Store) and place != subject.store.source

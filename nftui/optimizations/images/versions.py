@@ -45,7 +45,9 @@ def version_of(facts: Facts, reference: str) -> str | None:
 
 
 def tagged(reference: str) -> str | None:
-    """As the catalog reads such tags: an extension's version (citus:12.1) is not the server's."""
+    """As the catalog reads tags: an extension's version (citus:12.1) is not the server's; digits of an id are none."""
+    if reference.startswith("sha256:"):
+        return None
     parsed = parse_reference(reference)
     family = next((f for f in lookup.families_of(parsed) if f.version is not None), None)
     if family is not None:
