@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import socket
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
+from threading import Thread
 from urllib.parse import quote
 
 import pytest
 
 from nftui.catalog.outside import outside_postgres
+from nftui.clients import libpq
+from nftui.clients.pglogin import Login
+from nftui.clients.sql import ConnectError, Failure
 from nftui.model.facts import Live
 from nftui.model.pooling import OUTSIDE_PROBE, OutsideFacts
 from nftui.model.stack import Stack
@@ -37,6 +45,11 @@ def stack(directory: Path, *variables: str, more: str = "") -> Stack:
         ("URL: 'redis://far.example.org'", []),
         ("URL: 'https://db.example.org'", []),
         ("URL: 'postgresql://a:x@$${HOST}/shop'", []),
+        ("URL: 'postgresql://a:x@far.example.org:$${PORT}/shop'", []),
+        ("URL: 'postgresql+psycopg2://app:S3cr3t/xYz+9@far:5432/app'", []),
+        ("URL: 'postgresql://app:12/34?x@far:5432/app'", []),
+        ("URL: 'jdbc:postgresql://far:5432/app?user=app&password=x@y'", ["far:5432"]),
+        ("URL: 'postgresql://a:x@[2001:db8::1]/shop'", ["[2001:db8::1]:5432"]),
     ],
 )
 def test_a_server_that_the_stack_has_not_is_outside(tmp_path: Path, text: str, places: list[str]) -> None:
@@ -76,6 +89,84 @@ def test_it_is_asked_where_somebody_needs_it(tmp_path: Path, monkeypatch: pytest
 def test_one_that_refuses_says_why_without_its_password(tmp_path: Path) -> None:
     (live,) = probe_outside(stack(tmp_path, "URL: 'postgresql://shop:not-a-secret@127.0.0.2:1/shop'")).values()
     assert live.value is None and "127.0.0.2" in str(live.error) and "not-a-secret" not in str(live.error)
+
+
+@pytest.mark.parametrize(
+    ("error", "why"),
+    [
+        (ValueError("S3cr3t is no port"), "the probe failed (ValueError)"),
+        (KeyError("S3cr3t"), "the probe failed (KeyError)"),
+        (ConnectError(Failure.REFUSED, "connection refused", "host far"), "host far: connection refused"),
+    ],
+)
+def test_what_nobody_foresaw_is_told_by_its_type_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], error: Exception, why: str
+) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(libpq, "connect_host", fail)
+    (live,) = probe_outside(stack(tmp_path, f"URL: '{FAR}/shop'")).values()
+    assert live.value is None and live.error == why and "Traceback" not in capfd.readouterr().err
+
+
+@contextmanager
+def listener(address: str) -> Iterator[tuple[int, list[str]]]:
+    """Its port, and who came."""
+    came: list[str] = []
+
+    def serve() -> None:
+        with suppress(OSError):
+            while True:
+                client, (peer, *_) = listening.accept()
+                came.append(peer)
+                client.close()
+
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.socket(family) as listening:
+        listening.bind((address, 0))
+        listening.listen()
+        thread = Thread(target=serve, daemon=True)
+        thread.start()
+        yield listening.getsockname()[1], came
+        listening.shutdown(socket.SHUT_RDWR)
+        thread.join(5)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.3", "localhost"])
+def test_the_shell_of_the_operator_sends_no_password_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, host: str
+) -> None:
+    login = Login("shop", "shop", 0, "not-a-secret")
+    with listener("127.0.0.2") as (port, came):
+        service = tmp_path / "service.conf"
+        service.write_text(f"[away]\nhost=127.0.0.2\nhostaddr=127.0.0.2\nport={port}\n")
+        for variables in (
+            {"PGHOSTADDR": "127.0.0.2", "PGHOST": "127.0.0.2", "PGPORT": str(port), "PGLOADBALANCEHOSTS": "random"},
+            {"PGSERVICE": "away", "PGSERVICEFILE": str(service)},
+        ):
+            for name, value in variables.items():
+                monkeypatch.setenv(name, value)
+            with pytest.raises(ConnectError):
+                libpq.connect_host(replace(login, port=port), host, "")
+            with pytest.raises(ConnectError):
+                libpq.connect_network(login, "127.0.0.3", port, "address")
+        assert came == []
+
+
+def test_the_shell_of_the_operator_sets_nothing_that_a_server_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("PGREQUIREAUTH", "PGCHANNELBINDING", "PGSSLMINPROTOCOLVERSION", "PGSSLNEGOTIATION"):
+        monkeypatch.setenv(name, "nonsense")
+    with listener("127.0.0.2") as (port, came), pytest.raises(ConnectError):
+        libpq.connect_network(Login("shop", "shop", port, "not-a-secret"), "127.0.0.2", port, "address")
+    assert came
+
+
+@pytest.mark.parametrize("host", ["[::1]", "::1", "127.0.0.2"])
+def test_an_address_of_ipv6_is_reached_as_urls_write_it(host: str) -> None:
+    with listener(host.strip("[]")) as (port, came), pytest.raises(ConnectError):
+        libpq.connect_host(Login("shop", "shop", port, "not-a-secret"), host, "")
+    assert came
 
 
 @pytest.mark.engine
