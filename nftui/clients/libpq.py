@@ -32,6 +32,8 @@ _MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 """Values of sslmode that libpq has; other drivers have others, by which they mean encryption."""
 _NO_DEFAULT = ("service", "sslcertmode", "min_protocol_version", "max_protocol_version")
 """Options that libpq refuses without a value. None of them leads elsewhere while all others are given."""
+_NO_WINDOWS = "sspi"
+"""A way to log in that is nowhere asked for here."""
 
 
 class LibpqClient:
@@ -105,14 +107,20 @@ def connect_network(login: Login, address: str, port: int, via: str) -> LibpqCli
 def connect_host(login: Login, host: str, sslmode: str) -> LibpqClient:
     """Open a session to a name that this machine resolves, in clear only where `sslmode` allows it.
 
-    An IPv6 address may stand in brackets, as URLs have it. Raises ConnectError.
+    What this machine calls so may be another server than the one that the app reaches: the password itself is told to
+    none whose certificate does not prove the name. An IPv6 address may stand in brackets, as URLs have it. Raises
+    ConnectError.
     """
     mode = sslmode.lower() or "prefer"
     via = f"host {host}:{login.port}"
-    return _connect(login, host.strip("[]"), login.port, via, mode=mode if mode in _MODES else "require")
+    mode = mode if mode in _MODES else "require"
+    never = _NO_WINDOWS if mode == "verify-full" else "password"
+    return _connect(login, host.strip("[]"), login.port, via, mode=mode, never=never)
 
 
-def _connect(login: Login, host: str, port: int, via: str, address: str = "", mode: str = "prefer") -> LibpqClient:
+def _connect(
+    login: Login, host: str, port: int, via: str, address: str = "", mode: str = "prefer", never: str = _NO_WINDOWS
+) -> LibpqClient:
     try:
         import psycopg
     except ImportError:
@@ -122,12 +130,17 @@ def _connect(login: Login, host: str, port: int, via: str, address: str = "", mo
             "host": host, "hostaddr": address, "port": port, "user": login.user, "dbname": login.database,
             "password": login.password or "", "passfile": "/dev/null", "sslmode": mode, "gssencmode": "disable",
             "connect_timeout": CONNECT_TIMEOUT_S, "application_name": APPLICATION_NAME, "client_encoding": "UTF8",
-            "target_session_attrs": "any", "options": "",
+            "target_session_attrs": "any", "options": "", **_auth(never),
         })  # fmt: skip
     except psycopg.Error as error:
         # "from None": the driver's own error carries the connection string in some versions.
         raise _connect_error(error, login, via) from None
     return LibpqClient(connection, via, login.user)
+
+
+def _auth(never: str) -> dict[str, Any]:
+    """Any way to log in but `never`; an empty text would mean none at all. libpq before 16 knows no such rule."""
+    return {"require_auth": f"!{never}"} if "require_auth" in _defaults() else {}
 
 
 def _defaults() -> dict[str, Any]:

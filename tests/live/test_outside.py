@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -111,22 +111,25 @@ def test_what_nobody_foresaw_is_told_by_its_type_alone(
 
 
 @contextmanager
-def listener(address: str) -> Iterator[tuple[int, list[str]]]:
+def listener(
+    address: str, serve: Callable[[socket.socket], None] = lambda client: None
+) -> Iterator[tuple[int, list[str]]]:
     """Its port, and who came."""
     came: list[str] = []
 
-    def serve() -> None:
+    def listen() -> None:
         with suppress(OSError):
             while True:
                 client, (peer, *_) = listening.accept()
                 came.append(peer)
-                client.close()
+                with client:
+                    serve(client)
 
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     with socket.socket(family) as listening:
         listening.bind((address, 0))
         listening.listen()
-        thread = Thread(target=serve, daemon=True)
+        thread = Thread(target=listen, daemon=True)
         thread.start()
         yield listening.getsockname()[1], came
         listening.shutdown(socket.SHUT_RDWR)
@@ -160,6 +163,45 @@ def test_the_shell_of_the_operator_sets_nothing_that_a_server_refuses(monkeypatc
     with listener("127.0.0.2") as (port, came), pytest.raises(ConnectError):
         libpq.connect_network(Login("shop", "shop", port, "not-a-secret"), "127.0.0.2", port, "address")
     assert came
+
+
+CLEAR, MD5, SCRAM = (
+    (3).to_bytes(4, "big"),
+    (5).to_bytes(4, "big") + b"salt",
+    (10).to_bytes(4, "big") + b"SCRAM-SHA-256\0\0",
+)
+
+
+def asked(request: bytes, connect: Callable[[Login], object]) -> bytes:
+    """What a client answers to a server that asks for its password in that way (AuthenticationRequest)."""
+    heard = bytearray()
+
+    def serve(client: socket.socket) -> None:
+        if client.recv(8)[4:] == (80877103).to_bytes(4, "big"):  # SSLRequest
+            client.sendall(b"N")
+            client.recv(8)
+        client.recv(1024)
+        client.sendall(b"R" + (len(request) + 4).to_bytes(4, "big") + request)
+        heard.extend(client.recv(1024))
+
+    with listener("127.0.0.2", serve) as (port, came), pytest.raises(ConnectError):
+        connect(Login("shop", "shop", port, "not-a-secret"))
+    assert came
+    return bytes(heard)
+
+
+@pytest.mark.parametrize("shell", ["", "nonsense", "none"])
+@pytest.mark.parametrize(("request_", "far", "near"), [(CLEAR, b"", b"pnot-a-secret"), (MD5, b"pmd5", b"pmd5"),
+                                                       (SCRAM, b"pSCRAM", b"pSCRAM")])  # fmt: skip
+def test_only_who_has_not_just_a_name_is_told_the_password_itself(
+    monkeypatch: pytest.MonkeyPatch, shell: str, request_: bytes, far: bytes, near: bytes
+) -> None:
+    if shell:
+        monkeypatch.setenv("PGREQUIREAUTH", shell)
+    heard = asked(request_, lambda login: libpq.connect_host(login, "127.0.0.2", ""))
+    assert heard[:1] + heard[5 : 5 + max(0, len(far) - 1)] == far
+    heard = asked(request_, lambda login: libpq.connect_network(login, "127.0.0.2", login.port, "address"))
+    assert heard[:1] + heard[5 : 4 + len(near)] == near
 
 
 @pytest.mark.parametrize("host", ["[::1]", "::1", "127.0.0.2"])
