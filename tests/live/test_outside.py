@@ -73,6 +73,14 @@ def test_one_that_hangs_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.Mo
     assert time.monotonic() - began < 3 and live.value is None and "0.1 s" in str(live.error)
 
 
+def test_the_patience_is_one_for_all_of_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outside, "_read", lambda server: time.sleep(9))
+    urls = [f"URL: 'postgresql://a:x@far{n}.example.org/shop'" for n in range(8)]
+    began = time.monotonic()
+    found = probe_outside(stack(tmp_path, *urls), 0.5)
+    assert time.monotonic() - began < 3 and len(found) == 8 and not any(live.value for live in found.values())
+
+
 def test_one_without_a_login_is_not_asked(tmp_path: Path) -> None:
     (live,) = probe_outside(stack(tmp_path, "URL: 'postgresql://shop@db.example.org/shop'")).values()
     assert live.value is None and live.error == "URL has no whole login"
