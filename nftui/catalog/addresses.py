@@ -42,11 +42,16 @@ class Address:
 
 
 def find_address(text: str) -> Address | None:
-    """The one host that a value names: of a URL, a connection string, "host:port" or "host". None where unsure."""
+    """The one host that a value names: of a URL, a connection string, "host:port" or "host". None where unsure.
+
+    The port of a URL is a number, or an expression that was not interpolated.
+    """
     text = text.strip()
     if "://" in text:
         match = _URL.search(text)
-        return None if match is None else Address(match["host"], match["port"] or None, match["scheme"])
+        return (
+            None if match is None or _is_torn(match) else Address(match["host"], match["port"] or None, match["scheme"])
+        )
     pairs = {m[1].lower(): m[3].strip("'") for m in _PAIR.finditer(text)}
     host = next((pairs[k] for k in ("host", "server", "addr", "data source") if k in pairs), None)
     if host is not None:
@@ -54,6 +59,13 @@ def find_address(text: str) -> Address | None:
         return Address(host, port or pairs.get("port"))
     match = re.fullmatch(r"([\w.-]+)(?::(\d+))?", text)
     return Address(match[1], match[2]) if match else None
+
+
+def _is_torn(match: re.Match[str]) -> bool:
+    """Whether an unescaped `/`, `#` or `?` of a password ends what looks like the host: that is part of a secret."""
+    port = match["port"]
+    is_port = not port or port.isdecimal() or _EXPRESSION.fullmatch(port) is not None
+    return not is_port or "@" in match["tail"].partition("?")[0]
 
 
 def replace_address(source: str, host: str, port: int, *, default_port: int, with_port: bool = True) -> str | None:
@@ -76,7 +88,7 @@ def shape(source: str) -> str:
 def _replace(masked: str, host: str, port: int, default_port: int, with_port: bool) -> str | None:
     if "://" in masked:
         match = _URL.search(masked)
-        if match is None or "," in match["tail"].partition("?")[0]:
+        if match is None or set(",@") & set(match["tail"].partition("?")[0]):
             return None
         written = "" if match["port"] is None and port == default_port else f":{port}"
         return masked[: match.start()] + match["head"] + host + written + match["tail"]

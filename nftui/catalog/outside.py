@@ -32,7 +32,10 @@ class Outside:
 
 
 def outside_postgres(stack: Stack) -> tuple[Outside, ...]:
-    """By place. A host that a container has by itself, or that was not interpolated, is none."""
+    """By place. A host that a container has by itself, or that was not interpolated, is none.
+
+    Nor is one that may be the piece of a login: a password with `/` or `?` in it is no URL.
+    """
     names, found = Names(stack), dict[str, Outside]()
     for service in stack.services:
         for key, value in service.environment.items() if service.active else ():
@@ -43,6 +46,8 @@ def outside_postgres(stack: Stack) -> tuple[Outside, ...]:
                 continue
             port = address.port or DEFAULT_PORTS["postgres"]
             one = Outside(service.name, key, address.host, port, login_of({"url": key}, service.environment))
+            if not port.isdecimal() or (not one.login.user and "@" in str(value)):
+                continue
             known = found.get(one.place)
             if known is None or (one.login.password and not known.login.password):
                 found[one.place] = one

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from threading import Thread
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from nftui.clients.pglogin import Login
 from nftui.clients.sql import (
@@ -30,6 +30,10 @@ if TYPE_CHECKING:
 CONNECT_TIMEOUT_S = 3
 _MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 """Values of sslmode that libpq has; other drivers have others, by which they mean encryption."""
+_NO_DEFAULT = ("service", "sslcertmode", "min_protocol_version", "max_protocol_version")
+"""Options that libpq refuses without a value. None of them leads elsewhere while all others are given."""
+_NO_WINDOWS = "sspi"
+"""A way to log in that is nowhere asked for here."""
 
 
 class LibpqClient:
@@ -103,31 +107,51 @@ def connect_network(login: Login, address: str, port: int, via: str) -> LibpqCli
 def connect_host(login: Login, host: str, sslmode: str) -> LibpqClient:
     """Open a session to a name that this machine resolves, in clear only where `sslmode` allows it.
 
-    Raises ConnectError.
+    What this machine calls so may be another server than the one that the app reaches: the password itself is told to
+    none whose certificate does not prove the name. An IPv6 address may stand in brackets, as URLs have it. Raises
+    ConnectError.
     """
     mode = sslmode.lower() or "prefer"
-    return _connect(login, host, login.port, f"host {host}:{login.port}", mode=mode if mode in _MODES else "require")
+    via = f"host {host}:{login.port}"
+    mode = mode if mode in _MODES else "require"
+    never = _NO_WINDOWS if mode == "verify-full" else "password"
+    return _connect(login, host.strip("[]"), login.port, via, mode=mode, never=never)
 
 
 def _connect(
-    login: Login, host: str, port: int, via: str, address: str | None = None, mode: str = "prefer"
+    login: Login, host: str, port: int, via: str, address: str = "", mode: str = "prefer", never: str = _NO_WINDOWS
 ) -> LibpqClient:
     try:
         import psycopg
     except ImportError:
         raise ConnectError(Failure.NO_TOOL, "psycopg is not installed", via) from None
     try:
-        # What the operator's shell sets for libpq (PGHOSTADDR, PGPASSFILE…) must not redirect this.
-        connection = psycopg.connect(
-            host=host, hostaddr=address, port=port, user=login.user, dbname=login.database,
-            password=login.password or "", passfile="/dev/null", sslmode=mode, gssencmode="disable",
-            connect_timeout=CONNECT_TIMEOUT_S, application_name=APPLICATION_NAME, client_encoding="UTF8",
-            target_session_attrs="any", options="", autocommit=True,
-        )  # fmt: skip
+        connection = psycopg.connect(autocommit=True, **_defaults() | {
+            "host": host, "hostaddr": address, "port": port, "user": login.user, "dbname": login.database,
+            "password": login.password or "", "passfile": "/dev/null", "sslmode": mode, "gssencmode": "disable",
+            "connect_timeout": CONNECT_TIMEOUT_S, "application_name": APPLICATION_NAME, "client_encoding": "UTF8",
+            "target_session_attrs": "any", "options": "", **_auth(never),
+        })  # fmt: skip
     except psycopg.Error as error:
         # "from None": the driver's own error carries the connection string in some versions.
         raise _connect_error(error, login, via) from None
     return LibpqClient(connection, via, login.user)
+
+
+def _auth(never: str) -> dict[str, Any]:
+    """Any way to log in but `never`; an empty text would mean none at all. libpq before 16 knows no such rule."""
+    return {"require_auth": f"!{never}"} if "require_auth" in _defaults() else {}
+
+
+def _defaults() -> dict[str, Any]:
+    """libpq's own value of each option that a variable can set: the operator's shell (PGHOSTADDR…) redirects nothing.
+
+    An empty text counts as given, None does not; what is given counts before a PGSERVICE too.
+    """
+    from psycopg.pq import Conninfo
+
+    known = {o.keyword.decode(): (o.compiled or b"").decode() for o in Conninfo.get_defaults() if o.envvar}
+    return {name: value for name, value in known.items() if name not in _NO_DEFAULT}
 
 
 def warm_up() -> None:

@@ -10,6 +10,8 @@ from nftui.model.dataclass import dataclass
 
 ROLES_PROBE, POOLER_PROBE, OUTSIDE_PROBE = "postgres-roles", "pgbouncer", "postgres-outside"
 """Read `ServerFacts`, `PoolerFacts` and, of servers that are none of the stack's, `OutsideFacts`."""
+SESSIONS_PROBE = "postgres-sessions"
+"""`ServerFacts` by one login, for who asks again and again: temporary tables of that login's own database alone."""
 
 TRIED_MOST = 500
 """A pool is tried by no more clients than this at once: each is a descriptor of nftui's and of the pooler's."""

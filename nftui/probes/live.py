@@ -8,7 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 from nftui.model.facts import Live
-from nftui.model.pooling import OUTSIDE_PROBE, POOLER_PROBE, ROLES_PROBE
+from nftui.model.pooling import OUTSIDE_PROBE, POOLER_PROBE, ROLES_PROBE, SESSIONS_PROBE
 from nftui.model.postgres import CLUSTER_PROBE
 from nftui.model.redis import SENTINEL_PROBE
 from nftui.model.stack import Role, Service, Stack
@@ -45,6 +45,7 @@ PROBES: Mapping[str, Probe] = {
     "postgres": Probe((Role.POSTGRES,), _of("postgres", "probe_postgres")),
     CLUSTER_PROBE: Probe((Role.POSTGRES,), _of("postgres_cluster", "probe_cluster")),
     ROLES_PROBE: Probe((Role.POSTGRES,), _of("pooling", "probe_roles")),
+    SESSIONS_PROBE: Probe((Role.POSTGRES,), _of("pooling", "probe_sessions")),
     POOLER_PROBE: Probe((Role.PGBOUNCER,), _of("pooling", "probe_pgbouncer")),
     "redis": Probe((Role.REDIS, Role.KEYDB), _of("redis", "probe_redis")),
     SENTINEL_PROBE: Probe((), _of("redis", "probe_sentinel")),

@@ -33,7 +33,12 @@ def probe_outside(stack: Stack, patience_s: float = PATIENCE_S) -> dict[tuple[st
 
 
 def _into(answers: dict[str, Live], server: Outside) -> None:
-    answers[server.place] = _read(server)
+    try:
+        answers[server.place] = _read(server)
+    except NftuiError as error:
+        answers[server.place] = _silent(server, str(error))
+    except Exception as error:  # its text may quote what it choked on, secrets included
+        answers[server.place] = _silent(server, f"the probe failed ({type(error).__name__})")
 
 
 def _silent(server: Outside, why: str) -> Live:
@@ -41,6 +46,7 @@ def _silent(server: Outside, why: str) -> Live:
 
 
 def _read(server: Outside) -> Live:
+    """Raises ConnectError and QueryError, and what nobody foresaw."""
     from nftui.clients.libpq import connect_host
     from nftui.clients.pglogin import Login
     from nftui.clients.sql import Query, only
@@ -48,16 +54,11 @@ def _read(server: Outside) -> Live:
     login = server.login
     if not login.user or not login.password:
         return _silent(server, f"{server.key} has no whole login")
-    try:
-        whole = Login(login.user, login.database or login.user, int(server.port), login.password)
-        client = connect_host(whole, server.host, login.sslmode)
-    except (NftuiError, ValueError) as error:
-        return _silent(server, str(error))
+    whole = Login(login.user, login.database or login.user, int(server.port), login.password)
+    client = connect_host(whole, server.host, login.sslmode)
     try:
         # Never guarded: behind that name may be a pooler, where a SET would stay and meet the app.
         (version, connections) = only(client, Query(_SQL, guard=False))[0]
         return Live(OUTSIDE_PROBE, server.place, OutsideFacts(str(version), int(str(connections))), via=client.via)
-    except (NftuiError, ValueError) as error:
-        return _silent(server, str(error))
     finally:
         client.close()

@@ -1,4 +1,5 @@
-"""The probes `postgres-roles` and `pgbouncer`: what a pooler in front of a server must know, and its own console.
+"""The probes `postgres-roles`, `postgres-sessions` and `pgbouncer`: what a pooler in front of a server must know, and
+its own console.
 
 The console is asked inside its container, over the local socket: there PgBouncer lets in whoever runs as the same
 user as it does, without a password (its documentation, "Admin console").
@@ -8,17 +9,28 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from functools import partial
 
 from nftui.clients.pglogin import Login, file_content
 from nftui.clients.postgres import PostgresClient, Query, QueryError, connect, read_login
 from nftui.clients.sql import APPLICATION_NAME
 from nftui.model.errors import NftuiError
 from nftui.model.facts import Live
-from nftui.model.pooling import POOLER_PROBE, ROLES_PROBE, PoolerFacts, RoleSecret, ServerFacts, Session
+from nftui.model.pooling import (
+    POOLER_PROBE,
+    ROLES_PROBE,
+    SESSIONS_PROBE,
+    PoolerFacts,
+    RoleSecret,
+    ServerFacts,
+    Session,
+)
 from nftui.model.stack import Container, Service
+from nftui.probes.resolve import Background
 from nftui.system.exec import Exec
 
 _SERVER = """
@@ -50,6 +62,8 @@ WHERE name IS NOT NULL ORDER BY 1, 2, 3"""
 what a role or a database sets by itself harm nobody."""
 _MOST_DATABASES = 50
 """So many are asked for temporary tables, those with the most sessions first: each is a connection."""
+TOUR_S = 3.0
+"""Seconds for all of these together; what was not seen by then stays unknown."""
 _SHOW = ("VERSION", "CONFIG", "DATABASES", "POOLS", "CLIENTS")
 _PSQL = ("psql", "-X", "-q", "-A", "-w", "-F", "\x1f", "-P", "footer=off", "-P", "pager=off", "-U", "pgbouncer")
 _ASK = (
@@ -68,27 +82,52 @@ _SEPARATOR = "\x1f"
 
 
 def probe_roles(service: Service, exec_port: Exec | None, environ: Mapping[str, str] | None = None) -> Live:
-    """Read ServerFacts from the service's first running container. Never raises for a server that will not answer."""
+    """What `probe_sessions` reads, with the temporary tables of every database in use. Never raises either."""
     login = read_login(service, exec_port, environ)
+    live = replace(_sessions_of(service, exec_port, environ, login), probe=ROLES_PROBE)
+    if not isinstance(live.value, ServerFacts):
+        return live
+    names = [name for name in _in_use(live.value) if name != login.database][:_MOST_DATABASES]
+    found = _tour([partial(_temporary_in, service, exec_port, environ, login.other(database=name)) for name in names])
+    return replace(live, value=replace(live.value, temporary=live.value.temporary | found))
+
+
+def probe_sessions(service: Service, exec_port: Exec | None, environ: Mapping[str, str] | None = None) -> Live:
+    """Read ServerFacts from the service's first running container. Never raises for a server that will not answer."""
+    return _sessions_of(service, exec_port, environ, read_login(service, exec_port, environ))
+
+
+def _sessions_of(service: Service, exec_port: Exec | None, environ: Mapping[str, str] | None, login: Login) -> Live:
     try:
         client = connect(service, exec_port, environ, login)
     except NftuiError as error:
-        return Live(ROLES_PROBE, service.name, None, str(error))
+        return Live(SESSIONS_PROBE, service.name, None, str(error))
     try:
-        facts = read_roles(client)
+        return Live(SESSIONS_PROBE, service.name, read_roles(client), via=client.via)
     except NftuiError as error:
-        return Live(ROLES_PROBE, service.name, None, str(error), client.via)
+        return Live(SESSIONS_PROBE, service.name, None, str(error), client.via)
     finally:
         client.close()
-    others = [name for name in _in_use(facts) if name != login.database][:_MOST_DATABASES]
-    found = (_temporary_in(service, exec_port, environ, login.other(database=name)) for name in others)
-    return Live(ROLES_PROBE, service.name, replace(facts, temporary=facts.temporary.union(*found)), via=client.via)
+
+
+def _tour(calls: Iterable[Callable[[], frozenset[str]]]) -> frozenset[str]:
+    """What they found together in TOUR_S. One that hangs is not waited for longer, nor is a next one begun then."""
+    found, end = set[str](), time.monotonic() + TOUR_S
+
+    def go() -> None:
+        for call in calls:
+            if time.monotonic() >= end:
+                break
+            found.update(call())
+
+    Background(go).wait(TOUR_S)
+    return frozenset(found)
 
 
 def _in_use(facts: ServerFacts) -> list[str]:
-    """Databases with sessions, the most first: a temporary table lives no longer than its session."""
+    """Databases with sessions, the most first, then by name: a temporary table lives no longer than its session."""
     counted = Counter(s.database for s in facts.sessions if s.database in facts.databases)
-    return [name for name, _ in counted.most_common()]
+    return sorted(counted, key=lambda name: (-counted[name], name))
 
 
 def _temporary_in(

@@ -44,9 +44,9 @@ class Background(Generic[T]):
         except BaseException as error:
             self._error = error
 
-    def wait(self) -> None:
-        """Until the call is over, however it ended."""
-        self._thread.join()
+    def wait(self, seconds: float | None = None) -> None:
+        """Until the call is over, however it ended, and no longer than that."""
+        self._thread.join(seconds)
 
     def result(self) -> T:
         """What the call returned. Raises what it raised."""

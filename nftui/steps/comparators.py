@@ -14,7 +14,7 @@ from typing import NamedTuple
 from nftui.model.advice import Assertion
 from nftui.model.ai import OllamaFacts, QdrantFacts
 from nftui.model.facts import Live
-from nftui.model.pooling import PoolerFacts, ServerFacts
+from nftui.model.pooling import SESSIONS_PROBE, PoolerFacts, ServerFacts
 from nftui.model.postgres import PostgresFacts, RoleSetting
 from nftui.model.redis import RedisFacts, SentinelFacts
 from nftui.steps.redis import same
@@ -126,7 +126,7 @@ def _reset_statement(found: RoleSetting) -> str:
 
 def _role(assertion: Assertion, live: ReadLive) -> str | None:
     """The digest of the role's verifier as it is now: what a copy of it elsewhere is compared by."""
-    value = live(service_of(assertion), "postgres-roles").value
+    value = live(service_of(assertion), SESSIONS_PROBE).value
     if not isinstance(value, ServerFacts) or value.roles_error:
         return None
     role = value.roles.get(name_of(assertion))

@@ -21,7 +21,7 @@ from nftui.clients.sql import only
 from nftui.model.dataclass import dataclass
 from nftui.model.message import Message, msg
 from nftui.model.plan import StepSpec
-from nftui.model.pooling import TRIED_MOST, PoolerFacts, RoleSecret, ServerFacts
+from nftui.model.pooling import SESSIONS_PROBE, TRIED_MOST, PoolerFacts, RoleSecret, ServerFacts
 from nftui.model.stack import Container
 from nftui.steps.calls import Data
 from nftui.steps.gate import POLL_S, containers_of
@@ -64,7 +64,7 @@ class PoolsKind(Reading):
         """Which apps hold sessions now that will be routed: the plan must not say so, for it changes with time."""
         routes = step.params.get("routes") or {}
         assert isinstance(routes, Mapping)
-        live = ctx.probe(str(step.params["server"]), "postgres-roles") if routes else None
+        live = ctx.probe(str(step.params["server"]), SESSIONS_PROBE) if routes else None
         sessions = live.value.sessions if live and isinstance(live.value, ServerFacts) else ()
         lasting = {(s.address, s.user, s.database) for s in sessions if s.lasts}
         held = (
@@ -136,7 +136,7 @@ def _addresses(service: str, ctx: Context) -> set[str]:
 
 def _direct(step: StepSpec, addresses: set[str], ctx: Context) -> int:
     """Sessions of its routed logins; a plan of an older nftui names none, and means all."""
-    live = ctx.probe(str(step.params["server"]), "postgres-roles")
+    live = ctx.probe(str(step.params["server"]), SESSIONS_PROBE)
     if not isinstance(live.value, ServerFacts):
         raise StepFailed(
             msg("{service} cannot be asked who is connected: {why}", service=step.params["server"],
@@ -233,7 +233,7 @@ def _logins(client: Mapping[str, object], ctx: Context) -> Iterator[tuple[tuple[
 
 
 def _roles(step: StepSpec, ctx: Context) -> Mapping[str, RoleSecret]:
-    live = ctx.probe(str(step.params["server"]), "postgres-roles")
+    live = ctx.probe(str(step.params["server"]), SESSIONS_PROBE)
     return live.value.roles if isinstance(live.value, ServerFacts) else {}
 
 

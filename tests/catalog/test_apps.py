@@ -189,6 +189,27 @@ def test_a_value_with_no_host_is_none() -> None:
     assert find_address("") is None
 
 
+@pytest.mark.parametrize(
+    ("url", "port"),
+    [
+        ("postgresql://app:S3cr3t/xYz+9@db:5432/app", None), ("postgresql://app:12/xYz@db/app", None),
+        ("postgresql://app:S3cr3t?x@db/app", None), ("postgresql://app:12#x@db/app", None),
+        ("redis://S3cr3t/x@db:6379", None), ("postgresql://app:S3cr3t%2FxYz@db:5432/app", "5432"),
+        ("postgresql://app:x@db:5432/app?application_name=a@b", "5432"),
+        ("postgresql://app:x@db:${PORT:-1}/app", "${PORT:-1}"),
+    ],
+)  # fmt: skip
+def test_a_piece_of_a_password_is_no_host_and_no_port(url: str, port: str | None) -> None:
+    found = find_address(url)
+    assert (found and (found.host, found.port)) == (port and ("db", port))
+
+
+def test_a_url_that_a_password_tears_is_not_rewritten() -> None:
+    assert replace_address("postgresql://app:12/xYz@db/app", "new", 6432, default_port=5432) is None
+    told = "postgresql://app:12%2FxYz@db/app?application_name=a@b"
+    assert replace_address(told, "new", 6432, default_port=5432) == told.replace("@db", "@new:6432")
+
+
 WRONG = [
     ("apps: [{id: a, images: [a], uses: [{server: redis}]}]", "apps[0].uses[0].source: must be a text"),
     ("apps: [{id: a, uses: []}]", "apps[0].images: an image is needed"),

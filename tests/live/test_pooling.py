@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from threading import Event
 
 import pytest
 
@@ -13,6 +15,7 @@ from nftui.model.facts import Live
 from nftui.model.pooling import ServerFacts
 from nftui.model.stack import Service
 from nftui.probes import pooling
+from nftui.probes.live import PROBES
 from nftui.probes.pooling import probe_roles
 from tests.live.conftest import Server, docker, until
 from tests.live.fakes import FakeClient, container
@@ -75,15 +78,63 @@ def test_what_statements_have_set_is_seen_where_they_are_counted(server: Server)
     ("sessions", "asked"),
     [
         (["shop", "files", "shop"], ["crm", "shop", "files"]), ([], ["crm"]), (["crm"], ["crm"]),
+        (["shop", "files"], ["crm", "files", "shop"]), (["shop", "files", "files", "shop"], ["crm", "files", "shop"]),
         (["locked", "shop"], ["crm", "locked", "shop"]), (["template1", "shop"], ["crm", "shop"]),
     ],
-    ids=["the most first", "nobody", "its own only", "one that lets nobody in", "no database of apps"],
+    ids=["the most first", "nobody", "its own only", "as many, by name", "as many each", "one that lets nobody in",
+         "no database of apps"],
 )  # fmt: skip
 def test_the_databases_in_use_are_asked(monkeypatch: pytest.MonkeyPatch, sessions: list[str], asked: list[str]) -> None:
+    went = serve(monkeypatch, sessions)
+    live = probe_roles(SERVICE, None)
+    assert live.probe == "postgres-roles" and went == asked
+    assert known(live).temporary == ({"shop"} if "shop" in sessions else frozenset())
+
+
+def test_who_asks_again_and_again_logs_in_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    went = serve(monkeypatch, ["shop", "files", "shop"])
+    live = PROBES["postgres-sessions"].read(SERVICE, None, {})
+    assert live.probe == "postgres-sessions" and went == ["crm"] and len(known(live).sessions) == 3
+
+
+@pytest.mark.parametrize("name", ["files", "shop"])
+def test_a_database_that_hangs_is_not_waited_for(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setattr(pooling, "TOUR_S", 0.2)
+    over = Event()
+    went = serve(monkeypatch, ["shop", "files", "shop"], lambda database: over.wait(10) if database == name else None)
+    began = time.monotonic()
+    found = known(probe_roles(SERVICE, None))
+    assert time.monotonic() - began < 3
+    assert found.temporary == ({"shop"} if name == "files" else frozenset()) and len(found.sessions) == 3
+    seen = list(went)
+    over.set()
+    time.sleep(0.2)
+    assert went == seen, "no next one is begun"
+
+
+def test_a_database_that_breaks_the_tour_costs_nothing_else(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def fail(database: str) -> None:
+        if database == "files":
+            raise RuntimeError(database)
+
+    serve(monkeypatch, ["shop", "files", "shop"], fail)
+    assert known(probe_roles(SERVICE, None)).temporary == {"shop"} and "Traceback" not in capfd.readouterr().err
+
+
+SERVICE = Service("postgres", containers=(container(environment={"POSTGRES_USER": "crm"}),))
+
+
+def serve(
+    monkeypatch: pytest.MonkeyPatch, sessions: list[str], before: Callable[[str], object] = lambda database: None
+) -> list[str]:
+    """A server with those sessions, a temporary table in shop; the databases that were logged in to."""
     went: list[str] = []
 
     def connect(service: Service, exec_port: object, environ: object, login: Login) -> FakeClient:
         went.append(login.database)
+        before(login.database)
         if login.database == "locked":
             raise ConnectError(Failure.NOT_ALLOWED, "no pg_hba.conf entry")
         core = {"max": 100, "reserved": 3, "tls": False, "counts": False, "databases": DATABASES}
@@ -94,6 +145,4 @@ def test_the_databases_in_use_are_asked(monkeypatch: pytest.MonkeyPatch, session
         })  # fmt: skip
 
     monkeypatch.setattr(pooling, "connect", connect)
-    service = Service("postgres", containers=(container(environment={"POSTGRES_USER": "crm"}),))
-    found = known(probe_roles(service, None))
-    assert went == asked and found.temporary == ({"shop"} if "shop" in sessions else frozenset())
+    return went

@@ -77,7 +77,7 @@ def world(
     place = tuple(MountSpec("bind", "/x", target) for target in mounts)
     every = [replace(first, mounts=place), replace(first, id="p", service="pgbouncer")]
     known = ServerFacts(100, 3, roles={"shop": RoleSecret("shop", "scram", PENCIL)})
-    answers = {"postgres-roles": known, "pgbouncer": console or PoolerFacts("1.25", CONFIG, ROW)}
+    answers = {"postgres-sessions": known, "pgbouncer": console or PoolerFacts("1.25", CONFIG, ROW)}
     found.engine = cast("Any", SimpleNamespace(containers=lambda: every))
     found.probe = lambda service, name: Live(name, service, answers[name])
     found.content = lambda container, path: (files or {}).get(path)

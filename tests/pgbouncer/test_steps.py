@@ -28,7 +28,7 @@ def context(
     pooler: PoolerFacts | None, *sessions: Session, variables: Mapping[str, str] | None = None, held: bool = False
 ) -> Context:
     """An app at 10.0.0.9 that held sessions, or did not; the clock runs by itself."""
-    answers = {"pgbouncer": pooler, "postgres-roles": ServerFacts(100, 3, sessions=sessions)}
+    answers = {"pgbouncer": pooler, "postgres-sessions": ServerFacts(100, 3, sessions=sessions)}
     container = Container("c", "api-1", "api", 1, "running", None, "i", "s", environment=variables or {},
                           addresses={"default": "10.0.0.9"})  # fmt: skip
     clock = iter(range(1000))
@@ -154,8 +154,8 @@ def test_a_verifier_is_compared_by_its_digest() -> None:
     comparator = COMPARATORS["postgres-role"]
 
     def live(verifier: str) -> Any:
-        roles = {"shop": RoleSecret("shop", "scram", verifier)}
-        return lambda service, probe: Live(probe, service, ServerFacts(100, 3, roles=roles))
+        facts = {"postgres-sessions": ServerFacts(100, 3, roles={"shop": RoleSecret("shop", "scram", verifier)})}
+        return lambda service, probe: Live(probe, service, facts[probe])
 
     assertion = Assertion("postgres-role", "db.role.shop", "", {"service": "db", "name": "shop"})
     expected = comparator.read(assertion, live("SCRAM-SHA-256$a"))
