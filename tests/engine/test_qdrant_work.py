@@ -83,6 +83,24 @@ def test_one_that_never_ends_is_told_with_what_is_left_however_much_apps_write(
     assert 30 <= qdrant.world.clock < 40
 
 
+def test_one_that_told_of_its_segments_and_then_tells_nothing_is_not_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Green before its optimizer has begun: of a server that never told anything, that has to do."""
+    _, outcome, _ = followed(tmp_path / "never", late=10**6, tells=False)
+    assert outcome is None
+    asked = FakeQdrant._telemetry
+
+    def telemetry(self: FakeQdrant) -> Any:
+        found = asked(self)
+        self.tells = self.built["docs"] == self.collections["docs"]
+        return found
+
+    monkeypatch.setattr(FakeQdrant, "_telemetry", telemetry)
+    _, outcome, _ = followed(tmp_path / "once", late=10**6)
+    assert outcome is not None and "but 1 of its segments were not built anew" in outcome.reason
+
+
 @pytest.mark.parametrize("counts", [True, False])
 def test_progress_is_that_of_the_segments_with_the_time_that_is_left(tmp_path: Path, counts: bool) -> None:
     """As many vectors are indexed from the first second on."""

@@ -7,6 +7,7 @@ import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -195,6 +196,24 @@ def test_ollama_is_read() -> None:
     assert live.value.loaded == (
         Model("llama3:8b", 6654289920, 6000000000, "2318-03-05T13:26:50.187268719Z"),
     )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("image", "code", "has"),
+    [("registry.example/ai/ollama:1", 0, True), ("registry.example/ai/ollama:1", 127, False),
+     ("ollama/ollama:0.12.3", 127, None), ("docker.io/ollama/ollama", 127, None)],
+)  # fmt: skip
+def test_bash_is_asked_for_in_an_ollama_that_the_catalog_does_not_know(image: str, code: int, has: bool | None) -> None:
+    class Answering:
+        def exec(self, container_id: str, argv: Sequence[str], **more: Any) -> tuple[int, bytes, bytes]:
+            assert list(argv[:2]) == ["bash", "-c"]
+            return code, b"", b""
+
+    with serve(OLLAMA) as port:
+        server = replace(service(Role.OLLAMA, port), image=image)
+        live, blind = probe_ollama(server, Answering()), probe_ollama(server, None)
+    assert isinstance(live.value, OllamaFacts) and live.value.has_bash is has
+    assert isinstance(blind.value, OllamaFacts) and blind.value.has_bash is None
 
 
 def test_an_old_ollama_without_ps_has_nothing_loaded() -> None:

@@ -12,9 +12,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from nftui.cli import render
-from nftui.model.ai import Model
+from nftui.model.ai import Model, OllamaFacts
 from nftui.model.choices import Choices
 from nftui.model.errors import UsageError
+from nftui.model.facts import Live
 from nftui.model.units import GIB, MIB
 from nftui.optimizations.ollama.estimate import Estimator, Setting, in_runner
 from nftui.optimizations.ollama.fit import Fixed, solve, worst
@@ -36,6 +37,34 @@ def test_what_services_name_is_kept_and_any_two_models_fit(tmp_path: Path) -> No
     assert found["max_loaded_models"].value == "2" and found["keep_alive"].value == "24h"
     assert found["preload"].value == "always"
     assert "mistral:7b" in said(found["models"].notes)
+
+
+@pytest.mark.parametrize(
+    ("image", "has_bash", "value", "why"),
+    [
+        ("registry.example/ai/ollama:1", True, "always", None),
+        ("registry.example/ai/ollama:1", False, "once", "no bash"),
+        ("registry.example/ai/ollama:1", None, "once", "it is not known whether its image has bash"),
+        ("docker.io/ollama/ollama:0.12.3", None, "always", None),
+        ("alpine/ollama", True, "once", "no bash"),
+    ],
+)
+def test_a_service_of_bash_stands_only_beside_an_image_that_has_it(
+    tmp_path: Path, image: str, has_bash: bool | None, value: str, why: str | None
+) -> None:
+    found = facts(tmp_path, LLAMA3)
+    services = tuple(replace(s, image=image) if s.name == "ollama" else s for s in found.stack.services)
+    live = found.live_value("ollama", "ollama")
+    assert isinstance(live, OllamaFacts)
+    told = Live("ollama", "ollama", replace(live, has_bash=has_bash))
+    stack = replace(found, stack=replace(found.stack, services=services), live={("ollama", "ollama"): told})
+    line = advice(stack)["preload"]
+    assert line.value == value and (why is None or why in said(line.notes))
+    if has_bash is None or why is None:
+        assert advice(stack, preload="always")["preload"].value == "always"
+    else:
+        with pytest.raises(UsageError, match="no bash"):
+            advice(stack, preload="always")
 
 
 def test_a_name_is_found_however_it_is_written_and_what_draws_images_is_not_kept(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from nftui.model.ai import Collection, QdrantFacts
 from nftui.model.host import Medium
+from nftui.model.qdrant import read_config
 from nftui.model.units import GIB, MIB
 from nftui.optimizations.qdrant import rules
 from nftui.probes.qdrant import probe_qdrant
@@ -43,6 +44,16 @@ HALF = replace(collection(100_000), segments=8, indexed_vectors=0, indexing_thre
 )
 def test_an_index_is_a_matter_of_each_segment(change: dict[str, Any], has: bool) -> None:
     assert replace(HALF, **change).is_indexed is has
+
+
+@pytest.mark.parametrize(("segments", "has"), [(8, False), (2, True)])
+def test_sparse_vectors_are_counted_as_indexed_and_say_nothing_of_the_dense_ones(segments: int, has: bool) -> None:
+    """Whatever their size (SparseVectorDataConfig::is_indexed): only the size of the segments tells."""
+    params = {"vectors": {"size": 384, "distance": "Cosine"}, "sparse_vectors": {"words": {"index": {"on_disk": True}}}}
+    index = read_config({"params": params})
+    hybrid = replace(HALF, index=index, indexed_vectors=100_000, segments=segments)
+    assert index.has_sparse and hybrid.is_indexed is has
+    assert not HALF.index.has_sparse and replace(HALF, indexed_vectors=100_000, segments=segments).is_indexed
 
 
 def test_segments_below_the_threshold_are_left_alone_and_the_reason_is_told(tmp_path: Path) -> None:

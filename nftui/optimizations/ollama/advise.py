@@ -282,8 +282,9 @@ class Adviser:
         by_use = self.chosen("eviction") == "lru" and not self.listed
         best = "off" if not wanted else "once" if by_use or reason is not None else "always"
         value = said or ("off" if off else best)
-        if value == "always" and reason is not None:
-            raise refusal(self.server, "preload", value, reason)
+        refused = no_keeper(self.server.service, self.server.live, asked=True)
+        if value == "always" and refused is not None:
+            raise refusal(self.server, "preload", value, refused)
         origin = Origin.CHOSEN if said else Origin.OFF if off else Origin.AUTO
         why = msg("The first request after each restart would wait until its model is read from disk.")
         notes = [BACK_BY_USE if reason is None else once_only(reason)] if "once" == value == best else []

@@ -43,7 +43,7 @@ def keeping_decisions(adviser: Adviser, found: Mapping[str, Decision]) -> dict[s
 def _order(adviser: Adviser, found: Mapping[str, Decision]) -> Decision:
     server, said = adviser.server, adviser.chosen("eviction")
     off = is_off(adviser.choices, server, "eviction")
-    reason = no_keeper(server.service, server.live)
+    reason = no_keeper(server.service, server.live, asked=True)
     if said == "lru" and reason is not None:
         raise refusal(server, "eviction", said, reason)
     places = int(found["max_loaded_models"].value or 0)

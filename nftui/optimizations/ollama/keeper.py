@@ -59,8 +59,11 @@ def keeper_name(facts: Facts, service: Service) -> str:
     return name if facts.stack.service(name) is None else f"{name}-nftui"
 
 
-def no_keeper(service: Service, live: OllamaFacts | None) -> Message | None:
-    """Why none can stand beside that server: it must reach it by its name or on the host's network, in its image."""
+def no_keeper(service: Service, live: OllamaFacts | None, *, asked: bool = False) -> Message | None:
+    """Why none can stand beside that server: it must reach it by its name or on the host's network, in its image.
+
+    `asked`: an operator wants one, and may know what nobody can tell here.
+    """
     if service.config.get("network_mode") not in (None, "", "host"):
         return msg("no service beside it reaches it in its network mode")
     if not service.image:
@@ -68,7 +71,7 @@ def no_keeper(service: Service, live: OllamaFacts | None) -> Message | None:
     has_bash = live.has_bash if live else None
     if has_bash is False or any(name == "bash" for name, _ in lacking(service.image)):
         return msg("its image has no bash for the service that would load them")
-    if has_bash is None and not repositories_of(service.image):
+    if has_bash is None and not asked and not repositories_of(service.image):
         return msg("it is not known whether its image has bash for the service that would load them")
     return None
 
