@@ -39,6 +39,8 @@ SAVE_KINDS = {"redis-save", "redis-count", "redis-rehearsal"}
 TRY_KINDS = {"pg-try"}
 REHEARSAL_KINDS = {"grafana-rehearsal", "qdrant-rehearsal"}
 """Those of test_rehearsal_points.py."""
+COUNT_KINDS = {"grafana-count", "qdrant-count"}
+"""Those of test_counted_points.py."""
 BEGUN = "journal intent override:compose.nftui.yaml"
 SHARE = 5
 """Points of a plain run: one for each step kind."""
@@ -64,6 +66,7 @@ def test_no_step_kind_is_without_crash_points() -> None:
         SAVE_KINDS,
         TRY_KINDS,
         REHEARSAL_KINDS,
+        COUNT_KINDS,
         CLUSTER_KINDS,
         SENTINEL_KINDS,
         SHARDS_KINDS,

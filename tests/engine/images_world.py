@@ -38,6 +38,9 @@ class UnwrappingTrees(MortalTrees):
         self._do("unwrap", lambda: super(UnwrappingTrees, self).unwrap(path, work, data, relative))
 
 
+NEXT_WAL = "0000000000000007"
+
+
 @dataclass
 class Done:
     """A program that has ended."""
@@ -135,10 +138,11 @@ class ImagesWorld(DataWorld):
         old = self.root / "old"
         shutil.copytree(old, Path(mounts["/nftui"], pgscripts.WORK, "dump", "tree"), symlinks=True)
 
-    def _stop(self, mounts: Mapping[str, str], data: str) -> None:
-        pass
+    def _stop(self, mounts: Mapping[str, str], data: str) -> str:
+        return f"{NEXT_WAL}\n"
 
-    def _keep(self, mounts: Mapping[str, str], data: str) -> None:
+    def _keep(self, mounts: Mapping[str, str], data: str, next_wal: str) -> None:
+        assert next_wal == NEXT_WAL
         Path(mounts["/nftui"], pgscripts.DUMPED).write_text("")
 
     def _init(self, mounts: Mapping[str, str], role: str) -> None:

@@ -29,6 +29,7 @@ volumes: {{charts: {{}}, vectors: {{}}, keys: {{}}}}
 """
 PLACES = {"charts": "/var/lib/grafana", "vectors": "/qdrant/storage", "cache": "/data"}
 GRAFANA = {"path": "grafana.db", "block": "directory", "needed": "yes"}
+QDRANT = {"path": "raft_state.json", "block": "directory", "needed": "yes"}
 COUNTED = {"charts": ("grafana-count", "grafana-count"), "vectors": ("qdrant-count", "qdrant-count"),
            "cache": ("redis-save", "redis-count")}  # fmt: skip
 VOLUMES = {"charts": "charts", "vectors": "vectors", "cache": "keys"}
@@ -82,7 +83,7 @@ def fragment(found: Facts, **chosen: str) -> Fragment:
     ("name", "wanted", "volume", "fence"),
     [
         ("charts", "grafana/grafana:10.4.7", "p_charts-10.4", GRAFANA),
-        ("vectors", "qdrant/qdrant:v1.13.6", "p_vectors-1.13", {"path": "raft_state.json", "block": "directory"}),
+        ("vectors", "qdrant/qdrant:v1.13.6", "p_vectors-1.13", QDRANT),
         ("cache", "redis:8", "p_cache-8", {"path": "appendonlydir", "block": "file"}),
     ],
 )

@@ -132,9 +132,8 @@ def fence_of(facts: Facts, store: Store) -> Mapping[str, str]:
         return {"path": store.inside("global/pg_control"), "block": "absent"}
     if role is Role.REDIS:
         return _redis_fence(facts, store)
-    kept = {"path": store.inside(_BLOCKED[role]), "block": "directory"}
-    # A configuration that is mounted may name a server instead of the file.
-    return kept | {"needed": "yes"} if role is Role.GRAFANA else kept
+    # A configuration that is mounted may name another place: without that file there is nothing to bring along.
+    return {"path": store.inside(_BLOCKED[role]), "block": "directory", "needed": "yes"}
 
 
 _PARTED = 7

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import re
 import shutil
 import sys
@@ -84,6 +85,14 @@ def _scalar(text: str) -> Any:
     return {"true": True, "false": False}[text] if text in ("true", "false") else int(text)
 
 
+def _keep_peer(file: Path) -> None:
+    """The state of the consensus, which a single node writes as well, and without which none starts (persistent.rs)."""
+    if file.exists():
+        json.loads(file.read_text())
+    else:
+        file.write_text(json.dumps({"peer": random.getrandbits(52)}))
+
+
 class Server:
     """All collections, aliases and snapshots of one server."""
 
@@ -93,6 +102,8 @@ class Server:
         """Collections of which a snapshot is being made."""
         self.root = settings.storage / "collections"
         self.root.mkdir(parents=True, exist_ok=True)
+        if not settings.clustered:
+            _keep_peer(settings.storage / "raft_state.json")
         self.aliases_file = settings.storage / "aliases.json"
         self.aliases: dict[str, str] = json.loads(self.aliases_file.read_text()) if self.aliases_file.exists() else {}
         self.collections = {p.name: Collection(p) for p in sorted(self.root.iterdir()) if (p / "config.json").exists()}
