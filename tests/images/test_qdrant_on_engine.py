@@ -37,7 +37,7 @@ class Bench:
 
     def image(self, *change: str) -> str:
         """The same server under another tag and id."""
-        name = f"{images.reference('qdrant:1.19')}.99"
+        name = f"{images.reference('qdrant:1.19')}.{os.getpid()}"
         made = docker("create", images.reference("qdrant:1.19"))
         docker("commit", *(word for one in change for word in ("--change", one)), made, name)
         docker("rm", "-v", made)
@@ -64,7 +64,7 @@ def bench(engine: None, tmp_path: Path) -> Iterator[Bench]:
         for name in docker("images", "--format", "{{.Repository}}:{{.Tag}}").split():
             if name.startswith(f"nftui-kept/{stack.project}"):
                 docker("rmi", name)
-        docker("rmi", f"{images.reference('qdrant:1.19')}.99", check=False)
+        docker("rmi", f"{images.reference('qdrant:1.19')}.{os.getpid()}", check=False)
     assert not problems, "the stack was not removed whole"
 
 
