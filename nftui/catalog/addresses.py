@@ -49,9 +49,9 @@ def find_address(text: str) -> Address | None:
     text = text.strip()
     if "://" in text:
         match = _URL.search(text)
-        return (
-            None if match is None or _is_torn(match) else Address(match["host"], match["port"] or None, match["scheme"])
-        )
+        if match is None or _is_torn(match):
+            return None
+        return Address(match["host"], match["port"] or None, match["scheme"])
     pairs = {m[1].lower(): m[3].strip("'") for m in _PAIR.finditer(text)}
     host = next((pairs[k] for k in ("host", "server", "addr", "data source") if k in pairs), None)
     if host is not None:

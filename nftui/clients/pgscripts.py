@@ -13,6 +13,12 @@ DATA = f"{WORK}/data"
 DUMPED = f"{WORK}/dump/whole"
 """Stands once the dump is whole."""
 
+FILE_SETTINGS = """'hba_file', 'ident_file', 'ssl_cert_file', 'ssl_key_file', 'ssl_ca_file', 'ssl_crl_file',
+  'ssl_dh_params_file'"""
+"""Settings that name a file of logins or keys."""
+_BESIDE = "BESIDE='pg_hba.conf pg_ident.conf server.crt server.key root.crt'\n"
+"""Where such files lie in a data directory if no setting names them."""
+
 _HEAD = f"set -eu\nW={INSIDE}\nexport LC_ALL=C PGOPTIONS= PGCLIENTENCODING=UTF8\n"
 
 PREPARE = (
@@ -126,8 +132,9 @@ settings() {
 }
 settings 'NOT LIKE' >"$W/dump/postgresql.conf"
 settings LIKE >"$W/dump/postgresql.auto.conf"
-one "SELECT DISTINCT setting FROM pg_file_settings WHERE name IN ('hba_file', 'ident_file', 'ssl_cert_file',
-  'ssl_key_file', 'ssl_ca_file', 'ssl_crl_file', 'ssl_dh_params_file')" >"$W/dump/paths"
+one "SELECT DISTINCT setting FROM pg_file_settings WHERE name IN ("""
+    + FILE_SETTINGS
+    + """)" >"$W/dump/paths"
 one "SELECT pg_encoding_to_char(encoding) FROM pg_database WHERE datname = 'template1'" >"$W/dump/encoding"
 one "SELECT datcollate FROM pg_database WHERE datname = 'template1'" >"$W/dump/collate"
 one "SELECT datctype FROM pg_database WHERE datname = 'template1'" >"$W/dump/ctype"
@@ -145,9 +152,10 @@ the operator's all the same. What is included comes in its order, so that the ne
 
 KEEP = (
     _HEAD
+    + _BESIDE
     + """
 mkdir -p "$W/dump/files"
-{ printf '%s\\n' pg_hba.conf pg_ident.conf server.crt server.key root.crt; cat "$W/dump/paths"; } |
+{ printf '%s\\n' $BESIDE; cat "$W/dump/paths"; } |
 while IFS= read -r path; do
   case $path in
     "$1"/*) path=${path#"$1"/} ;;
@@ -234,6 +242,7 @@ diff "$W/dump/manifest.old" "$W/dump/manifest.new" | grep '^[<>]' | cut -c 1-200
 
 SETTINGS = (
     _HEAD
+    + _BESIDE
     + """
 export PGHOST=$W/new PGUSER=$1 PGDATABASE=template1
 psql -X -q -A -t -v ON_ERROR_STOP=1 -c "SELECT name FROM pg_settings WHERE context <> 'internal' AND name NOT IN
@@ -247,7 +256,7 @@ take() {
 { echo "# Carried over by nftui:"; take postgresql.conf; } >>"$W/data/postgresql.conf"
 take postgresql.auto.conf >>"$W/data/postgresql.auto.conf"
 mkdir -p "$W/dump/files"
-for file in pg_hba.conf pg_ident.conf server.crt server.key root.crt; do
+for file in $BESIDE; do
   [ ! -e "$W/dump/$file" ] || mv "$W/dump/$file" "$W/dump/files/"
 done
 find "$W/dump/files" -type d -exec chmod 700 {} +

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from nftui.clients.pgscripts import ICU, LIBRARY
+from nftui.clients.pgscripts import FILE_SETTINGS, ICU, LIBRARY
 from nftui.clients.postgres import Login, PostgresClient, Query, QueryError, connect, read_login
 from nftui.model.errors import NftuiError
 from nftui.model.facts import Live
@@ -34,15 +34,14 @@ SELECT json_build_object(
   'archives', current_setting('archive_mode') <> 'off',
   'library', ({LIBRARY}),
   'icu', ({ICU}))"""  # noqa: S608 (constants)
-_FILES = """
+_FILES = f"""
 SELECT json_build_object(
   'included', (SELECT json_agg(DISTINCT sourcefile) FROM pg_file_settings
       WHERE sourcefile NOT IN (current_setting('config_file'), current_setting('data_directory')
                                || '/postgresql.auto.conf')
         AND position(current_setting('data_directory') || '/' in current_setting('config_file')) = 1),
-  'named', (SELECT json_agg(DISTINCT setting) FROM pg_file_settings WHERE name IN ('hba_file', 'ident_file',
-      'ssl_cert_file', 'ssl_key_file', 'ssl_ca_file', 'ssl_crl_file', 'ssl_dh_params_file')),
-  'directory', current_setting('data_directory'))"""
+  'named', (SELECT json_agg(DISTINCT setting) FROM pg_file_settings WHERE name IN ({FILE_SETTINGS})),
+  'directory', current_setting('data_directory'))"""  # noqa: S608 (constants)
 """For superusers only. A server whose main file lies elsewhere is told so by its command, which stays."""
 _DATABASE = """
 SELECT (SELECT json_agg(extname ORDER BY extname) FROM pg_extension),

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import cast
 
 from nftui.clients.grafana import read_holdings
-from nftui.clients.qdrant import collection_path
 from nftui.model.message import msg
 from nftui.model.plan import StepSpec
 from nftui.steps.calls import Data
 from nftui.steps.kind import Context, StepFailed
 from nftui.steps.places import path_of, place_of
+from nftui.steps.qdrant_points import count_points
 from nftui.steps.qdrant_snapshot import LONG_S
 from nftui.steps.reading import Reading
 
@@ -52,8 +52,7 @@ class QdrantCountKind(_Counting):
         api, found = ctx.api(str(step.service)), {}
         for name in sorted(str(c["name"]) for c in api.json("/collections")["result"]["collections"]):
             ctx.progress(f"counting {name}", None)
-            answer = api.send("POST", collection_path(name, "points/count"), {"exact": True}, timeout_s=LONG_S)
-            found[name] = int(answer["result"]["count"])
+            found[name] = count_points(api, name, LONG_S)
         return found
 
 

@@ -17,6 +17,7 @@ from nftui.model.qdrant import IndexConfig, may_optimize, read_config, same, unm
 from nftui.steps.calls import ApiCalls, Data
 from nftui.steps.kind import Context, Found, StepFailed
 from nftui.steps.qdrant_measure import fingerprints, measure, sample_ids
+from nftui.steps.qdrant_points import count_points
 from nftui.steps.qdrant_segments import outdated, unindexed
 from nftui.steps.qdrant_snapshot import LONG_S, collection_of, is_there, kept_snapshot
 from nftui.steps.qdrant_work import Work, cpus_of, silent_s
@@ -136,8 +137,7 @@ def _send(api: ApiCalls, name: str, patch: dict[str, object]) -> None:
 
 
 def _count(api: ApiCalls, name: str) -> int:
-    answer = api.send("POST", collection_path(name, "points/count"), {"exact": True}, timeout_s=60.0)
-    return int(answer["result"]["count"])
+    return count_points(api, name, 60.0)
 
 
 def _present(api: ApiCalls, name: str, config: dict[str, Any]) -> Data:

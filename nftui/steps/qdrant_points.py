@@ -51,6 +51,12 @@ class Differences:
         return self.write + self.delete
 
 
+def count_points(api: ApiCalls, name: str, timeout_s: float) -> int:
+    """Of a collection, exact."""
+    answer = api.send("POST", collection_path(name, "points/count"), {"exact": True}, timeout_s=timeout_s)
+    return int(answer["result"]["count"])
+
+
 def page_size(config: Mapping[str, Any]) -> int:
     """Points that fit in one answer and in one request, and that a strict mode lets pass."""
     sizes = sum(v.size for v in read_config(config).vectors) or 1

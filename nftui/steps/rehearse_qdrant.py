@@ -21,7 +21,7 @@ from nftui.steps.calls import ApiCalls, Data
 from nftui.steps.copy import must_have_room
 from nftui.steps.kind import Context
 from nftui.steps.places import name_of, place_of
-from nftui.steps.qdrant_points import Point, page_size, points, same_point
+from nftui.steps.qdrant_points import Point, count_points, page_size, points, same_point
 from nftui.steps.qdrant_snapshot import (
     LONG_S,
     left_on_server,
@@ -192,11 +192,10 @@ def _others(before: Data) -> Mapping[str, Iterable[str]]:
 
 def _look(api: ApiCalls, name: str) -> Recovered:
     info = api.json(collection_path(name))["result"]
-    asked = {"exact": True}
-    count = api.send("POST", collection_path(name, "points/count"), asked, timeout_s=LONG_S)["result"]["count"]
     limit = min(_SAMPLE, page_size(info["config"]))
     return Recovered(
-        int(count), str(info["status"]), info["config"], tuple(sorted(info.get("payload_schema") or ())),
+        count_points(api, name, LONG_S), str(info["status"]), info["config"],
+        tuple(sorted(info.get("payload_schema") or ())),
         tuple(islice(points(api, name, limit), _SAMPLE)),
     )  # fmt: skip
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from nftui.model.knobs import Kind, Knob
-from nftui.model.message import msg
+from nftui.model.message import Message, msg
 from nftui.model.qdrant import CODES
 
 ID = "qdrant"
@@ -74,6 +74,12 @@ FLOOR = Knob(
     "AI reference 2.8", unit="fraction", minimum=0.0, maximum=1.0,
 )  # fmt: skip
 
+
+def _number(name: str, unit: str, why: Message) -> Knob:
+    """What a server decides by itself at 0."""
+    return Knob(name, Kind.INTEGER, msg(name), why, SETTINGS, unit=unit, minimum=0, maximum=1024, main=False)
+
+
 KNOBS: tuple[Knob, ...] = (
     *_tuned(""),
     FLOOR,
@@ -82,25 +88,21 @@ KNOBS: tuple[Knob, ...] = (
         msg("A snapshot of each collection is kept outside of its volume before it is changed."), "engine.md 5",
         unit="switch",
     ),
-    Knob(
-        "search_threads", Kind.INTEGER, msg("search_threads"),
+    _number(
+        "search_threads", "threads",
         msg("Threads that search. 0 leaves it to Qdrant, which counts the CPUs of the container's quota."),
-        SETTINGS, unit="threads", minimum=0, maximum=1024, main=False,
     ),
-    Knob(
-        "optimizer_cpus", Kind.INTEGER, msg("optimizer_cpus"),
+    _number(
+        "optimizer_cpus", "CPUs",
         msg("CPUs that building an index may take from searches. 0 leaves it to Qdrant."),
-        SETTINGS, unit="CPUs", minimum=0, maximum=1024, main=False,
     ),
-    Knob(
-        "indexing_threads", Kind.INTEGER, msg("indexing_threads"),
+    _number(
+        "indexing_threads", "threads",
         msg("Threads that build the index of one segment, in new collections. 0 leaves it to Qdrant: at most 8 to 16."),
-        SETTINGS, unit="threads", minimum=0, maximum=1024, main=False,
     ),
-    Knob(
-        "segments", Kind.INTEGER, msg("segments"),
+    _number(
+        "segments", "segments",
         msg("Segments that new collections aim at: searches read them side by side. 0 leaves it to Qdrant."),
-        SETTINGS, unit="segments", minimum=0, maximum=1024, main=False,
     ),
     *_tuned("collection.{name}."),
     Knob(

@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from nftui.catalog import data_paths
+from nftui.catalog.references import version_key
 from nftui.clients.qdrant_settings import absolute
 from nftui.model.advice import Applicability
 from nftui.model.ai import QdrantFacts
@@ -55,7 +56,7 @@ class Server:
     def release(self) -> tuple[int, ...]:
         """(1, 15) of 1.15.3; () where its version is not known."""
         version = (self.live.version if self.live else None) or self.service.version or ""
-        return tuple(int(part) for part in version.split(".")[:2] if part.isdigit())
+        return version_key(version)[:2]
 
     @property
     def name(self) -> str:
