@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import subprocess
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import field
 from typing import Protocol
@@ -19,6 +20,8 @@ from nftui.system.processes import Commands, end_group
 _START_S = 60.0
 _LOOK_S = 0.2
 """Seconds that one look at a program waits for its end."""
+_END_TOLD_S = 3.0
+"""Seconds that an engine may take to tell that a program has ended; after them it is one of another machine."""
 _IDLE = "trap 'exit 0' TERM INT; while :; do sleep 3600 & wait $!; done"
 
 
@@ -148,8 +151,19 @@ class DockerHelpers:
         try:
             return dial(int(pid), port, timeout_s)
         except (PermissionError, FileNotFoundError) as error:
+            if self._ends(helper, pid):
+                raise ConnectionRefusedError("it does not run any more") from error
             raise OutOfReach(msg("Only root can speak with a server without a network, and only on its own machine: "
                                  "{why}.", why=error.strerror or "")) from error  # fmt: skip
+
+    def _ends(self, helper: str, pid: str) -> bool:
+        """Whether that process of it is no longer: the engine tells of an end a moment after it."""
+        deadline = time.monotonic() + _END_TOLD_S
+        while self._state(helper, "Pid") == pid:
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(_LOOK_S)
+        return True
 
     def _state(self, helper: str, name: str) -> str:
         """ "" where there is no such container."""

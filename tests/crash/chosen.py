@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import random
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from tests.crash.bed import RECOVER, RESUME, ROLLBACK, Bed, Point
+from tests.crash.conftest import ALL
+from tests.crash.figures import FIGURES
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,20 @@ def trials(events: Iterable[tuple[str, int]], steps: Mapping[str, str]) -> list[
     assert {step for _, step in found} == set(steps.values())
     ways = (ROLLBACK, RESUME, RECOVER)
     return [Trial(p, s, ("worker", "power")[n % 2], ways[n % 3]) for n, (p, s) in enumerate(found)]
+
+
+def try_share(chance: random.Random, found: list[Trial], scenario: str, act: Callable[[Trial], None]) -> None:
+    """All of them, or one of each step; each is counted, and the first that is not recovered ends it."""
+    steps = sorted({trial.step for trial in found})
+    picked = found if ALL else [chance.choice([t for t in found if t.step == step]) for step in steps]
+    FIGURES.left_out[scenario] = len(found) - len(picked)
+    for trial in picked:
+        try:
+            act(trial)
+        except BaseException:
+            FIGURES.count(scenario, "NOT recovered")
+            raise
+        FIGURES.count(scenario, "recovered")
 
 
 def _step(event: str, steps: Mapping[str, str]) -> str:

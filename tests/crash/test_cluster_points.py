@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.crash.bed import ROLLBACK, Bed
-from tests.crash.chosen import Trial, cut_off, trials
-from tests.crash.figures import FIGURES
+from tests.crash.chosen import Trial, cut_off, trials, try_share
 from tests.e2e.command import tree
 from tests.redis.clustered import LONG_S, NODES, acked, cluster_keys, clustered_stack, places
 from tests.redis.server import picture
@@ -69,10 +68,7 @@ def test_a_cluster_that_was_cut_off_stands_or_is_gone_and_nothing_promised_is_lo
     files = tree(bed.stack.directory)
     found = whole_run(bed, files, APPLY, STEPS, NODES, _held)
     assert set(STEPS.values()) == KINDS
-    picked = [chance.choice([t for t in found if t.step == kind]) for kind in sorted(KINDS)]
-    FIGURES.left_out["crash in apply of a cluster"] = len(found) - len(picked)
-    for trial in picked:
-        try_one(bed, files, APPLY, trial, NODES, _held)
+    try_share(chance, found, "crash in apply of a cluster", lambda t: try_one(bed, files, APPLY, t, NODES, _held))
 
 
 def _held(stack: Stack) -> set[str]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.crash.bed import Bed
-from tests.crash.figures import FIGURES
+from tests.crash.chosen import try_share
 from tests.crash.test_cluster_points import begun, try_one, whole_run
 from tests.e2e.command import tree
 from tests.redis.test_sentinel_on_engine import SENTINEL, YES
@@ -45,7 +45,4 @@ def test_sentinels_that_were_cut_off_stand_or_are_gone_and_nothing_promised_is_l
 ) -> None:
     files = tree(bed.stack.directory)
     found = whole_run(bed, files, APPLY, STEPS, OWN, held)
-    picked = [chance.choice([t for t in found if t.step == step]) for step in sorted(set(STEPS.values()))]
-    FIGURES.left_out["crash in apply of Sentinel"] = len(found) - len(picked)
-    for trial in picked:
-        try_one(bed, files, APPLY, trial, OWN, held)
+    try_share(chance, found, "crash in apply of Sentinel", lambda t: try_one(bed, files, APPLY, t, OWN, held))

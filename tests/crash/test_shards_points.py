@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.crash.bed import ROLLBACK, Bed
-from tests.crash.chosen import cut_off, trials
-from tests.crash.figures import FIGURES
+from tests.crash.chosen import Trial, cut_off, trials, try_share
 from tests.qdrant.clustered import clustered_stack, goes_on, leads, node
 from tests.qdrant.test_nodes_on_engine import NEW, SHARDS, YES
 
@@ -37,14 +36,16 @@ def test_a_copy_that_was_cut_off_stands_or_is_gone_and_nothing_promised_is_lost(
     found = trials(bed.events(*APPLY), STEPS)
     assert set(STEPS.values()) == KINDS
     go_back(bed)
-    picked = [chance.choice([t for t in found if t.step == kind]) for kind in sorted(KINDS)]
-    FIGURES.left_out["crash in apply of other shards"] = len(found) - len(picked)
-    for trial in picked:
-        cut_off(bed, trial, APPLY)
-        if leads(bed.stack) == {NEW}:
-            goes_on(bed.stack, NEW)
-            go_back(bed)
-        is_old(bed)
+    try_share(chance, found, "crash in apply of other shards", lambda trial: try_one(bed, trial))
+
+
+def try_one(bed: Bed, trial: Trial) -> None:
+    """It ends old or new, and from new there is a way back."""
+    cut_off(bed, trial, APPLY)
+    if leads(bed.stack) == {NEW}:
+        goes_on(bed.stack, NEW)
+        go_back(bed)
+    is_old(bed)
 
 
 def go_back(bed: Bed) -> None:

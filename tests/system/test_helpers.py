@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import socket
+from collections.abc import Sequence
 from contextlib import closing
+from typing import Any
 
 import pytest
 
@@ -78,3 +80,16 @@ def test_a_helper_that_is_gone_or_not_of_this_machine_is_told(pid: str, error: t
     commands = FakeCommands({("inspect",): Completed((), 0, f"{pid}\n")})
     with pytest.raises(error):
         DockerHelpers(Endpoint("unix:///x", "test"), commands).dial("abc", 80, 2.0)
+
+
+def test_a_helper_that_ends_while_it_is_asked_is_not_out_of_reach() -> None:
+    """Its process is gone a moment before the engine tells so: a server that does not start is told as that."""
+    told = iter(["4194305"] * 3 + ["0"])
+
+    class Late(FakeCommands):
+        def run(self, argv: Sequence[str], **given: Any) -> Completed:
+            return Completed(tuple(argv), 0, next(told) + "\n")
+
+    with pytest.raises(ConnectionRefusedError, match="any more"):
+        DockerHelpers(Endpoint("unix:///x", "test"), Late()).dial("abc", 80, 2.0)
+    assert next(told, None) is None
