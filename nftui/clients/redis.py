@@ -22,6 +22,14 @@ EXEC_TIMEOUT_S = 10.0
 _PASSWORD_VARIABLES = ("REDISCLI_AUTH", "REDIS_PASSWORD", "VALKEY_PASSWORD", "REDIS_PASS", "REDIS_AUTH",
                        "REDIS_HOST_PASSWORD", "KEYDB_PASSWORD", "VALKEYCLI_AUTH")  # fmt: skip
 _FILE_VARIABLES = ("REDIS_PASSWORD_FILE", "VALKEY_PASSWORD_FILE")
+_REQUIRED = re.compile(r"--requirepass[= ]+[\"']?([$`]\(?(?:cat +|< *)[^\s\"'`)]+|[^\s\"']+)")
+"""The word after it; of one that a shell reads from a file, up to the file's path."""
+_SECRET = re.compile(r"/\S+")
+_CONFIGURATION = re.compile(r"/\S+\.conf")
+_IN_FILE = re.compile(
+    r"^[ \t]*(?:requirepass[ \t]+(\S+)|user[ \t]+default[ \t](?:.*[ \t])?>(\S+))", re.MULTILINE | re.I
+)
+"""The password that its configuration asks for (redis.conf, "requirepass" and "user")."""
 _CLIENTS = ("redis-cli", "valkey-cli", "keydb-cli")
 _KNOWN = ("LOADING", "MISCONF", "BUSY", "MASTERDOWN")
 """What is answered only to one whose login is good: that is looked at first (redis, processCommand)."""
@@ -91,19 +99,32 @@ def candidates(
 ) -> tuple[str, ...]:
     """Passwords to try, the likeliest first; "" (none) first where the command asks for none."""
     found: list[str] = []
-    argv = [*container.command, *(service.command or ())]
+    argv = [*container.entrypoint, *container.command, *(service.command or ())]
     for index, word in enumerate(argv):
-        if word == "--requirepass" and index + 1 < len(argv):
+        if word == "--requirepass" and index + 1 < len(argv) and not argv[index + 1].startswith("$"):
             found.append(argv[index + 1])
-    match = re.search(r"--requirepass[= ]+[\"']?([^\s\"']+)", " ".join(argv))
-    if match and not match[1].startswith("$"):
-        found.append(match[1])
+    match = _REQUIRED.search(" ".join(argv))
+    if match:
+        found += _meant(match[1], container, exec_port)
+    for path in dict.fromkeys(word for word in argv if _CONFIGURATION.fullmatch(word)):
+        text = file_content(container, exec_port, path) or ""
+        found += [word.strip("\"'") for line in _IN_FILE.findall(text) for word in line if word]
     layers: tuple[Mapping[str, str | None], ...] = (container.environment, service.environment)
     for layer in layers:
         found += [v for n in _PASSWORD_VARIABLES if n in layer and (v := layer[n] or environ.get(n))]
         found += [v for n in _FILE_VARIABLES if (v := file_content(container, exec_port, layer.get(n)))]
     asked = "requirepass" in " ".join(argv)
     return tuple(dict.fromkeys([*found, ""] if asked else ["", *found]))
+
+
+def _meant(word: str, container: Container, exec_port: Exec | None) -> list[str]:
+    """What a shell makes of the password's word: itself, a variable of the container, or what a secret's file holds."""
+    if not word.startswith(("$", "`")):
+        return [word]
+    if secret := _SECRET.search(word):
+        return [text] if (text := file_content(container, exec_port, secret[0])) else []
+    name = word.lstrip("${").partition("}")[0].partition(":")[0]
+    return [value] if (value := container.environment.get(name)) else []
 
 
 def port_of(container: Container) -> int:

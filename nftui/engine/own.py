@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import field
+from dataclasses import field, replace
 from typing import cast
 
 from nftui.engine.restarts import OWN_GRACE_S, start_step
@@ -13,7 +13,7 @@ from nftui.model.facts import Facts
 from nftui.model.message import Message, msg
 from nftui.model.mounted import FOLDER, IGNORE, IGNORED, FileSet, MountedFile
 from nftui.model.plan import FileChange, StepSpec, Undo, digest
-from nftui.model.stack import Container
+from nftui.model.stack import Container, Service, Stack
 from nftui.steps.own import is_done
 
 ASSERTION = "own-service"
@@ -42,6 +42,44 @@ def own_users(fragments: Iterable[Fragment]) -> dict[str, tuple[str, ...]]:
         for name, users in fragment.own.items():
             found[name] = (*found.get(name, ()), *users)
     return found
+
+
+def in_profiles(fragment: Fragment, stack: Stack) -> Fragment:
+    """The fragment, whose own services are enabled by profiles as what they depend on, or else as their users.
+
+    Compose refuses the whole project where an enabled service depends on one that is not (docker/compose#12900).
+    """
+    profiles = {name: _profiles(fragment.services[name], users, stack) for name, users in fragment.own.items()}
+    services = {
+        name: {**keys, "profiles": profiles[name]} if profiles.get(name) else _reachable(name, keys, profiles, stack)
+        for name, keys in fragment.services.items()
+    }
+    return replace(fragment, services=services) if any(profiles.values()) else fragment
+
+
+def _profiles(definition: Mapping[str, object], users: Sequence[str], stack: Stack) -> list[str]:
+    """Empty: always enabled."""
+    servers = [s for s in map(stack.service, sorted(depends_on(definition))) if s is not None and s.profiles]
+    if servers:
+        return sorted(set[str](servers[0].profiles).intersection(*(s.profiles for s in servers)))
+    found = [s.profiles for s in map(stack.service, users) if s is not None]
+    return sorted({p for names in found for p in names}) if all(found) else []
+
+
+def _reachable(
+    name: str, keys: Mapping[str, object], profiles: Mapping[str, Sequence[str]], stack: Stack
+) -> Mapping[str, object]:
+    """Without waiting for what may not be enabled when it is: it did not wait for the server itself either."""
+    waits, service = keys.get("depends_on"), stack.service(name)
+    if not isinstance(waits, Mapping) or service is None:
+        return keys
+    kept = {n: how for n, how in waits.items() if not profiles.get(n) or _implies(service, profiles[n])}
+    return {**keys, "depends_on": kept} if kept else {key: value for key, value in keys.items() if key != "depends_on"}
+
+
+def _implies(service: Service, profiles: Sequence[str]) -> bool:
+    """Whether all that enables the service enables what has those profiles."""
+    return bool(service.profiles) and set(service.profiles) <= set(profiles)
 
 
 def is_job(definition: Mapping[str, object]) -> bool:

@@ -207,7 +207,7 @@ def _fragment(
         return present
     if selection is Selection.OFF or not applies.applicable:
         return None
-    return optimization.fragment(facts, advice)
+    return own.in_profiles(optimization.fragment(facts, advice), facts.stack)
 
 
 def _assertions(

@@ -6,11 +6,12 @@ handed on by Compose [X, 2.26], but has no name by which anyone would find it af
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Iterable
 
 from nftui.model.message import Message, msg
 from nftui.model.patterns import regex
-from nftui.model.stack import Container, Service
+from nftui.model.stack import Container, MountSpec, Service
 from nftui.probes.layer import holds_nothing
 from nftui.system.docker import EngineError, EnginePort
 
@@ -22,8 +23,10 @@ PASSING = ("/tmp", "/run", "/var/run", "/var/tmp", "/var/lock", "/dev", "/proc",
 """What lies there is made anew by every start (FHS 3.0, 3.15, 3.18, 5.5, 5.15)."""
 _PASSING_NAMES = regex(
     r"/(__pycache__|\.cache|\.npm|\.[a-z_]*_history|\.lesshst)(/|$)|\.pyc$|\.pid$|/sbin/docker-init$"
+    r"|/\.qdrant-initialized$"
 )
-"""Caches and histories; and the place that the engine makes in a container with `init: true` [X]."""
+"""Caches and histories; the place that the engine makes in a container with `init: true` [X]; the empty file by which
+Qdrant tells at each start that it has loaded its collections (its startup.rs)."""
 _MODIFIED, _ADDED = 0, 1
 """Kinds of a change in the engine's answer: 0 modified, 1 added, 2 deleted (Engine API, ContainerChanges)."""
 ASKED = 50
@@ -34,9 +37,20 @@ def losses(service: Service, engine: EnginePort) -> tuple[Message, ...]:
     """One sentence per thing that would be lost or stay nameless; empty where a recreate takes nothing away."""
     text = "{service}: its data at {target} lies in a volume without a name; give it one in your files"
     mounts = [m for c in service.containers if c.running for m in c.mounts]
-    targets = dict.fromkeys(m.target for m in mounts if m.anonymous)
+    targets = dict.fromkeys(m.target for m in mounts if m.anonymous and not _only_holds(m, mounts))
     nameless = (msg(text, service=service.name, target=target) for target in targets)
     return (*layer_losses(service, engine), *nameless)
+
+
+def _only_holds(mount: MountSpec, mounts: Iterable[MountSpec]) -> bool:
+    """Whether the volume has nothing but the places of other mounts: an image of PostgreSQL 18 makes one above the
+    former data directory. Where it cannot be looked into, what it holds is not known."""
+    inner = [m for m in mounts if m is not mount and _beneath(m.target, (mount.target.rstrip("/"),))]
+    if not inner or not mount.host_path or not os.path.isdir(mount.host_path):
+        return False
+    failed: list[OSError] = []
+    files = any(names for _, _, names in os.walk(mount.host_path, onerror=failed.append))
+    return not files and not failed
 
 
 def layer_losses(service: Service, engine: EnginePort, own: Collection[str] = ()) -> tuple[Message, ...]:

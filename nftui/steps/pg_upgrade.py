@@ -6,7 +6,7 @@ network, and writes no row; the new one is made beside it in the place that is b
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import PurePosixPath
 
 from nftui.clients import pgmanifest, pgscripts
@@ -69,13 +69,38 @@ class PgCheckKind(Reading):
         """Raises StepFailed: what a dump lacks, too little room, an extension, locale or setting that is not there."""
         source, target = path_of(place_of(step, "source"), ctx), place_of(step, "target")
         facts = ctx.trees.facts(source)
+        _must_be_whole(source, facts.problems)
         must_be_vacant(target, ctx)
         must_have_room(int(facts.bytes * ROOM), facts.entries * _ENTRIES, future_path(target, ctx), ctx)
         found = _cluster(step, ctx)
         has = _try_image(step, found, ctx)
         _must_have(step, found, has)
+        _must_be_mountable(step, has)
         _must_know_columns(step, found, has)
         return {"bytes": facts.bytes, "version": next((x for x in has if x.startswith("postgres ")), "")}
+
+
+def _must_be_whole(source: str, problems: Iterable[str]) -> None:
+    """The old server is started on this one place: its WAL must lie in it."""
+    why = next((p for p in problems if PurePosixPath(p.partition(" ")[0]).name == "pg_wal"), None)
+    if why is not None:
+        raise StepFailed(
+            msg("{source} is not all of the old server: {why}. Put its WAL back into its data directory first.",
+                source=source, why=why)
+        )  # fmt: skip
+
+
+def _must_be_mountable(step: StepSpec, has: list[str]) -> None:
+    """No container starts whose mount goes through a link of its image that leads to the directory above."""
+    links = [line.removeprefix("linked ") for line in has if line.startswith("linked ")]
+    inside = PurePosixPath(str(step.params["inside"]))
+    through = next((link for link in links if inside.is_relative_to(link)), None)
+    if through is not None:
+        raise StepFailed(
+            msg("{image} has a link at {path}, where the data of {service} is mounted, and no container starts so. "
+                "Take a newer minor version of it.", image=str(step.params["image"]), path=through,
+                service=str(step.service))
+        )  # fmt: skip
 
 
 def _cluster(step: StepSpec, ctx: Context) -> ClusterFacts:

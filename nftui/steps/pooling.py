@@ -37,6 +37,9 @@ SECRETS = "/run/secrets/"
 WAIT_S = 20.0
 BACK_S = 120.0
 """So long an app that held sessions may take to open its first one through the pooler: it was started anew."""
+_REFUSED = "pooler error:"
+"""How the pooler's log begins what it tells a client (log_pooler_errors, on by default: its send_pooler_error)."""
+_LINES = 500
 _UNREACHABLE = (Failure.REFUSED, Failure.TIMEOUT)
 
 
@@ -100,7 +103,10 @@ class RouteKind(Reading):
     reads_files = True
 
     def verify(self, step: StepSpec, before: Data, ctx: Context) -> Data:
-        """Raises StepFailed where a session still reaches the server past the pooler, or none has come through it."""
+        """Raises StepFailed where a session still reaches the server past the pooler, or the pooler turned one away.
+
+        One that opens its connections when it has something to ask may have had nothing to ask yet.
+        """
         mine, began = _addresses(step.target, ctx), ctx.now()
         held = step.target in _held(step, ctx)
         while True:
@@ -115,11 +121,13 @@ class RouteKind(Reading):
                 msg("{service} still holds {count} connections of its own to {server}, past the pooler.",
                     service=step.target, count=direct, server=step.params["server"])
             )  # fmt: skip
+        if missing and (said := _turned_away(step, mine, ctx)):
+            raise StepFailed(msg("{service} does not get through the pooler: {why}", service=step.target, why=said))
         if missing:
-            raise StepFailed(
-                msg("{service} held connections to {server}, and none has come through the pooler since.",
-                    service=step.target, server=step.params["server"])
-            )  # fmt: skip
+            ctx.note(str(msg(
+                "{service} held connections to {server}, and has asked for none since: that it comes through the "
+                "pooler was not seen yet.", service=step.target, server=step.params["server"],
+            )))  # fmt: skip
         return {"through": seen}
 
 
@@ -157,6 +165,17 @@ def _seen(step: StepSpec, addresses: set[str], ctx: Context) -> bool | None:
     """Whether SHOW CLIENTS has the app; None where the console cannot be asked. An idle app may have none."""
     facts = ctx.probe(str(step.params["pooler"]), "pgbouncer").value
     return bool(set(facts.clients) & addresses) if isinstance(facts, PoolerFacts) else None
+
+
+def _turned_away(step: StepSpec, addresses: set[str], ctx: Context) -> str:
+    """The last error that the pooler told a client from there, "" where it told none."""
+    found = ""
+    for container in containers_of(str(step.params["pooler"]), ctx):
+        for line in ctx.engine.logs(container.id, _LINES).splitlines():
+            whence, _, why = line.partition(_REFUSED)
+            if why and any(f"@{address}:" in whence for address in addresses):
+                found = why.strip()
+    return found
 
 
 # -- the console -----------------------------------------------------------------------------------------------

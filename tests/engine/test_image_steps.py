@@ -94,6 +94,7 @@ def _cluster(world: ImagesWorld, **more: object) -> ClusterFacts:
         (("setting work_mem",), "lacks the extensions plpgsql"),
         (("extension plpgsql",), "does not know the settings work_mem"),
         (("extension plpgsql", "setting work_mem", "locale UTF8 de_DE.utf8: no"), "cannot make a database"),
+        (("extension plpgsql", "setting work_mem", "linked /data"), "has a link at /data, where the data of db is"),
     ],
 )
 def test_what_the_new_image_lacks_is_told_before_anything_stops(
@@ -105,6 +106,15 @@ def test_what_the_new_image_lacks_is_told_before_anything_stops(
     assert outcome is not None and words in outcome.reason
     assert not [e for e in world.effects if e.startswith("stop")]
     must_be_old(world, original)
+
+
+def test_a_wal_that_lies_elsewhere_is_told_before_anything_stops(tmp_path: Path) -> None:
+    world, _, plan = begin(tmp_path)
+    (tmp_path / "wal").mkdir()
+    (world.root / "old" / "pg_wal").symlink_to(tmp_path / "wal")
+    outcome = run(world, tmp_path / "j", plan)
+    assert outcome is not None and "pg_wal is a link that leads out of it. Put its WAL back" in outcome.reason
+    assert not [e for e in world.effects if e.startswith("stop")]
 
 
 @pytest.mark.parametrize(

@@ -234,6 +234,34 @@ def test_a_server_of_18_whose_mount_is_the_former_one_is_refused(tmp_path: Path)
 
 
 @pytest.mark.parametrize(
+    ("name", "value"),
+    [("POSTGRES_INITDB_WALDIR", "/wal"), ("POSTGRES_INITDB_ARGS", "-E UTF8 --waldir=/wal"),
+     ("POSTGRES_INITDB_ARGS", "-X /wal")],
+)  # fmt: skip
+def test_a_server_whose_wal_lies_elsewhere_is_not_dumped(tmp_path: Path, name: str, value: str) -> None:
+    found = facts(tmp_path)
+    db = found.stack.service("db")
+    assert db is not None
+    others = tuple(s for s in found.stack.services if s.name != "db")
+    told = replace(db, environment={**db.environment, name: value})
+    with pytest.raises(UsageError, match="its WAL lies at /wal"):
+        advised(replace(found, stack=replace(found.stack, services=(told, *others))), db="postgres:15")
+
+
+def test_bitnamis_data_is_found_where_its_server_has_it(tmp_path: Path) -> None:
+    place = "/bitnami/postgresql"
+    found = facts(tmp_path, db="bitnami/postgresql:13", data=place, cluster=replace(CLUSTER, directory=f"{place}/data"))
+    db = found.stack.service("db")
+    assert db is not None
+    bare = replace(db, containers=tuple(replace(c, environment={}) for c in db.containers))
+    others = tuple(s for s in found.stack.services if s.name != "db")
+    found = replace(found, stack=replace(found.stack, services=(bare, *others)))
+    assert advised(found, db="pin")["db"].value == "pin"
+    with pytest.raises(UsageError, match="Bitnami's images"):
+        advised(found, db="bitnami/postgresql:15")
+
+
+@pytest.mark.parametrize(
     ("old", "new", "moves"),
     [
         ("postgres:15-bookworm", "postgres:15-alpine", True),

@@ -25,16 +25,19 @@ ROW = {"shop": {"name": "shop", "pool_mode": "transaction"}}
 
 
 def context(
-    pooler: PoolerFacts | None, *sessions: Session, variables: Mapping[str, str] | None = None, held: bool = False
-) -> Context:
+    pooler: PoolerFacts | None, *sessions: Session, variables: Mapping[str, str] | None = None, held: bool = False,
+    log: str = "",
+) -> Context:  # fmt: skip
     """An app at 10.0.0.9 that held sessions, or did not; the clock runs by itself."""
     answers = {"pgbouncer": pooler, "postgres-sessions": ServerFacts(100, 3, sessions=sessions)}
     container = Container("c", "api-1", "api", 1, "running", None, "i", "s", environment=variables or {},
                           addresses={"default": "10.0.0.9"})  # fmt: skip
+    pool = Container("p", "p-1", "pgbouncer", 1, "running", None, "i", "s", addresses={"default": "10.0.0.2"})
     clock = iter(range(1000))
     return cast("Context", SimpleNamespace(
         probe=lambda service, name: Live(name, service, answers[name], None if answers[name] else "no psql"),
-        engine=SimpleNamespace(containers=lambda: [container]),
+        engine=SimpleNamespace(containers=lambda: [container, pool], logs=lambda id, lines: log if id == "p" else ""),
+        note=lambda text: None,
         now=lambda: float(next(clock)), sleep=lambda seconds: None,
         recall=lambda name: {"held": ["api"]} if held and name == "pools" else {},
     ))  # fmt: skip
@@ -110,14 +113,32 @@ def test_sessions_of_logins_that_were_not_routed_are_none_of_it() -> None:
         kind.verify(spec, {}, context(asked, *others, Session("10.0.0.9", "shop", "shop")))
 
 
-@pytest.mark.parametrize(("held", "asked"), [(False, True), (True, False)])
-def test_an_app_that_is_gone_from_the_database_is_a_failure_if_it_was_there(held: bool, asked: bool) -> None:
-    spec = step("pgbouncer-route", "api", logins=[["shop", "shop"]])
+@pytest.mark.parametrize(("held", "asked", "told"), [(False, True, 0), (True, False, 0), (True, True, 1)])
+def test_an_app_that_has_not_come_back_is_told_if_it_was_there(held: bool, asked: bool, told: int) -> None:
+    """One that connects when it has something to ask may have had nothing to ask."""
+    spec, notes = step("pgbouncer-route", "api", logins=[["shop", "shop"]]), []
     found = context(PoolerFacts("1.24.1") if asked else None, held=held)
+    found.note = notes.append  # type: ignore[method-assign]
     assert RouteKind().verify(spec, {}, found) == {"through": False if asked else None}
-    if held:
-        with pytest.raises(StepFailed, match="held connections to db"):
-            RouteKind().verify(spec, {}, context(PoolerFacts("1.24.1"), held=True))
+    assert len(notes) == told and all("api held connections to db" in note for note in notes)
+
+
+@pytest.mark.parametrize(
+    ("log", "fails"),
+    [
+        ("WARNING C-0x1: shop/shop@10.0.0.9:41012 pooler error: password authentication failed", True),
+        ("WARNING C-0x1: shop/shop@10.0.0.90:41012 pooler error: password authentication failed", False),
+        ("LOG C-0x1: shop/shop@10.0.0.9:41012 closing because: client close request (age=3s)", False),
+    ],
+)
+def test_an_app_that_the_pooler_turned_away_is_a_failure(log: str, fails: bool) -> None:
+    spec = step("pgbouncer-route", "api", logins=[["shop", "shop"]])
+    found = context(PoolerFacts("1.24.1"), held=True, log=f"2026-01-01 00:00:00.000 UTC [1] {log}\n")
+    if fails:
+        with pytest.raises(StepFailed, match="through the pooler: password authentication failed"):
+            RouteKind().verify(spec, {}, found)
+    else:
+        assert RouteKind().verify(spec, {}, found) == {"through": False}
 
 
 def test_an_app_that_was_started_anew_has_time_to_come_back() -> None:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from nftui.clients.redis import ExecClient, RedisLocked, RedisUnreachable, connect
+from nftui.clients.redis import ExecClient, RedisLocked, RedisUnreachable, candidates, connect
 from nftui.clients.rediskeys import Refused, open_keys
 from nftui.model.redis import RedisFacts
-from nftui.model.stack import Container, Role, Service
+from nftui.model.stack import Container, MountSpec, Role, Service
 from nftui.probes.redis import probe_redis
 from nftui.probes.redis_state import redis_quiet, redis_serving
 from tests.redis.standin import LOADING, MISCONF, PASSWORD, standing_in
@@ -59,6 +61,31 @@ def test_a_password_that_is_not_asked_for_is_no_obstacle() -> None:
                             command=(*service.containers[0].command, "--requirepass", PASSWORD))  # fmt: skip
             with closing(connect(asked, None)) as client:
                 assert server.asked == ["AUTH", "PING"] and client.error == ""
+
+
+@pytest.mark.parametrize(
+    ("command", "text"),
+    [
+        (("redis-server", "/etc/redis.conf"), f'port 6379\nrequirepass "{PASSWORD}"\n# requirepass other\n'),
+        (("redis-server", "/etc/redis.conf"), f"user default on ~* &* >{PASSWORD} +@all\n"),
+        (("sh", "-c", 'exec redis-server --requirepass "$CACHE_SECRET"'), ""),
+        (("sh", "-c", "exec redis-server --requirepass ${CACHE_SECRET:?unset} --appendonly yes"), ""),
+        (("sh", "-c", 'redis-server --requirepass "$(cat /run/secrets/cache)"'), PASSWORD + "\n"),
+        (("sh", "-c", "redis-server --requirepass `cat /run/secrets/cache`"), PASSWORD),
+        (("sh", "-c", "redis-server --requirepass $(</run/secrets/cache) --save ''"), PASSWORD),
+        (("redis-server", "--requirepass", PASSWORD), ""),
+    ],
+)
+def test_a_password_is_learnt_where_the_command_takes_it_from(
+    command: tuple[str, ...], text: str, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text(text)
+    place = next((word for line in command for word in re.findall(r"/[\w/.]+", line)), "/nowhere")
+    container = Container("c", "c", "cache", 1, "running", None, "redis:7", "i", command=command,
+                          environment={"CACHE_SECRET": PASSWORD} if "CACHE_SECRET" in " ".join(command) else {},
+                          mounts=(MountSpec("bind", str(tmp_path / "file"), place),))  # fmt: skip
+    found = candidates(Service("cache", Role.REDIS), container, None, {})
+    assert PASSWORD in found and set(found) <= {PASSWORD, ""}
 
 
 def test_a_server_serves_once_it_has_loaded_and_takes_writes() -> None:

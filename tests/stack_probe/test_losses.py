@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -48,7 +49,7 @@ def test_what_every_start_makes_anew_is_no_loss() -> None:
     assert said({
         "/run": 0, "/run/postgresql": 0, "/run/postgresql/.s.PGSQL.5432": 1, "/tmp/a": 1, "/root": 0,
         "/root/.bash_history": 1, "/app": 0, "/app/__pycache__": 1, "/app/__pycache__/x.pyc": 1,
-        "/usr/sbin/docker-init": 1, "/usr": 0, "/usr/sbin": 0,
+        "/usr/sbin/docker-init": 1, "/usr": 0, "/usr/sbin": 0, "/qdrant": 0, "/qdrant/.qdrant-initialized": 1,
         "/docker-entrypoint-initdb.d": 0, "/docker-entrypoint-initdb.d/x.sql": 1,
     }, bind) == []  # fmt: skip
     assert said({}) == []
@@ -81,6 +82,19 @@ def test_a_volume_without_a_name_is_told_and_a_named_one_is_not() -> None:
     assert said({}, *mounts) == ["db: its data at /data lies in a volume without a name; give it one in your files"]
     # The next container is handed it: no rollback is in its way.
     assert layer_losses(service(*mounts), Layers({})) == ()
+
+
+def test_a_volume_that_holds_only_the_places_of_other_mounts_is_none(tmp_path: Path) -> None:
+    """PostgreSQL 18's image has one above the former place of its data."""
+    (tmp_path / "data").mkdir()
+    above = MountSpec("volume", "0" * 64, "/var/lib/postgresql", host_path=str(tmp_path))
+    data = MountSpec("volume", "app_data", "/var/lib/postgresql/data", host_path="/elsewhere")
+    assert said({}, above, data) == []
+    beside = MountSpec("volume", "app_data", "/var/lib/postgresql2", host_path="/elsewhere")
+    assert said({}, above, beside), "nothing is mounted in it"
+    assert said({}, replace(above, host_path=str(tmp_path / "gone")), data), "nobody can look into it"
+    (tmp_path / "data" / "rows").write_text("1")
+    assert said({}, above, data)
 
 
 def test_unknown_is_not_nothing_and_a_stopped_container_loses_nothing() -> None:

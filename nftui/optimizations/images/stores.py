@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 from nftui.catalog import catalog, data_paths
 from nftui.catalog.apps import app_of
 from nftui.catalog.connections import POSTGRES_LIKE, REDIS_LIKE, connections
+from nftui.catalog.lookup import families_of
 from nftui.catalog.names import Names
-from nftui.catalog.references import version_key
+from nftui.catalog.references import parse_reference, version_key
 from nftui.model.dataclass import dataclass
 from nftui.model.message import Message, msg
 from nftui.model.patterns import regex
@@ -97,7 +98,8 @@ def _directory(facts: Facts, service: Service) -> str:
             return asked.rstrip("/")
     if service.role is Role.POSTGRES:
         running = service.running.environment if service.running else {}
-        return (running.get("PGDATA") or service.environment.get("PGDATA") or _PGDATA).rstrip("/")
+        named, cluster = running.get("PGDATA") or service.environment.get("PGDATA"), cluster_of(facts, service)
+        return (named or (cluster.directory if cluster else "") or _PGDATA).rstrip("/")
     if service.role is Role.GRAFANA:
         return grafana_directory(service)
     found = data_paths(service.role, service.image, service.version)
@@ -184,6 +186,9 @@ def refusal(facts: Facts, store: Store, line: Line) -> Message | None:
         return _redis_refusal(facts, service, line)
     if service.role is not Role.POSTGRES:
         return None
+    if any(family.id.startswith("bitnami") for family in families_of(parse_reference(service.image or ""))):
+        return msg("Bitnami's images make and start the server of {service} by scripts and users of their own: go by "
+                   "their manual.", service=service.name)  # fmt: skip
     cluster = cluster_of(facts, service)
     if cluster is None:
         live = facts.live.get((service.name, CLUSTER_PROBE))
@@ -203,11 +208,24 @@ def _left_behind(store: Store, cluster: ClusterFacts) -> Iterator[Message]:
     if lost:
         yield msg("files that its configuration names lie beside its data directory on the volume that it leaves "
                   "({names}): put them into it", names=", ".join(sorted(lost)))  # fmt: skip
+    if wal := _told_wal(store.service):
+        yield msg("its WAL lies at {path}, outside of its data directory, and it would not find it while it is dumped",
+                  path=wal)  # fmt: skip
     mounts = store.service.running.mounts if store.service.running else ()
     mounted = sorted({m.target for m in mounts} & set(cluster.included))
     if mounted:
         yield msg("{names} are mounted into its data directory, and it would not find them while it is dumped: put "
                   "them beside the data, or on the service's command line", names=", ".join(mounted))  # fmt: skip
+
+
+_WALDIR = regex(r"""(?:^|\s)(?:--waldir(?:=|\s+)|-X\s*)["']?(/[^\s"']+)""")
+
+
+def _told_wal(service: Service) -> str:
+    """Where the image was told to put the WAL when it made the data (docker-entrypoint.sh, initdb)."""
+    environment = {**service.environment, **(service.running.environment if service.running else {})}
+    options = _WALDIR.search(environment.get("POSTGRES_INITDB_ARGS") or "")
+    return environment.get("POSTGRES_INITDB_WALDIR") or (options[1] if options else "")
 
 
 def _redis_refusal(facts: Facts, service: Service, line: Line) -> Message | None:

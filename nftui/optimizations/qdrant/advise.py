@@ -19,6 +19,7 @@ from nftui.optimizations.qdrant.knobs import (
     INDEX,
     PART_OF,
     QUANTIZING,
+    RECALL,
     RULES,
     SETTINGS,
     STOCK,
@@ -35,8 +36,6 @@ if TYPE_CHECKING:
     from nftui.model.choices import Choices
     from nftui.optimizations.qdrant.server import Server
 
-FLOOR = 0.95
-"""Recall@10 that is asked for where nobody chose: int8 without rescoring ends at about 0.96 (AI reference 2.3)."""
 EF_NEW = "128"
 """A new collection's ef_construct: it is also the ef of every search that does not set one (AI reference 2.3)."""
 
@@ -49,7 +48,7 @@ def server_advice(server: Server, choices: Choices) -> tuple[Advice, ...]:
     if server.spread:
         return tuple(_advice(server, line) for line in sharding_lines(server, choices))
     refuse_alone(server, choices)
-    floor = float(choices.value(ID, server.name, "recall_floor") or FLOOR)
+    floor = float(choices.value(ID, server.name, "recall_floor") or RECALL)
     lines = _defaults(server, choices)
     collections = [c for c in (server.live.collections if server.live else ()) if c.index.vectors]
     tight = _is_tight(server, collections)
@@ -115,11 +114,11 @@ def _wish(server: Server, choices: Choices, name: str) -> Line:
 
 def _switches(server: Server, choices: Choices) -> list[Line]:
     """How nftui itself goes about it: what holds where nobody chose stands as the present value."""
-    floor = choices.value(ID, server.name, "recall_floor") or f"{FLOOR:g}"
+    floor = choices.value(ID, server.name, "recall_floor") or f"{RECALL:g}"
     keep = choices.value(ID, server.name, "snapshot") or "on"
     why = msg("Measured on stored vectors against an exact search, before and after.")
     return [
-        Line("recall_floor", floor, f"{FLOOR:g}", f"{FLOOR:g}", why, BY_NAME["recall_floor"].source),
+        Line("recall_floor", floor, f"{RECALL:g}", f"{RECALL:g}", why, BY_NAME["recall_floor"].source),
         Line("snapshot", keep, "on", "on", BY_NAME["snapshot"].why, BY_NAME["snapshot"].source),
     ]
 

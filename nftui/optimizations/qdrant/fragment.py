@@ -9,7 +9,7 @@ from nftui.model.ai import QdrantFacts
 from nftui.model.message import msg
 from nftui.model.plan import StepSpec, Undo
 from nftui.optimizations.qdrant import rules, sharding
-from nftui.optimizations.qdrant.knobs import ENV, ID, STOCK, TUNED
+from nftui.optimizations.qdrant.knobs import ENV, ID, RECALL, STOCK, TUNED
 from nftui.optimizations.qdrant.server import build_server
 
 if TYPE_CHECKING:
@@ -86,9 +86,10 @@ def _collection_steps(
     if not patch:
         return []
     target, name = f"{service}/{collection.name}", collection.name
+    floor = float(values.get("recall_floor", "0"))
     update = StepSpec(
         id=f"{ID}-collection:{service}.{name}", kind="qdrant-collection", target=target,
-        params={"collection": name, "patch": patch, "recall_floor": float(values.get("recall_floor", "0"))},
+        params={"collection": name, "patch": patch, "recall_floor": floor, "or_before": floor == RECALL},
         summary=msg("index of {name} in {service}", name=name, service=service), service=service, optimization=ID,
         undo=Undo.EXACT, stall_s=_STALL_S, live=True,
     )  # fmt: skip

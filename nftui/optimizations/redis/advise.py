@@ -219,7 +219,8 @@ def _appendonly(server: Server) -> Line:
     if not server.keeps:
         why = msg("It is not known that everything in it can be made anew.")
     if server.live is None and server.baseline("appendonly") != "yes":
-        why = msg("It does not run: started with a log that was never written it would be empty, whatever it held.")
+        why = msg("{state}: started with a log that was never written it would be empty, whatever it held.",
+                  state=_unseen(server))  # fmt: skip
         return Line("appendonly", server.baseline("appendonly"), why, LOG)
     line = Line("appendonly", "yes", why, LOG)
     if server.current("appendonly") == "no":
@@ -227,6 +228,10 @@ def _appendonly(server: Server) -> Line:
             msg("The running server writes its log first; only then it is restarted with it. Snapshots stay on.")
         )
     return line
+
+
+def _unseen(server: Server) -> Message:
+    return msg("It does not run") if server.service.running is None else msg("It could not be asked")
 
 
 def _unsaved(server: Server) -> Message | None:
@@ -262,7 +267,7 @@ def _is_down(server: Server) -> bool:
 
 def _unknown(server: Server, choices: Choices, knob: str) -> Line:
     """As it is: a bound or a policy that does not fit what it holds would lose or refuse keys at its start."""
-    why = msg("It does not run: how much it holds is not known.")
+    why = msg("{state}: how much it holds is not known.", state=_unseen(server))
     line = _decide(server, choices, Line(knob, server.baseline(knob), why, MEMORY))
     if choices.value(ID, server.name, knob) is not None:
         line.notes.append(why)
