@@ -116,9 +116,9 @@ def test_sessions_of_logins_that_were_not_routed_are_none_of_it() -> None:
 @pytest.mark.parametrize(("held", "asked", "told"), [(False, True, 0), (True, False, 0), (True, True, 1)])
 def test_an_app_that_has_not_come_back_is_told_if_it_was_there(held: bool, asked: bool, told: int) -> None:
     """One that connects when it has something to ask may have had nothing to ask."""
-    spec, notes = step("pgbouncer-route", "api", logins=[["shop", "shop"]]), []
+    spec, notes = step("pgbouncer-route", "api", logins=[["shop", "shop"]]), list[str]()
     found = context(PoolerFacts("1.24.1") if asked else None, held=held)
-    found.note = notes.append  # type: ignore[method-assign]
+    found.note = notes.append
     assert RouteKind().verify(spec, {}, found) == {"through": False if asked else None}
     assert len(notes) == told and all("api held connections to db" in note for note in notes)
 
