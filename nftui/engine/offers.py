@@ -51,6 +51,15 @@ def proven_by(step: StepSpec, present: Fragment | None) -> StepSpec:
     return replace(step, params={**step.params, "back": back}) if back else step
 
 
+def read_again(step: StepSpec) -> StepSpec:
+    """The step in a later stage: taken back alone, that one leaves what an earlier stage brought."""
+    previous, expected = step.params.get("previous"), step.params.get("expected")
+    if not isinstance(previous, Mapping) or not isinstance(expected, Mapping):
+        return step
+    back = {name: text for name, text in sorted(expected.items()) if name in previous and previous[name] != text}
+    return replace(step, params={**step.params, "back": back})
+
+
 def _environment(keys: Mapping[str, object]) -> dict[str, str]:
     found = keys.get("environment")
     return {str(k): str(v).replace("$$", "$") for k, v in found.items()} if isinstance(found, Mapping) else {}

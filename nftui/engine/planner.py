@@ -78,6 +78,8 @@ class _At:
     fragments: Sequence[Fragment]
     files: list[FileChange] = field(default_factory=list)
     """Written by the stages before it."""
+    read: set[str] = field(default_factory=set)
+    """Ids of steps that they have, each of which holds since."""
 
 
 def draft(facts: Facts, choices: Choices, registry: Registry, standing: Standing) -> Draft:
@@ -249,7 +251,8 @@ def _settings_stage(facts: Facts, standing: Standing, parts: _Parts, at: _At) ->
     renewed = [*ours.start, *ours.recreate, *touched]
     live = [s for s in parts.steps if s.live and s.service not in renewed]
     # Whether it would also be due without the recreate is no part of the plan: it may change from hour to hour.
-    late = [replace(s, live=False) for s in parts.steps if s.service in renewed and not s.early]
+    due = _due(parts, 0)
+    late = [replace(s, live=False) for s in due if s.service in renewed and not s.early]
     steps = [
         *(s for s in parts.steps if s.early and s.service in renewed),  # Before a plain `up` could recreate them.
         *own.write_steps(facts, fragments, mounted),
@@ -267,6 +270,7 @@ def _settings_stage(facts: Facts, standing: Standing, parts: _Parts, at: _At) ->
     ]
     if not steps:
         return []
+    at.read = {step.id for step in steps}
     services = tuple(dict.fromkeys((*renewed, *ours.remove, *(s.service for s in live if s.service))))
     return [Stage("settings", tuple(steps), services, (*mounted, *files), fragments=tuple(fragments))]
 
@@ -287,10 +291,26 @@ def _data_stage(facts: Facts, standing: Standing, parts: _Parts, number: int, at
         write=own.write_steps(facts, fragments, mounted),
         leave=own.leave_steps(facts, fragments, former),
         beside=_recreate_steps(facts, list(beside), standing),
-        live=[s for s in parts.steps if s.service in _switched(switch) and not s.live],
+        live=_read_back(parts, number, at),
         remove=own.remove_steps(ours.remove),
     )
     return data_stage(facts, switch, (*mounted, *files), fragments, around, standing.pending)
+
+
+def _due(parts: _Parts, done: int) -> list[StepSpec]:
+    """Steps that can hold once the first `done` data sets lie where they shall: what reads back a file that is written
+    with one of the others comes with that."""
+    pending = {(who, name) for who, switch in parts.switches[done:] for name in _switched(switch)}
+    return [s for s in parts.steps if s.live or (s.optimization, s.service) not in pending]
+
+
+def _read_back(parts: _Parts, number: int, at: _At) -> list[StepSpec]:
+    """What holds once that data set lies where it shall, of the services that come up with it."""
+    services = _switched(parts.switches[number - 1][1])
+    due = [s for s in _due(parts, number) if s.service in services and not s.live]
+    found = [offers.read_again(s) if s.id in at.read else s for s in due]
+    at.read |= {s.id for s in due}
+    return found
 
 
 def _switched(switch: DataSwitch) -> set[str]:

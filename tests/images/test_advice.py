@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from nftui.engine.planner import draft
 from nftui.engine.protocols import MovesData, Prepares
 from nftui.model.advice import Advice, Fragment
 from nftui.model.choices import Choices, Selection
@@ -23,6 +24,7 @@ from nftui.model.units import GIB
 from nftui.optimizations.images import OPTIMIZATION
 from nftui.optimizations.images.versions import _with_version, distribution, next_of
 from tests.checks.build import read
+from tests.optimizations.test_contract import REGISTRY, standing
 
 STACK = """
 services:
@@ -531,3 +533,17 @@ def test_the_downtime_of_a_redis_follows_what_it_holds(tmp_path: Path) -> None:
     measured = 6.0 + 5.5 + 4.3 + 1.3
     assert measured / 2 < predicted(384 * 1024**2) < measured * 2
     assert predicted(None) < 10 and predicted(8 * GIB) > 200
+
+
+def test_another_version_is_read_back_where_it_comes_and_not_where_its_service_is_tuned(tmp_path: Path) -> None:
+    """Tuned first, on the version that runs; then its data moves. Only then does the file name the new image."""
+    found = replace(facts(tmp_path), images=frozenset({"postgres:15"}))
+    wanted = {"images": Selection.ON, "postgres": Selection.ON}
+    values = {("images", None, "db"): "postgres:15"}
+    choices = Choices({**dict.fromkeys(REGISTRY, Selection.UNTOUCHED), **wanted}, values)
+    settings, data = draft(found, choices, REGISTRY, standing(found)).stages
+    assert "recreate:db" in [s.id for s in settings.steps], "it is tuned as it is"
+    read = [[s.target for s in stage.steps if s.kind == "image-check"] for stage in (settings, data)]
+    assert "db" not in read[0] and read[1] == ["db"]
+    tuned = {s.kind for s in settings.steps if s.service == "db" and s.optimization == "postgres"}
+    assert tuned & {s.kind for s in data.steps}, "what it was tuned to is read back from the new version as well"

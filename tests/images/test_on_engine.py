@@ -278,3 +278,16 @@ def _goes_back_only_by_consent(bench: Bench, files: dict[str, tuple[str, int, in
     assert bench.holds() == before
     new = bench.place(f"postgres-{bench.new}")
     assert (new / FENCED).exists() and not (new / CONTROL).exists()
+
+
+@pytest.mark.parametrize("bench", [OLDER], indirect=True)
+def test_its_tuning_and_another_major_go_in_one_run(bench: Bench) -> None:
+    """As the wizard has it, where every optimization is on: tuned as it is, then its data moves."""
+    bench.fill()
+    files, before = tree(bench.stack.directory), bench.holds()
+    done = bench.apply("15", "--only", "postgres", "--set", "postgres.work_mem=5MB", *CONSENT)
+    assert done.code == 0, done.out + done.err
+    assert bench.runs() == bench.image("15") and bench.psql("SHOW work_mem") == "5MB" and bench.holds() == before
+    back = bench.nftui("rollback", "--yes", "--force", "--json", timeout=600)
+    assert back.code == 0, back.out + back.err
+    assert bench.runs() == bench.image("13") and tree(bench.stack.directory) == files and bench.holds() == before
