@@ -491,3 +491,12 @@ def test_a_change_takes_for_every_vector_and_its_way_back_is_exact(
     back = before.way_back(patch)
     assert said(read_config(patched(patched(config, patch), back))) == said(before)
     assert before.holds(back) and (not patch or same(before.way_back(patch), back))
+
+
+def test_what_is_done_to_an_index_is_told_with_its_step(tmp_path: Path) -> None:
+    found = facts(tmp_path, indexed(200_000))
+    lines = advice(found, "qdrant.m=32", "qdrant.quantization=int8", grant=1024 * GIB)
+    steps = OPTIMIZATION.steps(found, OPTIMIZATION.fragment(found, tuple(lines.values())))
+    said = next(str(s.summary) for s in steps if s.kind == "qdrant-collection")
+    assert "index of docs in vectors: " in said and "m 16 to 32" in said and "quantization none to int8" in said
+    assert "full_scan_threshold" not in said

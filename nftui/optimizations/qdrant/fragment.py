@@ -90,12 +90,22 @@ def _collection_steps(
     update = StepSpec(
         id=f"{ID}-collection:{service}.{name}", kind="qdrant-collection", target=target,
         params={"collection": name, "patch": patch, "recall_floor": floor, "or_before": floor == RECALL},
-        summary=msg("index of {name} in {service}", name=name, service=service), service=service, optimization=ID,
+        summary=msg("index of {name} in {service}: {changes}", name=name, service=service,
+                    changes=_changes(collection, wanted)), service=service, optimization=ID,
         undo=Undo.EXACT, stall_s=_STALL_S, live=True,
     )  # fmt: skip
     if values.get("snapshot") == "off":
         return [update]
     return [_snapshot(service, collection, root), update]
+
+
+def _changes(collection: Collection, wanted: Mapping[str, str]) -> str:
+    """What of the index becomes another, in the words of the server's API."""
+    now = {name: collection.index.effective(name) for name in wanted}
+    return ", ".join(
+        f"{name} {now[name]} to {value}" if now[name] else f"{name} {value}"
+        for name, value in wanted.items() if value != now[name]
+    )  # fmt: skip
 
 
 def _snapshot(service: str, collection: Collection, root: str) -> StepSpec:
