@@ -199,7 +199,7 @@ def _text(site: Site, link: Link) -> Message | None:
     refused = rewrite(link.connection, variables(link.client), NAME, PORT).refused
     if refused is None:
         return None
-    return msg("the text of {key} does not show its host (an env_file, or one whole variable).", key=refused)
+    return msg("the text of {key} does not show its host (a URL of an env_file, or one whole variable).", key=refused)
 
 
 def _options(links: Iterable[Link], image: str) -> Message | None:
