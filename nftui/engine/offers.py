@@ -105,6 +105,7 @@ def notes(
         yield msg("{id} was chosen but does not apply here: {why}", id=optimization.id, why=str(applies.reason))
     if applies.applicable:
         yield from _nowhere(facts, optimization, applies, choices, advice)
+        yield from (warning for line in advice for warning in line.warnings)
     for service, why in applies.refused.items():
         yield msg("{service} is left as it is: {why}", service=service, why=str(why))
 
