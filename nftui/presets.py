@@ -17,7 +17,7 @@ from nftui.engine.check import Ignore
 from nftui.model.choices import Choices, Selection
 from nftui.model.dataclass import dataclass
 from nftui.model.errors import UsageError
-from nftui.model.knobs import AUTO, Knob
+from nftui.model.knobs import AUTO, Knob, knob_named
 from nftui.model.message import Message, msg
 from nftui.model.patterns import regex
 
@@ -162,14 +162,7 @@ def find_knob(optimization: Optimization, name: str) -> Knob:
 
 def match_knob(optimization: Optimization, name: str) -> Knob | None:
     """The knob of that name, None where there is none; exact names come before patterns."""
-    exact = next((k for k in optimization.knobs if k.dynamic is None and k.name == name), None)
-    return exact or next((k for k in optimization.knobs if k.dynamic is not None and _matches(k, name)), None)
-
-
-def _matches(knob: Knob, name: str) -> bool:
-    pattern = knob.name if "{" in knob.name else str(knob.dynamic)
-    parts = re.split(r"\{[^}]*\}", pattern)
-    return re.fullmatch("(.+)".join(re.escape(p) for p in parts), name) is not None
+    return knob_named(optimization.knobs, name)
 
 
 def checked(optimization: Optimization, service: str | None, name: str, text: str) -> str:

@@ -23,6 +23,9 @@ POSTGRES_LIKE = (Role.POSTGRES, Role.PGBOUNCER, Role.POOLER)
 _HOST_KEY = regex(
     r"(?:HOST(?:_(?:READ(?:ER)?|WRITE(?:R)?|R[OW]|PRIMARY|MASTER|REPLICA))?|HOSTNAME|SERVER|ADDR|ADDRESS|ENDPOINT|(?:^|_)SEEDS)$"
 )
+_BARE_HOST = regex(r"\w(?:[\w.-]*\w)?")
+_NO_VARIABLE = ("image", "depends_on", "command")
+"""What stands for the variable of a connection that none names."""
 _PORT_ENDS = ("HOST", "HOSTNAME", "SERVER", "ADDR", "ADDRESS", "ENDPOINT")
 _QUEUE_KEY = regex(
     r"BROKER|QUEUE|BULL|SIDEKIQ|RESQUE|CELERY(?!.*RESULT)|JOBS?_|WORKER|(?:^|_)RQ_|MESSENGER_TRANSPORT|ASYNQ|HUEY"
@@ -279,10 +282,11 @@ def rewrite(connection: Connection, source: Mapping[str, str], host: str, port: 
     """The client's variables, pointed to another host and port.
 
     `source` are the variables as they are written (before interpolation): what they interpolate stays so, and no
-    secret is copied. A port that stands in a variable of its own, or that must be added, is part of the result.
+    secret is copied. One that is only a host's name may be written elsewhere (an env_file, the caller's environment).
+    A port that stands in a variable of its own, or that must be added, is part of the result.
     """
     key, use = connection.key, connection.use
-    text = source.get(key)
+    text = source.get(key, _bare_host(connection))
     if text is None:
         return Rewrite({}, key)
     default = int(DEFAULT_PORTS[connection.kind])
@@ -298,9 +302,19 @@ def rewrite(connection: Connection, source: Mapping[str, str], host: str, port: 
     if new is None:
         return Rewrite({}, key)
     values = {key: new}
-    if split and (split in source or port != default) and not _has_port(text):
+    known = split in source or bool(split and connection.client.environment.get(split))
+    if split and (known or port != default) and not _has_port(text):
         values[split] = str(port)
     return Rewrite(values)
+
+
+def _bare_host(connection: Connection) -> str | None:
+    """The host's name, where the variable says nothing else: the override's `environment` beats where it came from.
+
+    None for all that could hold more: a URL of an env_file would take its password along into the override.
+    """
+    value = connection.client.environment.get(connection.key) or ""
+    return value if connection.key not in _NO_VARIABLE and _BARE_HOST.fullmatch(value) else None
 
 
 def _has_port(text: str) -> bool:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from nftui.engine.protocols import HoldsData, MovesData, Optimization, Prepares
 from nftui.model.advice import Advice, Applicability, Fragment
 from nftui.model.choices import Choices, Selection
 from nftui.model.facts import Facts, Live
-from nftui.model.message import Message, msg
+from nftui.model.knobs import SERVICE, Knob, knob_named
+from nftui.model.message import Message, listed, msg
 from nftui.model.plan import DataSwitch, StepSpec
 
 
@@ -98,11 +99,12 @@ def _whose(name: str, present: Fragment) -> str:
 
 
 def notes(
+    facts: Facts,
     optimization: Optimization,
     selection: Selection,
     applies: Applicability,
     choices: Choices,
-    advice: Iterable[Advice],
+    advice: Sequence[Advice],
 ) -> Iterable[Message]:
     """What the operator asked for and does not get."""
     if selection is not Selection.ON:
@@ -111,23 +113,66 @@ def notes(
     if not applies.applicable and named:
         yield msg("{id} was chosen but does not apply here: {why}", id=optimization.id, why=str(applies.reason))
     if applies.applicable:
-        yield from _nowhere(optimization.id, applies, choices, advice)
+        yield from _nowhere(facts, optimization, applies, choices, advice)
+        yield from (warning for line in advice for warning in line.warnings)
     for service, why in applies.refused.items():
         yield msg("{service} is left as it is: {why}", service=service, why=str(why))
 
 
-def _nowhere(name: str, applies: Applicability, choices: Choices, advice: Iterable[Advice]) -> Iterable[Message]:
-    """Values for one service that nothing here takes: a name that is misspelt must not pass in silence."""
-    taken = {(line.service, line.knob) for line in advice}
-    for optimization, service, knob in sorted(k for k in choices.values if k[0] == name and k[1] is not None):
-        if (service, knob) not in taken and service not in applies.refused:
-            yield msg(
-                "{id}@{service}.{knob} is taken by nothing here. It applies to: {known}.",
-                id=optimization,
-                service=service,
-                knob=knob,
-                known=", ".join(applies.services) or "-",
-            )
+def _nowhere(
+    facts: Facts, optimization: Optimization, applies: Applicability, choices: Choices, advice: Sequence[Advice]
+) -> Iterable[Message]:
+    """Values that nothing here takes: a name that is misspelt must not pass in silence."""
+    taken = {(service, line.knob) for line in advice for service in (line.service, None)}
+    asked = sorted((service or "", knob) for name, service, knob in choices.values if name == optimization.id)
+    for service, knob in asked:
+        if (service or None, knob) in taken or service in applies.refused:
+            continue
+        pattern = knob_named(optimization.knobs, knob)
+        if pattern is not None and pattern.dynamic and (not service or service in applies.services):
+            known = _known(optimization, pattern, advice, service or None)
+            unread = _unread(facts, optimization, pattern, applies, service or None)
+            yield _no_such_name(f"{_whole(optimization.id, service)}.{knob}", known, unread)
+        elif service:
+            yield _not_taken(f"{_whole(optimization.id, service)}.{knob}", applies.services)
+
+
+def _whole(optimization: str, service: str) -> str:
+    return f"{optimization}@{service}" if service else optimization
+
+
+def _not_taken(knob: str, known: Sequence[str]) -> Message:
+    if not known:
+        return msg("{knob} is taken by nothing here.", knob=knob)
+    return msg("{knob} is taken by nothing here. It applies to: {known}.", knob=knob, known=listed(known))
+
+
+def _no_such_name(knob: str, known: Sequence[str], unread: Sequence[str]) -> Message:
+    """What could not be read may have that name: then nobody says that it is wrong."""
+    if not unread:
+        return _not_taken(knob, known)
+    if not known:
+        return msg("{knob} is taken by nothing here now: what {services} has could not be read.", knob=knob,
+                   services=listed(unread))  # fmt: skip
+    return msg("{knob} is taken by nothing here now: what {services} has could not be read. Elsewhere it applies to: "
+               "{known}.", knob=knob, services=listed(unread), known=listed(known))  # fmt: skip
+
+
+def _known(optimization: Optimization, pattern: Knob, advice: Sequence[Advice], service: str | None) -> list[str]:
+    """The names that such a value may have here, in the order of the advice."""
+    lines = (line.knob for line in advice if service is None or line.service == service)
+    names = (pattern.name_in(knob) for knob in lines if knob_named(optimization.knobs, knob) == pattern)
+    return [name for name in dict.fromkeys(names) if name is not None]
+
+
+def _unread(
+    facts: Facts, optimization: Optimization, pattern: Knob, applies: Applicability, service: str | None
+) -> list[str]:
+    """Services which only say themselves what such a name can be, and did not."""
+    if pattern.dynamic == SERVICE:
+        return []
+    asked = (service,) if service else (*applies.services, *applies.refused)
+    return sorted(s for s in asked if any(facts.live_value(s, probe) is None for probe in optimization.needs))
 
 
 def unverified(facts: Facts, service: str) -> Message:

@@ -172,7 +172,7 @@ def _take(
     switches = offers.switches(facts, optimization, selection, fragment, present)
     parts.refusals += offers.stays(optimization, fragment, present)
     parts.switches += [(optimization.id, switch) for switch in switches]
-    parts.warnings += (*offers.notes(optimization, selection, applies, choices, advice), *remembered.warnings)
+    parts.warnings += (*offers.notes(facts, optimization, selection, applies, choices, advice), *remembered.warnings)
     if fragment is not None and not fragment.is_empty:
         parts.fragments.append(fragment)
         parts.first += offers.first(facts, optimization, selection, fragment, present)

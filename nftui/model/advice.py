@@ -71,6 +71,8 @@ class Advice:
     """The operator's own value stands; the recommendation is shown unselected."""
     restart: bool = True
     notes: tuple[Message, ...] = ()
+    warnings: tuple[Message, ...] = ()
+    """What the operator asked for and does not get here: told among the warnings of the plan."""
 
 
 ACTS_LABEL = "nftui.acts"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from enum import StrEnum
 
 from nftui.model.dataclass import dataclass
@@ -44,7 +46,7 @@ class Knob:
     per_service: bool = True
     """True: it belongs to each service of the role; False: one value for the optimization."""
     dynamic: str | None = None
-    """Set where the name has a variable end: "route.{service}"; then `name` is the pattern."""
+    """Set where the name has a variable end: "route.{service}"; then `name` is the pattern, and this says of what."""
     main: bool = True
     """False: shown only under "more" in the wizard."""
 
@@ -53,6 +55,25 @@ class Knob:
         if text.strip().lower() == AUTO:
             return AUTO
         return _CHECKS[self.kind](self, text.strip(), qualified)
+
+    def name_in(self, text: str) -> str | None:
+        """What `text` has at the variable place of this knob's name: "app" of "route.app"; None where it has none."""
+        if self.dynamic is None:
+            return None
+        parts = re.split(r"\{[^}]*\}", self.name if "{" in self.name else self.dynamic)
+        found = re.fullmatch("(.+)".join(re.escape(p) for p in parts), text)
+        return found[1] if found else None
+
+
+SERVICE = "service"
+"""`Knob.dynamic` of those that name a service: the files say which there are, whatever runs."""
+
+
+def knob_named(knobs: Iterable[Knob], name: str) -> Knob | None:
+    """The knob of that name, None where there is none; exact names come before patterns."""
+    known = tuple(knobs)
+    exact = next((k for k in known if k.dynamic is None and k.name == name), None)
+    return exact or next((k for k in known if k.name_in(name) is not None), None)
 
 
 def _bounds(knob: Knob, number: float, shown: str, qualified: str, show: object) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import field
 
 from nftui.model.dataclass import dataclass
@@ -45,6 +45,17 @@ class Message:
 
 def _plain(value: object) -> object:
     return value if isinstance(value, (int, float, bool, type(None))) else str(value)
+
+
+MOST_LISTED = 12
+"""So many names are read at a glance."""
+
+
+def listed(names: Iterable[str]) -> str:
+    """Names in a sentence; of very many the first, and how many more there are."""
+    known = list(names)
+    shown = ", ".join(known[:MOST_LISTED])
+    return f"{shown} (+{len(known) - MOST_LISTED})" if len(known) > MOST_LISTED else shown
 
 
 def msg(text: str, /, **args: object) -> Message:

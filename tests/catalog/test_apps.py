@@ -132,6 +132,37 @@ def test_a_url_that_is_one_variable_is_refused_rather_than_copied() -> None:
         assert rewrite(link, {"DATABASE_URL": source}, "pooler", 6432).refused == "DATABASE_URL"
 
 
+def split(host: str, port: str | None = None) -> Connection:
+    given = {"DB_HOST": host} | ({"DB_PORT": port} if port else {})
+    client = Service("c", Role.APP, image="example/a", environment=given)
+    (link,) = connections(stack(client, STORES[Role.POSTGRES]))
+    return link
+
+
+@pytest.mark.parametrize(
+    ("host", "port", "source", "to", "values"),
+    [
+        ("store", None, {}, 5432, {"DB_HOST": "pooler"}),
+        ("store", None, {}, 6432, {"DB_HOST": "pooler:6432"}),
+        ("store", "5432", {}, 6432, {"DB_HOST": "pooler", "DB_PORT": "6432"}),
+        ("store", "5432", {}, 5432, {"DB_HOST": "pooler", "DB_PORT": "5432"}),
+        ("store", "5432", {"DB_HOST": "${H}"}, 5432, {"DB_HOST": "pooler", "DB_PORT": "5432"}),
+        ("store:5432", None, {}, 5432, None),
+    ],
+)
+def test_a_host_that_is_written_elsewhere_is_replaced_where_it_is_nothing_but_a_name(
+    host: str, port: str | None, source: dict[str, str], to: int, values: dict[str, str] | None
+) -> None:
+    changed = rewrite(split(host, port), source, "pooler", to)
+    assert (changed.values, changed.refused) == ((values, None) if values else ({}, "DB_HOST"))
+
+
+def test_a_variable_that_is_called_as_what_names_no_host_is_none() -> None:
+    link = replace(split("store"), keys=("command",))
+    client = replace(link.client, environment={"command": "store"})
+    assert rewrite(replace(link, client=client), {}, "pooler", 5432).refused == "command"
+
+
 NAMES = [
     ({}, "store", True),
     ({}, "STORE", True),

@@ -439,9 +439,19 @@ def test_an_app_with_a_database_may_change_it_for_good(tmp_path: Path, environme
     assert "have a backup" not in " ".join(map(str, advised(found, web="pin")["web"].notes))
 
 
-def test_a_name_that_nobody_has_is_told(tmp_path: Path) -> None:
-    line = advised(facts(tmp_path), nobody="x:1")["nobody"]
-    assert line.service is None and "No active service of that name" in str(line.why)
+@pytest.mark.parametrize(("name", "value"), [("nobody", "x:1"), ("nobody", "pin"), ("built", "stay")])
+def test_a_name_that_nobody_has_is_told(tmp_path: Path, name: str, value: str) -> None:
+    found = facts(tmp_path)
+    choices = Choices({"images": Selection.ON}, {("images", None, name): value})
+    told = map(str, draft(found, choices, {"images": OPTIMIZATION}, standing(found)).warnings)
+    words = f"images.{name} is taken by nothing here. It applies to: db, cache, web, files."
+    assert [text for text in told if "taken by nothing" in text] == [words]
+
+
+@pytest.mark.parametrize("value", ["pin", "shop/built:2"])
+def test_another_image_in_place_of_one_that_is_built_here_is_refused(tmp_path: Path, value: str) -> None:
+    with pytest.raises(UsageError, match=f"images.built = {value} is refused: its image is built here"):
+        advised(facts(tmp_path), built=value)
 
 
 def test_an_image_on_the_engine_needs_no_registry_and_is_told_with_its_digest(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from nftui.model.advice import Advice
-from nftui.model.errors import UsageError
+from nftui.model.errors import RefusedError, UsageError
 from nftui.model.message import Message, msg
 from nftui.model.stack import Role
 from nftui.model.units import human_size
@@ -15,7 +15,7 @@ from nftui.optimizations.images.databases import databases_of
 from nftui.optimizations.images.knobs import ID, KNOB, PIN, POLICY, REHEARSE, STAY
 from nftui.optimizations.images.rehearsals import own_mounts, rehearsal
 from nftui.optimizations.images.stores import KINDS, Store, cluster_of, is_moved, refusal
-from nftui.optimizations.images.subject import Subject, moves, place_of, resolve, runs_it, target_line
+from nftui.optimizations.images.subject import Subject, moves, place_of, resolve, runs_it, subjects, target_line
 from nftui.optimizations.images.versions import (
     Line,
     distribution,
@@ -67,6 +67,17 @@ def advise(facts: Facts, subject: Subject, choices: Choices) -> Advice:
         subject.name, subject.name, value, current, recommended, KNOB.unit, why, source,
         changes=resolve(facts, subject, value) != subject.declared, notes=notes,
     )  # fmt: skip
+
+
+def refuse_built(facts: Facts, choices: Choices) -> None:
+    """Raises RefusedError where another image was asked for in place of one that is built here."""
+    taken = {REHEARSE.name, *(subject.name for subject in subjects(facts))}
+    for service in (s for s in facts.stack.services if s.active and s.name not in taken):
+        value = choices.value(ID, None, service.name)
+        if value not in (None, STAY):
+            text = msg("{id}.{service} = {value} is refused: its image is built here and comes from no registry.",
+                       id=ID, service=service.name, value=value)  # fmt: skip
+            raise RefusedError(text, ID, service.name, service.name)
 
 
 def advise_rehearsal(choices: Choices) -> Advice:

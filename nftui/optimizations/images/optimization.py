@@ -11,7 +11,7 @@ from nftui.model.advice import Advice, Applicability, Assertion, Demand, Effort,
 from nftui.model.message import msg
 from nftui.model.postgres import CLUSTER_PROBE
 from nftui.model.stack import Role
-from nftui.optimizations.images.knobs import ID, KNOB, KNOBS, PIN, POLICY, PROBES, STAY
+from nftui.optimizations.images.knobs import ID, KNOBS, PIN, PROBES, STAY
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -60,15 +60,11 @@ class Images:
 
     def advise(self, facts: Facts, choices: Choices, grants: Grants) -> tuple[Advice, ...]:
         """One line for each service, and one for all. Raises UsageError for a value that must not be."""
-        from nftui.optimizations.images.advise import advise, advise_rehearsal
+        from nftui.optimizations.images.advise import advise, advise_rehearsal, refuse_built
         from nftui.optimizations.images.subject import subjects
 
-        lines = (*(advise(facts, subject, choices) for subject in subjects(facts)), advise_rehearsal(choices))
-        known = {line.knob for line in lines}
-        return (
-            *lines,
-            *(_nobody(knob) for o, _, knob in sorted(choices.values, key=str) if o == ID and knob not in known),
-        )
+        refuse_built(facts, choices)
+        return (*(advise(facts, subject, choices) for subject in subjects(facts)), advise_rehearsal(choices))
 
     def effort(self, facts: Facts, advice: tuple[Advice, ...]) -> Effort:
         """By what is done: pins together, each other image, each dump and restore; two to three days at most."""
@@ -112,8 +108,3 @@ class Images:
         from nftui.optimizations.images.fragment import assertions
 
         return assertions(fragment)
-
-
-def _nobody(knob: str) -> Advice:
-    return Advice(knob, None, None, None, None, KNOB.unit, msg("No active service of that name takes its image from a "
-                  "registry."), POLICY, restart=False)  # fmt: skip

@@ -145,15 +145,17 @@ def applicability(facts: Facts, existing: Existing) -> Applicability:
 # -- advice ----------------------------------------------------------------------------------------------------
 def advise(facts: Facts, existing: Existing, choices: Choices) -> tuple[Advice, ...]:
     """One line for each knob that it has. Raises UsageError."""
-    _refuse(existing, choices)
+    _refuse(facts, existing, choices)
     note = _unsized(existing)
     recommended = _recommended(existing, choices)
     return tuple(_line(existing, choices, name, text, note) for name, text in recommended.items())
 
 
-def _refuse(existing: Existing, choices: Choices) -> None:
+def _refuse(facts: Facts, existing: Existing, choices: Choices) -> None:
+    """A route of a service that is not there is no refusal: the plan warns of it."""
+    kept = ("image", SERVER, *(ROUTE + s.name for s in facts.stack.services if s.active))
     for (owner, _, knob), value in choices.values.items():
-        if owner == ID and (knob in ("image", SERVER) or knob.startswith(ROUTE)):
+        if owner == ID and knob in kept:
             raise UsageError(
                 msg("{id}.{knob} = {value} is refused: {service} is yours, and apps reach it as you wrote it.",
                     id=ID, knob=knob, value=value, service=existing.pooler.name)

@@ -16,8 +16,11 @@ from nftui.optimizations.pgbouncer.existing import Existing, find_existing
 from nftui.optimizations.pgbouncer.knobs import DAYS, DIRECT, ID, ROUTE, SERVER
 from nftui.optimizations.pgbouncer.setup import Setup, set_up
 from nftui.optimizations.pgbouncer.site import NAME, Site, find_site
+from nftui.optimizations.pgbouncer.verdicts import refused
 
 if TYPE_CHECKING:
+    from collections.abc import Container
+
     from nftui.model.facts import Facts
     from nftui.model.plan import StepSpec
 
@@ -58,7 +61,19 @@ def advise(facts: Facts, choices: Choices) -> tuple[Advice, ...]:
         raise UsageError(
             msg("{id}.{knob} = {value} is refused: {why}", id=ID, knob=SERVER, value=chosen, why=str(site))
         )
-    return lines_of(set_up(replace(site, has_image=facts.has_image), choices), choices)
+    lines = lines_of(set_up(replace(site, has_image=facts.has_image), choices), choices)
+    _refuse_unconnected(facts, {line.knob for line in lines}, choices)
+    return lines
+
+
+def _refuse_unconnected(facts: Facts, known: Container[str], choices: Choices) -> None:
+    """Raises UsageError for a route of a service that is there, and of which nobody knows how it is told its host."""
+    for service in (s for s in facts.stack.services if s.active):
+        chosen = choices.value(ID, None, ROUTE + service.name)
+        if chosen not in (None, DIRECT) and ROUTE + service.name not in known:
+            raise refused(
+                service.name, chosen, msg("no variable of it is known to lead to a PostgreSQL of this stack.")
+            )
 
 
 def effort(facts: Facts, advice: tuple[Advice, ...]) -> Effort:

@@ -12,7 +12,7 @@ from nftui.catalog.connections import rewrite
 from nftui.catalog.logins import TIMEOUTS, TLS, password_files
 from nftui.catalog.references import parse_reference
 from nftui.model.dataclass import dataclass
-from nftui.model.errors import UsageError
+from nftui.model.errors import RefusedError
 from nftui.model.message import Message, msg
 from nftui.model.patterns import regex
 from nftui.model.stack import Role
@@ -102,11 +102,10 @@ def _judge(
     return Verdict(name, chosen or recommended, recommended, why, links, chosen is not None, drops, past=past)
 
 
-def refused(name: str, chosen: str | None, why: Message) -> UsageError:
+def refused(name: str, chosen: str | None, why: Message) -> RefusedError:
     """A chosen route that is not to be had."""
-    return UsageError(
-        msg("{id}.{knob} = {value} is refused: {why}", id=ID, knob=ROUTE + name, value=chosen, why=str(why))
-    )
+    text = msg("{id}.{knob} = {value} is refused: {why}", id=ID, knob=ROUTE + name, value=chosen, why=str(why))
+    return RefusedError(text, ID, name, ROUTE + name)
 
 
 def _bound(links: Iterable[Link]) -> Message | None:
@@ -199,7 +198,7 @@ def _text(site: Site, link: Link) -> Message | None:
     refused = rewrite(link.connection, variables(link.client), NAME, PORT).refused
     if refused is None:
         return None
-    return msg("the text of {key} does not show its host (an env_file, or one whole variable).", key=refused)
+    return msg("the text of {key} does not show its host (a URL of an env_file, or one whole variable).", key=refused)
 
 
 def _options(links: Iterable[Link], image: str) -> Message | None:

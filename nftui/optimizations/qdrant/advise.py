@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from nftui.model.advice import Advice
-from nftui.model.errors import UsageError
 from nftui.model.message import Message, msg
 from nftui.model.qdrant import CODES
 from nftui.model.units import human_size
@@ -23,13 +22,13 @@ from nftui.optimizations.qdrant.knobs import (
     RULES,
     SETTINGS,
     STOCK,
-    SWITCHES,
     TUNED,
 )
 from nftui.optimizations.qdrant.line import Line
 from nftui.optimizations.qdrant.sharding import refuse_alone, sharding_lines
 from nftui.optimizations.qdrant.threads import THREADS, miscounted
 from nftui.optimizations.qdrant.threads import why as why_threads
+from nftui.optimizations.qdrant.words import as_word, barred, chosen_word, left, moved, passed_by
 
 if TYPE_CHECKING:
     from nftui.model.ai import Collection
@@ -54,6 +53,7 @@ def server_advice(server: Server, choices: Choices) -> tuple[Advice, ...]:
     tight = _is_tight(server, collections)
     for collection in collections:
         lines += _collection(server, choices, collection, floor, tight)
+    _warn(server, choices, lines, collections, floor)
     return tuple(_advice(server, line) for line in lines)
 
 
@@ -63,7 +63,7 @@ def _advice(server: Server, line: Line) -> Advice:
     return Advice(
         line.knob, server.name, line.value, line.current, line.recommended, pattern.unit, line.why, line.source,
         changes=line.value is not None and line.value != line.current, kept=line.kept,
-        restart=line.knob in ENV, notes=tuple(line.notes),
+        restart=line.knob in ENV, notes=tuple(line.notes), warnings=tuple(line.warnings),
     )  # fmt: skip
 
 
@@ -164,11 +164,11 @@ def _is_tight(server: Server, collections: list[Collection]) -> bool:
 
 def _collection(server: Server, choices: Choices, collection: Collection, floor: float, tight: bool) -> list[Line]:
     prefix = f"collection.{collection.name}."
-    current = {name: _word(name, collection.index.effective(name)) for name in TUNED}
+    current = {name: as_word(name, collection.index.effective(name)) for name in TUNED}
     advised = _advised(server, collection, floor, tight, current)
     lines: dict[str, Line] = {}
     for name in TUNED:
-        chosen = _chosen(server, choices, collection, name, floor)
+        chosen = chosen_word(server, choices, collection, name, floor)
         follows = name in CODES
         if follows:
             kind, own = lines["quantization"], choices.value(ID, server.name, prefix + name)
@@ -184,68 +184,14 @@ def _collection(server: Server, choices: Choices, collection: Collection, floor:
     return list(lines.values())
 
 
-def _word(name: str, value: str | None) -> str | None:
-    """As the knob writes it."""
-    return {"true": "on", "false": "off"}.get(value or "", value) if name in SWITCHES else value
-
-
-def _chosen(server: Server, choices: Choices, collection: Collection, name: str, floor: float) -> str | None:
-    """The operator's word; one for all passes by what is too small or must not be touched."""
-    own = choices.value(ID, server.name, f"collection.{collection.name}.{name}")
-    value = own if own is not None else choices.value(ID, server.name, name)
-    barred = _barred(collection, floor)
-    if value is None or (own is None and (barred is not None or not collection.is_indexed)):
-        return None
-    if name == "on_disk" and collection.index.has_left:
-        if own is None:
-            return None
-        barred = barred or _left(collection)
-    if barred is not None and value != _word(name, collection.index.effective(name)):
-        raise UsageError(
-            msg("{id}.collection.{name}.{knob} = {value} is refused for {service}: {why}", id=ID, name=collection.name,
-                knob=name, value=value, service=server.name, why=str(barred))
-        )  # fmt: skip
-    if name == "quantization" and value == "binary" and _size(collection) < rules.BINARY_LEAST:
-        if own is None:
-            return None
-        raise UsageError(
-            msg(
-                "{id}.collection.{name}.quantization = binary is refused for {service}: its vectors have {size} "
-                "dimensions, and below {least} binary codes find too little.",
-                id=ID, name=collection.name, service=server.name, size=_size(collection), least=rules.BINARY_LEAST,
-            )
-        )  # fmt: skip
-    return value
-
-
-def _barred(collection: Collection, floor: float) -> Message | None:
-    """Why that collection is not changed, None where it may be."""
-    if collection.status == "red":
-        reason = "a write to it failed" if collection.optimizer == "ok" else collection.optimizer
-        return msg("It is red ({reason}): it has to be repaired before anything is changed.", reason=reason)
-    if not collection.optimizes:
-        return msg("Its optimizers are switched off (max_optimization_threads=0): nothing of it would be built anew.")
-    if collection.unmeasurable and floor > 0:
-        return msg("Its strict mode has {rule}, so its recall cannot be measured: with recall_floor=0 it is tuned all "
-                   "the same.", rule=collection.unmeasurable)  # fmt: skip
-    return None
-
-
-def _left(collection: Collection) -> Message:
-    """Why the place of its originals is left alone."""
-    there = "on the disk" if _moved(collection) else "in memory"
-    return msg("By memmap_threshold ({threshold} KB) its originals lie {there} now. A word about their place could not "
-               "be unsaid.", threshold=collection.index.memmap_threshold_kb, there=there)  # fmt: skip
-
-
-def _moved(collection: Collection) -> bool:
-    """Whether all of its originals lie on the disk."""
-    return all(collection.index.is_on_disk(v, collection.points or 0) for v in collection.index.vectors)
-
-
-def _size(collection: Collection) -> int:
-    """The smallest of its vectors."""
-    return min(v.size for v in collection.index.vectors)
+def _warn(server: Server, choices: Choices, lines: list[Line], collections: list[Collection], floor: float) -> None:
+    """A word for all that is not followed by some must not pass by them in silence."""
+    by_knob = {line.knob: line for line in lines}
+    for name in TUNED:
+        word = choices.value(ID, server.name, name)
+        if word is not None:
+            own = {c.name: by_knob[f"collection.{c.name}.{name}"] for c in collections}
+            by_knob[name].warnings += passed_by(server, choices, name, word, collections, own, floor)
 
 
 def _advised(
@@ -255,9 +201,9 @@ def _advised(
     if not collection.is_indexed:
         why = _unindexed(collection)
         return {name: (current[name], why) for name in TUNED if name not in CODES}
-    barred = _barred(collection, floor)
-    if barred is not None:
-        return {name: (current[name], barred) for name in TUNED if name not in CODES}
+    bar = barred(collection, floor)
+    if bar is not None:
+        return {name: (current[name], bar) for name in TUNED if name not in CODES}
     return {**_graph(collection, floor, current), **_places(server, collection, tight, current)}
 
 
@@ -317,8 +263,8 @@ def _places(
     found = _chosen_places(server, tight, current)
     if not collection.index.has_left:
         return found
-    why = _left(collection)
-    return {"quantization": found["quantization"] if _moved(collection) else (current["quantization"], why),
+    why = left(collection)
+    return {"quantization": found["quantization"] if moved(collection) else (current["quantization"], why),
             "on_disk": (current["on_disk"], why)}  # fmt: skip
 
 

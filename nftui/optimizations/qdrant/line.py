@@ -20,3 +20,4 @@ class Line:
     source: str
     kept: bool = False
     notes: list[Message] = field(default_factory=list)
+    warnings: list[Message] = field(default_factory=list)
