@@ -22,6 +22,7 @@ PASSING = ("/tmp", "/run", "/var/run", "/var/tmp", "/var/lock", "/dev", "/proc",
 """What lies there is made anew by every start (FHS 3.0, 3.15, 3.18, 5.5, 5.15)."""
 _PASSING_NAMES = regex(
     r"/(__pycache__|\.cache|\.npm|\.[a-z_]*_history|\.lesshst)(/|$)|\.pyc$|\.pid$|/sbin/docker-init$"
+    r"|/\.qdrant-initialized$"
 )
 """Caches and histories; and the place that the engine makes in a container with `init: true` [X]."""
 _MODIFIED, _ADDED = 0, 1
