@@ -16,6 +16,7 @@ from nftui.model.dataclass import dataclass
 from nftui.model.errors import CutOffError
 from nftui.model.message import msg
 from nftui.system.identity import Child
+from nftui.system.wrapped import MARK
 
 RUN_LABEL, STEP_LABEL = "nftui.run", "nftui.step"
 """Labels of every container in which a step works."""
@@ -56,17 +57,21 @@ def in_flight(events: Iterable[Mapping[str, object]]) -> list[str]:
     """Containers with a stop signal after which no end is reported.
 
     A stop goes on inside the engine when who asked for it is gone [X, Docker 20.10: the container ended by SIGKILL
-    five seconds after its client had been cut off].
+    five seconds after its client had been cut off]. So does a command that has the server end (system/wrapped.py).
     """
-    told: dict[str, None] = {}
+    told: dict[str, str] = {}
+    """Container to the command that told it, "" for a signal."""
     for event in events:
         actor = event.get("Actor")
         values = actor if isinstance(actor, Mapping) else {}
-        attributes, name = values.get("Attributes"), str(values.get("ID", ""))
-        signal = str(attributes.get("signal", "")) if isinstance(attributes, Mapping) else ""
-        if event.get("Action") == "kill" and signal in _STOPS:
-            told[name] = None
-        elif event.get("Action") in ("die", "start", "destroy"):
+        found, name, action = values.get("Attributes"), str(values.get("ID", "")), str(event.get("Action", ""))
+        attributes = found if isinstance(found, Mapping) else {}
+        command = str(attributes.get("execID", ""))
+        if action == "kill" and str(attributes.get("signal", "")) in _STOPS:
+            told[name] = ""
+        elif action.startswith("exec_start:") and MARK in action:
+            told[name] = command
+        elif action in ("die", "start", "destroy") or (action == "exec_die" and command and told.get(name) == command):
             told.pop(name, None)
     return list(told)
 

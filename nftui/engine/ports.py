@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,7 @@ from nftui.model.errors import NftuiError
 from nftui.model.message import Message
 from nftui.model.stack import Container
 from nftui.probes.inspected import PROJECT, inspect_or_none
-from nftui.system import networks
+from nftui.system import networks, wrapped
 from nftui.system.docker import DockerEngine, EngineError
 from nftui.system.durable import sync_directory
 from nftui.system.files import Attributes, LocalFiles, attributes_of
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 _LOOK_BACK_S = 900
 """How far back a stop can have begun that still goes on: the longest that Compose is given."""
+_PATIENCE_S = 30.0
+"""Beyond its grace, for a command in a container on an engine under load."""
 
 
 class FileWriter:
@@ -176,6 +179,14 @@ class ProjectEngine:
     def stop(self, container_id: str, grace_s: int) -> None:
         """Stop it with that grace; it stays."""
         self._port.stop(container_id, grace_s)
+
+    def end_server(self, container_id: str, grace_s: int) -> None:
+        """Where it cannot be told, nothing: whether it ended well is for its exit code to say."""
+        host = self._port.inspect(container_id).get("HostConfig") or {}
+        if host.get("PidMode"):  # it sees processes of others
+            return
+        with suppress(OSError, NftuiError):
+            self.wiring.exec.exec(container_id, wrapped.end_server(grace_s), timeout=grace_s + _PATIENCE_S)
 
     def remove(self, container_id: str, grace_s: int) -> None:
         """Stop and remove it with its nameless volumes; one that is gone is fine."""

@@ -38,13 +38,19 @@ def _records(held: Data) -> list[Data]:
 
 
 def stop_running(step: StepSpec, ctx: Context) -> None:
-    """Stop what runs of the step's `services`, and keep it from coming back by itself."""
+    """Stop what runs of the step's `services`, and keep it from coming back by itself.
+
+    Where `clean` is asked for, the server itself ends first: who started it may not wait for it.
+    """
     least = float(str(step.params.get("grace_s", 0)))
     for container in _running(step, ctx):
         ctx.progress(f"stopping {container.service}", None)
         ctx.engine.set_restart_policy(container.id, _NEVER)
         own = _ENGINE_GRACE_S if container.stop_grace_s is None else container.stop_grace_s
-        ctx.engine.stop(container.id, int(max(least, own)))
+        grace = int(max(least, own))
+        if step.params.get("clean"):
+            ctx.engine.end_server(container.id, grace)
+        ctx.engine.stop(container.id, grace)
 
 
 def _start(step: StepSpec, before: Data, ctx: Context) -> None:

@@ -24,6 +24,7 @@ from nftui.system.trees import LocalTrees, Progress
 from tests.engine.world import ENV, OVERRIDE, Killed, World
 
 ALWAYS = {"Name": "always", "MaximumRetryCount": 0}
+NEVER = {"Name": "no", "MaximumRetryCount": 0}
 CONTROL = "global/pg_control"
 FENCE = {"path": CONTROL, "block": "absent"}
 
@@ -89,6 +90,8 @@ class DataWorld(World):
     policies: dict[str, Data] = field(default_factory=dict)
     writes: int = 0
     on_start: Callable[[str], None] = lambda name: None
+    wrapped: bool = False
+    """Process 1 of `db` is a script: told to stop, it ends with 143 and takes the server along."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -149,7 +152,15 @@ class DataWorld(World):
         die = self.effect(f"stop {container_id}")
         if container_id == "a1":
             self.api = replace(self.api, state="exited", exit_code=0)
-        elif self.container:
+        elif self.container and self.container.running:
+            self.container = replace(self.container, state="exited", exit_code=143 if self.wrapped else 0)
+        if die:
+            raise Killed(container_id)
+
+    def end_server(self, container_id: str, grace_s: int) -> None:
+        die = self.effect(f"end {container_id}")
+        if self.wrapped and self.container:
+            assert self.policies[container_id] == NEVER, "the engine would start it anew"
             self.container = replace(self.container, state="exited", exit_code=0)
         if die:
             raise Killed(container_id)
@@ -224,9 +235,9 @@ def contents(place: Path) -> dict[str, bytes]:
     return {str(p.relative_to(place)).removesuffix(".nftui-fenced"): p.read_bytes() for p in files}
 
 
-def new_data_world(tmp_path: Path) -> DataWorld:
+def new_data_world(tmp_path: Path, *, wrapped: bool = False) -> DataWorld:
     """`.env` with one key of the operator's, no override."""
-    return DataWorld(BlobStore(tmp_path / "blobs"), {ENV: b"A=1\n"}, root=tmp_path / "volumes")
+    return DataWorld(BlobStore(tmp_path / "blobs"), {ENV: b"A=1\n"}, root=tmp_path / "volumes", wrapped=wrapped)
 
 
 def switch(new: str = "new", old: str = "old", writers: tuple[str, ...] | None = ("api",)) -> DataSwitch:

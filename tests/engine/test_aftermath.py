@@ -13,6 +13,7 @@ from nftui.engine.aftermath import Aftermath, HalfMade, half_made, in_flight
 from nftui.engine.journal import Entry, Journal, Phase
 from nftui.model.errors import CutOffError
 from nftui.system.identity import MARK, Child, ProcessId
+from nftui.system.wrapped import end_server
 
 
 @dataclass
@@ -125,6 +126,9 @@ def test_a_stop_that_never_ends_is_not_waited_for_for_ever(tmp_path: Path) -> No
     assert 100 < clock[0] < 1000
 
 
+END = f"exec_start: {' '.join(end_server(120))}"
+
+
 def event(action: str, name: str, **attributes: str) -> dict[str, object]:
     return {"Action": action, "Actor": {"ID": name, "Attributes": attributes}}
 
@@ -137,6 +141,12 @@ def event(action: str, name: str, **attributes: str) -> dict[str, object]:
         ([event("kill", "a", signal="1"), event("kill", "b", signal="10")], []),
         ([event("kill", "a", signal="15"), event("die", "a"), event("start", "a")], []),
         ([event("start", "a"), {"Action": "kill"}, {}], []),
+        ([event(END, "a", execID="1")], ["a"]),
+        ([event(END, "a", execID="1"), event("exec_die", "a", execID="2", exitCode="0")], ["a"]),
+        ([event(END, "a", execID="1"), event("exec_die", "a", execID="1", exitCode="1")], []),
+        ([event(END, "a", execID="1"), event("die", "a"), event("exec_die", "a", execID="1")], []),
+        ([event(END, "a", execID="1"), event("kill", "a", signal="15"), event("exec_die", "a", execID="1")], ["a"]),
+        ([event("exec_start: redis-cli ping", "a", execID="1")], []),
     ],
 )
 def test_stops_inside_the_engine_by_its_events(events: list[dict[str, object]], found: list[str]) -> None:

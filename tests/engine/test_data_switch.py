@@ -81,6 +81,25 @@ def test_data_is_copied_switched_fenced_and_written_to(tmp_path: Path) -> None:
     assert [(a.dataset, a.whole, a.other) for a in told] == [("old-new", "new", "old")]
 
 
+def test_a_server_below_a_script_ends_before_the_script_is_stopped(tmp_path: Path) -> None:
+    """Only the one whose data is copied; the app beside is stopped as ever."""
+    world = new_data_world(tmp_path, wrapped=True)
+    assert run(world, tmp_path / "j", (stage_of(world, switch()),)) is None
+    assert world.now() == NEW
+    stops = [e for e in world.effects if e.startswith(("policy", "end", "stop"))]
+    assert stops[:5] == ["policy a1", "stop a1", "policy c1", "end c1", "stop c1"]
+
+
+def test_data_of_a_server_that_went_down_with_its_script_is_not_copied(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = new_data_world(tmp_path, wrapped=True)
+    monkeypatch.setattr(world, "end_server", lambda container_id, grace_s: None)
+    outcome = run(world, tmp_path / "j", (stage_of(world, switch()),))
+    assert outcome is not None and "did not shut down cleanly" in outcome.reason
+    assert world.now() == OLD
+
+
 READ_ONLY = {("pgbouncer-pools", 1), ("pgbouncer-route", 1), ("redis-replica", 1)}
 """They change nothing: tests/crash cuts them off on the engine."""
 ELSEWHERE = {("redis-sentinel", 1)}
@@ -106,21 +125,22 @@ def test_every_kind_of_step_has_crash_points(tmp_path: Path) -> None:
 WHERE = ["journal-before", "journal-after", "effect-before", "effect-after"]
 
 
+@pytest.mark.parametrize("wrapped", [False, True])
 @pytest.mark.parametrize("resume", [True, False])
 @pytest.mark.parametrize("where", WHERE)
-def test_every_crash_point_loses_nothing(tmp_path: Path, where: str, resume: bool) -> None:
+def test_every_crash_point_loses_nothing(tmp_path: Path, where: str, resume: bool, wrapped: bool) -> None:
     (tmp_path / "c").mkdir()
-    world = new_data_world(tmp_path / "c")
+    world = new_data_world(tmp_path / "c", wrapped=wrapped)
     run(world, tmp_path / "c" / "j", (stage_of(world, switch()),))
     lines, effects = len(read_journal(tmp_path / "c" / "j")), len(world.effects)
     for point in range(1, (lines if where.startswith("journal") else effects) + 1):
         base = tmp_path / f"{point}"
         base.mkdir()
-        _crash_and_recover(base, where, point, resume)
+        _crash_and_recover(base, where, point, resume, wrapped)
 
 
-def _crash_and_recover(base: Path, where: str, point: int, resume: bool) -> None:
-    world = new_data_world(base)
+def _crash_and_recover(base: Path, where: str, point: int, resume: bool, wrapped: bool) -> None:
+    world = new_data_world(base, wrapped=wrapped)
     original, plan = contents(world.root / "old"), (stage_of(world, switch()),)
     _die(world, base / "j", plan, where, point)
     crossed = any(e.step == "data:old-new/release" and e.phase is Phase.INTENT for e in read_journal(base / "j"))

@@ -11,6 +11,7 @@ from nftui.engine.ports import EngineLeftovers, ProjectEngine
 from nftui.engine.wiring import Wiring
 from nftui.model.message import msg
 from nftui.system.docker import EngineError
+from nftui.system.wrapped import end_server
 
 
 class Busy:
@@ -84,3 +85,30 @@ def test_only_what_was_half_made_of_these_services_is_put_away(services: list[st
 def test_new_volumes_lie_in_the_engines_own_directory() -> None:
     engine = SimpleNamespace(facts=lambda: SimpleNamespace(data_root="/mnt/docker/"))
     assert ProjectEngine(cast("Wiring", SimpleNamespace(engine=engine))).volumes_root() == "/mnt/docker/volumes"
+
+
+def ending(host: dict[str, Any], fails: Exception | None = None) -> list[tuple[object, ...]]:
+    """What is run in the container when its server is to end."""
+    ran: list[tuple[object, ...]] = []
+
+    def run(container: str, argv: list[str], *, timeout: float) -> tuple[int, bytes, bytes]:
+        ran.append((container, argv, timeout))
+        if fails:
+            raise fails
+        return 1, b"", b""
+
+    engine = Busy({"c1": {"HostConfig": host}})
+    wiring = cast("Wiring", SimpleNamespace(engine=engine, exec=SimpleNamespace(exec=run)))
+    ProjectEngine(wiring).end_server("c1", 120)
+    return ran
+
+
+@pytest.mark.parametrize("fails", [None, TimeoutError("late"), FileNotFoundError("docker")])
+def test_a_server_that_cannot_be_told_to_end_is_stopped_all_the_same(fails: Exception | None) -> None:
+    [(container, argv, timeout)] = ending({"PidMode": ""}, fails)
+    assert (container, argv) == ("c1", end_server(120)) and float(str(timeout)) > 120
+
+
+@pytest.mark.parametrize("mode", ["host", "container:abc"])
+def test_no_server_is_told_to_end_where_processes_of_others_are_seen(mode: str) -> None:
+    assert not ending({"PidMode": mode})

@@ -38,6 +38,9 @@ class NoData:
     def stop(self, container_id: str, grace_s: int) -> None:
         raise NotImplementedError
 
+    def end_server(self, container_id: str, grace_s: int) -> None:
+        raise NotImplementedError
+
     def restart_policy(self, container_id: str) -> Data:
         raise NotImplementedError
 

@@ -31,13 +31,13 @@ class Bench:
     stack: Stack
     nftui: Nftui
 
-    def apply(self, image: str) -> Done:
+    def apply(self, image: str, *more: str) -> Done:
         wish = ("--only", "images", "--set", f"images.qdrant={image}")
-        return self.nftui("apply", *wish, "--yes", "--settle", "1", "--json", timeout=300)
+        return self.nftui("apply", *wish, *more, "--yes", "--settle", "1", "--json", timeout=300)
 
-    def image(self, *change: str) -> str:
+    def image(self, *change: str, line: str = "1.19") -> str:
         """The same server under another tag and id."""
-        name = f"{images.reference('qdrant:1.19')}.{os.getpid()}"
+        name = _name(line)
         made = docker("create", images.reference("qdrant:1.19"))
         docker("commit", *(word for one in change for word in ("--change", one)), made, name)
         docker("rm", "-v", made)
@@ -48,6 +48,10 @@ class Bench:
         assert not docker("ps", "-aq", "--filter", f"volume={self.stack.project}_qdrant-rehearsal")
         client = of_stack(self.stack).client
         assert not [s for name in ("docs", SECOND) for s in client.list_snapshots(name)]
+
+
+def _name(line: str) -> str:
+    return f"{images.reference('qdrant:1.19').rpartition(':')[0]}:{line}.{os.getpid()}"
 
 
 @pytest.fixture
@@ -61,10 +65,13 @@ def bench(engine: None, tmp_path: Path) -> Iterator[Bench]:
         yield Bench(stack, Nftui(stack.directory, tmp_path / "state"))
     finally:
         problems = tear_down(stack)
+        # Of another line: it is not the project's by its files any more.
+        docker("volume", "rm", f"{stack.project}_qdrant-1.20", check=False)
         for name in docker("images", "--format", "{{.Repository}}:{{.Tag}}").split():
             if name.startswith(f"nftui-kept/{stack.project}"):
                 docker("rmi", name)
-        docker("rmi", f"{images.reference('qdrant:1.19')}.{os.getpid()}", check=False)
+        for line in ("1.19", "1.20"):
+            docker("rmi", _name(line), check=False)
     assert not problems, "the stack was not removed whole"
 
 
@@ -92,3 +99,15 @@ def test_an_image_that_does_not_start_is_found_out_before_anything_stops(bench: 
     assert (now["Id"], now["State"]["StartedAt"]) == (container["Id"], container["State"]["StartedAt"])
     assert tree(bench.stack.directory) == files
     bench.nothing_is_left()
+
+
+def test_another_line_reads_a_copy_made_after_the_server_ended_by_itself(bench: Bench) -> None:
+    """Its process 1 is a script that ends before the server does when it is told to stop."""
+    docs, image = of_stack(bench.stack).picture("docs"), bench.image("ENV STANDIN_VERSION=1.20.0", line="1.20")
+    done = bench.apply(image, "--accept-irreversible", "--without-backup")
+    assert done.code == 0 and done.json["outcome"] == "applied", done.out + done.err
+    mounts = bench.stack.inspect("qdrant")["Mounts"]
+    assert f"{bench.stack.project}_qdrant-1.20" in [m.get("Name") for m in mounts]
+    assert of_stack(bench.stack).picture("docs") == docs
+    back = bench.nftui("rollback", "--yes", "--force", "--json", timeout=300)
+    assert back.code == 0 and of_stack(bench.stack).picture("docs") == docs, back.out + back.err

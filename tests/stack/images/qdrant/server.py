@@ -16,6 +16,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -479,11 +480,25 @@ def listen(port: int, handle: type[BaseHTTPRequestHandler]) -> ThreadingHTTPServ
     return http
 
 
+def take_name() -> None:
+    """The process is called qdrant, as /proc tells it: it is Python that runs here (prctl(2), PR_SET_NAME)."""
+    import ctypes
+
+    ctypes.CDLL(None).prctl(15, b"qdrant", 0, 0, 0)
+
+
+def tell_started() -> None:
+    """An empty file in the working directory; where there can be none it is only warned of (src/startup.rs)."""
+    with suppress(OSError):
+        Path(os.environ.get("QDRANT_INIT_FILE_PATH", ".qdrant-initialized")).write_bytes(b"")
+
+
 def main() -> None:
-    """Until SIGTERM."""
+    """Until SIGTERM; it ends with 0 then, as main.rs does once its threads have."""
     import argparse
     import signal
 
+    take_name()
     parser = argparse.ArgumentParser()
     parser.add_argument("--uri", default=os.environ.get("QDRANT_URI"))
     parser.add_argument("--bootstrap", default=os.environ.get("QDRANT_BOOTSTRAP"))
@@ -500,6 +515,7 @@ def main() -> None:
         table = node.routes()
     http = listen(settings.port, handler(server, table))
     signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=http.shutdown).start())
+    tell_started()
     print(f"Version: {VERSION}\nQdrant HTTP listening on {settings.port}", flush=True)
     http.serve_forever(poll_interval=0.1)
     server.close()
