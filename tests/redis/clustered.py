@@ -20,10 +20,12 @@ NODES = tuple(f"redis-node-{number}" for number in range(1, 7))
 
 
 @contextmanager
-def clustered_stack(parent: Path, compose: str | None = None, app: str = "nftui-test-{}/n8n") -> Iterator[Stack]:
+def clustered_stack(
+    parent: Path, compose: str | None = None, app: str = "nftui-test-{}/n8n", version: str = "7"
+) -> Iterator[Stack]:
     """Nothing is started. Removed whole afterwards, with what nftui keeps for the operator. `app`: its image's name."""
     images.ensure("app:latest")
-    stack = make_stack(parent, compose=compose or (HERE / "clustered.yaml").read_text())
+    stack = make_stack(parent, version, compose or (HERE / "clustered.yaml").read_text())
     image = app.format(secrets.token_hex(3))
     docker("tag", images.reference("app:latest"), image)
     (stack.directory / "writer").mkdir()

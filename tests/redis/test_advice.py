@@ -318,6 +318,42 @@ def test_a_replica_is_the_operators_definition_without_what_only_one_can_have(tm
     assert OPTIMIZATION.effort(found, tuple(advice(found, "redis.mode=replica").values())).high == 2.0
 
 
+REPLICA = "redis.mode=replica"
+
+
+def replica(found: Facts, image: str) -> dict[str, Any]:
+    lines = advice(found, REPLICA, f"redis.image={image}")
+    made = OPTIMIZATION.fragment(found, tuple(lines.values())).services["cache-replica"]
+    return {**made, "notes": " ".join(str(note) for note in lines["image"].notes)}
+
+
+@pytest.mark.parametrize("command", ["redis-server --maxmemory 1gb", "--maxmemory 1gb"])
+def test_a_replica_of_an_image_that_nothing_is_known_of_has_nothing_of_it_but_the_program(
+    tmp_path: Path, command: str
+) -> None:
+    made = replica(facts(tmp_path, '    user: "999"\n' + QUEUE, command), "acme/keys:7")
+    assert made["entrypoint"] == ["redis-server"] and made["user"] == "0:0" and made["image"] == "acme/keys:7"
+    assert made["command"][0].startswith("--")
+    assert "--replicaof cache 6379" in " ".join(made["command"]) and "--dir /data" in " ".join(made["command"])
+    assert made["volumes"] == [{"type": "volume", "target": "/data"}] and "as root" in made["notes"]
+
+
+@pytest.mark.parametrize("image", ["redis:8.2-alpine", "docker.io/library/redis:7.4"])
+def test_a_replica_of_an_official_image_is_started_by_its_own_script(tmp_path: Path, image: str) -> None:
+    made = replica(facts(tmp_path, QUEUE), image)
+    assert made["command"][0] == "redis-server" and made["image"] == image and made["volumes"] == []
+    assert not {"entrypoint", "user"} & set(made) and not made["notes"]
+
+
+def test_a_replica_of_an_image_that_cannot_be_started_is_refused(tmp_path: Path) -> None:
+    found = replace(facts(tmp_path, QUEUE), images=frozenset({"acme/keys:7"}))
+    assert replica(found, "acme/keys:7")["image"] == "acme/keys:7"
+    with pytest.raises(UsageError, match="'docker pull acme/keys:8'"):
+        advice(found, REPLICA, "redis.image=acme/keys:8")
+    with pytest.raises(UsageError, match="by its name and options alone"):
+        advice(facts(tmp_path, QUEUE, "sh -c 'redis-server --port 6379'"), REPLICA, "redis.image=acme/keys:7")
+
+
 @pytest.mark.parametrize(
     ("text", "live", "why"),
     [("redis-server --requirepass fake-in-clear", {}, "stands in clear"),

@@ -10,8 +10,9 @@ import pytest
 from nftui.steps.redis_replica import KEY
 from tests.e2e.command import Nftui, everything_written, tree
 from tests.redis.server import PASSWORD, config, fill, make_stack, picture
+from tests.stack import images
 from tests.stack.fixtures import tear_down
-from tests.stack.running import Stack
+from tests.stack.running import Stack, docker, wait_until
 
 pytestmark = [pytest.mark.engine, pytest.mark.slow, pytest.mark.timeout(600)]
 ONLY = ("--only", "redis")
@@ -82,6 +83,33 @@ def test_a_replica_follows_is_proven_and_goes_again(nftui: Nftui, stack: Stack) 
     assert back.code == 0, back.err + back.out
     assert tree(stack.directory) == files and picture(stack) == keys and list(stack.services()) == ["redis"]
     assert PASSWORD.encode() not in everything_written(nftui.state)
+
+
+@pytest.fixture
+def strange(stack: Stack) -> Iterator[str]:
+    """An image whose entrypoint is the program and whose user owns nothing."""
+    name, made = f"{stack.project}/keys:7", docker("create", images.reference("redis:7"))
+    docker("commit", "--change", 'ENTRYPOINT ["redis-server"]', "--change", "USER nobody", made, name)
+    docker("rm", "-v", made)
+    yield name
+    docker("rm", "-fv", f"{stack.project}-redis-replica-1", check=False)
+    docker("rmi", name)
+
+
+def test_a_replica_may_have_an_image_that_only_has_the_program(nftui: Nftui, stack: Stack, strange: str) -> None:
+    files, keys = tree(stack.directory), picture(stack)
+    wish = ("--set", "redis.mode=replica", "--set", f"redis.image={strange}")
+    done = nftui("apply", *ONLY, *wish, "--yes", "--json", *FAST)
+    assert done.code == 0, done.err + done.out
+    assert stack.inspect("redis-replica")["Config"]["Image"] == strange and picture(stack, "redis-replica") == keys
+    assert "appendonlydir" in stack.exec("redis-replica", "ls", "/data").split()
+    stack.compose("restart", "redis-replica")
+    wait_until(lambda: nftui("status", "--json").code == 0, seconds=60, what="the replica follows again")
+    back = nftui("rollback", "--yes", "--json")
+    assert back.code == 0, back.err + back.out
+    assert tree(stack.directory) == files and list(stack.services()) == ["redis"]
+    refused = nftui("plan", *ONLY, "--set", "redis.mode=replica", "--set", f"redis.image={strange}.1", "--json")
+    assert refused.code == 2 and f"docker pull {strange}.1" in refused.err + refused.out
 
 
 @pytest.mark.parametrize("mode", ["cluster", "sentinel"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from dataclasses import replace
 from pathlib import Path
@@ -218,6 +219,16 @@ def test_of_what_a_server_wrote_only_its_role_is_kept(tmp_path: Path) -> None:
     place.write_text("# a master\nsave 3600 1\n")
     started(tmp_path, KEEP_ROLE, "role.conf", "replicaof a 6379")
     assert place.read_text() == "", "a master does not begin to follow again"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives a file away")
+@pytest.mark.parametrize("script", [KEEP_ROLE, KEEP_VIEW])
+def test_the_file_is_the_users_whose_the_place_is(tmp_path: Path, script: str) -> None:
+    os.chown(tmp_path, 999, 1000)
+    for _ in range(2):
+        started(tmp_path, script, "kept.conf", "cache a 6379 2")
+        found = (tmp_path / "kept.conf").stat()
+        assert (found.st_uid, found.st_gid) == (999, 1000)
 
 
 def test_of_what_a_sentinel_wrote_all_but_passwords_is_kept(tmp_path: Path) -> None:

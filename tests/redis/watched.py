@@ -23,12 +23,13 @@ _PORT = 26379
 
 
 @contextmanager
-def watched_stack(parent: Path) -> Iterator[Stack]:
+def watched_stack(parent: Path, version: str = "7") -> Iterator[Stack]:
     """The app is one that the catalog knows by this name."""
     text = (HERE / "clustered.yaml").read_text()
     start, end = text.index("      EXECUTIONS_MODE"), text.index("    volumes:\n      - ./writer")
     environment = "      REDIS_HOST: redis\n      REDIS_AUTH: ${REDIS_PASSWORD}\n"
-    with clustered_stack(parent, text[:start] + environment + text[end:], "langfuse/langfuse-nftui-test-{}") as stack:
+    compose = text[:start] + environment + text[end:]
+    with clustered_stack(parent, compose, "langfuse/langfuse-nftui-test-{}", version) as stack:
         yield stack
 
 

@@ -33,7 +33,7 @@ from nftui.optimizations.redis.knobs import (
     SUBNET,
 )  # fmt: skip
 from nftui.optimizations.redis.moving import moving_obstacles
-from nftui.optimizations.redis.replica import obstacle, replica_name
+from nftui.optimizations.redis.replica import image_obstacle, is_strange, obstacle, replica_name
 
 if TYPE_CHECKING:
     from nftui.model.choices import Choices
@@ -137,6 +137,7 @@ def _mode(server: Server, choices: Choices) -> Line:
         )
     if value == REPLICA:
         _check_replica(server, line)
+        _check_image(server, choices)
     elif value in SHARES:
         _check_moving(server, line, getattr(verdict, value), choices)
     return line
@@ -150,6 +151,13 @@ def _check_replica(server: Server, line: Line) -> None:
         msg("{name} follows it on the same machine, and takes over only by hand: REPLICAOF NO ONE, then the apps.",
             name=replica_name(server.name))
     )  # fmt: skip
+
+
+def _check_image(server: Server, choices: Choices) -> None:
+    line = _image(server, choices)
+    why = image_obstacle(server, str(line.value)) if line.value != server.service.image else None
+    if why is not None:
+        raise refused(server, line, why)
 
 
 def _check_moving(server: Server, line: Line, verdict: tuple[Message, ...], choices: Choices) -> None:
@@ -201,6 +209,9 @@ def _image(server: Server, choices: Choices) -> Line:
     own = server.service.image
     line = Line("image", own, msg("The same version on both sides: a replica must not be older."), CLIENTS, own)
     line.value = choices.value(ID, server.name, "image") or own
+    if line.value and line.value != own and is_strange(server, line.value):
+        line.notes.append(msg("A replica of another image than the official ones is started as root, by its program "
+                              "alone."))  # fmt: skip
     return line
 
 

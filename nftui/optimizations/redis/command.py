@@ -89,6 +89,18 @@ def program(service: Service) -> str | None:
     return before[0]
 
 
+def started_words(service: Service, command: object) -> list[str]:
+    """The program and its options, where `program` names it; the image's entrypoint may have been left to do so."""
+    assert isinstance(command, list)  # `program` looked.
+    words, name = [str(word) for word in command], str(program(service))
+    return words if words[:1] == [name] else [name, *words]
+
+
+def starts(image: str, name: str) -> bool:
+    """Whether that is an official image, whose own script starts that program as the user whose the data is."""
+    return any(_PROGRAMS.get(family.id) == name for family in families_of(parse_reference(image)))
+
+
 def merge(service: Service, settings: Mapping[str, str]) -> str | list[str]:
     """The whole `command` with those settings. Raises CannotMerge."""
     return command.merge(_SYNTAX, service, settings)

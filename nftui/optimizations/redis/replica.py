@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from nftui.catalog.references import parse_reference
 from nftui.model.message import Message, msg
-from nftui.optimizations.redis.command import merge, source_of
+from nftui.optimizations.redis.command import merge, program, source_of, started_words, starts
 from nftui.optimizations.redis.server import image_directory, lasting_mount
 
 if TYPE_CHECKING:
@@ -50,15 +51,45 @@ def obstacle(server: Server) -> Message | None:
     return None
 
 
+def image_obstacle(server: Server, image: str) -> Message | None:
+    """Why its replica cannot have that image, None where it can."""
+    if server.has_image(image) is False:
+        return msg("the image {image} is not on this engine; get it with 'docker pull {image}'", image=image)
+    if is_strange(server, image) and program(server.service) is None:
+        return msg("its command does not start the server by its name and options alone, so that another image could")
+    return None
+
+
+def is_strange(server: Server, image: str) -> bool:
+    """Whether it is not known how that image starts a server: neither one of the server's own repository, nor an
+    official one.
+    """
+    own, other = parse_reference(server.service.image or ""), parse_reference(image)
+    if (other.registry, other.repository) == (own.registry, own.repository):
+        return False
+    return not starts(image, program(server.service) or "")
+
+
 def definition(server: Server, image: str | None, settings: Mapping[str, str]) -> dict[str, object]:
     """The whole service. `settings` are the server's own names; raises CannotMerge."""
-    follow = {"replicaof": f"{server.name} {port_of(server)}"}
+    wanted = {**settings, "replicaof": f"{server.name} {port_of(server)}"}
+    strange = image is not None and is_strange(server, image)
+    # The server's own image has a volume there by itself.
+    place: list[dict[str, object]] = [{"type": "volume", "target": image_directory(server.service)}] if strange else []
     return {
-        **twin(server, image, {**settings, **follow}),
+        **(_by_program if strange else twin)(server, image, wanted),
         "networks": networks_of(server.service),
         "depends_on": {server.name: {"condition": "service_started"}},
-        "volumes": other_mounts(server),
+        "volumes": [*place, *other_mounts(server)],
     }
+
+
+def _by_program(server: Server, image: str | None, settings: Mapping[str, str]) -> dict[str, object]:
+    """Nothing is left to its image but the program. Root, for whoever owns the place there, it can be written to."""
+    directory = image_directory(server.service)
+    found = twin(server, image, {**settings, "dir": directory})
+    name, *options = started_words(server.service, found["command"])
+    return {**found, "entrypoint": [name], "command": options, "user": "0:0"}
 
 
 def twin(server: Server, image: str | None, settings: Mapping[str, str]) -> dict[str, object]:

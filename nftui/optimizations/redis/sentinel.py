@@ -16,7 +16,7 @@ from nftui.catalog.clustered import to_sentinel
 from nftui.model.message import Message, msg
 from nftui.model.units import MIB
 from nftui.optimizations.redis.beside import data_mount, data_place, logged, member
-from nftui.optimizations.redis.command import program, source_of
+from nftui.optimizations.redis.command import program, source_of, started_words
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,20 +35,22 @@ FAILOVER_MS = "10000"
 MEMORY = 64 * MIB
 """Of a Sentinel: it holds no keys."""
 _ROLE_FILE, _VIEW_FILE = "nftui-role.conf", "sentinel.conf"
-_START = """p=$1; shift; set -- "$p" "$f" "$@"
+_START = """[ "$(id -u)" != 0 ] || chown "$(stat -c %u:%g "${f%/*}")" "$f.new"
+mv "$f.new" "$f"
+p=$1; shift; set -- "$p" "$f" "$@"
 if command -v docker-entrypoint.sh > /dev/null; then set -- docker-entrypoint.sh "$@"; fi
 exec "$@\""""
-"""The image's own entrypoint gives the place to the user that the server runs as."""
+"""The image's own entrypoint ends as the user whose the place is, and root's file would be closed to it (umask 0077).
+Since 8.0.2 it hands over nothing where it finds a file that it does not know (redis/docker-library-redis#451).
+"""
 KEEP_ROLE = f"""f=$1; seed=$2; shift 2
 if [ -e "$f" ]; then grep "^replicaof " "$f" > "$f.new"; else printf "%s\\n" "$seed" > "$f.new"; fi
-mv "$f.new" "$f"
 {_START}"""
 KEEP_VIEW = f"""f=$1; seed=$2; shift 2
 if [ -s "$f" ]
 then grep -v -e "^user " -e "^requirepass " -e "^sentinel auth-pass " -e "^sentinel sentinel-pass " "$f" > "$f.new"
 else printf "sentinel %s\\n" "resolve-hostnames yes" "announce-hostnames yes" "monitor $seed" > "$f.new"
 fi
-mv "$f.new" "$f"
 {_START}"""
 
 
@@ -79,17 +81,11 @@ def definitions(
     for name, seed in seeds.items():
         own = {"replica-announce-ip": name, **logged(server)}
         found[name] = {**member(server, where, name, {**own, **settings}, memory), **common}
-        found[name]["command"] = _kept(server, KEEP_ROLE, _ROLE_FILE, seed, _words(server, found[name]["command"]))
+        words = started_words(server.service, found[name]["command"])
+        found[name]["command"] = _kept(server, KEEP_ROLE, _ROLE_FILE, seed, words)
     for name in where.all_names[len(where.names) :]:
         found[name] = {**_sentinel(server, where, name, first), **common}
     return found
-
-
-def _words(server: Server, command: object) -> list[str]:
-    """The program and its options; the image's entrypoint may have been left to name the program."""
-    assert isinstance(command, list)  # `program` looked.
-    words, name = [str(word) for word in command], str(program(server.service))
-    return words if words[:1] == [name] else [name, *words]
 
 
 def _kept(server: Server, script: str, file: str, seed: str, words: list[str]) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import posixpath
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import field
 from typing import TYPE_CHECKING
 
@@ -68,6 +68,8 @@ class Server:
     """Mode to the bytes for each of the servers that take its keys then."""
     absent: tuple[Connection, ...] = ()
     """Of services that are not active now, a worker behind a profile: see `all_users`."""
+    has_image: Callable[[str], bool | None] = lambda reference: None
+    """See Facts.has_image."""
 
     @property
     def moved(self) -> str | None:
@@ -210,7 +212,7 @@ def build_server(facts: Facts, service: Service, grants: Grants) -> Server:
         _kept(service), _strangers(facts, service, live, known) if isinstance(live, RedisFacts) else (),
         facts.stack.name, facts.ranges, tuple(n for n in servers if n != service.name), servers.index(service.name),
         {mode: min(found) for mode, found in nodes.items() if found},
-        tuple(c for c in all_users if not c.client.active),
+        tuple(c for c in all_users if not c.client.active), facts.has_image,
     )  # fmt: skip
 
 
