@@ -56,6 +56,18 @@ class LibpqClient:
         """Run statements in turn; a failure is a QueryError in its place."""
         return [self._run(query) for query in queries]
 
+    def named(self, sql: str) -> list[dict[str, str]]:
+        """Rows by the names of their columns, of a statement that no guard may precede. Raises QueryError."""
+        import psycopg
+
+        try:
+            with self._connection.cursor() as cursor:
+                cursor.execute(sql.encode())
+                names = [str(column.name) for column in cursor.description or ()]
+                return [dict(zip(names, (text or "" for text in row), strict=True)) for row in _rows(cursor.pgresult)]
+        except psycopg.Error as error:
+            raise QueryError(error.sqlstate or "", one_line(str(error), None)) from None
+
     def close(self) -> None:
         """End the session."""
         self._connection.close()

@@ -284,7 +284,7 @@ class Wiring:
 
         if not self.engine:
             return {}
-        found = {name: layer_losses(self.service(name), self.engine, own) for name in names}
+        found = {name: layer_losses(self.service(name), self.engine, own, self.exec) for name in names}
         return {name: messages for name, messages in found.items() if messages}
 
     def _losses_of(self, name: str) -> tuple[Message, ...]:
@@ -292,7 +292,7 @@ class Wiring:
 
         if name not in self._known_losses:
             service = self.stack.service(name)
-            self._known_losses[name] = losses(service, self.engine) if self.engine and service else ()
+            self._known_losses[name] = losses(service, self.engine, self.exec) if self.engine and service else ()
         return self._known_losses[name]
 
     # -- for steps -----------------------------------------------------------------------------------------

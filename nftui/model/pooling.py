@@ -86,6 +86,8 @@ class PoolerFacts:
     """Path in the container of the operator's own configuration, "" where it was not found."""
     own: Mapping[str, str] = field(default_factory=dict)
     """What its section [pgbouncer] sets; passwords stand in other sections."""
+    variables: Mapping[str, str] = field(default_factory=dict)
+    """Setting to the variable that its start script makes it of; empty where a file of the operator's counts."""
 
     @property
     def own_digest(self) -> str:

@@ -120,6 +120,8 @@ class Container:
     one_off: bool = False
     image_command: tuple[str, ...] | None = None
     """The image's own CMD (image inspect), None where it was not read: what runs without a declared command."""
+    image_environment: Mapping[str, str] = field(default_factory=dict)
+    """The image's own variables, as far as the image was read."""
     stop_grace_s: float | None = None
     """Config.StopTimeout, None where the engine's 10 s hold or it was not read."""
 

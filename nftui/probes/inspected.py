@@ -85,6 +85,7 @@ def container_of(inspected: Json, digests: Sequence[str] = (), image: Json | Non
         exit_code=None if running else state.get("ExitCode"),
         one_off=is_one_off(labels),
         image_command=None if image is None else _texts(_part(image, "Config").get("Cmd")),
+        image_environment=_environment(_part(image or {}, "Config").get("Env")),
         stop_grace_s=None if (grace := config.get("StopTimeout")) is None else float(grace),
     )
 

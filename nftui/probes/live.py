@@ -46,7 +46,7 @@ PROBES: Mapping[str, Probe] = {
     CLUSTER_PROBE: Probe((Role.POSTGRES,), _of("postgres_cluster", "probe_cluster")),
     ROLES_PROBE: Probe((Role.POSTGRES,), _of("pooling", "probe_roles")),
     SESSIONS_PROBE: Probe((Role.POSTGRES,), _of("pooling", "probe_sessions")),
-    POOLER_PROBE: Probe((Role.PGBOUNCER,), _of("pooling", "probe_pgbouncer")),
+    POOLER_PROBE: Probe((Role.PGBOUNCER,), _of("pooler", "probe_pgbouncer")),
     "redis": Probe((Role.REDIS, Role.KEYDB), _of("redis", "probe_redis")),
     SENTINEL_PROBE: Probe((), _of("redis", "probe_sentinel")),
     "qdrant": Probe((Role.QDRANT,), _of("qdrant", "probe_qdrant")),

@@ -13,7 +13,9 @@ from nftui.model.message import Message, msg
 from nftui.model.patterns import regex
 from nftui.model.stack import Container, MountSpec, Service
 from nftui.probes.layer import holds_nothing
+from nftui.probes.remade import remade
 from nftui.system.docker import EngineError, EnginePort
+from nftui.system.exec import Exec
 
 TIMEOUT_S = 30.0
 """The engine walks the whole layer of a container to tell what changed in it."""
@@ -33,13 +35,13 @@ ASKED = 50
 """Of so many added paths it is asked whether they are directories; more are named as they are."""
 
 
-def losses(service: Service, engine: EnginePort) -> tuple[Message, ...]:
+def losses(service: Service, engine: EnginePort, exec_port: Exec | None = None) -> tuple[Message, ...]:
     """One sentence per thing that would be lost or stay nameless; empty where a recreate takes nothing away."""
     text = "{service}: its data at {target} lies in a volume without a name; give it one in your files"
     mounts = [m for c in service.containers if c.running for m in c.mounts]
     targets = dict.fromkeys(m.target for m in mounts if m.anonymous and not _only_holds(m, mounts))
     nameless = (msg(text, service=service.name, target=target) for target in targets)
-    return (*layer_losses(service, engine), *nameless)
+    return (*layer_losses(service, engine, exec_port=exec_port), *nameless)
 
 
 def _only_holds(mount: MountSpec, mounts: Iterable[MountSpec]) -> bool:
@@ -53,21 +55,27 @@ def _only_holds(mount: MountSpec, mounts: Iterable[MountSpec]) -> bool:
     return not files and not failed
 
 
-def layer_losses(service: Service, engine: EnginePort, own: Collection[str] = ()) -> tuple[Message, ...]:
+def layer_losses(
+    service: Service, engine: EnginePort, own: Collection[str] = (), exec_port: Exec | None = None
+) -> tuple[Message, ...]:
     """What was written into the layers of its running containers; what cannot be read is told: unknown is not none.
 
-    `own`: names of files that are nftui's and no loss.
+    `own`: names of files that are nftui's and no loss. With `exec_port`, what a start writes again is none either.
     """
-    found = [_layer(service.name, c, engine, own) for c in service.containers if c.running]
+    found = [_layer(service.name, c, engine, own, exec_port) for c in service.containers if c.running]
     return tuple({str(message): message for message in found if message}.values())
 
 
-def _layer(name: str, container: Container, engine: EnginePort, own: Collection[str]) -> Message | None:
+def _layer(
+    name: str, container: Container, engine: EnginePort, own: Collection[str], exec_port: Exec | None
+) -> Message | None:
     try:
         paths = [p for p in changed_paths(container, engine) if not _is_own(p, own)]
     except EngineError as error:
         text = "{service}: nobody can tell what was written into its container: {why}"
         return msg(text, service=name, why=str(error.message))
+    again = remade(paths, container, exec_port) if paths else frozenset[str]()
+    paths = [path for path in paths if path not in again]
     text = "{service}: what was changed in its container would be lost: {paths}"
     return msg(text, service=name, paths=_listed(paths)) if paths else None
 

@@ -1,35 +1,27 @@
-"""The probes `postgres-roles`, `postgres-sessions` and `pgbouncer`: what a pooler in front of a server must know, and
-its own console.
-
-The console is asked inside its container, over the local socket: there PgBouncer lets in whoever runs as the same
-user as it does, without a password (its documentation, "Admin console").
-"""
+"""The probes `postgres-roles` and `postgres-sessions`: what a pooler in front of a server must know."""
 
 from __future__ import annotations
 
 import json
-import re
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import partial
 
-from nftui.clients.pglogin import Login, file_content
+from nftui.clients.pglogin import Login
 from nftui.clients.postgres import PostgresClient, Query, QueryError, connect, read_login
 from nftui.clients.sql import APPLICATION_NAME
 from nftui.model.errors import NftuiError
 from nftui.model.facts import Live
 from nftui.model.pooling import (
-    POOLER_PROBE,
     ROLES_PROBE,
     SESSIONS_PROBE,
-    PoolerFacts,
     RoleSecret,
     ServerFacts,
     Session,
 )
-from nftui.model.stack import Container, Service
+from nftui.model.stack import Service
 from nftui.probes.resolve import Background
 from nftui.system.exec import Exec
 
@@ -64,21 +56,6 @@ _MOST_DATABASES = 50
 """So many are asked for temporary tables, those with the most sessions first: each is a connection."""
 TOUR_S = 3.0
 """Seconds for all of these together; what was not seen by then stays unknown."""
-_SHOW = ("VERSION", "CONFIG", "DATABASES", "POOLS", "CLIENTS")
-_PSQL = ("psql", "-X", "-q", "-A", "-w", "-F", "\x1f", "-P", "footer=off", "-P", "pager=off", "-U", "pgbouncer")
-_ASK = (
-    'for d in "${PGHOST:-/tmp}" /tmp /var/run/postgresql /run/pgbouncer; do for s in "$d"/.s.PGSQL.[0-9]*; do '
-    'if [ -S "$s" ]; then what=$1; shift; exec "$@" -h "$d" -p "${s##*.}" -d pgbouncer -c "SHOW $what"; fi; '
-    "done; done; echo 'its console has no socket' >&2; exit 3"
-)
-"""Where the socket lies is the configuration's business: it is looked for."""
-_INCLUDE = re.compile(r"(?m)^\s*%include\s+(\S+)")
-_SETTING = re.compile(r"(?m)^[ \t]*(\w+)[ \t]*=[ \t]*(.*?)[ \t]*$")
-_SECTION = re.compile(r"(?ms)^\s*\[pgbouncer\]\s*$(.*?)(?=^\s*\[|\Z)")
-"""To the next line that begins a section: a bracket may also stand in a comment or a value."""
-OURS = "/etc/nftui-pgbouncer/"
-"""Where nftui mounts its own file, in a pooler of its own and in one of the operator's."""
-_SEPARATOR = "\x1f"
 
 
 def probe_roles(service: Service, exec_port: Exec | None, environ: Mapping[str, str] | None = None) -> Live:
@@ -189,61 +166,4 @@ def _role(name: str, verifier: str | None, superuser: bool) -> RoleSecret:
 def _sessions(text: str | None) -> tuple[Session, ...]:
     return tuple(
         Session(str(row[0]), row[1] or "", row[2] or "", *map(bool, row[3:6])) for row in json.loads(text or "[]")
-    )
-
-
-def probe_pgbouncer(service: Service, exec_port: Exec | None, environ: Mapping[str, str] | None = None) -> Live:
-    """Read PoolerFacts from the console. Never raises for a pooler that will not answer."""
-    container = service.running
-    if container is None or exec_port is None:
-        return Live(POOLER_PROBE, service.name, None, "not running")
-    found: dict[str, list[dict[str, str]]] = {}
-    for what in _SHOW:
-        code, out, err = exec_port.exec(container.id, ["sh", "-c", _ASK, "sh", what, *_PSQL])
-        if code:
-            return Live(POOLER_PROBE, service.name, None, _reason(code, err), "exec psql")
-        found[what] = _table(out.decode("utf-8", "replace"))
-    ini, own = _own_file(container, exec_port)
-    return Live(POOLER_PROBE, service.name, _pooler(found, ini, own), via="exec psql")
-
-
-def _own_file(container: Container, exec_port: Exec) -> tuple[str, dict[str, str]]:
-    """Path and settings of the operator's file: the one that is run, or the one that nftui's includes.
-
-    Nothing of a file that includes others, or holds what may be a secret: its settings cannot be restated.
-    """
-    path = next((word for word in (*container.command, *container.entrypoint) if word.endswith(".ini")), "")
-    text = file_content(container, exec_port, path) if path else None
-    if path.startswith(OURS) and (included := _INCLUDE.search(text or "")):
-        path = included[1]
-        text = file_content(container, exec_port, path)
-    sections = _SECTION.findall(text or "")
-    if text is None or len(sections) != 1 or _INCLUDE.search(text) or "ldap" in sections[0]:
-        return "", {}
-    return path, dict(_SETTING.findall(sections[0]))
-
-
-def _reason(code: int, err: bytes) -> str:
-    if code in (126, 127):
-        return "its image has no psql to ask the console with"
-    lines = err.decode("utf-8", "replace").strip().splitlines()
-    return lines[-1] if lines else f"psql ended with {code}"
-
-
-def _table(text: str) -> list[dict[str, str]]:
-    lines = [line.split(_SEPARATOR) for line in text.splitlines() if line]
-    return [dict(zip(lines[0], line, strict=False)) for line in lines[1:]] if lines else []
-
-
-def _pooler(found: Mapping[str, list[dict[str, str]]], ini: str, own: Mapping[str, str]) -> PoolerFacts:
-    version = next((value for row in found["VERSION"] for value in row.values()), "")
-    return PoolerFacts(
-        version=version.removeprefix("PgBouncer ").strip(),
-        config={row["key"]: row["value"] for row in found["CONFIG"] if "key" in row and "value" in row},
-        databases={row["name"]: row for row in found["DATABASES"] if "name" in row},
-        clients=tuple(sorted(row["addr"] for row in found["CLIENTS"] if row.get("database") != "pgbouncer")),
-        defaults={row["key"]: row["default"] for row in found["CONFIG"] if "key" in row and "default" in row},
-        pools=tuple(sorted({(r["user"], r["database"]) for r in found["POOLS"] if r.get("database") != "pgbouncer"})),
-        ini=ini,
-        own=own,
     )

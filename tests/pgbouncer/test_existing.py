@@ -14,7 +14,7 @@ from nftui.model.facts import Facts, Live
 from nftui.model.pooling import PoolerFacts, Session
 from nftui.model.stack import Container
 from nftui.optimizations.pgbouncer import OPTIMIZATION
-from nftui.probes.pooling import _own_file
+from nftui.probes.pooler import _file, _own
 from tests.pgbouncer.build import advise, app, choose, facts, fragment, text_of, with_address
 
 INI = "/etc/pgbouncer/pgbouncer.ini"
@@ -138,15 +138,18 @@ def test_a_section_ends_at_the_line_that_begins_the_next(before: str, after: str
     text = f"[databases]\nshop = host=db\n[pgbouncer]\nlisten_addr = *\n{before}client_tls_sslmode = require\n{after}"
     container = Container("c", "pool-1", "pool", 1, "running", None, "i", "s", command=("pgbouncer", INI))
     files = SimpleNamespace(exec=lambda *words, **more: (0, text.encode(), b""))
-    path, own = _own_file(container, cast("Any", files))
+    path, own = _own(*_file(container, cast("Any", files), None))
     assert path == INI and (own["client_tls_sslmode"], own["listen_addr"]) == ("require", "*")
     assert "shop" not in own and ("auth_query" in own) == ("auth_query" in before)
 
 
 def test_sizes_stay_where_the_server_is_not_this_stacks(tmp_path: Path) -> None:
-    lines = advise(pooled(tmp_path, host="db.example.org"))
+    found = pooled(tmp_path, host="db.example.org")
+    lines = advise(found)
     assert "default_pool_size" not in lines
     assert any("db.example.org" in str(note) for note in lines["max_client_conn"].notes)
+    with pytest.raises(UsageError, match=r"db\.example\.org"):
+        advise(found, default_pool_size="9")
 
 
 @pytest.mark.parametrize("values", [{"image": "acme/x:1"}, {"route_api": "pooled"}, {"server": "db"}])

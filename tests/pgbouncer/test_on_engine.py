@@ -280,3 +280,92 @@ def test_with_the_server_tuned_in_the_same_run_and_switched_off_again(nftui: tup
         done = run("rollback", "--yes", "--json")
         assert done.code == 0, done.out + done.err
     assert tree(stack.directory) == before
+
+
+BY_ENVIRONMENT = """
+  pool:
+    image: {image}
+    environment:
+      DB_USER: ${{POSTGRES_USER}}
+      DB_PASSWORD: ${{POSTGRES_PASSWORD}}
+      DB_HOST: postgres
+      AUTH_TYPE: scram-sha-256
+      DEFAULT_POOL_SIZE: "7"
+      {more}
+    depends_on: {{postgres: {{condition: service_healthy}}}}
+"""
+
+
+@pytest.fixture
+def by_environment(stack_factory: StackFactory, tmp_path: Path) -> Callable[[str], tuple[Stack, Nftui]]:
+    """A stack with a pooler of the operator's that has no file of theirs; jobs go through it."""
+
+    def made(more: str) -> tuple[Stack, Nftui]:
+        images.ensure("pgbouncer-env:1.24")
+        stack = stack_factory(up=False)
+        path = stack.directory / "compose.yaml"
+        pool = BY_ENVIRONMENT.format(image=images.reference("pgbouncer-env:1.24"), more=more)
+        text = path.read_text().replace("DB_HOST: postgres", "DB_HOST: pool")
+        path.write_text(text.replace("\n  redis:\n", pool + "\n  redis:\n", 1))
+        stack.up()
+        return stack, Nftui(stack.directory, tmp_path / "state")
+
+    return made
+
+
+def shown_over_tcp(stack: Stack) -> dict[str, str]:
+    """SHOW CONFIG as any admin asks for it."""
+    import psycopg
+
+    user, password = stack.environment["POSTGRES_USER"], stack.environment["POSTGRES_PASSWORD"]
+    target = f"host={stack.address('pool')} port=5432 dbname=pgbouncer user={user} password={password}"
+    with psycopg.connect(target, autocommit=True) as connection:
+        return {str(row[0]): str(row[1]) for row in connection.execute(b"SHOW CONFIG").fetchall()}
+
+
+INI = "/etc/pgbouncer/pgbouncer.ini"
+
+
+def test_a_pooler_that_is_configured_by_variables_is_tuned_by_them(
+    by_environment: Callable[[str], tuple[Stack, Nftui]], tmp_path: Path
+) -> None:
+    stack, run = by_environment("ADMIN_USERS: ${POSTGRES_USER}")
+    before, former = tree(stack.directory), stack.exec("pool", "cat", INI)
+    options = ("--set", "pgbouncer.default_pool_size=20", "--set", "pgbouncer.pool_mode=transaction")
+    refused = run("plan", "--only", "pgbouncer", "--set", "pgbouncer.reserve_pool_timeout=4s")
+    assert refused.code == 2 and "reads no variable" in refused.err, refused.err
+    planned = run("plan", "--only", "pgbouncer", "--json", *options)
+    assert "would be lost" not in planned.out and stack.environment["POSTGRES_PASSWORD"] not in planned.out
+    apply(run, *options)
+    config = shown_over_tcp(stack)
+    names = ("default_pool_size", "pool_mode", "max_client_conn", "server_login_retry", "reserve_pool_timeout")
+    assert [config[name] for name in names] == ["20", "transaction", "1000", "2", "5"]
+    assert variables(stack, "pool")["DEFAULT_POOL_SIZE"] == "20" and stack.http("jobs", "/health")[0] == 200
+    assert stack.inspect("pool")["Args"] == ["/usr/sbin/pgbouncer", INI] and not (stack.directory / "nftui").exists()
+    assert run("status").code == 0 and run("plan", "--only", "pgbouncer", *options, "--exit-code").code == 0
+    stack.up()
+    assert shown_over_tcp(stack)["default_pool_size"] == "20"
+    assert stack.environment["POSTGRES_PASSWORD"].encode() not in everything_written(tmp_path / "state")
+    done = run("rollback", "--yes", "--json")
+    assert done.code == 0 and tree(stack.directory) == before, done.out + done.err
+    assert stack.exec("pool", "cat", INI) == former and shown_over_tcp(stack)["default_pool_size"] == "7"
+
+
+def test_what_somebody_wrote_into_its_file_would_be_lost_and_is_told(
+    by_environment: Callable[[str], tuple[Stack, Nftui]],
+) -> None:
+    stack, run = by_environment("ADMIN_USERS: ${POSTGRES_USER}")
+    stack.exec("pool", "sh", "-c", f"echo 'server_idle_timeout = 60' >> {INI}")
+    done = run("apply", "--only", "pgbouncer", "--yes", "--json")
+    assert done.code == 2 and f"would be lost: {INI}" in done.out + done.err and "userlist" not in done.out, done.out
+    assert shown_over_tcp(stack)["max_client_conn"] == "100"
+
+
+def test_a_console_without_a_login_is_left_alone_with_the_way_to_open_it(
+    by_environment: Callable[[str], tuple[Stack, Nftui]],
+) -> None:
+    stack, run = by_environment("ADMIN_USERS: somebody")
+    done = run("plan", "--only", "pgbouncer", "--json")
+    mine = next(o for o in done.json["optimizations"] if o["id"] == "pgbouncer")
+    user = stack.environment["POSTGRES_USER"]
+    assert not mine["applicable"] and f"ADMIN_USERS=somebody,{user} or UNIX_SOCKET_DIR=/tmp" in mine["reason"], mine

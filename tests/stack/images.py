@@ -78,6 +78,7 @@ IMAGES = {
         Image("app:latest", "app", "bookworm"),
         Image("pgbouncer:1.18", "pgbouncer", "bookworm-pooler"),
         Image("pgbouncer:1.24", "pgbouncer", "trixie-pooler"),
+        Image("pgbouncer-env:1.24", "pgbouncer-env", "trixie-pooler"),
         Image("ollama:latest", "ollama", "bookworm"),
         Image("qdrant:1.19", "qdrant", "bookworm"),
         Image("grafana:9", "grafana", "bookworm", (("MAJOR", "9"),)),

@@ -2,7 +2,7 @@
 
 Theirs is not edited, and its databases and users, where passwords can stand, are not copied: they are included. A
 section that is entered again begins with PgBouncer's defaults, so theirs is restated whole before what differs; a
-change of it is drift.
+change of it is drift. One whose image writes that file from variables is tuned by those variables.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from nftui.optimizations.pgbouncer.sizes import CLIENTS, Budget, Sizes, budget_o
 from nftui.optimizations.pgbouncer.versions import PREPARED_SINCE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     from nftui.model.choices import Choices
     from nftui.model.facts import Facts
@@ -51,9 +51,22 @@ class Existing:
     room: Budget | None
     """None where the server is outside of the stack, or could not be asked."""
 
+    @property
+    def own(self) -> dict[str, str]:
+        """What the operator sets: by variables where those count, of nftui's no one; else in their file."""
+        if not self.facts.variables:
+            return dict(self.facts.own)
+        image = self.pooler.running.image_environment if self.pooler.running else {}
+        said = {**image, **self.pooler.environment}
+        return {setting: value for setting, name in self.facts.variables.items() if (value := said.get(name))}
+
     def baseline(self, name: str) -> str | None:
         """What would be in force without nftui."""
-        return self.facts.own.get(name, self.facts.defaults.get(name))
+        return self.own.get(name, self.facts.defaults.get(name))
+
+    def reads(self, name: str) -> bool:
+        """Whether it can be told that setting where it has its others from."""
+        return not self.facts.variables or name in self.facts.variables
 
 
 def find_existing(facts: Facts) -> Existing | Message | None:
@@ -72,7 +85,7 @@ def find_existing(facts: Facts) -> Existing | Message | None:
         return msg("{service} pools connections already; its console cannot be read ({why}), so it is left as it is.",
                    service=pooler.name, why=why.rstrip("."))  # fmt: skip
     argv = _argv(pooler)
-    if not known.ini or known.ini not in argv:
+    if not known.variables and (not known.ini or known.ini not in argv):
         return msg("{service} pools connections already; which file it reads cannot be told, so it is left as it is.",
                    service=pooler.name)  # fmt: skip
     return Existing(pooler, known, argv, _room(facts, pooler, known))
@@ -91,17 +104,25 @@ def _argv(pooler: Service) -> tuple[str, ...]:
 def _room(facts: Facts, pooler: Service, known: PoolerFacts) -> Budget | None:
     names = Names(facts.stack)
     rows = {name: row for name, row in known.databases.items() if name != "pgbouncer"}
+    links = links_of(facts.stack)
     behind = {s.name: s for s in facts.stack.with_role(Role.POSTGRES) if any(_is(names, s, r) for r in rows.values())}
+    # A database that is made for whoever asks for it (`*`) is shown from its first client on.
+    behind = behind or {s.name: s for s in _told(pooler, links)}
     value = facts.live_value(min(behind), ROLES_PROBE) if len(behind) == 1 else None
     if not isinstance(value, ServerFacts):
         return None
     (server,) = behind.values()
-    links = links_of(facts.stack)
     direct = [link for link in links if link.connection.server is server and link.client.name != pooler.name]
     addresses = frozenset(a for c in pooler.containers for a in c.addresses.values() if a)
     here = {name for name, row in rows.items() if _is(names, server, row)}
     through = [link for link in links if link.connection.server.name == pooler.name]
-    return budget_of(Site(server, value, tuple(direct), pooler=addresses), len(_pools(known, here, through)))
+    return budget_of(Site(server, value, tuple(direct), pooler=addresses), len(_pools(known, here, through)) or 1)
+
+
+def _told(pooler: Service, links: Iterable[Link]) -> Iterable[Service]:
+    """The servers that its own variables name."""
+    return (one.connection.server for one in links if one.client.name == pooler.name
+            and one.connection.server.role is Role.POSTGRES)  # fmt: skip
 
 
 def _pools(known: PoolerFacts, here: set[str], through: Iterable[Link]) -> set[tuple[str, str]]:
@@ -146,20 +167,35 @@ def applicability(facts: Facts, existing: Existing) -> Applicability:
 def advise(facts: Facts, existing: Existing, choices: Choices) -> tuple[Advice, ...]:
     """One line for each knob that it has. Raises UsageError."""
     _refuse(facts, existing, choices)
-    note = _unsized(existing)
     recommended = _recommended(existing, choices)
-    return tuple(_line(existing, choices, name, text, note) for name, text in recommended.items())
+    notes = tuple(note for note in (_unsized(existing), _unread(existing, recommended)) if note is not None)
+    return tuple(_line(existing, choices, n, text, notes) for n, text in recommended.items() if existing.reads(n))
 
 
 def _refuse(facts: Facts, existing: Existing, choices: Choices) -> None:
     """A route of a service that is not there is no refusal: the plan warns of it."""
     kept = ("image", SERVER, *(ROUTE + s.name for s in facts.stack.services if s.active))
     for (owner, _, knob), value in choices.values.items():
-        if owner == ID and knob in kept:
+        why = _why_not(existing, knob, kept) if owner == ID else None
+        if why is not None:
             raise UsageError(
-                msg("{id}.{knob} = {value} is refused: {service} is yours, and apps reach it as you wrote it.",
-                    id=ID, knob=knob, value=value, service=existing.pooler.name)
-            )  # fmt: skip
+                msg("{id}.{knob} = {value} is refused: {why}", id=ID, knob=knob, value=value, why=str(why))
+            )
+
+
+def _why_not(existing: Existing, knob: str, kept: Collection[str]) -> Message | None:
+    name = existing.pooler.name
+    if knob in kept:
+        return msg("{service} is yours, and apps reach it as you wrote it.", service=name)
+    if knob in BY_NAME and not existing.reads(knob):
+        return msg("the image of {service} reads no variable for it.", service=name)
+    return _unsized(existing) if knob in _SIZES and existing.room is None else None
+
+
+def _unread(existing: Existing, names: Iterable[str]) -> Message | None:
+    left = [name for name in names if not existing.reads(name)]
+    return msg("Its image reads no variable for {names}: what is in force there stays.",
+               names=", ".join(left)) if left else None  # fmt: skip
 
 
 def _recommended(existing: Existing, choices: Choices) -> dict[str, str]:
@@ -182,33 +218,36 @@ def _sizes(existing: Existing, choices: Choices) -> Sizes | None:
     return size_pools(existing.room, choices) if existing.room is not None and (existing.room.each or asked) else None
 
 
-def _line(existing: Existing, choices: Choices, name: str, recommended: str, note: Message | None) -> Advice:
+def _line(existing: Existing, choices: Choices, name: str, recommended: str, notes: tuple[Message, ...]) -> Advice:
     knob = BY_NAME[name]
     chosen = choices.value(ID, None, name)
-    own = existing.facts.own.get(name)
+    own = existing.own.get(name)
     text = chosen.removesuffix("s") if chosen is not None else own if own is not None else recommended
     baseline = existing.baseline(name)
-    notes = (note,) if note is not None and name == "max_client_conn" else ()
     sizes = _sizes(existing, choices) if name in _SIZES else None
     return Advice(
         name, None, text, baseline, recommended, knob.unit, sizes.why if sizes else knob.why, knob.source,
-        changes=text != baseline, kept=chosen is None and own is not None, notes=notes,
+        changes=text != baseline, kept=chosen is None and own is not None,
+        notes=notes if name == "max_client_conn" else (),
     )  # fmt: skip
 
 
 # -- what is written -------------------------------------------------------------------------------------------
 def fragment(facts: Facts, existing: Existing, advice: tuple[Advice, ...]) -> Fragment:
-    """A directory with the including file, and the command that names it; empty where nothing differs."""
+    """Variables, or a directory with the including file and the command that names it; empty where nothing differs."""
     written = {a.knob: str(a.value) for a in advice if a.value and a.value != existing.baseline(a.knob)}
     if not written:
         return Fragment(ID)
+    name = existing.pooler.name
+    if existing.facts.variables:
+        told = {existing.facts.variables[setting]: value for setting, value in sorted(written.items())}
+        return Fragment(ID, {name: {"environment": told}}, {name: written})
     lines = ["; Written by nftui: your own file, and its section [pgbouncer] again with what differs."]
     lines += [f"%include {existing.facts.ini}", "[pgbouncer]"]
-    lines += [f"{name} = {value}" for name, value in sorted({**existing.facts.own, **written}.items())]
+    lines += [f"{name} = {value}" for name, value in sorted({**existing.own, **written}.items())]
     files = FileSet("pgbouncer", {INI: MountedFile.of("\n".join(lines) + "\n")})
     mount = {"type": "bind", "source": files.directory(facts.stack.base), "target": PLACE, "read_only": True}
     command = [f"{PLACE}/{INI}" if word == existing.facts.ini else word for word in existing.argv]
-    name = existing.pooler.name
     return Fragment(ID, {name: {"command": command, "volumes": [mount]}}, {name: written}, (files,))
 
 
@@ -216,7 +255,7 @@ def steps(existing: Existing, values: Mapping[str, str]) -> tuple[StepSpec, ...]
     """The console must say what was written, and of what was only restated what the file says or it said before."""
     name = existing.pooler.name
     known = existing.facts
-    kept = {key: [text, known.config[key]] for key, text in sorted(known.own.items())
+    kept = {key: [text, known.config[key]] for key, text in sorted(existing.own.items())
             if key in known.config and key not in values}  # fmt: skip
     return (
         StepSpec(
@@ -228,7 +267,9 @@ def steps(existing: Existing, values: Mapping[str, str]) -> tuple[StepSpec, ...]
 
 
 def assertions(existing: Existing) -> tuple[Assertion, ...]:
-    """Their section as it was restated."""
+    """Their section as it was restated; variables are not: they are merged with the operator's of the day."""
     name = existing.pooler.name
+    if existing.facts.variables:
+        return ()
     params = {"service": name, "file": existing.facts.ini}
     return (Assertion("pooler-section", f"{name}.pgbouncer.ini", existing.facts.own_digest, params),)
