@@ -188,7 +188,7 @@ class Adviser:
     # -- decisions
     def decide(self) -> dict[str, Decision]:
         """Every knob of that server. Raises UsageError for a chosen value that it must not get."""
-        rules = {"models": self._models_rule(), **self._rules()}
+        rules = {"models": self._models_rule(), **self._rules(self.ideal)}
         found = {name: self._decision(name, value, why) for name, (value, why) in rules.items()}
         self._keep_together(found)
         found["preload"] = self._preload(found["models"])
@@ -239,9 +239,9 @@ class Adviser:
             why = msg("No service of this stack names a model: those in use, then the smallest.")
         return show_wishes(self.ideal.pinned), why
 
-    def _rules(self) -> dict[str, tuple[str | None, Message]]:
-        """Knob to recommendation and why."""
-        fit, room = self.ideal, human_size(self.server.room)
+    def _rules(self, fit: Fit | None) -> dict[str, tuple[str | None, Message]]:
+        """Knob to recommendation and why, as far as they follow from what fits."""
+        room = human_size(self.server.room)
         start = self.start()
         setting = fit.setting if fit else start
         gpu = self.server.on_gpu
@@ -265,9 +265,11 @@ class Adviser:
             pairs = {"max_loaded_models": self.fit.loaded, "num_parallel": self.fit.setting.parallel,
                      "context_length": self.fit.setting.context, "kv_cache_type": self.fit.setting.cache,
                      "models": show_wishes(self.fit.pinned)}  # fmt: skip
+            rules = self._rules(self.fit)
             for name, value in pairs.items():
                 if found[name].origin is Origin.AUTO:
-                    found[name].value = str(value)
+                    found[name].value = found[name].recommended = str(value)
+                    found[name].why = rules[name][1] if name in rules else found[name].why
         cache, flash = found["kv_cache_type"], found["flash_attention"]
         if cache.value in ("q8_0", "q4_0"):
             if flash.origin is Origin.CHOSEN and flash.value == "off":
@@ -356,9 +358,21 @@ def _refuse(adviser: Adviser, fit: Fit) -> None:
     said = next((n for n in ("max_loaded_models", "num_parallel", "context_length", "kv_cache_type", "prompt_cache")
                  if adviser.chosen(n) is not None), None)  # fmt: skip
     if said is not None and not adviser.is_sound(fit):
-        raise refusal(server, said, str(adviser.chosen(said)), msg(
-            "models in memory at once could need {need}, and {room} are there for them",
-            need=human_size(max(adviser.at_worst(fit), min(fit.needs.values()))), room=room))  # fmt: skip
+        raise refusal(server, said, str(adviser.chosen(said)), _unsound(adviser, fit, room))
+
+
+def _unsound(adviser: Adviser, fit: Fit, room: str) -> Message:
+    """What no longer fits: the model that would be wanted first, else all that are let in."""
+    ideal = adviser.ideal or fit
+    lost = [name for name in fit.too_large if name not in ideal.too_large]
+    if not fit.pinned:
+        lost += [w.name for w in ideal.pinned]
+    if lost:
+        first = next((w.name for w in ideal.pinned if w.name in lost), lost[0])
+        return msg("{model} would need {need}, and {room} are there for models", model=first,
+                   need=human_size(fit.needs[first]), room=room)  # fmt: skip
+    return msg("models in memory at once could need {need}, and {room} are there for them",
+               need=human_size(adviser.at_worst(fit)), room=room)  # fmt: skip
 
 
 def _other_context(adviser: Adviser) -> list[Message]:
