@@ -102,6 +102,12 @@ def test_what_is_due_is_recommended_the_rest_stays_or_is_pinned(tmp_path: Path) 
     # A day that came moves nobody's data: that is done when it is asked for.
     assert {n: a.value for n, a in lines.items()} == {"db": "stay", "cache": "stay", "web": "pin", "files": "stay"}
     assert "images.db=postgres:15" in " ".join(map(str, lines["db"].notes)) and not lines["db"].changes
+    # The row stands among those that ask for an answer, and r takes the recommendation.
+    assert lines["db"].kept and lines["cache"].kept and not lines["web"].kept and not lines["files"].kept
+    assert str(lines["db"].why).startswith("Support of PostgreSQL 13 ended on 2025-11-13: no fixes since")
+    asked = advised(facts(tmp_path), db="postgres:15")["db"]
+    assert (asked.value, asked.kept, asked.changes) == ("postgres:15", False, True)
+    assert not advised(facts(tmp_path), db="stay")["db"].kept
     later = {name: a.value for name, a in advised(facts(tmp_path, db="postgres:17.2", cache="redis:7.4")).items()}
     assert later["db"] == later["cache"] == "stay"
 
