@@ -100,11 +100,11 @@ def notes(
         return
     named = any(key[0] == optimization.id for key in choices.values)
     if not applies.applicable and named:
-        yield msg("{id} was chosen but does not apply here: {why}", id=optimization.id, why=str(applies.reason))
+        yield msg("{id} was chosen but does not apply here: {why}", id=optimization.id, why=applies.reason)
     if applies.applicable:
         yield from _nowhere(optimization.id, applies, choices, advice)
     for service, why in applies.refused.items():
-        yield msg("{service} is left as it is: {why}", service=service, why=str(why))
+        yield msg("{service} is left as it is: {why}", service=service, why=why)
 
 
 def _nowhere(name: str, applies: Applicability, choices: Choices, advice: Iterable[Advice]) -> Iterable[Message]:

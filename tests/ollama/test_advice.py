@@ -530,7 +530,7 @@ def test_a_list_is_read_as_people_write_it(text: str, shown: str) -> None:
 @pytest.mark.parametrize("word", ["use_mmap=1", "use_mmap", "num_ctx=true", "num_gpu=--1", "num_ctx=", "temperature=0"])
 def test_an_option_that_is_not_of_its_kind_is_no_option(word: str) -> None:
     """The server refuses a number for a switch, and a request with it."""
-    with pytest.raises(BadList, match=r"is none of num_ctx=NUMBER.*use_mmap=true or false"):
+    with pytest.raises(BadList, match=r"is none of num_ctx=NUMBER.*use_mmap=true/false"):
         parse_wishes(f"a:1 {word}")
 
 

@@ -92,7 +92,7 @@ class Adviser:
         try:
             found = parse_wishes(text)
         except BadList as error:
-            raise refusal(self.server, "models", text, msg("{reason}", reason=str(error))) from None
+            raise refusal(self.server, "models", text, error.reason) from None
         names = {m.name for m in self.server.stored}
         absent = [w.name for w in found if w.name not in names]
         if absent and self.server.live is not None:

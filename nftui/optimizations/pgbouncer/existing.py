@@ -127,8 +127,8 @@ def _unsized(existing: Existing) -> Message | None:
     if room is not None and room.each:
         return None
     if room is not None:
-        return msg("Its {pools} pools of a user and a database have {room} connections of the server to share "
-                   "(max_connections {total}, less {kept} for others): pool sizes stay.", pools=room.pools,
+        return msg("All its pools ({pools}, each of a user and a database) have {room} connections of the server to "
+                   "share (max_connections {total}, less {kept} for others): pool sizes stay.", pools=room.pools,
                    room=max(0, room.room), total=room.total, kept=room.kept)  # fmt: skip
     hosts = sorted({r.get("host", "") for n, r in existing.facts.databases.items() if n != "pgbouncer"} - {""})
     return msg("The server behind it ({hosts}) is not this stack's or cannot be asked: pool sizes stay.",

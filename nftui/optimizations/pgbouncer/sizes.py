@@ -113,11 +113,18 @@ def size_pools(budget: Budget, choices: Choices) -> Sizes:
         sizes = (min(POOL, max(1, each - int(chosen[1]))), int(chosen[1])) if chosen[1] is not None else (pool, reserve)
     if budget.pools and (sum(sizes) > each or sizes[0] < 1):
         raise _refused(budget, *sizes)
-    why = msg(
-        "{pools} pools of a user and a database share {room} of {total} connections; {kept} stay for others.",
-        pools=budget.pools, room=budget.room, total=budget.total, kept=budget.kept,
-    )  # fmt: skip
-    return Sizes(*sizes, pool, reserve, why)
+    return Sizes(*sizes, pool, reserve, _why(budget))
+
+
+def _why(budget: Budget) -> Message:
+    if budget.pools > 1:
+        return msg("{pools} pools of a user and a database share {room} of {total} connections; {kept} stay for "
+                   "others.", pools=budget.pools, room=budget.room, total=budget.total, kept=budget.kept)  # fmt: skip
+    if budget.pools:
+        return msg("One pool of a user and a database may hold {room} of {total} connections; {kept} stay for others.",
+                   room=budget.room, total=budget.total, kept=budget.kept)  # fmt: skip
+    return msg("Pools may hold {room} of {total} connections; {kept} stay for others.", room=budget.room,
+               total=budget.total, kept=budget.kept)  # fmt: skip
 
 
 def _refused(budget: Budget, pool: int, reserve: int) -> UsageError:

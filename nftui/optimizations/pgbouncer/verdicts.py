@@ -104,9 +104,7 @@ def _judge(
 
 def refused(name: str, chosen: str | None, why: Message) -> UsageError:
     """A chosen route that is not to be had."""
-    return UsageError(
-        msg("{id}.{knob} = {value} is refused: {why}", id=ID, knob=ROUTE + name, value=chosen, why=str(why))
-    )
+    return UsageError(msg("{id}.{knob} = {value} is refused: {why}", id=ID, knob=ROUTE + name, value=chosen, why=why))
 
 
 def _bound(links: Iterable[Link]) -> Message | None:

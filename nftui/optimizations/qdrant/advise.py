@@ -117,9 +117,10 @@ def _switches(server: Server, choices: Choices) -> list[Line]:
     floor = choices.value(ID, server.name, "recall_floor") or f"{RECALL:g}"
     keep = choices.value(ID, server.name, "snapshot") or "on"
     why = msg("Measured on stored vectors against an exact search, before and after.")
+    back = msg("Going back by settings builds every index a second time; a snapshot brings the built one back.")
     return [
         Line("recall_floor", floor, f"{RECALL:g}", f"{RECALL:g}", why, BY_NAME["recall_floor"].source),
-        Line("snapshot", keep, "on", "on", BY_NAME["snapshot"].why, BY_NAME["snapshot"].source),
+        Line("snapshot", keep, "on", "on", back, BY_NAME["snapshot"].source),
     ]
 
 
@@ -203,7 +204,7 @@ def _chosen(server: Server, choices: Choices, collection: Collection, name: str,
     if barred is not None and value != _word(name, collection.index.effective(name)):
         raise UsageError(
             msg("{id}.collection.{name}.{knob} = {value} is refused for {service}: {why}", id=ID, name=collection.name,
-                knob=name, value=value, service=server.name, why=str(barred))
+                knob=name, value=value, service=server.name, why=barred)
         )  # fmt: skip
     if name == "quantization" and value == "binary" and _size(collection) < rules.BINARY_LEAST:
         if own is None:
