@@ -598,3 +598,29 @@ def test_more_slots_are_not_explained_by_what_speaks_against_them(tmp_path: Path
     found = advice(facts(tmp_path, LLAMA3, cpus=8))["num_parallel"]
     assert found.value == "2" and "no sooner" not in str(found.why) and "2 requests" in str(found.why)
     assert "no sooner" in str(advice(facts(tmp_path, LLAMA3, cpus=4))["num_parallel"].why)
+
+
+# -- what is new is told as new -------------------------------------------------------------------------------------
+def test_a_service_that_comes_beside_the_server_is_a_change(tmp_path: Path) -> None:
+    stack = facts(tmp_path, LLAMA3)
+    line = advice(stack)["preload"]
+    assert (line.value, line.changes) == ("always", True)
+    again = replace(stack, brought={"ollama-keeper": frozenset()})
+    line = advice(again)["preload"]
+    assert (line.current, line.value, line.changes) == ("always", "always", False)
+    assert advice(again, preload="off")["preload"].changes and not advice(stack, preload="off")["preload"].changes
+    assert advice(stack, eviction="lru", models="llama3:8b", max_loaded_models="2")["eviction"].changes
+
+
+def test_a_part_that_is_off_shows_what_stands_without_nftui(tmp_path: Path) -> None:
+    stack = facts(
+        tmp_path, LLAMA3, environment="{OLLAMA_CONTEXT_LENGTH: '8192'}", given={"OLLAMA_CONTEXT_LENGTH": "8192"}
+    )
+    found = advice(stack, tune_memory="off", tune_hot="off", tune_health="off")
+    shown = {name: (found[name].current, found[name].value, found[name].changes) for name in
+             ("num_parallel", "context_length", "kv_cache_type", "keep_alive", "max_queue")}  # fmt: skip
+    assert shown == {
+        "num_parallel": ("1", "1", False), "context_length": ("8192", "8192", False),
+        "kv_cache_type": ("f16", "f16", False), "keep_alive": ("5m", "5m", False), "max_queue": ("512", "512", False),
+    }  # fmt: skip
+    assert found["models"].value == "none"

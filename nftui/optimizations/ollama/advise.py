@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from nftui.model.message import Message, msg
 from nftui.model.units import MIB, format_size, human_size, parse_size
-from nftui.optimizations.ollama.decision import Decision, Origin, is_off, own, refusal
+from nftui.optimizations.ollama.decision import Decision, Origin, baseline, is_off, own, refusal
 from nftui.optimizations.ollama.estimate import context
 from nftui.optimizations.ollama.eviction import keeping_decisions
 from nftui.optimizations.ollama.fit import AT_ONCE, NO_GPU, Fit, Fixed, loaded_with, solve, worst
@@ -35,7 +35,7 @@ from nftui.optimizations.ollama.reasons import (
     too_large,
 )
 from nftui.optimizations.ollama.versions import SINCE, has_option, has_prompt_cache, reads
-from nftui.optimizations.ollama.wishes import BadList, Wish, parse_wishes, show_wishes
+from nftui.optimizations.ollama.wishes import NONE, BadList, Wish, parse_wishes, show_wishes
 from nftui.steps.ollama_config import keep_alive_s
 
 if TYPE_CHECKING:
@@ -204,7 +204,8 @@ class Adviser:
         if said is not None and name != "models":
             return Decision(name, Origin.CHOSEN, self._canonical(name, said), value, why, source)
         if is_off(self.choices, self.server, name):
-            return Decision(name, Origin.OFF, own(self.server, name) if name in VARIABLES else None, value, why, source)
+            present = baseline(self.server, name) if name in VARIABLES else NONE if name == "models" else None
+            return Decision(name, Origin.OFF, present, value, why, source)
         if name in VARIABLES and self.server.handed_on(name):
             return Decision(name, Origin.OWN, None, value, why, source, [HANDED_ON])
         mine = own(self.server, name) if name in VARIABLES else None

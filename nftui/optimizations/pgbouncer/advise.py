@@ -10,7 +10,7 @@ from nftui.model.pooling import TRIED_MOST
 from nftui.optimizations.pgbouncer.knobs import BY_NAME, DIRECT, ID, IMAGE, POOLED, ROUTE, SERVER, SESSION, TRANSACTION
 from nftui.optimizations.pgbouncer.setup import PREPARED, RESERVE_S, RETRY_S, WAIT_S
 from nftui.optimizations.pgbouncer.site import NAME
-from nftui.optimizations.pgbouncer.sizes import CLIENTS
+from nftui.optimizations.pgbouncer.sizes import CLIENTS, WHY_CLIENTS
 from nftui.optimizations.pgbouncer.verdicts import mode_of, refused
 from nftui.optimizations.pgbouncer.versions import prepares
 
@@ -83,7 +83,7 @@ def _why_mode(setup: Setup) -> Message:
 
 def _why_clients(setup: Setup) -> Message:
     if not setup.held:
-        return msg("PgBouncer's own 100 are fewer than apps may open: it would refuse the next one, not let it wait.")
+        return WHY_CLIENTS
     return msg("PgBouncer's own 100 are fewer than apps may open; these wait in line for {held} connections of the "
                "server.", held=setup.held)  # fmt: skip
 

@@ -176,8 +176,7 @@ def _must_log(server: Server, choices: Choices, line: Line) -> None:
 
 
 def _subnet(server: Server, choices: Choices, moved: str | None) -> Line:
-    line = Line(SUBNET, None, msg("One server needs no addresses of its own; servers of mode sentinel or cluster do."),
-                ADDRESSES)  # fmt: skip
+    line = Line(SUBNET, None, msg("One server needs no addresses of its own; several do."), ADDRESSES)
     if moved:
         line.value = choices.value(ID, server.name, SUBNET)
         found = choose_range(server, moved, line.value)
@@ -221,7 +220,7 @@ def _appendonly(server: Server) -> Line:
     if server.only_cache:
         present = server.baseline("appendonly")
         return Line("appendonly", present, msg("All who use it keep only a cache in it: it can be filled anew."), LOG)
-    why = msg("{holders} in it: a crash would lose all since the last snapshot.", holders=_holders(server))
+    why = msg("{holders} in it: a crash would lose all since the last snapshot.", holders=server.holders)
     if not server.keeps:
         why = msg("It is not known that everything in it can be made anew.")
     if server.live is None and server.baseline("appendonly") != "yes":
@@ -245,15 +244,6 @@ def _unsaved(server: Server) -> Message | None:
     save = server.live.config.get("save") if server.live else server.flags.get("save")
     off = save is not None and not save.strip("\"' ")
     return msg("nothing survives a restart") if server.keeps and off else None
-
-
-def _holders(server: Server) -> Message:
-    """Who keeps in it what must not be lost, as the beginning of a sentence."""
-    if not server.keepers:
-        return msg("Job queues ({keys}) are kept", keys=", ".join(server.queues))
-    if len(server.keepers) == 1:
-        return msg("{who} keeps jobs, sessions or locks", who=server.keepers[0])
-    return msg("{who} keep jobs, sessions or locks", who=", ".join(server.keepers))
 
 
 def _fsync(server: Server) -> Line:
@@ -379,7 +369,7 @@ def _policy(server: Server, choices: Choices) -> Line:
     chosen = choices.value(ID, server.name, "policy")
     if server.keeps and line.value != NOEVICTION and chosen is not None:
         raise refused(server, line, msg("{holders} in it, and none of those may be evicted",
-                                        holders=_holders(server)))  # fmt: skip
+                                        holders=server.holders))  # fmt: skip
     if chosen == NOEVICTION and is_too_full(server):
         raise refused(server, line, _too_full(server))
     return line
@@ -394,10 +384,10 @@ def _known_policy(server: Server, choices: Choices) -> Line:
     """Decided before its bound, which depends on it."""
     if server.keeps and is_too_full(server):
         why = msg("{why}. {holders} in it: until then they can be lost without an error.", why=_too_full(server),
-                  holders=_holders(server))  # fmt: skip
+                  holders=server.holders)  # fmt: skip
         return _decide(server, choices, Line("policy", server.own("policy") or server.baseline("policy"), why, MEMORY))
     if server.keeps:
-        why = msg("{holders} in it; evicted, they vanish without an error.", holders=_holders(server))
+        why = msg("{holders} in it; evicted, they vanish without an error.", holders=server.holders)
         line = Line("policy", NOEVICTION, why, MEMORY)
         if any("cache" in u.purposes for u in server.users):
             line.notes.append(msg("A cache shares it with them: a second instance could evict, this one must not."))

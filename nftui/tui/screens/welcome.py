@@ -139,9 +139,13 @@ class WelcomeScreen(Page[Move | Follow]):
         found = ", ".join(f"{levels[level]} {level}" for level in ("high", "medium", "low", "info") if levels[level])
         return [*lines, *self._told("Findings", (found or "none") + "   (f)" * bool(found))]
 
+    @property
+    def _room(self) -> int:
+        """Cells of a line."""
+        return self.size.width - 4 if self.size.width < 120 else WIDTH
+
     def _told(self, word: str, text: str, tone: str = "") -> list[Line]:
-        width = self.size.width - 4 if self.size.width < 120 else WIDTH
-        parts = wrap(self.desk.glyphs.plain(text), width - _TELL) or [""]
+        parts = wrap(self.desk.glyphs.plain(text), self._room - _TELL) or [""]
         return [((f" {word if n == 0 else '':<{_TELL}}", "dim"), (part, tone)) for n, part in enumerate(parts)]
 
     def _troubles(self) -> list[Line]:
@@ -162,7 +166,7 @@ class WelcomeScreen(Page[Move | Follow]):
         change = sum(a.changes for a in item.advice)
         if not change:
             asked = self.say(item.lacks or msg("nothing to change unless you ask for it"))
-            parts = wrap(asked, max(20, self.size.width - _ITEM - 4))
+            parts = wrap(glyphs.plain(asked), self._room - _ITEM)
             heads = [f"   {glyphs.changed} {title:<28}", *[" " * (_ITEM - 2)] * len(parts)]
             return [((head, ""), (f"  {part}", "dim")) for head, part in zip(heads, parts, strict=False)]
         cost = f" {glyphs.dot} ".join([days, f"{human_seconds(item.downtime_s)} down", f"{item.risk} risk"])
