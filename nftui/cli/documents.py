@@ -96,6 +96,7 @@ def _optimization(item: OptimizationPlan) -> Json:
         "title": tr(item.title) if item.title else item.id,
         "selection": str(item.selection),
         "applicable": item.applicable,
+        "lacks": tr(item.lacks) if item.lacks is not None else None,
         "reason": tr(item.reason),
         "effort_days": _days(item.effort),
         "downtime_seconds": item.downtime_s,

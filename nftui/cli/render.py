@@ -134,6 +134,8 @@ def _optimization(item: OptimizationPlan, verbose: bool) -> Iterator[Line]:
         return
     cost = [human_days(item.effort.low, item.effort.high), human_seconds(item.downtime_s), str(item.risk)]
     yield (f"{head}  " + _("{days}, {down} down, risk {risk}").format(days=cost[0], down=cost[1], risk=cost[2]), "bold")
+    if item.lacks is not None:
+        yield (f"  {tr(item.lacks)}", "yellow")
     shown = [a for a in item.advice if a.changes or a.kept or verbose]
     yield from table(_advice(a) for a in shown)
     yield from _notes(shown)

@@ -67,7 +67,7 @@ def terms(stage: Stage) -> Iterator[Message]:
         yield msg(
             "{dataset}: {size} copied from {old} to {new}; {services} down for about {time}.",
             dataset=switch.dataset,
-            size=human_size(switch.size_bytes) if switch.size_bytes is not None else "its data is",
+            size=human_size(switch.size_bytes) if switch.size_bytes is not None else msg("its data is"),
             old=name_of(switch.source),
             new=name_of(switch.target),
             services=", ".join(down) if (down := switch.stopped) else msg("nothing"),

@@ -111,12 +111,12 @@ def notes(
         return
     named = any(key[0] == optimization.id for key in choices.values)
     if not applies.applicable and named:
-        yield msg("{id} was chosen but does not apply here: {why}", id=optimization.id, why=str(applies.reason))
+        yield msg("{id} was chosen but does not apply here: {why}", id=optimization.id, why=applies.reason)
     if applies.applicable:
         yield from _nowhere(facts, optimization, applies, choices, advice)
         yield from (warning for line in advice for warning in line.warnings)
     for service, why in applies.refused.items():
-        yield msg("{service} is left as it is: {why}", service=service, why=str(why))
+        yield msg("{service} is left as it is: {why}", service=service, why=why)
 
 
 def _nowhere(

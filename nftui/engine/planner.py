@@ -192,6 +192,7 @@ def _take(
             risk=optimization.risk,
             advice=remembered.advice,
             title=optimization.title,
+            lacks=None if any(line.changes for line in advice) else applies.lacks,
         )
     )
 

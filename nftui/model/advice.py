@@ -28,6 +28,8 @@ class Applicability:
     services: tuple[str, ...] = ()
     refused: Mapping[str, Message] = field(default_factory=dict)
     """Services of the role that must not be touched, with the reason (no volume on PGDATA, …)."""
+    lacks: Message | None = None
+    """What has to be had first, or it changes nothing unless other values are chosen (an image)."""
 
 
 @dataclass(frozen=True, slots=True)

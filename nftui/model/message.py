@@ -15,7 +15,7 @@ def N_(text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A sentence for people: `id` is the English text with `{name}` places, `args` fills them.
+    """A sentence for people: `id` is the English text with `{name}` places, `args` fills them, other messages too.
 
     Messages lie outside a plan's core, so that a better wording never changes a plan's id.
     """
@@ -26,7 +26,8 @@ class Message:
     def render(self, translate: Callable[[str], str] = lambda text: text) -> str:
         """Return the sentence; `translate` maps the id to the reader's language first."""
         template = translate(self.id)
-        return template.format(**self.args) if self.args else template
+        inner = {k: v.render(translate) if isinstance(v, Message) else v for k, v in self.args.items()}
+        return template.format(**inner) if inner else template
 
     def __str__(self) -> str:
         return self.render()
@@ -56,6 +57,11 @@ def listed(names: Iterable[str]) -> str:
     known = list(names)
     shown = ", ".join(known[:MOST_LISTED])
     return f"{shown} (+{len(known) - MOST_LISTED})" if len(known) > MOST_LISTED else shown
+
+
+def ended(message: Message) -> Message:
+    """The same with a full stop, to end another sentence with."""
+    return message if str(message).endswith(".") else msg("{words}.", words=message)
 
 
 def msg(text: str, /, **args: object) -> Message:

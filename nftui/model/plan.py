@@ -232,6 +232,8 @@ class OptimizationPlan:
     risk: Risk
     advice: tuple[Advice, ...] = ()
     title: Message | None = None
+    lacks: Message | None = None
+    """Why it changes nothing here, where that can be mended from outside."""
 
 
 @dataclass(frozen=True, slots=True)

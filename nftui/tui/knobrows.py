@@ -49,6 +49,15 @@ class KnobRow:
         """What will be in force."""
         return shown_value(self.advice.value, self.knob, self.advice.unit)
 
+    @property
+    def reason(self) -> Message:
+        """Why; what is kept stands in the column of values, so what is recommended instead is said here."""
+        advice = self.advice
+        if not advice.kept or self.chosen is not None or advice.recommended is None:
+            return advice.why
+        return msg("{value} is advised (r): {why}", value=shown_value(advice.recommended, self.knob, advice.unit),
+                   why=advice.why)  # fmt: skip
+
     def mark(self, glyphs: Glyphs) -> str:
         """Chosen by the operator, changes, kept, or nothing."""
         if self.chosen is not None:

@@ -104,6 +104,12 @@ def test_what_is_due_is_recommended_the_rest_stays_or_is_pinned(tmp_path: Path) 
     # A day that came moves nobody's data: that is done when it is asked for.
     assert {n: a.value for n, a in lines.items()} == {"db": "stay", "cache": "stay", "web": "pin", "files": "stay"}
     assert "images.db=postgres:15" in " ".join(map(str, lines["db"].notes)) and not lines["db"].changes
+    # The row stands among those that ask for an answer, and r takes the recommendation.
+    assert lines["db"].kept and lines["cache"].kept and not lines["web"].kept and not lines["files"].kept
+    assert str(lines["db"].why).startswith("Support of PostgreSQL 13 ended on 2025-11-13: no fixes since")
+    asked = advised(facts(tmp_path), db="postgres:15")["db"]
+    assert (asked.value, asked.kept, asked.changes) == ("postgres:15", False, True)
+    assert not advised(facts(tmp_path), db="stay")["db"].kept
     later = {name: a.value for name, a in advised(facts(tmp_path, db="postgres:17.2", cache="redis:7.4")).items()}
     assert later["db"] == later["cache"] == "stay"
 
@@ -549,7 +555,7 @@ def test_another_version_is_read_back_where_it_comes_and_not_where_its_service_i
     """Tuned first, on the version that runs; then its data moves. Only then does the file name the new image."""
     found = replace(facts(tmp_path), images=frozenset({"postgres:15"}))
     wanted = {"images": Selection.ON, "postgres": Selection.ON}
-    values = {("images", None, "db"): "postgres:15"}
+    values: dict[tuple[str, str | None, str], str] = {("images", None, "db"): "postgres:15"}
     choices = Choices({**dict.fromkeys(REGISTRY, Selection.UNTOUCHED), **wanted}, values)
     settings, data = draft(found, choices, REGISTRY, standing(found)).stages
     assert "recreate:db" in [s.id for s in settings.steps], "it is tuned as it is"

@@ -70,8 +70,14 @@ def test_what_an_older_one_could_not_read_any_more_goes_over_on_a_copy(
 
 @pytest.mark.parametrize(("name", "wanted"), [("cache", "redis:7.2.9"), ("charts", "grafana/grafana:10.3.1")])
 def test_a_way_back_within_a_major_is_the_rollback(tmp_path: Path, name: str, wanted: str) -> None:
+    found = facts(tmp_path, redis="7.4.1", grafana="10.4.2")
+    volume = {"cache": "p_cache-7.4", "charts": "p_charts-10.4"}[name]
     with pytest.raises(UsageError, match="nftui rollback"):
-        planned(facts(tmp_path, redis="7.4.1", grafana="10.4.2"), **{name: wanted})
+        planned(on(found, name, volume), **{name: wanted})
+    # Where no run moved it, there is none to be taken back.
+    with pytest.raises(UsageError, match="is older than its data") as caught:
+        planned(found, **{name: wanted})
+    assert "rollback" not in str(caught.value)
 
 
 def test_a_tag_that_leaves_the_minor_open_is_refused_until_its_image_tells_it(tmp_path: Path) -> None:

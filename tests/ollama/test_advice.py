@@ -530,7 +530,7 @@ def test_a_list_is_read_as_people_write_it(text: str, shown: str) -> None:
 @pytest.mark.parametrize("word", ["use_mmap=1", "use_mmap", "num_ctx=true", "num_gpu=--1", "num_ctx=", "temperature=0"])
 def test_an_option_that_is_not_of_its_kind_is_no_option(word: str) -> None:
     """The server refuses a number for a switch, and a request with it."""
-    with pytest.raises(BadList, match=r"is none of num_ctx=NUMBER.*use_mmap=true or false"):
+    with pytest.raises(BadList, match=r"is none of num_ctx=NUMBER.*use_mmap=true/false"):
         parse_wishes(f"a:1 {word}")
 
 
@@ -560,3 +560,67 @@ def test_an_option_is_taken_where_the_servers_version_loads_by_it(
 def test_a_list_of_nothing_is_no_list() -> None:
     with pytest.raises(BadList):
         parse_wishes(" , ")
+
+
+# -- figures of a server without a limit of its own -----------------------------------------------------------------
+@pytest.mark.parametrize("off", [{"models": "none"}, {"tune_hot": "off", "tune_memory": "off", "tune_health": "off"}])
+def test_where_nothing_is_kept_there_is_memory_for_what_is_asked_for(tmp_path: Path, off: dict[str, str]) -> None:
+    """Nothing stays in memory, and requests come all the same: the largest of its models still has to fit."""
+    stack = facts(tmp_path, LLAMA3, MISTRAL, NOMIC, web=NAMED, limit=None)
+    made = plan(stack, **off)
+    assert 7 * GIB < dict(made.memory.services)["ollama"] <= dict(plan(stack).memory.services)["ollama"]
+    assert "ollama-keeper" not in dict(made.memory.services)
+    found = advice(stack, **off)
+    assert "cannot be loaded" not in said(found["models"].notes)
+    assert all("0 B" not in str(line.why) for line in found.values())
+
+
+def test_a_machine_is_not_emptied_for_a_giant_that_nobody_names(tmp_path: Path) -> None:
+    stack = facts(tmp_path, LLAMA3, BIG, limit=None, memory=64 * GIB)
+    made = plan(stack, models="none")
+    assert dict(made.memory.services)["ollama"] <= dict(plan(stack).memory.services)["ollama"]
+
+
+def test_a_context_that_is_too_large_is_refused_by_the_model_that_no_longer_fits(tmp_path: Path) -> None:
+    stack = facts(tmp_path, LLAMA3, MISTRAL, NOMIC, web=NAMED, limit=None)
+    with pytest.raises(UsageError, match=r"context_length = 131072 is refused for ollama: llama3:8b would need (\d+)"):
+        advice(stack, context_length="131072")
+
+
+def test_the_reason_is_that_of_the_value_where_a_choice_made_it_another(tmp_path: Path) -> None:
+    found = advice(facts(tmp_path, LLAMA3, MISTRAL, NOMIC, web=NAMED, limit="24g", cpus=8), context_length="65536")
+    line = found["max_loaded_models"]
+    assert (line.value, line.recommended) == ("1", "1") and str(line.why).startswith("Only one of its models")
+    assert "Each slot keeps a context" in str(found["num_parallel"].why)
+
+
+def test_more_slots_are_not_explained_by_what_speaks_against_them(tmp_path: Path) -> None:
+    found = advice(facts(tmp_path, LLAMA3, cpus=8))["num_parallel"]
+    assert found.value == "2" and "no sooner" not in str(found.why) and "2 requests" in str(found.why)
+    assert "no sooner" in str(advice(facts(tmp_path, LLAMA3, cpus=4))["num_parallel"].why)
+
+
+# -- what is new is told as new -------------------------------------------------------------------------------------
+def test_a_service_that_comes_beside_the_server_is_a_change(tmp_path: Path) -> None:
+    stack = facts(tmp_path, LLAMA3)
+    line = advice(stack)["preload"]
+    assert (line.value, line.changes) == ("always", True)
+    again = replace(stack, brought={"ollama-keeper": frozenset()})
+    line = advice(again)["preload"]
+    assert (line.current, line.value, line.changes) == ("always", "always", False)
+    assert advice(again, preload="off")["preload"].changes and not advice(stack, preload="off")["preload"].changes
+    assert advice(stack, eviction="lru", models="llama3:8b", max_loaded_models="2")["eviction"].changes
+
+
+def test_a_part_that_is_off_shows_what_stands_without_nftui(tmp_path: Path) -> None:
+    stack = facts(
+        tmp_path, LLAMA3, environment="{OLLAMA_CONTEXT_LENGTH: '8192'}", given={"OLLAMA_CONTEXT_LENGTH": "8192"}
+    )
+    found = advice(stack, tune_memory="off", tune_hot="off", tune_health="off")
+    shown = {name: (found[name].current, found[name].value, found[name].changes) for name in
+             ("num_parallel", "context_length", "kv_cache_type", "keep_alive", "max_queue")}  # fmt: skip
+    assert shown == {
+        "num_parallel": ("1", "1", False), "context_length": ("8192", "8192", False),
+        "kv_cache_type": ("f16", "f16", False), "keep_alive": ("5m", "5m", False), "max_queue": ("512", "512", False),
+    }  # fmt: skip
+    assert found["models"].value == "none"

@@ -470,3 +470,45 @@ def test_a_pooler_in_force_is_in_the_budget_of_a_plan_that_leaves_it(
     sizes = dict(made.memory.services)
     assert sizes.get("pgbouncer") == (_limit(found, max_client_conn="20000") if kept else None)
     assert set(sizes) - {"pgbouncer"} == {"db", "flow"}
+
+
+# -- what is told ---------------------------------------------------------------------------------------------------
+def test_an_image_that_is_not_here_is_told_first(tmp_path: Path) -> None:
+    """It applies, for another image may be named; until then the line says what it waits for, not "nothing to do"."""
+    found = replace(facts(tmp_path, app()), images=frozenset())
+    registry = load_registry()
+    chosen = choose().select("pgbouncer", Selection.ON)
+    (item,) = [o for o in draft(found, chosen, registry, standing(found)).optimizations if o.id == "pgbouncer"]
+    assert item.applicable and str(item.lacks).startswith("Its image is not here: docker pull edoburu/pgbouncer:")
+    assert "nothing" not in str(item.lacks) and not any("0 pools" in str(line.why) for line in item.advice)
+    here = replace(found, images=frozenset({"edoburu/pgbouncer:v1.25.2-p0", "acme/pool:1.24"}))
+    (item,) = [o for o in draft(here, chosen, registry, standing(here)).optimizations if o.id == "pgbouncer"]
+    assert item.lacks is None
+    other = replace(found, images=frozenset({"acme/pool:1.24"}))
+    named = chosen.set("pgbouncer", None, "image", "acme/pool:1.24")
+    (item,) = [o for o in draft(other, named, registry, standing(other)).optimizations if o.id == "pgbouncer"]
+    assert item.lacks is None, "what was named is there"
+
+
+def test_where_no_pooler_stands_none_is_the_present_value(tmp_path: Path) -> None:
+    lines = advise(facts(tmp_path, app()))
+    assert {lines[name].current for name in ("pool_mode", "max_client_conn", "image", "server")} == {"none"}
+    assert lines["route.api"].current == "direct"
+
+
+def test_each_reason_is_of_this_stack(tmp_path: Path) -> None:
+    found = facts(tmp_path, app("flow", "n8nio/n8n:1.60", N8N), app("api-migrate"))
+    lines = advise(found)
+    same = {line.knob for line in lines.values() for knob in OPTIMIZATION.knobs
+            if knob.name == line.knob and knob.main and str(knob.why) == str(line.why)}  # fmt: skip
+    assert not same
+    assert str(lines["pool_mode"].why).startswith("flow needs nothing of its session")
+    assert str(lines["default_pool_size"].why).startswith("One pool of a user and a database may hold")
+    assert "one pool" in str(OPTIMIZATION.steps(found, fragment(found))[0].summary)
+
+
+def test_a_refusal_is_translated_with_its_reason(tmp_path: Path) -> None:
+    with pytest.raises(UsageError) as caught:
+        advise(facts(tmp_path, app("api-migrate", variables=f"DATABASE_URL: '{URL}?sslmode=require'")),
+               **{"route_api-migrate": "session"})  # fmt: skip
+    assert "«it asks for TLS" in caught.value.message.render(lambda text: f"«{text}»")

@@ -176,3 +176,8 @@ def test_a_change_of_its_section_is_another_assertion(tmp_path: Path) -> None:
     first, second = pooled(tmp_path), pooled(tmp_path, own={**OWN, "default_pool_size": "8"})
     before, after = (OPTIMIZATION.checks(f, fragment(f)) for f in (first, second))
     assert before[0].kind == "pooler-section" and before[0].expected != after[0].expected
+
+
+def test_what_stays_as_it_is_says_why(tmp_path: Path) -> None:
+    lines = advise(pooled(tmp_path))
+    assert "yours to say" in str(lines["pool_mode"].why) and "would refuse" in str(lines["max_client_conn"].why)

@@ -143,6 +143,7 @@ def test_what_was_applied_is_kept_at_the_next_plan(tmp_path: Path) -> None:
 def test_what_nftui_does_by_itself_is_no_change_of_the_server(tmp_path: Path) -> None:
     lines = advice(facts(tmp_path, collection(500)))
     assert not lines["recall_floor"].changes and not lines["snapshot"].changes
+    assert "builds every index a second time" in str(lines["snapshot"].why)
     assert advice(facts(tmp_path), "qdrant.recall_floor=0.99")["recall_floor"].changes
 
 

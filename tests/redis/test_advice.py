@@ -90,7 +90,7 @@ def test_a_queue_gets_a_log_a_bound_and_is_never_evicted(tmp_path: Path) -> None
 
 @pytest.mark.parametrize("value", ["allkeys-lru", "volatile-lru", "volatile-ttl"])
 def test_eviction_of_a_queue_is_refused_also_where_it_is_asked_for(tmp_path: Path, value: str) -> None:
-    with pytest.raises(UsageError, match="n8n keep jobs"):
+    with pytest.raises(UsageError, match="n8n keeps jobs"):
         advice(facts(tmp_path, QUEUE), f"redis.policy={value}")
     with pytest.raises(UsageError, match="bull:mail:id"):
         advice(facts(tmp_path, UNKNOWN, queue_keys=("bull:mail:id",)), f"redis.policy={value}")
@@ -378,3 +378,15 @@ def test_a_value_for_a_service_that_is_not_there_is_warned_of(tmp_path: Path) ->
         plan = draft(found, wanted, {ID: OPTIMIZATION}, standing(found))
         warned = [str(w) for w in plan.warnings if "redis@cash.maxmemory" in str(w)]
         assert bool(warned) is told and all("cache" in text for text in warned)
+
+
+def test_one_keeps_and_several_keep(tmp_path: Path) -> None:
+    assert str(advice(facts(tmp_path, QUEUE))["policy"].why).startswith("n8n keeps jobs")
+    two = advice(facts(tmp_path, QUEUE + QUEUE.replace("n8n:", "second:", 1)))["policy"]
+    assert "n8n, second keep jobs" in str(two.why)
+
+
+def test_no_reason_is_the_knobs_own_description(tmp_path: Path) -> None:
+    lines = advice(facts(tmp_path, QUEUE))
+    same = [k.name for k in OPTIMIZATION.knobs if k.name in lines and str(lines[k.name].why) == str(k.why)]
+    assert not [name for name in same if not name.startswith("tune_")]

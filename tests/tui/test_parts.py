@@ -253,3 +253,11 @@ async def test_what_stands_in_a_fixed_place_is_painted_only_where_it_differs(mon
             await pilot.pause()
         assert str(told.render()) == "two"
         assert asked == [False, False]
+
+
+def test_what_is_kept_says_what_is_advised_instead() -> None:
+    why = msg("Support of {what} ended.", what="PostgreSQL 13")
+    kept = Advice("db", "db", "stay", "postgres:13", "postgres:15", "", why, "source", kept=True)
+    assert not KnobRow(kept, None, None).quiet
+    assert str(KnobRow(kept, None, None).reason) == "postgres:15 is advised (r): Support of PostgreSQL 13 ended."
+    assert KnobRow(kept, None, "stay").reason == why

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from textual.events import Key
 
-from nftui.model.choices import Selection
+from nftui.model.choices import Choices, Selection
 from nftui.model.errors import LockedError, NftuiError, UsageError
 from nftui.model.message import msg
-from nftui.model.plan import Backup, DataSwitch
+from nftui.model.plan import Backup, DataSwitch, Draft
 from nftui.model.run import ProjectStatus
 from nftui.model.units import GIB
 from nftui.tui.glyphs import ASCII
@@ -73,6 +73,29 @@ async def test_welcome_offers_the_run_that_is_there(session: FakeSession, state:
         await driver.press("a")
         await driver.sees("The run has ended")
         assert session.recovers == (state == "interrupted")
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40)])
+async def test_what_is_waited_for_is_said_first(
+    session: FakeSession, monkeypatch: pytest.MonkeyPatch, size: tuple[int, int]
+) -> None:
+    """An image that is not here is no "nothing to change": what to do stands whole, also at 80 cells."""
+    made = session.draft
+
+    def waiting(choices: Choices) -> Draft:
+        lacks = msg("Its image is not here: docker pull example/pooler:v1.25.2-p0, then plan again.")
+        quiet = [
+            replace(i, lacks=lacks, advice=tuple(replace(a, changes=False) for a in i.advice)) if i.id == "alpha" else i
+            for i in made(choices).optimizations
+        ]
+        return replace(made(choices), optimizations=tuple(quiet))
+
+    monkeypatch.setattr(session, "draft", waiting)
+    async with wizard(session, size=size) as driver:
+        text = " ".join((await driver.sees("optimizations apply here")).split())
+        assert "docker pull example/pooler:v1.25.2-p0, then plan again." in text
+        await driver.press("enter")
+        assert "docker pull example/pooler:v1.25.2-p0" in await driver.sees("Its image is not here")
 
 
 async def test_everything_that_applies_is_on_without_values(session: FakeSession) -> None:

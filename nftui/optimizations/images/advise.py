@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from nftui.model.advice import Advice
 from nftui.model.errors import RefusedError, UsageError
-from nftui.model.message import Message, msg
+from nftui.model.message import Message, ended, msg
 from nftui.model.stack import Role
 from nftui.model.units import human_size
 from nftui.optimizations.images.databases import databases_of
@@ -33,6 +33,7 @@ from nftui.system.clock import SystemClock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from datetime import date
 
     from nftui.model.choices import Choices
     from nftui.model.facts import Facts
@@ -41,6 +42,7 @@ _SOON = timedelta(days=90)
 """A line that has less support left than this is worth leaving."""
 _STEPWISE = {Role.GRAFANA: 1, Role.QDRANT: 2}
 """They migrate their data from one version to the next only, by so many of its numbers."""
+_PRODUCTS = {Role.POSTGRES: "PostgreSQL", Role.REDIS: "Redis", Role.GRAFANA: "Grafana", Role.QDRANT: "Qdrant"}
 _FOREVER = "databases reference 4.4"
 
 
@@ -50,11 +52,12 @@ def advise(facts: Facts, subject: Subject, choices: Choices) -> Advice:
     chosen = choices.value(ID, None, subject.name) or choices.value(ID, subject.name, subject.name)
     value = chosen or recommended
     reasons = list(_refusals(facts, subject, value))
+    due = recommended not in (PIN, STAY)
     goes_on = value not in (PIN, STAY) and target_line(facts, subject, value) != subject.line
     asked = chosen is not None or not goes_on
     if reasons and chosen is not None:
         raise UsageError(msg("{id}.{service} = {value} is refused: {why}", id=ID, service=subject.name, value=value,
-                             why=str(reasons[0])))  # fmt: skip
+                             why=reasons[0]))  # fmt: skip
     held: list[Message] = []
     if reasons or not asked:
         # Another line moves the data, and nobody's data is moved because a day came: it is recommended, and waits.
@@ -65,7 +68,8 @@ def advise(facts: Facts, subject: Subject, choices: Choices) -> Advice:
     notes = (*_of_pin(held), *_notes(facts, subject, value, instead if instead != STAY else None, reasons))
     return Advice(
         subject.name, subject.name, value, current, recommended, KNOB.unit, why, source,
-        changes=resolve(facts, subject, value) != subject.declared, notes=notes,
+        changes=resolve(facts, subject, value) != subject.declared,
+        kept=due and value == STAY and chosen is None, notes=notes,
     )  # fmt: skip
 
 
@@ -110,9 +114,15 @@ def _step(facts: Facts, subject: Subject) -> tuple[str, Message, str] | None:
     reference, source = found
     if not is_known(subject.declared) and facts.has_image(reference) is not True:
         return None
-    why = msg("Support of {line} ends on {day}: after that no fixes, security holes included.",
-              line=words(line_of(role, version) or ()), day=day.isoformat())  # fmt: skip
-    return reference, why, source
+    return reference, _support(f"{_PRODUCTS[role]} {words(line_of(role, version) or ())}", day), source
+
+
+def _support(what: str, day: date) -> Message:
+    if day < SystemClock().now().date():
+        return msg("Support of {what} ended on {day}: no fixes since, not even for security holes.", what=what,
+                   day=day.isoformat())  # fmt: skip
+    return msg("Support of {what} ends on {day}: after that no fixes, not even for security holes.", what=what,
+               day=day.isoformat())  # fmt: skip
 
 
 # -- what must not be --------------------------------------------------------------------------------------------
@@ -128,7 +138,7 @@ def _refusals(facts: Facts, subject: Subject, value: str) -> Iterator[Message]:
         if subject.running is None:
             return
     if value == STAY and _is_elsewhere(facts, subject):
-        yield from _of_way_back(subject, line)
+        yield from _of_way_back(facts, subject, line)
         return
     if value in (STAY, subject.declared) and not runs_it(facts, subject, value):
         yield from _of_older_files(facts, subject)
@@ -143,19 +153,23 @@ def _refusals(facts: Facts, subject: Subject, value: str) -> Iterator[Message]:
                   service=subject.name)  # fmt: skip
 
 
-def _of_way_back(subject: Subject, line: Line | None) -> Iterator[Message]:
+def _of_way_back(facts: Facts, subject: Subject, line: Line | None) -> Iterator[Message]:
     """What the files name would start on what was left behind there: fenced, and without all that came since."""
     if line is None or subject.line is None:
         yield msg("its data was moved, and nobody can tell which version your files mean: take the run back that moved "
                   "it, nftui rollback, or name a version")  # fmt: skip
     elif line < subject.line:
-        yield _no_longer(subject, line)
+        yield _no_longer(facts, subject, line)
     else:
         yield msg("its data was moved, and the place that your files name was left behind: choose pin or {image}, or "
                   "take the run back that moved it: nftui rollback", image=subject.declared)  # fmt: skip
 
 
-def _no_longer(subject: Subject, line: Line) -> Message:
+def _no_longer(facts: Facts, subject: Subject, line: Line) -> Message:
+    """A run of nftui is taken back only where there was one: it never goes to another line in the same place."""
+    if not _is_elsewhere(facts, subject):
+        return msg("it runs {running}, and {wanted} is older than its data: it cannot read that data any more",
+                   running=words(subject.line or ()), wanted=words(line))  # fmt: skip
     return msg(
         "it runs {running}, and {wanted} cannot read that data any more. Take the run back that brought it: "
         "nftui rollback", running=words(subject.line or ()), wanted=words(line),
@@ -186,7 +200,7 @@ def _of_store(facts: Facts, subject: Subject, value: str, line: Line | None) -> 
             yield msg("nobody can tell which version it is: name one in the tag, or pull it first")
         return
     if line < subject.line:
-        yield _no_longer(subject, line)
+        yield _no_longer(facts, subject, line)
     if isinstance(subject.store, Message):
         yield subject.store
     databases = databases_of(facts, subject.service)
@@ -247,14 +261,14 @@ def _leading(facts: Facts, of: Subject | str) -> Line:
 def _of_pin(held: list[Message]) -> Iterator[Message]:
     """Why it does not stay what the files say."""
     if held:
-        yield msg("Pinned, not as your files say: {why}.", why=str(held[0]).rstrip("."))
+        yield msg("Pinned, not as your files say: {why}", why=ended(held[0]))
 
 
 def _notes(
     facts: Facts, subject: Subject, value: str, instead: str | None, reasons: list[Message]
 ) -> Iterator[Message]:
     if instead is not None and reasons:
-        yield msg("{image} is due, but: {why}.", image=instead, why=str(reasons[0]).rstrip("."))
+        yield msg("{image} is due, but: {why}", image=instead, why=ended(reasons[0]))
     elif instead is not None:
         yield msg("{image} is due. It moves the data, so it is done when you ask for it: {id}.{service}={image}.",
                   image=instead, id=ID, service=subject.name)  # fmt: skip

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from nftui.model.message import Message, msg
 from nftui.model.units import MIB, format_size, human_size, parse_size
-from nftui.optimizations.ollama.decision import Decision, Origin, is_off, own, refusal
+from nftui.optimizations.ollama.decision import Decision, Origin, baseline, is_off, own, refusal
 from nftui.optimizations.ollama.estimate import context
 from nftui.optimizations.ollama.eviction import keeping_decisions
 from nftui.optimizations.ollama.fit import AT_ONCE, NO_GPU, Fit, Fixed, loaded_with, solve, worst
@@ -35,7 +35,7 @@ from nftui.optimizations.ollama.reasons import (
     too_large,
 )
 from nftui.optimizations.ollama.versions import SINCE, has_option, has_prompt_cache, reads
-from nftui.optimizations.ollama.wishes import BadList, Wish, parse_wishes, show_wishes
+from nftui.optimizations.ollama.wishes import NONE, BadList, Wish, parse_wishes, show_wishes
 from nftui.steps.ollama_config import keep_alive_s
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ class Adviser:
         try:
             found = parse_wishes(text)
         except BadList as error:
-            raise refusal(self.server, "models", text, msg("{reason}", reason=str(error))) from None
+            raise refusal(self.server, "models", text, error.reason) from None
         names = {m.name for m in self.server.stored}
         absent = [w.name for w in found if w.name not in names]
         if absent and self.server.live is not None:
@@ -188,7 +188,7 @@ class Adviser:
     # -- decisions
     def decide(self) -> dict[str, Decision]:
         """Every knob of that server. Raises UsageError for a chosen value that it must not get."""
-        rules = {"models": self._models_rule(), **self._rules()}
+        rules = {"models": self._models_rule(), **self._rules(self.ideal)}
         found = {name: self._decision(name, value, why) for name, (value, why) in rules.items()}
         self._keep_together(found)
         found["preload"] = self._preload(found["models"])
@@ -204,7 +204,8 @@ class Adviser:
         if said is not None and name != "models":
             return Decision(name, Origin.CHOSEN, self._canonical(name, said), value, why, source)
         if is_off(self.choices, self.server, name):
-            return Decision(name, Origin.OFF, own(self.server, name) if name in VARIABLES else None, value, why, source)
+            present = baseline(self.server, name) if name in VARIABLES else NONE if name == "models" else None
+            return Decision(name, Origin.OFF, present, value, why, source)
         if name in VARIABLES and self.server.handed_on(name):
             return Decision(name, Origin.OWN, None, value, why, source, [HANDED_ON])
         mine = own(self.server, name) if name in VARIABLES else None
@@ -239,9 +240,9 @@ class Adviser:
             why = msg("No service of this stack names a model: those in use, then the smallest.")
         return show_wishes(self.ideal.pinned), why
 
-    def _rules(self) -> dict[str, tuple[str | None, Message]]:
-        """Knob to recommendation and why."""
-        fit, room = self.ideal, human_size(self.server.room)
+    def _rules(self, fit: Fit | None) -> dict[str, tuple[str | None, Message]]:
+        """Knob to recommendation and why, as far as they follow from what fits."""
+        room = human_size(self.server.room)
         start = self.start()
         setting = fit.setting if fit else start
         gpu = self.server.on_gpu
@@ -265,9 +266,11 @@ class Adviser:
             pairs = {"max_loaded_models": self.fit.loaded, "num_parallel": self.fit.setting.parallel,
                      "context_length": self.fit.setting.context, "kv_cache_type": self.fit.setting.cache,
                      "models": show_wishes(self.fit.pinned)}  # fmt: skip
+            rules = self._rules(self.fit)
             for name, value in pairs.items():
                 if found[name].origin is Origin.AUTO:
-                    found[name].value = str(value)
+                    found[name].value = found[name].recommended = str(value)
+                    found[name].why = rules[name][1] if name in rules else found[name].why
         cache, flash = found["kv_cache_type"], found["flash_attention"]
         if cache.value in ("q8_0", "q4_0"):
             if flash.origin is Origin.CHOSEN and flash.value == "off":
@@ -356,9 +359,21 @@ def _refuse(adviser: Adviser, fit: Fit) -> None:
     said = next((n for n in ("max_loaded_models", "num_parallel", "context_length", "kv_cache_type", "prompt_cache")
                  if adviser.chosen(n) is not None), None)  # fmt: skip
     if said is not None and not adviser.is_sound(fit):
-        raise refusal(server, said, str(adviser.chosen(said)), msg(
-            "models in memory at once could need {need}, and {room} are there for them",
-            need=human_size(max(adviser.at_worst(fit), min(fit.needs.values()))), room=room))  # fmt: skip
+        raise refusal(server, said, str(adviser.chosen(said)), _unsound(adviser, fit, room))
+
+
+def _unsound(adviser: Adviser, fit: Fit, room: str) -> Message:
+    """What no longer fits: the model that would be wanted first, else all that are let in."""
+    ideal = adviser.ideal or fit
+    lost = [name for name in fit.too_large if name not in ideal.too_large]
+    if not fit.pinned:
+        lost += [w.name for w in ideal.pinned]
+    if lost:
+        first = next((w.name for w in ideal.pinned if w.name in lost), lost[0])
+        return msg("{model} would need {need}, and {room} are there for models", model=first,
+                   need=human_size(fit.needs[first]), room=room)  # fmt: skip
+    return msg("models in memory at once could need {need}, and {room} are there for them",
+               need=human_size(adviser.at_worst(fit)), room=room)  # fmt: skip
 
 
 def _other_context(adviser: Adviser) -> list[Message]:

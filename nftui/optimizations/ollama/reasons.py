@@ -51,8 +51,15 @@ def loaded_why(server: Server, fit: Fit | None, room: str) -> Message:
     """Of max_loaded_models."""
     if fit is None:
         return msg("Its models or its memory are not known: one at a time is safe.")
+    if server.on_gpu and fit.loaded == 1:
+        return msg("One of them fits in {room} of GPU memory.", room=room)
     if server.on_gpu:
         return msg("{count} of them fit in {room} of GPU memory.", count=fit.loaded, room=room)
+    if fit.loaded == 1:
+        return msg(
+            "Only one of its models surely fits in {room}; what a server without a GPU makes of free memory depends on "
+            "its version, and only this count can be relied on.", room=room,
+        )  # fmt: skip
     return msg(
         "Any {count} of its models fit in {room} at once; what a server without a GPU makes of free memory depends on "
         "its version, and only this count can be relied on.",
@@ -62,8 +69,11 @@ def loaded_why(server: Server, fit: Fit | None, room: str) -> Message:
 
 def parallel_why(server: Server, fit: Fit | None) -> Message:
     """Of num_parallel."""
-    if fit is None or server.on_gpu:
+    if fit is None or server.on_gpu or "num_parallel" in fit.lowered:
         return msg("Each slot keeps a context of its own in memory.")
+    if fit.setting.parallel > 1:
+        return msg("Of {cpus} CPUs, {count} requests at once still get a fair share; with fewer slots the next one "
+                   "waits until an answer is whole.", cpus=f"{server.cpus:g}", count=fit.setting.parallel)  # fmt: skip
     return msg("Without a GPU, slots share {cpus} CPUs: more of them answer no sooner.", cpus=f"{server.cpus:g}")
 
 

@@ -8,6 +8,7 @@ from nftui.model.advice import Advice
 from nftui.model.message import Message, msg
 from nftui.optimizations.ollama.advise import Adviser
 from nftui.optimizations.ollama.decision import Decision, Origin, baseline, is_written, own
+from nftui.optimizations.ollama.fragment import MODELS_LABEL
 from nftui.optimizations.ollama.knobs import BY_NAME, VARIABLES
 from nftui.optimizations.ollama.versions import NEWEST
 
@@ -46,6 +47,10 @@ def _current(server: Server, name: str) -> str | None:
     """What runs now; where the server cannot be asked, what the files give it."""
     if name == "models":
         return None if server.live is None else ", ".join(sorted(m.name for m in server.live.loaded)) or "none"
+    if name == "preload":
+        return _loaded_ahead(server)
+    if name == "eviction":
+        return None if server.keeper else "server"
     if name not in VARIABLES:
         return None
     running = server.running(name)
@@ -56,9 +61,21 @@ def _current(server: Server, name: str) -> str | None:
     return f"{running}MB" if name == "prompt_cache" and running.isdigit() else running
 
 
+def _loaded_ahead(server: Server) -> str | None:
+    """When models are loaded ahead now, as what nftui put there tells; None where nothing runs."""
+    container = server.service.running
+    if server.keeper or container is None:
+        return "always" if server.keeper else None
+    return "once" if MODELS_LABEL in container.labels else "off"
+
+
 def _changes(server: Server, decision: Decision, current: str | None) -> bool:
     if decision.name == "models":
         return decision.value not in (None, "none", current)
+    if decision.name == "preload":
+        return decision.value != (current or "off")
+    if decision.name == "eviction":
+        return current is not None and decision.value != current
     return is_written(server, decision.name, decision.value) and decision.value != current
 
 

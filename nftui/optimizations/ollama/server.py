@@ -12,6 +12,7 @@ from nftui.model.dataclass import dataclass
 from nftui.model.host import Medium
 from nftui.model.units import MIB, parse_size
 from nftui.optimizations.ollama.estimate import PROMPT_CACHE_DEFAULT, Estimator, Setting, measure
+from nftui.optimizations.ollama.keeper import keeper_name
 from nftui.optimizations.ollama.knobs import ID, VARIABLES
 from nftui.optimizations.ollama.placement import SHARE, Gpus
 from nftui.optimizations.ollama.versions import (
@@ -56,6 +57,9 @@ class Server:
     def name(self) -> str:
         """The service's name."""
         return self.service.name
+
+    keeper: bool = False
+    """Whether nftui's small service stands beside it."""
 
     @property
     def vram(self) -> int | None:
@@ -166,6 +170,7 @@ def build_server(facts: Facts, service: Service, grants: Grants) -> Server:
         named=named_models(facts, service, live.stored if live else ()),
         medium=medium_of(facts, service),
         cgroup=facts.host.cgroup_version,
+        keeper=keeper_name(facts, service) in facts.brought,
     )
 
 

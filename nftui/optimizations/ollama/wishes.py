@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import field
 
 from nftui.model.dataclass import dataclass
+from nftui.model.message import Message, msg
 from nftui.optimizations.ollama.server import canonical
 from nftui.optimizations.ollama.versions import RUNNER_OPTIONS
 
@@ -14,7 +15,11 @@ _SWITCH = {"true": True, "false": False}
 
 
 class BadList(ValueError):
-    """The text is no list of models; the message is its reason."""
+    """The text is no list of models."""
+
+    def __init__(self, reason: Message) -> None:
+        super().__init__(str(reason))
+        self.reason = reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +45,7 @@ def parse_wishes(text: str) -> tuple[Wish, ...]:
         wish = Wish(canonical(words[0]), dict(_option(word) for word in words[1:]))
         found.setdefault(wish.name, wish)
     if not found:
-        raise BadList("it names no model")
+        raise BadList(msg("it names no model"))
     return tuple(found.values())
 
 
@@ -51,8 +56,9 @@ def _option(word: str) -> tuple[str, int]:
         return name, _SWITCH[value.lower()]
     if kind is int and value.removeprefix("-").isdecimal():
         return name, int(value)
-    known = (f"{o}={'true or false' if k is bool else 'NUMBER'}" for o, (k, _, _) in RUNNER_OPTIONS.items())
-    raise BadList(f"'{word}' is none of {', '.join(known)}")
+    numbers = ", ".join(f"{o}=NUMBER" for o, (k, _, _) in RUNNER_OPTIONS.items() if k is not bool)
+    switches = ", ".join(f"{o}=true/false" for o, (k, _, _) in RUNNER_OPTIONS.items() if k is bool)
+    raise BadList(msg("'{word}' is none of {numbers}, {switches}", word=word, numbers=numbers, switches=switches))
 
 
 def show_wishes(wishes: tuple[Wish, ...]) -> str:

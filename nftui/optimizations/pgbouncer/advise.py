@@ -10,7 +10,7 @@ from nftui.model.pooling import TRIED_MOST
 from nftui.optimizations.pgbouncer.knobs import BY_NAME, DIRECT, ID, IMAGE, POOLED, ROUTE, SERVER, SESSION, TRANSACTION
 from nftui.optimizations.pgbouncer.setup import PREPARED, RESERVE_S, RETRY_S, WAIT_S
 from nftui.optimizations.pgbouncer.site import NAME
-from nftui.optimizations.pgbouncer.sizes import CLIENTS
+from nftui.optimizations.pgbouncer.sizes import CLIENTS, WHY_CLIENTS
 from nftui.optimizations.pgbouncer.verdicts import mode_of, refused
 from nftui.optimizations.pgbouncer.versions import prepares
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from nftui.optimizations.pgbouncer.setup import Setup
     from nftui.optimizations.pgbouncer.verdicts import Verdict
 
+NOTHING = "none"
 CHOSEN = " (chosen by the operator)"
 
 
@@ -51,10 +52,46 @@ def _line(setup: Setup, choices: Choices, name: str, recommended: str) -> Advice
     chosen = choices.value(ID, None, name)
     value = chosen or _standing(setup, name, recommended)
     sized = name in ("default_pool_size", "reserve_pool_size")
+    # What a pooler of nftui's has is known when it is read back; where there is none, that is known now.
+    current = None if setup.site.pooler else NOTHING
+    why = setup.sizes.why if sized else _why(setup, name) or knob.why
     return Advice(
-        name, None, value, None, recommended, knob.unit, setup.sizes.why if sized else knob.why,
+        name, None, value, current, recommended, knob.unit, why,
         knob.source + (CHOSEN if chosen else ""), changes=bool(setup.routed), notes=_notes(setup, name),
     )  # fmt: skip
+
+
+def _why(setup: Setup, name: str) -> Message | None:
+    """Why this value here; None where the knob's own words are the reason."""
+    reasons = {"pool_mode": _why_mode, "max_client_conn": _why_clients, SERVER: _why_server}
+    if name == "image":
+        return msg("The first version in which nobody can crash the pooler or end its clients without a login "
+                   "(CVE-2026-6664 to 6667), in an image that is maintained.")  # fmt: skip
+    return reasons[name](setup) if name in reasons else None
+
+
+def _why_mode(setup: Setup) -> Message:
+    pooled = [v.service for v in setup.verdicts if v.route == POOLED]
+    if not pooled:
+        return msg("No app is pooled in it, and in session mode none would notice a pooler.")
+    if len(pooled) == 1:
+        return msg("{app} needs nothing of its session: it gives its connection back after each transaction.",
+                   app=pooled[0])  # fmt: skip
+    return msg("{apps} need nothing of their sessions: they give connections back after each transaction.",
+               apps=", ".join(pooled))  # fmt: skip
+
+
+def _why_clients(setup: Setup) -> Message:
+    if not setup.held:
+        return WHY_CLIENTS
+    return msg("PgBouncer's own 100 are fewer than apps may open; these wait in line for {held} connections of the "
+               "server.", held=setup.held)  # fmt: skip
+
+
+def _why_server(setup: Setup) -> Message:
+    if not setup.site.beside:
+        return msg("No other PostgreSQL of this stack is known to be used by its apps.")
+    return msg("Of the servers whose passwords a pooler can be given, none has more apps.")
 
 
 def _standing(setup: Setup, name: str, recommended: str) -> str:

@@ -15,7 +15,7 @@ from nftui.catalog.references import version_key
 from nftui.model.advice import Advice, Applicability, Assertion, Fragment
 from nftui.model.dataclass import dataclass
 from nftui.model.errors import UsageError
-from nftui.model.message import Message, msg
+from nftui.model.message import N_, Message, msg
 from nftui.model.mounted import FileSet, MountedFile
 from nftui.model.plan import StepSpec
 from nftui.model.pooling import POOLER_PROBE, ROLES_PROBE, PoolerFacts, ServerFacts
@@ -24,7 +24,7 @@ from nftui.optimizations.pgbouncer.files import INI, PLACE
 from nftui.optimizations.pgbouncer.knobs import BY_NAME, ID, ROUTE, SERVER
 from nftui.optimizations.pgbouncer.setup import PREPARED, RETRY_S
 from nftui.optimizations.pgbouncer.site import Site, links_of
-from nftui.optimizations.pgbouncer.sizes import CLIENTS, Budget, Sizes, budget_of, size_pools
+from nftui.optimizations.pgbouncer.sizes import CLIENTS, WHY_CLIENTS, Budget, Sizes, budget_of, size_pools
 from nftui.optimizations.pgbouncer.versions import PREPARED_SINCE
 
 if TYPE_CHECKING:
@@ -148,9 +148,12 @@ def _unsized(existing: Existing) -> Message | None:
     if room is not None and room.each:
         return None
     if room is not None:
-        return msg("Its {pools} pools of a user and a database have {room} connections of the server to share "
-                   "(max_connections {total}, less {kept} for others): pool sizes stay.", pools=room.pools,
-                   room=max(0, room.room), total=room.total, kept=room.kept)  # fmt: skip
+        text = N_("Its {pools} pools of a user and a database have {room} connections of the server to share "
+                  "(max_connections {total}, less {kept} for others): pool sizes stay.")  # fmt: skip
+        if room.pools == 1:
+            text = N_("Its one pool of a user and a database may have {room} connections of the server "
+                      "(max_connections {total}, less {kept} for others): pool sizes stay.")  # fmt: skip
+        return msg(text, pools=room.pools, room=max(0, room.room), total=room.total, kept=room.kept)
     hosts = sorted({r.get("host", "") for n, r in existing.facts.databases.items() if n != "pgbouncer"} - {""})
     return msg("The server behind it ({hosts}) is not this stack's or cannot be asked: pool sizes stay.",
                hosts=", ".join(hosts) or "?")  # fmt: skip
@@ -226,10 +229,16 @@ def _line(existing: Existing, choices: Choices, name: str, recommended: str, not
     baseline = existing.baseline(name)
     sizes = _sizes(existing, choices) if name in _SIZES else None
     return Advice(
-        name, None, text, baseline, recommended, knob.unit, sizes.why if sizes else knob.why, knob.source,
+        name, None, text, baseline, recommended, knob.unit, sizes.why if sizes else _why(name), knob.source,
         changes=text != baseline, kept=chosen is None and own is not None,
         notes=notes if name == "max_client_conn" else (),
     )  # fmt: skip
+
+
+def _why(name: str) -> Message:
+    if name == "max_client_conn":
+        return WHY_CLIENTS
+    return msg("Apps would notice another one: it is yours to say.") if name in _LEFT else BY_NAME[name].why
 
 
 # -- what is written -------------------------------------------------------------------------------------------

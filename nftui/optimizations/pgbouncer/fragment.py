@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from nftui.catalog.connections import rewrite
 from nftui.model.advice import Assertion, Fragment
 from nftui.model.choices import Choices
-from nftui.model.message import msg
+from nftui.model.message import Message, msg
 from nftui.model.plan import StepSpec
 from nftui.model.pooling import ROLES_PROBE
 from nftui.optimizations._servers import variables
@@ -120,10 +120,15 @@ def read_back(setup: Setup) -> tuple[StepSpec, ...]:
     first = StepSpec(
         id=_POOLS, kind="pgbouncer-pools", target=NAME, service=NAME, optimization=ID, apart=True,
         params={**common, "config": config, "modes": setup.modes, "size": size, "clients": clients, "routes": routes},
-        summary=msg("log in through {count} pools and read the console of {service}", count=len(setup.pools),
-                    service=NAME),
+        summary=_summary(len(setup.pools)),
     )  # fmt: skip
     return (first, *(_app_step(v, common) for v in setup.routed))
+
+
+def _summary(pools: int) -> Message:
+    if pools == 1:
+        return msg("log in through one pool and read the console of {service}", service=NAME)
+    return msg("log in through {count} pools and read the console of {service}", count=pools, service=NAME)
 
 
 def _logins(verdict: Verdict) -> list[list[str]]:

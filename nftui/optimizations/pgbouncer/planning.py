@@ -13,7 +13,7 @@ from nftui.optimizations.pgbouncer import existing as tuned
 from nftui.optimizations.pgbouncer import fragment as own
 from nftui.optimizations.pgbouncer.advise import lines_of
 from nftui.optimizations.pgbouncer.existing import Existing, find_existing
-from nftui.optimizations.pgbouncer.knobs import DAYS, DIRECT, ID, ROUTE, SERVER
+from nftui.optimizations.pgbouncer.knobs import DAYS, DIRECT, ID, IMAGE, ROUTE, SERVER
 from nftui.optimizations.pgbouncer.setup import Setup, set_up
 from nftui.optimizations.pgbouncer.site import NAME, Site, find_site
 from nftui.optimizations.pgbouncer.verdicts import refused
@@ -31,7 +31,14 @@ def applies(facts: Facts) -> Applicability:
     if isinstance(existing, Existing):
         return tuned.applicability(facts, existing)
     site = existing or find_site(facts)
-    return Applicability(False, site) if isinstance(site, Message) else _applicability(site)
+    if isinstance(site, Message):
+        return Applicability(False, site)
+    found = _applicability(site)
+    if not found.applicable or facts.has_image(IMAGE) is not False:
+        return found
+    # Another image may be named: it applies, and the first line tells what it waits for.
+    lacks = msg("Its image is not here: docker pull {image}, then plan again.", image=IMAGE)
+    return replace(found, lacks=lacks)
 
 
 def demand(facts: Facts, choices: Choices) -> tuple[Demand, ...]:
@@ -58,9 +65,7 @@ def advise(facts: Facts, choices: Choices) -> tuple[Advice, ...]:
     if isinstance(site, Message):
         if chosen is None:
             return ()
-        raise UsageError(
-            msg("{id}.{knob} = {value} is refused: {why}", id=ID, knob=SERVER, value=chosen, why=str(site))
-        )
+        raise UsageError(msg("{id}.{knob} = {value} is refused: {why}", id=ID, knob=SERVER, value=chosen, why=site))
     lines = lines_of(set_up(replace(site, has_image=facts.has_image), choices), choices)
     _refuse_unconnected(facts, {line.knob for line in lines}, choices)
     return lines
@@ -128,7 +133,7 @@ def _applicability(site: Site) -> Applicability:
     able = tuple(v.service for v in setup.verdicts if v.possible)
     if not able:
         first = min(refused)
-        reason = msg("{service} cannot be pooled: {why}", service=first, why=str(refused[first]))
+        reason = msg("{service} cannot be pooled: {why}", service=first, why=refused[first])
         return Applicability(False, reason, (), refused)
     reason = msg("{server} can have a pooler, for: {names}.", server=site.server.name, names=", ".join(able))
     if site.beside:

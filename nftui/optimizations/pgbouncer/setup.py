@@ -105,7 +105,7 @@ def _missing(site: Site, choices: Choices, image: str) -> Message | None:
     reason = msg("the image {image} is not on this engine; get it with 'docker pull {image}', or name another one by "
                  "pgbouncer.image.", image=image)  # fmt: skip
     if choices.value(ID, None, "image") is not None:
-        raise UsageError(msg("{id}.image is refused: {why}", id=ID, why=str(reason)))
+        raise UsageError(msg("{id}.image is refused: {why}", id=ID, why=reason))
     return reason
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from nftui.model.dataclass import dataclass
 from nftui.model.errors import UsageError
-from nftui.model.message import Message, msg
+from nftui.model.message import N_, Message, msg
 from nftui.model.units import MIB
 from nftui.optimizations.pgbouncer.knobs import ID
 from nftui.optimizations.pgbouncer.verdicts import USUAL_POOL
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 POOL, RESERVE, CLIENTS = USUAL_POOL, 5, 1000
 """The mission's values; pools shrink where the server has not so many connections."""
+WHY_CLIENTS = msg("PgBouncer's own 100 are fewer than apps may open: it would refuse the next one, not let it wait.")
 DIRECT_EACH = 5
 """Connections left for each service that stays direct, where it holds no more now."""
 _BASE, _EACH, _STEP = 64 * MIB, 48 * 1024, 16 * MIB
@@ -113,11 +114,16 @@ def size_pools(budget: Budget, choices: Choices) -> Sizes:
         sizes = (min(POOL, max(1, each - int(chosen[1]))), int(chosen[1])) if chosen[1] is not None else (pool, reserve)
     if budget.pools and (sum(sizes) > each or sizes[0] < 1):
         raise _refused(budget, *sizes)
-    why = msg(
-        "{pools} pools of a user and a database share {room} of {total} connections; {kept} stay for others.",
-        pools=budget.pools, room=budget.room, total=budget.total, kept=budget.kept,
-    )  # fmt: skip
-    return Sizes(*sizes, pool, reserve, why)
+    return Sizes(*sizes, pool, reserve, _why(budget))
+
+
+def _why(budget: Budget) -> Message:
+    text = (
+        N_("Pools may hold {room} of {total} connections; {kept} stay for others."),
+        N_("One pool of a user and a database may hold {room} of {total} connections; {kept} stay for others."),
+        N_("{pools} pools of a user and a database share {room} of {total} connections; {kept} stay for others."),
+    )[min(budget.pools, 2)]
+    return msg(text, pools=budget.pools, room=budget.room, total=budget.total, kept=budget.kept)
 
 
 def _refused(budget: Budget, pool: int, reserve: int) -> UsageError:

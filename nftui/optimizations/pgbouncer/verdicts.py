@@ -104,7 +104,7 @@ def _judge(
 
 def refused(name: str, chosen: str | None, why: Message) -> RefusedError:
     """A chosen route that is not to be had."""
-    text = msg("{id}.{knob} = {value} is refused: {why}", id=ID, knob=ROUTE + name, value=chosen, why=str(why))
+    text = msg("{id}.{knob} = {value} is refused: {why}", id=ID, knob=ROUTE + name, value=chosen, why=why)
     return RefusedError(text, ID, name, ROUTE + name)
 
 

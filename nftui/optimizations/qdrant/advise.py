@@ -117,9 +117,10 @@ def _switches(server: Server, choices: Choices) -> list[Line]:
     floor = choices.value(ID, server.name, "recall_floor") or f"{RECALL:g}"
     keep = choices.value(ID, server.name, "snapshot") or "on"
     why = msg("Measured on stored vectors against an exact search, before and after.")
+    back = msg("Going back by settings builds every index a second time; a snapshot brings the built one back.")
     return [
         Line("recall_floor", floor, f"{RECALL:g}", f"{RECALL:g}", why, BY_NAME["recall_floor"].source),
-        Line("snapshot", keep, "on", "on", BY_NAME["snapshot"].why, BY_NAME["snapshot"].source),
+        Line("snapshot", keep, "on", "on", back, BY_NAME["snapshot"].source),
     ]
 
 

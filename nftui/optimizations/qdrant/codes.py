@@ -36,7 +36,7 @@ def chosen_codes(name: str, kind: Line, own: str | None, for_all: str | None, wh
     if own is not None and absent is not None:
         raise UsageError(
             msg("{id}.collection.{name}.{knob} = {value} is refused: {why}", id=ID, name=where, knob=name, value=own,
-                why=str(absent))
+                why=absent)
         )  # fmt: skip
     return for_all if absent is None else None
 

@@ -98,7 +98,7 @@ def refuse_alone(server: Server, choices: Choices) -> None:
 def _refused(server: Server, alias: str, why: Message) -> UsageError:
     return UsageError(
         msg("{id}.{knob} is refused for {service}: {why}", id=ID, knob=f"{PREFIX}{alias}", service=server.name,
-            why=str(why))
+            why=why)
     )  # fmt: skip
 
 
@@ -141,7 +141,7 @@ def _must_be_possible(server: Server, collection: Collection, wanted: Mapping[st
         raise _refused(server, alias, msg("there are {peers} nodes, and each holds one copy of a shard", peers=peers))
     wrong = list(troubles(live, live.cluster))
     if wrong:
-        raise _refused(server, alias, msg("the cluster is not whole. {why}", why=str(wrong[0])))
+        raise _refused(server, alias, msg("the cluster is not whole. {why}", why=wrong[0]))
     if not collection.optimizes:
         raise _refused(server, alias, msg(
             "the optimizers of {name} are switched off (max_optimization_threads=0), so a copy would get no index",

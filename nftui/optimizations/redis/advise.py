@@ -184,22 +184,28 @@ def _must_log(server: Server, choices: Choices, line: Line) -> None:
 
 
 def _subnet(server: Server, choices: Choices, moved: str | None) -> Line:
-    line = Line(SUBNET, None, BY_NAME[SUBNET].why, ADDRESSES)
+    line = Line(SUBNET, None, msg("One server needs no addresses of its own; several do."), ADDRESSES)
     if moved:
         line.value = choices.value(ID, server.name, SUBNET)
         found = choose_range(server, moved, line.value)
         if not isinstance(found, str):
             raise refused(server, line, found)
         line.value = line.recommended = found
+        line.why = msg("No other network of this machine has it; nodes whose addresses were dealt anew at a start "
+                       "lost a whole shard.")  # fmt: skip
     return line
 
 
 def _node_memory(server: Server, choices: Choices, moved: str | None) -> Line:
-    line = Line(NODE_MEMORY, None, BY_NAME[NODE_MEMORY].why, MEMORY)
+    line = Line(NODE_MEMORY, None, msg("One server has the memory of its service; nodes of nftui's have their own."),
+                MEMORY)  # fmt: skip
     if moved and moved in server.node_memory:
         line.recommended = format_size(server.node_memory[moved] // MIB * MIB)
         line.value = choices.value(ID, server.name, NODE_MEMORY) or line.recommended
         least = node_needs(server.used, moved)
+        line.why = msg("{used} are in use: the share of a node needs {least} at least, and {left} are left for each.",
+                       used=human_size(server.used), least=human_size(least),
+                       left=human_size(server.node_memory[moved]))  # fmt: skip
         if (parse_size(line.value) or 0) < least:
             raise refused(server, line, msg("each node needs {needed} for its keys", needed=human_size(least)))
     return line
@@ -225,8 +231,7 @@ def _appendonly(server: Server) -> Line:
     if server.only_cache:
         present = server.baseline("appendonly")
         return Line("appendonly", present, msg("All who use it keep only a cache in it: it can be filled anew."), LOG)
-    what = _holders(server)
-    why = msg("{who} keep jobs, sessions or locks in it: a crash would lose all since the last snapshot.", who=what)
+    why = msg("{holders} in it: a crash would lose all since the last snapshot.", holders=server.holders)
     if not server.keeps:
         why = msg("It is not known that everything in it can be made anew.")
     if server.live is None and server.baseline("appendonly") != "yes":
@@ -250,10 +255,6 @@ def _unsaved(server: Server) -> Message | None:
     save = server.live.config.get("save") if server.live else server.flags.get("save")
     off = save is not None and not save.strip("\"' ")
     return msg("nothing survives a restart") if server.keeps and off else None
-
-
-def _holders(server: Server) -> str:
-    return ", ".join(server.keepers) or msg("job queues ({keys})", keys=", ".join(server.queues)).render()
 
 
 def _fsync(server: Server) -> Line:
@@ -378,8 +379,8 @@ def _policy(server: Server, choices: Choices) -> Line:
     line = _unknown(server, choices, "policy") if _is_down(server) else _known_policy(server, choices)
     chosen = choices.value(ID, server.name, "policy")
     if server.keeps and line.value != NOEVICTION and chosen is not None:
-        raise refused(server, line, msg("{who} keep jobs, sessions or locks in it, and none of those may be evicted",
-                                        who=_holders(server)))  # fmt: skip
+        raise refused(server, line, msg("{holders} in it, and none of those may be evicted",
+                                        holders=server.holders))  # fmt: skip
     if chosen == NOEVICTION and is_too_full(server):
         raise refused(server, line, _too_full(server))
     return line
@@ -393,12 +394,11 @@ def _too_full(server: Server) -> Message:
 def _known_policy(server: Server, choices: Choices) -> Line:
     """Decided before its bound, which depends on it."""
     if server.keeps and is_too_full(server):
-        why = msg("{why}; until then {who} may lose jobs, sessions or locks without an error.", why=_too_full(server),
-                  who=_holders(server))  # fmt: skip
+        why = msg("{why}. {holders} in it: until then they can be lost without an error.", why=_too_full(server),
+                  holders=server.holders)  # fmt: skip
         return _decide(server, choices, Line("policy", server.own("policy") or server.baseline("policy"), why, MEMORY))
     if server.keeps:
-        why = msg("{who} keep jobs, sessions or locks in it; evicted, they vanish without an error.",
-                  who=_holders(server))  # fmt: skip
+        why = msg("{holders} in it; evicted, they vanish without an error.", holders=server.holders)
         line = Line("policy", NOEVICTION, why, MEMORY)
         if any("cache" in u.purposes for u in server.users):
             line.notes.append(msg("A cache shares it with them: a second instance could evict, this one must not."))

@@ -15,6 +15,7 @@ from nftui.catalog.lookup import families_of
 from nftui.catalog.references import parse_reference
 from nftui.catalog.savepoints import drops_save
 from nftui.model.dataclass import dataclass
+from nftui.model.message import Message, msg
 from nftui.model.redis import CLOSE, CLOSED, SAVE, RedisFacts
 from nftui.model.stack import Role
 from nftui.model.units import format_size, parse_size
@@ -103,6 +104,15 @@ class Server:
     def keeps(self) -> bool:
         """Whether it holds what must not be lost, as the apps or its own keys tell."""
         return bool(self.keepers or self.queues)
+
+    @property
+    def holders(self) -> Message:
+        """Who keeps in it what must not be lost, as the beginning of a sentence."""
+        if not self.keepers:
+            return msg("Job queues ({keys}) are kept", keys=", ".join(self.queues))
+        if len(self.keepers) == 1:
+            return msg("{who} keeps jobs, sessions or locks", who=self.keepers[0])
+        return msg("{who} keep jobs, sessions or locks", who=", ".join(self.keepers))
 
     @property
     def only_cache(self) -> bool:

@@ -159,6 +159,8 @@ class OptimizationScreen(Page[Move]):
         selection = self.desk.choices.selection(self.here())
         if selection is not Selection.ON:
             return f"{self.say(_SELECTION_WORDS[selection])}   space  changes it\n{self._fit(text)}"
+        if self.item.lacks is not None:
+            return f"{self._fit(self.say(self.item.lacks))}\n{self._fit(text)}"
         if found:
             more = f" (+{len(found) - 1})" if len(found) > 1 else ""
             return f"{self._fit(self.say(found[0].title), more + '   f  findings')}\n{self._fit(text)}"

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 _TELL = 10
 """Cells of the word in front of each line."""
+_ITEM = 35
+"""Cells in front of what is told of an optimization."""
 
 
 class WelcomeScreen(Page[Move | Follow]):
@@ -115,7 +117,7 @@ class WelcomeScreen(Page[Move | Follow]):
             if here
             else msg("Nothing applies here.")
         )
-        lines += [((f" {self.say(head)}", "strong"),), *(self._applies(i) for i in here)]
+        lines += [((f" {self.say(head)}", "strong"),), *(line for i in here for line in self._applies(i))]
         lines += [self._applies_not(i) for i in items if not i.applicable]
         services = self.desk.facts.stack.services
         lines += [(("", ""),), ((f" {self.say(msg('{count} services', count=len(services)))}", "strong"),)]
@@ -137,9 +139,13 @@ class WelcomeScreen(Page[Move | Follow]):
         found = ", ".join(f"{levels[level]} {level}" for level in ("high", "medium", "low", "info") if levels[level])
         return [*lines, *self._told("Findings", (found or "none") + "   (f)" * bool(found))]
 
+    @property
+    def _room(self) -> int:
+        """Cells of a line."""
+        return self.size.width - 4 if self.size.width < 120 else WIDTH
+
     def _told(self, word: str, text: str, tone: str = "") -> list[Line]:
-        width = self.size.width - 4 if self.size.width < 120 else WIDTH
-        parts = wrap(self.desk.glyphs.plain(text), width - _TELL) or [""]
+        parts = wrap(self.desk.glyphs.plain(text), self._room - _TELL) or [""]
         return [((f" {word if n == 0 else '':<{_TELL}}", "dim"), (part, tone)) for n, part in enumerate(parts)]
 
     def _troubles(self) -> list[Line]:
@@ -153,17 +159,19 @@ class WelcomeScreen(Page[Move | Follow]):
             lines += self._told("Problem !", f"{problem.text}{place}", "warn")
         return lines
 
-    def _applies(self, item: OptimizationPlan) -> Line:
+    def _applies(self, item: OptimizationPlan) -> list[Line]:
         glyphs = self.desk.glyphs
         title = cut(self.say(item.title) if item.title else item.id, 28, glyphs)
         days = glyphs.plain(human_days(item.effort.low, item.effort.high))
         change = sum(a.changes for a in item.advice)
         if not change:
-            asked = self.say(msg("nothing to change unless you ask for it"))
-            return ((f"   {glyphs.changed} {title:<28}", ""), (f"  {asked}", "dim"))
+            asked = self.say(item.lacks or msg("nothing to change unless you ask for it"))
+            parts = wrap(glyphs.plain(asked), self._room - _ITEM)
+            heads = [f"   {glyphs.changed} {title:<28}", *[" " * (_ITEM - 2)] * len(parts)]
+            return [((head, ""), (f"  {part}", "dim")) for head, part in zip(heads, parts, strict=False)]
         cost = f" {glyphs.dot} ".join([days, f"{human_seconds(item.downtime_s)} down", f"{item.risk} risk"])
         count = f"{plural(change, 'change', 'changes'):>11}  "
-        return ((f"   {glyphs.changed} {title:<28}", ""), (count, "strong"), (cost, "dim"))
+        return [((f"   {glyphs.changed} {title:<28}", ""), (count, "strong"), (cost, "dim"))]
 
     def _applies_not(self, item: OptimizationPlan) -> Line:
         glyphs = self.desk.glyphs

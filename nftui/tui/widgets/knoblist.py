@@ -145,7 +145,7 @@ class KnobPane(Vertical):
         return number + cut_middle(self.service or "", room - len(number), self.desk.glyphs)
 
     def _why(self, row: KnobRow) -> str:
-        return self.desk.say(row.advice.why)
+        return self.desk.say(row.reason)
 
     @on(Choice.Moved)
     def _moved(self) -> None:
@@ -154,7 +154,7 @@ class KnobPane(Vertical):
     def _tell(self) -> None:
         """The row cuts its why; here it stands as whole as there is room, with what is to be noted about the value."""
         row = self.row
-        texts = (row.advice.why, *row.advice.notes) if row is not None else ()
+        texts = (row.reason, *row.advice.notes) if row is not None else ()
         room = max(10, (self.size.width or 80) - 5)
         whole = "  ".join(self.desk.say(text) for text in texts)
         lines = wrap(whole, room) if self.has_class("-roomy") else [whole]
