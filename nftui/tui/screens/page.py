@@ -75,6 +75,10 @@ class Page(Screen[T]):
         """The screen's own widgets."""
         raise NotImplementedError
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Keys typed ahead reach a page before its widgets are there, and were not meant for what it will show."""
+        return self.is_mounted and super().check_action(action, parameters)
+
     def on_mount(self) -> None:
         """Fill the head; `fill` does the rest."""
         self.fill_head()
