@@ -132,7 +132,8 @@ class OptimizationScreen(Page[Move]):
         pane.show(rows_of(self.item, knobs, self.desk.choices), on=on)
         pane.share(self.query_one("#panes").size.height, beside=self.has_class("-wide"))
         about = self.row.advice.knob if self.row else ""
-        self.query_one(Preview).show(self.diffs(), whole=self.has_class("-wide"), about=about)
+        own = self.desk.own_files(self.here())
+        self.query_one(Preview).show(self.diffs(), whole=self.has_class("-wide"), about=about, own=own)
         memory = memory_line(self.desk.draft.memory, self.query_one("#body").size.width or 80, self.desk.glyphs)
         self.query_one("#memory", Told).tell([memory])
         self.fill_keys()
