@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from nftui.model.advice import Advice
 from nftui.model.message import msg
+from nftui.model.plan import DataSwitch
 from nftui.model.run import ProjectStatus
+from nftui.model.units import GIB
 from nftui.tui.glyphs import ASCII, UNICODE
 from nftui.tui.knobrows import Columns, KnobRow, more_text
+from nftui.tui.plantexts import _value_widths
 from nftui.tui.texts import cut_middle, share
 from nftui.tui.widgets.knoblist import KnobList
+from nftui.tui.widgets.lines import Lines
+from tests.tui import fakes
 from tests.tui.driver import Driver, wizard
 from tests.tui.fakes import FakeSession, registry
 
@@ -157,3 +164,48 @@ async def test_what_is_read_on_a_narrow_screen_is_wrapped_and_not_cut(session: F
         await driver.press("escape", "enter", "enter")
         text = await driver.sees("Review: nothing has been changed yet")
         assert refusal in " ".join(text.split())
+
+
+# -- the review --------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("size", [(80, 24), (60, 18)])
+async def test_what_is_accepted_and_what_is_typed_are_seen_together(
+    session: FakeSession, monkeypatch: pytest.MonkeyPatch, size: tuple[int, int]
+) -> None:
+    here = fakes.facts()
+    named = replace(here, stack=replace(here.stack, name="nextflow-crm-production"))
+    monkeypatch.setattr(fakes, "facts", lambda: named)
+    places = {"type": "volume", "name": "slow"}, {"type": "directory", "path": "/nvme/db"}
+    session.one_way, session.moved = True, DataSwitch("db-data", "db", *places, {}, ("web",), 24.0, size_bytes=3 * GIB)
+    async with wizard(session, size=size) as driver:
+        await driver.to_review()
+        await driver.press("t", *"nextflow")
+        text = await driver.sees(
+            "▸ nextflow", "db-data: 3 GiB copied", "Not now: what cannot be undone is not accepted"
+        )
+        rows = text.splitlines()
+        typed = next(n for n, row in enumerate(rows) if "▸ nextflow" in row)
+        asked = " ".join(" ".join(rows[typed - 3 : typed]).split())
+        assert 'Type "nextflow-crm-production without backup" to accept what cannot be undone (t):' in asked
+        assert "press t" in rows[typed + 1]
+        assert ("Rows are lost." in text) is (size[0] == 80) and ("more lines of this: w" in text) is (size[0] == 60)
+        await driver.press("enter", "w")
+        await driver.sees("The whole plan")
+        assert "Rows are lost." in driver.app.screen.query_one(Lines).text()
+
+
+async def test_a_step_that_the_table_cuts_is_read_whole() -> None:
+    session, name = FakeSession(), "crm-postgres-primary-of-the-first-region"
+    session._registry["alpha"].services = (name,)  # type: ignore[attr-defined]
+    async with wizard(session) as driver:
+        await driver.to_review()
+        assert f"recreate {name}" not in driver.text and "w whole" in driver.text
+        await driver.press("w")
+        await driver.sees(f"2  recreate {name}", f"{name}: downtime 12 s, undo by restart")
+        assert f"{name} cache_size\n     128 MB → 1536 MB" in driver.app.screen.query_one(Lines).text()
+
+
+def test_one_long_value_does_not_take_the_names() -> None:
+    rows = [("db", "collections.docs.quantization", "none", "scalar"), ("llm", "models", "unknown", "m" * 60)]
+    service, knob, before, after = _value_widths(rows, 75)
+    assert knob == 29 and service == 3 and before == 7 and 17 <= after == 68 - 29 - 3 - 7
+    assert _value_widths(rows, 50)[1] >= 14

@@ -318,7 +318,7 @@ async def test_what_cannot_be_undone_must_be_typed(session: FakeSession) -> None
     session.one_way = True
     async with wizard(session) as driver:
         await driver.to_review()
-        await driver.sees("Type crm to accept", "Cannot be taken back whole")
+        await driver.sees('Type "crm" to accept', "Cannot be taken back whole")
         await driver.press("a")
         assert not session.applied
         await driver.press("t", *"crm", "enter", "a")
@@ -343,7 +343,7 @@ async def test_moved_data_is_told_with_its_figures_and_its_missing_backup_is_typ
         await driver.to_review()
         await driver.sees("db-data: 3 GiB copied from slow to /nvme/db; db, web down for about 36",
                           "No backup of it was proven", "stays stopped until you keep it", "Rows are lost.",
-                          "3 GiB copied", "Type crm without backup to accept")  # fmt: skip
+                          "3 GiB copied", 'Type "crm without backup" to accept')  # fmt: skip
         await driver.press("t", *"crm", "enter", "a")
         assert not session.applied
         await driver.press("t", *"crm", "space", *"without", "space", *"backup", "enter")
@@ -357,7 +357,7 @@ async def test_a_proven_backup_is_shown_and_need_not_be_typed(session: FakeSessi
     session.one_way, session.moved = True, moved(backup=Backup("/hdd/backups/db.dump", "restored"), size_bytes=None)
     async with wizard(session, size=(120, 60)) as driver:
         await driver.to_review()
-        text = await driver.sees("/hdd/backups/db.dump (restored)", "its data is copied from", "Type crm to accept")
+        text = await driver.sees("/hdd/backups/db.dump (restored)", "its data is copied from", 'Type "crm" to accept')
         assert "0 B copied" not in text
         await driver.press("t", *"crm", "enter")
         session.play(APPLIED)
