@@ -39,6 +39,10 @@ class KnobRow:
         minor = self.knob is not None and not self.knob.main
         return minor or not (self.advice.changes or self.advice.kept)
 
+    def is_of(self, other: KnobRow) -> bool:
+        """True where both are of the same knob of the same service."""
+        return (self.advice.knob, self.advice.service) == (other.advice.knob, other.advice.service)
+
     @property
     def now(self) -> str:
         """The current value, as people read it."""

@@ -6,7 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from nftui.model.advice import Advice
+from nftui.model.advice import Advice, Applicability
+from nftui.model.choices import Choices
+from nftui.model.errors import UsageError
 from nftui.model.message import msg
 from nftui.model.plan import DataSwitch
 from nftui.model.run import ProjectStatus
@@ -164,6 +166,59 @@ async def test_what_is_read_on_a_narrow_screen_is_wrapped_and_not_cut(session: F
         await driver.press("escape", "enter", "enter")
         text = await driver.sees("Review: nothing has been changed yet")
         assert refusal in " ".join(text.split())
+
+
+# -- what is refused and what does not apply ---------------------------------------------------------------------
+REFUSAL = " ".join(["db cannot have that much:", *(f"reason {n} of this refusal is told in full," for n in range(12)),
+                    "so lower its limit first."])  # fmt: skip
+
+
+@pytest.mark.parametrize("size", [(80, 24), (60, 18)])
+async def test_a_refusal_that_is_cut_says_so_and_is_read_whole(
+    monkeypatch: pytest.MonkeyPatch, size: tuple[int, int]
+) -> None:
+    plain = fakes.FakeOptimization._advice
+
+    def advice(self: fakes.FakeOptimization, service: str, name: str, choices: Choices) -> Advice:
+        if choices.value(self.id, service, name) == "3GB":
+            raise UsageError(msg("{text}", text=REFUSAL))
+        return plain(self, service, name, choices)
+
+    monkeypatch.setattr(fakes.FakeOptimization, "_advice", advice)
+    async with wizard(FakeSession(), size=size) as driver:
+        await driver.to_knobs()
+        await driver.press("e", "ctrl+u", *"3GB")
+        await driver.sees("▸ cache_size", "cache_size = 3GB", "! db cannot have that much", "… esc, then w: why")
+        await driver.press("escape", "w")
+        await driver.sees("Why cache_size")
+        assert REFUSAL in " ".join(driver.app.screen.query_one(Lines).text().split())
+        await driver.press("escape", "down", "w")
+        assert "cannot have that much" not in await driver.sees("Why cache_estimate")
+        await driver.press("escape", "up", "e", "ctrl+u", *"2GB", "enter", "w")
+        assert "cannot have that much" not in await driver.sees("Why cache_size")
+
+
+async def test_a_refusal_of_a_few_rows_is_seen_whole_at_its_field(monkeypatch: pytest.MonkeyPatch) -> None:
+    refusal = REFUSAL[:330].rpartition(",")[0]
+    monkeypatch.setattr(fakes, "TOO_MUCH", "3GB")
+    monkeypatch.setattr(fakes, "msg", lambda t, **a: msg("{t}", t=refusal) if "has a limit" in t else msg(t, **a))
+    async with wizard(FakeSession()) as driver:
+        await driver.to_knobs()
+        await driver.press("e", "ctrl+u", *"3GB")
+        text = await driver.sees("db cannot have that much")
+        assert refusal in " ".join(text.split()) and "w: why" not in text
+
+
+async def test_the_whole_reason_why_it_does_not_apply_is_on_the_welcome(monkeypatch: pytest.MonkeyPatch) -> None:
+    reason = "no model is here that it could keep warm, and without one nothing is known: pull one, then plan again."
+    no = Applicability(False, msg("{text}", text=reason))
+    plain = fakes.FakeOptimization.applies
+    monkeypatch.setattr(fakes.FakeOptimization, "applies", lambda s, f: plain(s, f) if s.services else no)
+    async with wizard(FakeSession()) as driver:
+        rows = (await driver.sees("then plan again.")).splitlines()
+        first = next(n for n, row in enumerate(rows) if "Gamma pooling" in row)
+        assert reason in " ".join(" ".join(row[34:] for row in rows[first : first + 4]).split())
+        assert all(row.startswith(" " * 34) for row in rows[first + 1 : first + 3])
 
 
 # -- the review --------------------------------------------------------------------------------------------------

@@ -30,6 +30,8 @@ PREVIEW_ROWS = 5
 """What the preview under the knobs keeps at least, its title with it."""
 _DETAIL_ROWS = 3
 """Of the whole why of one knob, where there is room; the input takes their place while it is open."""
+_LEFT_ROWS = 5
+"""Of the pane while a refusal is told: the head, three knobs, the input."""
 
 
 class KnobList(Choice):
@@ -112,6 +114,10 @@ class KnobPane(Vertical):
         """Type a value for that knob."""
         self.add_class("-typing")
         self.query_one(Edit).open(row, self.desk)
+
+    def tell_input(self, error: str | None) -> None:
+        """What is wrong with the value that is typed: rows of the list are given for it, but not the last ones."""
+        self.query_one(Edit).tell(error, self.size.height - _LEFT_ROWS)
 
     def close_input(self) -> None:
         """The list has the keys again, unless the operator has gone elsewhere."""
