@@ -71,6 +71,8 @@ class Advice:
     """The operator's own value stands; the recommendation is shown unselected."""
     restart: bool = True
     notes: tuple[Message, ...] = ()
+    effort: Effort | None = None
+    """Of the part that this knob switches, while it is on; None where it switches none."""
 
 
 ACTS_LABEL = "nftui.acts"

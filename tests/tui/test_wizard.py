@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from textual.events import Key
 
-from nftui.model.choices import Selection
+from nftui.model.advice import Advice, Effort
+from nftui.model.choices import Choices, Selection
 from nftui.model.errors import LockedError, NftuiError, UsageError
 from nftui.model.message import msg
 from nftui.model.plan import Backup, DataSwitch
@@ -22,7 +23,7 @@ from nftui.tui.screens.welcome import WelcomeScreen
 from nftui.tui.widgets.knoblist import KnobList
 from nftui.tui.widgets.lines import Lines
 from tests.tui.driver import Driver, wizard
-from tests.tui.fakes import APPLIED, AWAITING, ROLLED_BACK, RUNNING, TOO_MUCH, FakeSession
+from tests.tui.fakes import APPLIED, AWAITING, ROLLED_BACK, RUNNING, TOO_MUCH, FakeOptimization, FakeSession
 
 SIZES = [(80, 24), (120, 40), (160, 45), (60, 18)]
 
@@ -275,6 +276,23 @@ async def test_wide_screens_show_all_steps_and_the_whole_diff(session: FakeSessi
         await driver.sees("! Gamma pooling", "create /srv/crm/compose.nftui.yaml", "update /srv/crm/.env")
         await driver.press("right")
         assert f"{driver.desk.glyphs.changed} Alpha server tuning" in driver.text
+
+
+async def test_the_switch_of_a_part_says_its_days(session: FakeSession, monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = FakeOptimization._advice
+
+    def advice(self: FakeOptimization, service: str, name: str, choices: Choices) -> Advice:
+        found = plain(self, service, name, choices)
+        return replace(found, effort=Effort(0.25, 0.5)) if name == "compile" else found
+
+    monkeypatch.setattr(FakeOptimization, "_advice", advice)
+    async with wizard(session, size=(80, 26)) as driver:
+        await driver.to_knobs()
+        assert "compile, 0.25–0.5 days: sh" in driver.text and driver.text.count("0.25–0.5") == 1
+        await driver.press(*["down"] * 5)
+        await driver.sees("   compile, 0.25–0.5 days: short queries")
+        await driver.press("w")
+        await driver.sees("It switches a part of the work: compile, 0.25–0.5 days.")
 
 
 # -- review ------------------------------------------------------------------------------------------------------

@@ -151,7 +151,9 @@ class KnobPane(Vertical):
         return number + cut_middle(self.service or "", room - len(number), self.desk.glyphs)
 
     def _why(self, row: KnobRow) -> str:
-        return self.desk.say(row.advice.why)
+        """With the days of the part that it switches, first: a row cuts the rest."""
+        part = row.part(self.desk.say)
+        return (f"{part}: " if part else "") + self.desk.say(row.advice.why)
 
     @on(Choice.Moved)
     def _moved(self) -> None:
@@ -160,9 +162,9 @@ class KnobPane(Vertical):
     def _tell(self) -> None:
         """The row cuts its why; here it stands as whole as there is room, with what is to be noted about the value."""
         row = self.row
-        texts = (row.advice.why, *row.advice.notes) if row is not None else ()
+        texts = (self._why(row), *map(self.desk.say, row.advice.notes)) if row is not None else ()
         room = max(10, (self.size.width or 80) - 5)
-        whole = "  ".join(self.desk.say(text) for text in texts)
+        whole = "  ".join(texts)
         lines = wrap(whole, room) if self.has_class("-roomy") else [whole]
         if len(lines) > _DETAIL_ROWS:
             lines[_DETAIL_ROWS - 1] += f" {lines[_DETAIL_ROWS]}"
