@@ -233,14 +233,13 @@ def _value_words(desk: Desk, optimization: str, advice: Advice, value: str | Non
 
 
 def _value_widths(rows: Sequence[Sequence[str]], width: int) -> Sequence[int]:
-    """Of those columns, equal for all rows; a long value gets more than a quarter only where names leave it."""
+    """Of those columns, equal for all rows; a value gets more than a sixth only where names leave it."""
     if not rows:
         return ()
     service, knob, before, after = (longest(column) for column in zip(*rows, strict=True))
     room = width - 7
-    most = max(10, room // 4)
-    least = share((min(after, most), min(before, most), knob, service), (10, 10, 14, 8), room)
-    after, before, knob, service = share((after, before, knob, service), least, room)
+    most = max(10, room // 6)
+    knob, service, after, before = share((knob, service, after, before), (14, 8, most, most), room)
     return service, knob, before, after
 
 
