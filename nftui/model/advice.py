@@ -75,6 +75,8 @@ class Advice:
     notes: tuple[Message, ...] = ()
     warnings: tuple[Message, ...] = ()
     """What the operator asked for and does not get here: told among the warnings of the plan."""
+    effort: Effort | None = None
+    """Of the part that this knob switches, while it is on; None where it switches none."""
 
 
 ACTS_LABEL = "nftui.acts"

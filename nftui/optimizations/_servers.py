@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from nftui.model.advice import Advice
+from nftui.model.advice import Advice, Effort
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterable, Iterator
@@ -34,16 +34,20 @@ def tunable(facts: Facts, found: Applicability) -> list[Service]:
 
 
 def part_advice(
-    optimization: str, parts: Iterable[str], knobs: Mapping[str, Knob], choices: Choices
+    optimization: str, parts: Mapping[str, float | tuple[float, float]], knobs: Mapping[str, Knob], choices: Choices
 ) -> tuple[Advice, ...]:
-    """The switches of the parts: one for all servers."""
+    """The switches of the parts, each with its days (one figure, or low and high): one for all servers."""
     return tuple(
         Advice(
             part, None, choices.value(optimization, None, part) or "on", None, "on", knobs[part].unit,
-            knobs[part].why, knobs[part].source, restart=False,
+            knobs[part].why, knobs[part].source, restart=False, effort=_effort(days),
         )
-        for part in parts
+        for part, days in parts.items()
     )  # fmt: skip
+
+
+def _effort(days: float | tuple[float, float]) -> Effort:
+    return Effort(*days) if isinstance(days, tuple) else Effort(days, days)
 
 
 def parts_on(advice: Iterable[Advice], parts: Container[str]) -> set[str]:

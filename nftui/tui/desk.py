@@ -121,6 +121,11 @@ class Desk:
         """What it would repair."""
         return tuple(f for f in self.findings if f.optimization == optimization)
 
+    def own_files(self, optimization: str) -> list[str]:
+        """Directories whose files are written for it alone."""
+        mine = [f for f in self.draft.fragments if f.optimization == optimization]
+        return [files.directory(self.facts.stack.base) for fragment in mine for files in fragment.files]
+
     def say(self, message: Message) -> str:
         """The sentence in the operator's language and alphabet."""
         return self.glyphs.plain(message.render(self.translate))

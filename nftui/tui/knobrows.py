@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 from nftui.model.dataclass import dataclass
 from nftui.model.knobs import Kind, Knob
 from nftui.model.message import Message, msg
-from nftui.model.units import format_size, parse_size
+from nftui.model.units import format_size, human_days, parse_size
 from nftui.tui.texts import Line, cut, cut_middle, longest, shown_value
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from nftui.model.advice import Advice
     from nftui.model.choices import Choices
@@ -39,6 +39,10 @@ class KnobRow:
         minor = self.knob is not None and not self.knob.main
         return minor or not (self.advice.changes or self.advice.kept)
 
+    def is_of(self, other: KnobRow) -> bool:
+        """True where both are of the same knob of the same service."""
+        return (self.advice.knob, self.advice.service) == (other.advice.knob, other.advice.service)
+
     @property
     def now(self) -> str:
         """The current value, as people read it."""
@@ -57,6 +61,13 @@ class KnobRow:
             return advice.why
         return msg("{value} is advised (r): {why}", value=shown_value(advice.recommended, self.knob, advice.unit),
                    why=advice.why)  # fmt: skip
+
+    def part(self, say: Callable[[Message], str]) -> str:
+        """Where the knob switches a part: what that is called, and its days ("Memory, 0.5 days"); else ""."""
+        if self.advice.effort is None or self.knob is None:
+            return ""
+        days = human_days(self.advice.effort.low, self.advice.effort.high)
+        return say(msg("{part}, {days}", part=say(self.knob.label), days=days))
 
     def mark(self, glyphs: Glyphs) -> str:
         """Chosen by the operator, changes, kept, or nothing."""

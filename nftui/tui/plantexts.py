@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from nftui.engine.consent import terms
 from nftui.model.advice import Advice
 from nftui.model.choices import Selection
 from nftui.model.message import Message, msg
 from nftui.model.plan import Draft, StepSpec, Undo
 from nftui.model.units import GIB, human_days, human_seconds, human_size
 from nftui.tui.knobrows import find_knob
-from nftui.tui.texts import UNDO_WORDS, UNKNOWN, Line, Span, cut, cut_middle, longest, plural, share, shown_value
+from nftui.tui.texts import UNDO_WORDS, UNKNOWN, Line, Span, cut, cut_middle, longest, plural, share, shown_value, wrap
 
 if TYPE_CHECKING:
     from nftui.model.run import RunStatus, StepState, WayBack
@@ -80,6 +81,36 @@ def _step_line(desk: Desk, left: str, step: StepSpec, room: int) -> Line:
     down = human_seconds(step.downtime_s) if step.downtime_s else glyphs.skipped
     text = f"{left}{service:<{room + 1}}{down:>6}  "
     return ((text, ""), (desk.say(UNDO_WORDS[worst_undo(step)]), "bad" if step.lossy else "dim"))
+
+
+def consent_words(draft: Draft) -> list[Message]:
+    """What must be accepted: losses and terms of switched data; where neither says it, the steps themselves."""
+    switched = [term for stage in draft.stages if stage.commit_point for term in terms(stage)]
+    return [*draft.losses, *switched] or [s.summary for s in draft.steps if is_one_way(s)]
+
+
+def whole_lines(desk: Desk, draft: Draft, width: int) -> list[Line]:
+    """Every step and every value with nothing cut: what the table has no room for."""
+    lines: list[Line] = []
+    for number, step in enumerate(draft.steps, 1):
+        down = human_seconds(step.downtime_s) if step.downtime_s else desk.say(msg("none"))
+        undo = desk.say(UNDO_WORDS[worst_undo(step)])
+        more = msg("{service}: downtime {down}, undo {undo}", service=step.service or UNKNOWN, down=down, undo=undo)
+        plain = msg("downtime {down}, undo {undo}", down=down, undo=undo)
+        lines += _hanging(f"{number:>3}  ", _step_words(desk, step), width, "bad" if step.lossy else "")
+        lines += _hanging("     ", desk.say(more if step.service else plain), width, "dim")
+    lines.append((("", ""),))
+    for name, advice in _written(draft):
+        service, knob, before, after = _value_words(desk, name, advice, advice.value)
+        lines += _hanging(" ", f"{service} {knob}".strip(), width, "")
+        lines += _hanging("     ", f"{before} {desk.glyphs.arrow} {after}", width, "dim")
+    return lines
+
+
+def _hanging(lead: str, text: str, width: int, tone: str) -> list[Line]:
+    """Rows of `text`, all as far in as `lead` is wide."""
+    rows = wrap(text, width - len(lead))
+    return [((f"{lead if n == 0 else ' ' * len(lead)}{row}", tone),) for n, row in enumerate(rows)]
 
 
 def total_lines(desk: Desk, draft: Draft) -> list[Line]:
@@ -202,11 +233,13 @@ def _value_words(desk: Desk, optimization: str, advice: Advice, value: str | Non
 
 
 def _value_widths(rows: Sequence[Sequence[str]], width: int) -> Sequence[int]:
-    """Of those columns, equal for all rows; values give way last."""
+    """Of those columns, equal for all rows; a value gets more than a sixth only where names leave it."""
     if not rows:
         return ()
     service, knob, before, after = (longest(column) for column in zip(*rows, strict=True))
-    after, before, knob, service = share((after, before, knob, service), (10, 10, 14, 8), width - 7)
+    room = width - 7
+    most = max(10, room // 6)
+    knob, service, after, before = share((knob, service, after, before), (14, 8, most, most), room)
     return service, knob, before, after
 
 

@@ -105,6 +105,16 @@ def wrap(text: str, width: int, *, indent: str = "") -> list[str]:
     return textwrap.wrap(text, max(10, width), initial_indent=indent, subsequent_indent=indent, break_long_words=True)
 
 
+def fitted(text: str, width: int, rows: int, glyphs: Glyphs, rest: str = "") -> list[str]:
+    """At most `rows` lines of `text`; where it has more, the last one ends with "…" and where the `rest` is."""
+    lines = wrap(text, width)
+    if len(lines) <= rows:
+        return lines
+    end = f"{glyphs.more} {rest}".rstrip()
+    kept = wrap(lines[rows - 1], width - len(end) - 1)[:1]
+    return [*lines[: rows - 1], " ".join([*kept, end])]
+
+
 def host_line(facts: Facts, glyphs: Glyphs, width: int = 9999) -> str:
     """ "nextflow · 23.5 GiB · 8 cores · NVMe 1.8 TiB"; where that is wider than `width`, whole parts are left out."""
     host = facts.host

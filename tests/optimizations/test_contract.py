@@ -10,10 +10,11 @@ import pytest
 from nftui.engine.persist import Persistence
 from nftui.engine.planner import Standing, draft
 from nftui.engine.state import InForce
+from nftui.model.advice import Effort
 from nftui.model.choices import Choices, Selection
 from nftui.model.facts import Facts, FileFact, Live
 from nftui.model.knobs import Kind
-from nftui.model.plan import canonical
+from nftui.model.plan import OptimizationPlan, canonical
 from nftui.model.pooling import RoleSecret, ServerFacts
 from nftui.model.stack import Container
 from nftui.optimizations.registry import load_registry
@@ -82,3 +83,19 @@ def test_planning_twice_is_equal_and_after_an_apply_empty(name: str, facts: Fact
     applied = replace(facts, files={**facts.files, **files})
     then = draft(applied, choices, REGISTRY, standing(facts, InForce(1, "run", first.choices, first.fragments)))
     assert not then.changes, [s.id for s in then.steps]
+
+
+@EVERY
+def test_a_part_that_is_switched_off_takes_the_days_that_its_switch_says(name: str, facts: Facts) -> None:
+    on = Choices().select(name, Selection.ON)
+
+    def planned(choices: Choices) -> OptimizationPlan:
+        return next(i for i in draft(facts, choices, REGISTRY, standing(facts)).optimizations if i.id == name)
+
+    whole = planned(on)
+    parts = [line for line in whole.advice if line.knob.startswith("tune_")]
+    assert parts or name not in ("postgres", "redis")
+    for line in parts:
+        less = planned(on.set(name, line.service, line.knob, "off")).effort
+        days = Effort(round(whole.effort.low - less.low, 2), round(whole.effort.high - less.high, 2))
+        assert line.effort == days, line.knob

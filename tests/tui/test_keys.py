@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from textual.events import AppBlur, AppFocus, Paste
+from textual.events import AppBlur, AppFocus, Key, Paste
 from textual.widgets import Input
 
 from nftui.model.errors import UsageError
@@ -177,3 +177,16 @@ async def test_tab_and_enter_start_no_run_and_a_click_does() -> None:
         await driver.pilot.click("#go")
         await driver.sees("The run has ended")
         assert len(session.applied) == 1
+
+
+# -- keys that come too early ------------------------------------------------------------------------------------
+@pytest.mark.parametrize("early", ["e", "space", "q"])
+async def test_a_key_typed_ahead_of_a_page_does_nothing_to_it(session: FakeSession, early: str) -> None:
+    async with wizard(session) as driver:
+        await driver.sees("optimizations apply here")
+        for key in ("enter", early):
+            driver.app.post_message(Key(key, early if len(key) == 1 else None))
+        await driver.sees("1. Alpha server tuning", "[on]", "1536 MB")
+        assert driver.app.is_running and isinstance(driver.app.screen, OptimizationScreen)
+        await driver.press("space")
+        await driver.sees("[off]")

@@ -26,7 +26,7 @@ from nftui.tui.flow import exit_code
 from nftui.tui.glyphs import ASCII, UNICODE
 from nftui.tui.knobrows import KnobRow, find_knob, step_value
 from nftui.tui.texts import memory_line, shown_value
-from nftui.tui.widgets.bars import Told
+from nftui.tui.widgets.bars import Rule, Told
 from nftui.tui.widgets.lines import Lines
 from nftui.tui.widgets.preview import Preview, first_difference
 from tests.tui.fakes import KNOBS
@@ -229,6 +229,42 @@ async def test_a_key_before_the_preview_has_its_place_is_followed_as_one_after_i
         shown.show(long_diff("3"), whole=False, about="knob")
         await pilot.pause()
         assert sees(30)
+
+
+def pooled(digest: str, size: int, other: str = "1") -> list[FileDiff]:
+    """Files in the order of writing: a knob changes the mounted one, and with it its directory's name."""
+    override = ("+  db:", f"+    x: {other}", "+  db-pooler:  # alpha", f"+    source: /p/nftui/alpha/{digest}")
+    return [
+        FileDiff("/p/nftui/.gitignore", "create", ("+*",)),
+        FileDiff(f"/p/nftui/alpha/{digest}/pooler.ini", "create", ("+[pooler]", f"+pool_size = {size}")),
+        FileDiff("/p/compose.nftui.yaml", "create", override),
+        FileDiff("/p/.env", "update", ("+COMPOSE_FILE=a",)),
+    ]
+
+
+async def test_the_preview_begins_with_what_the_optimization_writes_and_follows_what_changes() -> None:
+    app = PreviewApp()
+    async with app.run_test(size=(80, 24)) as pilot:
+        shown, widget = app.query_one(Preview), app.query_one("#preview", Lines)
+        title, one, two = app.query_one("#preview-title", Rule), "a" * 16, "b" * 16
+
+        async def show(digest: str, size: int, about: str = "", other: str = "1") -> str:
+            own = [f"/p/nftui/alpha/{digest}"]
+            shown.show(pooled(digest, size, other), whole=False, about=about, own=own)
+            await pilot.pause()
+            return title.title
+
+        assert "pooler.ini ─ file 1 of 4" in await show(one, 5) and "pool_size = 5" in widget.text()
+        assert "pooler.ini" in await show(two, 6, "pool_size") and "pool_size = 6" in widget.text()
+        assert "compose.nftui.yaml ─ file 2 of 4" in await show(two, 6, "x", "2"), "only that one changed"
+        assert "pooler.ini" in await show(one, 7, "pool_size", "2"), "both changed, that one names the knob"
+        seen = []
+        for _ in range(4):
+            shown.turn()
+            seen.append((await show(one, 7, "pool_size", "2")).split(" ─ ")[1])
+        assert seen == ["compose.nftui.yaml", ".env", ".gitignore", "pooler.ini"]
+        shown.show([], whole=False)
+        assert title.title == "Preview" and "No file changes." in widget.text()
 
 
 async def test_what_stands_in_a_fixed_place_is_painted_only_where_it_differs(monkeypatch: pytest.MonkeyPatch) -> None:

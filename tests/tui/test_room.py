@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from nftui.model.advice import Advice
+from nftui.model.advice import Advice, Applicability
+from nftui.model.choices import Choices
+from nftui.model.errors import UsageError
 from nftui.model.message import msg
+from nftui.model.plan import DataSwitch
 from nftui.model.run import ProjectStatus
+from nftui.model.units import GIB
 from nftui.tui.glyphs import ASCII, UNICODE
 from nftui.tui.knobrows import Columns, KnobRow, more_text
+from nftui.tui.plantexts import _value_widths
 from nftui.tui.texts import cut_middle, share
 from nftui.tui.widgets.knoblist import KnobList
+from nftui.tui.widgets.lines import Lines
+from tests.tui import fakes
 from tests.tui.driver import Driver, wizard
 from tests.tui.fakes import FakeSession, registry
 
@@ -157,3 +166,102 @@ async def test_what_is_read_on_a_narrow_screen_is_wrapped_and_not_cut(session: F
         await driver.press("escape", "enter", "enter")
         text = await driver.sees("Review: nothing has been changed yet")
         assert refusal in " ".join(text.split())
+
+
+# -- what is refused and what does not apply ---------------------------------------------------------------------
+REFUSAL = " ".join(["db cannot have that much:", *(f"reason {n} of this refusal is told in full," for n in range(12)),
+                    "so lower its limit first."])  # fmt: skip
+
+
+@pytest.mark.parametrize("size", [(80, 24), (60, 18)])
+async def test_a_refusal_that_is_cut_says_so_and_is_read_whole(
+    monkeypatch: pytest.MonkeyPatch, size: tuple[int, int]
+) -> None:
+    plain = fakes.FakeOptimization._advice
+
+    def advice(self: fakes.FakeOptimization, service: str, name: str, choices: Choices) -> Advice:
+        if choices.value(self.id, service, name) == "3GB":
+            raise UsageError(msg("{text}", text=REFUSAL))
+        return plain(self, service, name, choices)
+
+    monkeypatch.setattr(fakes.FakeOptimization, "_advice", advice)
+    async with wizard(FakeSession(), size=size) as driver:
+        await driver.to_knobs()
+        await driver.press("e", "ctrl+u", *"3GB")
+        await driver.sees("▸ cache_size", "cache_size = 3GB", "! db cannot have that much", "… esc, then w: why")
+        await driver.press("escape", "w")
+        await driver.sees("Why cache_size")
+        assert REFUSAL in " ".join(driver.app.screen.query_one(Lines).text().split())
+        await driver.press("escape", "down", "w")
+        assert "cannot have that much" not in await driver.sees("Why cache_estimate")
+        await driver.press("escape", "up", "e", "ctrl+u", *"2GB", "enter", "w")
+        assert "cannot have that much" not in await driver.sees("Why cache_size")
+
+
+async def test_a_refusal_of_a_few_rows_is_seen_whole_at_its_field(monkeypatch: pytest.MonkeyPatch) -> None:
+    refusal = REFUSAL[:330].rpartition(",")[0]
+    monkeypatch.setattr(fakes, "TOO_MUCH", "3GB")
+    monkeypatch.setattr(fakes, "msg", lambda t, **a: msg("{t}", t=refusal) if "has a limit" in t else msg(t, **a))
+    async with wizard(FakeSession()) as driver:
+        await driver.to_knobs()
+        await driver.press("e", "ctrl+u", *"3GB")
+        text = await driver.sees("db cannot have that much")
+        assert refusal in " ".join(text.split()) and "w: why" not in text
+
+
+async def test_the_whole_reason_why_it_does_not_apply_is_on_the_welcome(monkeypatch: pytest.MonkeyPatch) -> None:
+    reason = "no model is here that it could keep warm, and without one nothing is known: pull one, then plan again."
+    no = Applicability(False, msg("{text}", text=reason))
+    plain = fakes.FakeOptimization.applies
+    monkeypatch.setattr(fakes.FakeOptimization, "applies", lambda s, f: plain(s, f) if s.services else no)
+    async with wizard(FakeSession()) as driver:
+        rows = (await driver.sees("then plan again.")).splitlines()
+        first = next(n for n, row in enumerate(rows) if "Gamma pooling" in row)
+        assert reason in " ".join(" ".join(row[34:] for row in rows[first : first + 4]).split())
+        assert all(row.startswith(" " * 34) for row in rows[first + 1 : first + 3])
+
+
+# -- the review --------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("size", [(80, 24), (60, 18)])
+async def test_what_is_accepted_and_what_is_typed_are_seen_together(
+    session: FakeSession, monkeypatch: pytest.MonkeyPatch, size: tuple[int, int]
+) -> None:
+    here = fakes.facts()
+    named = replace(here, stack=replace(here.stack, name="nextflow-crm-production"))
+    monkeypatch.setattr(fakes, "facts", lambda: named)
+    places = {"type": "volume", "name": "slow"}, {"type": "directory", "path": "/nvme/db"}
+    session.one_way, session.moved = True, DataSwitch("db-data", "db", *places, {}, ("web",), 24.0, size_bytes=3 * GIB)
+    async with wizard(session, size=size) as driver:
+        await driver.to_review()
+        await driver.press("t", *"nextflow")
+        text = await driver.sees(
+            "▸ nextflow", "db-data: 3 GiB copied", "Not now: what cannot be undone is not accepted"
+        )
+        rows = text.splitlines()
+        typed = next(n for n, row in enumerate(rows) if "▸ nextflow" in row)
+        asked = " ".join(" ".join(rows[typed - 3 : typed]).split())
+        assert 'Type "nextflow-crm-production without backup" to accept what cannot be undone (t):' in asked
+        assert "press t" in rows[typed + 1]
+        assert ("Rows are lost." in text) is (size[0] == 80) and ("more lines of this: w" in text) is (size[0] == 60)
+        await driver.press("enter", "w")
+        await driver.sees("The whole plan")
+        assert "Rows are lost." in driver.app.screen.query_one(Lines).text()
+
+
+async def test_a_step_that_the_table_cuts_is_read_whole() -> None:
+    session, name = FakeSession(), "crm-postgres-primary-of-the-first-region"
+    session._registry["alpha"].services = (name,)  # type: ignore[attr-defined]
+    async with wizard(session) as driver:
+        await driver.to_review()
+        assert f"recreate {name}" not in driver.text and "w whole" in driver.text
+        await driver.press("w")
+        await driver.sees(f"2  recreate {name}", f"{name}: downtime 12 s, undo by restart")
+        assert f"{name} cache_size\n     128 MB → 1536 MB" in driver.app.screen.query_one(Lines).text()
+
+
+def test_one_long_value_does_not_take_the_names() -> None:
+    rows = [("db", "collections.docs.quantization", "none", "scalar"), ("llm", "models", "unknown", "m" * 60)]
+    service, knob, before, after = _value_widths(rows, 75)
+    assert knob == 29 and service == 3 and before == 7 and 17 <= after == 68 - 29 - 3 - 7
+    rows[0] = ("vectors", "collection.documents.quantization", "example/image:latest", "scalar")
+    assert _value_widths(rows, 75)[1] == 33, "two long values take no name either"

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from textual.events import Key
 
+from nftui.model.advice import Advice, Effort
 from nftui.model.choices import Choices, Selection
 from nftui.model.errors import LockedError, NftuiError, UsageError
 from nftui.model.message import msg
@@ -22,7 +23,7 @@ from nftui.tui.screens.welcome import WelcomeScreen
 from nftui.tui.widgets.knoblist import KnobList
 from nftui.tui.widgets.lines import Lines
 from tests.tui.driver import Driver, wizard
-from tests.tui.fakes import APPLIED, AWAITING, ROLLED_BACK, RUNNING, TOO_MUCH, FakeSession
+from tests.tui.fakes import APPLIED, AWAITING, ROLLED_BACK, RUNNING, TOO_MUCH, FakeOptimization, FakeSession
 
 SIZES = [(80, 24), (120, 40), (160, 45), (60, 18)]
 
@@ -300,6 +301,23 @@ async def test_wide_screens_show_all_steps_and_the_whole_diff(session: FakeSessi
         assert f"{driver.desk.glyphs.changed} Alpha server tuning" in driver.text
 
 
+async def test_the_switch_of_a_part_says_its_days(session: FakeSession, monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = FakeOptimization._advice
+
+    def advice(self: FakeOptimization, service: str, name: str, choices: Choices) -> Advice:
+        found = plain(self, service, name, choices)
+        return replace(found, effort=Effort(0.25, 0.5)) if name == "compile" else found
+
+    monkeypatch.setattr(FakeOptimization, "_advice", advice)
+    async with wizard(session, size=(80, 26)) as driver:
+        await driver.to_knobs()
+        assert "compile, 0.25–0.5 days: sh" in driver.text and driver.text.count("0.25–0.5") == 1
+        await driver.press(*["down"] * 5)
+        await driver.sees("   compile, 0.25–0.5 days: short queries")
+        await driver.press("w")
+        await driver.sees("It switches a part of the work: compile, 0.25–0.5 days.")
+
+
 # -- review ------------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("size", SIZES)
 async def test_review_tells_steps_totals_and_what_the_button_does(session: FakeSession, size: tuple[int, int]) -> None:
@@ -341,7 +359,7 @@ async def test_what_cannot_be_undone_must_be_typed(session: FakeSession) -> None
     session.one_way = True
     async with wizard(session) as driver:
         await driver.to_review()
-        await driver.sees("Type crm to accept", "Cannot be taken back whole")
+        await driver.sees('Type "crm" to accept', "Cannot be taken back whole")
         await driver.press("a")
         assert not session.applied
         await driver.press("t", *"crm", "enter", "a")
@@ -366,7 +384,7 @@ async def test_moved_data_is_told_with_its_figures_and_its_missing_backup_is_typ
         await driver.to_review()
         await driver.sees("db-data: 3 GiB copied from slow to /nvme/db; db, web down for about 36",
                           "No backup of it was proven", "stays stopped until you keep it", "Rows are lost.",
-                          "3 GiB copied", "Type crm without backup to accept")  # fmt: skip
+                          "3 GiB copied", 'Type "crm without backup" to accept')  # fmt: skip
         await driver.press("t", *"crm", "enter", "a")
         assert not session.applied
         await driver.press("t", *"crm", "space", *"without", "space", *"backup", "enter")
@@ -380,7 +398,7 @@ async def test_a_proven_backup_is_shown_and_need_not_be_typed(session: FakeSessi
     session.one_way, session.moved = True, moved(backup=Backup("/hdd/backups/db.dump", "restored"), size_bytes=None)
     async with wizard(session, size=(120, 60)) as driver:
         await driver.to_review()
-        text = await driver.sees("/hdd/backups/db.dump (restored)", "its data is copied from", "Type crm to accept")
+        text = await driver.sees("/hdd/backups/db.dump (restored)", "its data is copied from", 'Type "crm" to accept')
         assert "0 B copied" not in text
         await driver.press("t", *"crm", "enter")
         session.play(APPLIED)

@@ -16,7 +16,7 @@ from nftui.tui.keys import BACK, HELP, QUIT, Key, bindings
 from nftui.tui.knobrows import KnobRow, rows_of, shorter_step, step_value
 from nftui.tui.moves import Move
 from nftui.tui.screens.page import Page
-from nftui.tui.screens.reader import file_lines, finding_lines, why_lines
+from nftui.tui.screens.reader import file_lines, finding_lines, paragraph, why_lines
 from nftui.tui.texts import cut, memory_line, totals
 from nftui.tui.widgets.bars import Ends, Told
 from nftui.tui.widgets.edit import Edit
@@ -75,6 +75,8 @@ class OptimizationScreen(Page[Move]):
     def __init__(self, page: int) -> None:
         super().__init__()
         self.page = page
+        self._refused: tuple[KnobRow | None, str] = (None, "")
+        """What was refused last, and for which knob."""
 
     # -- layout --------------------------------------------------------------------------------------------
     def body(self) -> ComposeResult:
@@ -132,7 +134,8 @@ class OptimizationScreen(Page[Move]):
         pane.show(rows_of(self.item, knobs, self.desk.choices), on=on)
         pane.share(self.query_one("#panes").size.height, beside=self.has_class("-wide"))
         about = self.row.advice.knob if self.row else ""
-        self.query_one(Preview).show(self.diffs(), whole=self.has_class("-wide"), about=about)
+        own = self.desk.own_files(self.here())
+        self.query_one(Preview).show(self.diffs(), whole=self.has_class("-wide"), about=about, own=own)
         memory = memory_line(self.desk.draft.memory, self.query_one("#body").size.width or 80, self.desk.glyphs)
         self.query_one("#memory", Told).tell([memory])
         self.fill_keys()
@@ -183,9 +186,14 @@ class OptimizationScreen(Page[Move]):
         if row is None:
             return False
         error = self.desk.try_take(lambda: self.desk.check(self.here(), row.advice, text))
-        self.notice(error or "")
+        self._tell(error)
         self.show_draft()
         return not error
+
+    def _tell(self, error: str | None) -> None:
+        """A refusal above the keys; `why` tells it whole for as long as the cursor stays."""
+        self._refused = (self.row, error or "")
+        self.notice(error or "", rest=self.say(msg("w: why")))
 
     @on(KnobList.Stepped)
     def _stepped(self, event: KnobList.Stepped) -> None:
@@ -215,7 +223,8 @@ class OptimizationScreen(Page[Move]):
             return
         began = monotonic()
         error = self.desk.try_take(lambda: self.desk.check(self.here(), row.advice, event.value))
-        edit.tell(error)
+        self.query_one(KnobPane).tell_input(error)
+        self._refused = (row, error or "")
         if error is None:
             self.show_draft()
         edit.took(monotonic() - began)
@@ -254,8 +263,7 @@ class OptimizationScreen(Page[Move]):
     def action_selection(self) -> None:
         """On, off, untouched."""
         following = _NEXT_SELECTION[self.desk.choices.selection(self.here())]
-        error = self.desk.try_take(lambda: self.desk.choices.select(self.here(), following))
-        self.notice(error or "")
+        self._tell(self.desk.try_take(lambda: self.desk.choices.select(self.here(), following)))
         self.show_draft()
 
     def action_more(self) -> None:
@@ -276,10 +284,14 @@ class OptimizationScreen(Page[Move]):
 
     # -- reading and going ---------------------------------------------------------------------------------
     def action_why(self) -> None:
-        """The knob under the cursor explained."""
-        row = self.row
-        if row is not None:
-            self.show_lines(msg("Why {knob}", knob=row.advice.knob), why_lines(self.desk, row, self.text_width))
+        """The knob under the cursor explained, after what was refused for it."""
+        row, (about, refused) = self.row, self._refused
+        if row is None:
+            return
+        lines = why_lines(self.desk, row, self.text_width)
+        if refused and about is not None and about.is_of(row):
+            lines = [*paragraph(f"! {refused}", "bad", width=self.text_width), (("", ""),), *lines]
+        self.show_lines(msg("Why {knob}", knob=row.advice.knob), lines)
 
     def action_findings(self) -> None:
         """What is wrong here."""

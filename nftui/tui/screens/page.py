@@ -10,8 +10,8 @@ from textual.screen import Screen
 from textual.widgets import Static
 
 from nftui.model.message import Message, msg
-from nftui.tui.texts import Line, host_line
-from nftui.tui.widgets.bars import Ends, KeyBar, Rule, Told, content
+from nftui.tui.texts import Line, fitted, host_line
+from nftui.tui.widgets.bars import Ends, KeyBar, Rule, Told, join
 from nftui.tui.widgets.lines import Lines
 
 if TYPE_CHECKING:
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from nftui.tui.wizard import WizardApp
 
 T = TypeVar("T")
+NOTICE_ROWS = 4
+"""Of what is said above the keys."""
 SMALLEST = (60, 18)
 """Columns and rows below which a page is covered."""
 
@@ -74,6 +76,10 @@ class Page(Screen[T]):
     def body(self) -> ComposeResult:
         """The screen's own widgets."""
         raise NotImplementedError
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Keys typed ahead reach a page before its widgets are there, and were not meant for what it will show."""
+        return self.is_mounted and super().check_action(action, parameters)
 
     def on_mount(self) -> None:
         """Fill the head; `fill` does the rest."""
@@ -162,11 +168,12 @@ class Page(Screen[T]):
             return glyphs.changed, "accent"
         return (glyphs.done, "good") if name in self.desk.visited else (" ", "")
 
-    def notice(self, text: str, tone: str = "warn") -> None:
-        """Say something above the keys; "" takes it away."""
+    def notice(self, text: str, tone: str = "warn", rest: str = "") -> None:
+        """Say something above the keys; "" takes it away. `rest` says where it is read whole if it is cut."""
         widget = self.query_one("#notice", Static)
         mark = {"warn": "! ", "bad": "! "}.get(tone, "") if text else ""
-        widget.update(content(((f" {mark}{text}", tone),)))
+        rows = fitted(f"{mark}{text}", self.app.size.width - 2, NOTICE_ROWS, self.desk.glyphs, rest)
+        widget.update(join([((f" {row}", tone),) for row in rows]))
         widget.display = bool(text)
 
     # -- keys that every page has ----------------------------------------------------------------------------

@@ -96,6 +96,8 @@ def why_lines(desk: Desk, row: KnobRow, width: int = WIDTH) -> list[Line]:
     figures = msg("now {now}, recommended {recommended}, will be {value}", now=advice.current or "unknown",
                   recommended=advice.recommended or "unknown", value=advice.value or "unknown")  # fmt: skip
     lines += [(("", ""),), *told(desk.say(figures))]
+    if part := row.part(desk.say):
+        lines += told(desk.say(msg("It switches a part of the work: {part}.", part=part)))
     if advice.kept:
         lines += told(desk.say(msg("Your own value is kept; r takes the recommendation.")), "warn")
     for note in advice.notes:

@@ -6,10 +6,10 @@ from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
 from textual import on
-from textual.containers import Horizontal
+from textual.containers import Horizontal, Vertical
 from textual.widgets import Button, Input, Static
 
-from nftui.engine.consent import NO_CONSENT, Consent, terms, unsaved, untimed
+from nftui.engine.consent import NO_CONSENT, Consent, unsaved, untimed
 from nftui.engine.preview import diff_files
 from nftui.model.errors import NftuiError
 from nftui.model.message import Message, msg
@@ -17,7 +17,15 @@ from nftui.tui.background import in_thread
 from nftui.tui.desk import CONFIRM_WITHIN_S
 from nftui.tui.keys import BACK, HELP, QUIT, Key, bindings
 from nftui.tui.moves import Apply, Move
-from nftui.tui.plantexts import apply_words, is_one_way, step_lines, total_lines, value_lines
+from nftui.tui.plantexts import (
+    apply_words,
+    consent_words,
+    is_one_way,
+    step_lines,
+    total_lines,
+    value_lines,
+    whole_lines,
+)
 from nftui.tui.screens.page import Page
 from nftui.tui.screens.reader import file_lines, paragraph
 from nftui.tui.texts import Line, clock, totals
@@ -31,6 +39,8 @@ if TYPE_CHECKING:
 
     from nftui.model.plan import Draft, Plan
 
+_OTHER_ROWS = 17
+"""Of the screen beside what is accepted, three of the table with them."""
 _REBOOT = msg("    a reboot before that is taken back only when nftui next runs")
 
 
@@ -48,6 +58,7 @@ class ReviewScreen(Page[Move | Apply]):
     KEYS: ClassVar[tuple[Key, ...]] = (
         Key("a", "apply", "a", msg("apply"), msg("apply exactly what stands here"), 1),
         Key("d", "diff", "d", msg("diff"), msg("the diff of every file"), 3),
+        Key("w", "whole", "w", msg("whole"), msg("what is accepted, every step and value: nothing is cut there"), 4),
         Key("c", "confirm", "c", msg("time limit"), msg("go back by itself unless kept in time: on or off"), 6),
         Key("t", "type", "t", msg("accept"), msg("type the acceptance of what cannot be undone")),
         Key("enter", "hint", "⏎", msg("apply is a"), msg("says which key applies; Enter itself never does")),
@@ -66,16 +77,19 @@ class ReviewScreen(Page[Move | Apply]):
         self.limit = False
 
     def body(self) -> ComposeResult:
-        """Table, totals, what must be typed, time limit, the button."""
+        """Table, totals, time limit; what is accepted right above the line in which it is typed; the button."""
         yield Ends(id="review-title")
         yield Lines(id="table")
         yield Static(id="totals", markup=False)
-        with Horizontal(id="typed-row"):
-            yield Static(id="typed-label", markup=False)
-            box = TypedInput(id="typed", compact=True)
-            box.cursor_blink = False
-            yield box
         yield Static(id="confirm", markup=False)
+        with Vertical(id="consent"):
+            yield Static(id="accepted", markup=False)
+            yield Static(id="typed-label", markup=False)
+            with Horizontal(id="typed-row"):
+                yield Static(f" {self.desk.glyphs.cursor} ", id="typed-sign", markup=False)
+                box = TypedInput(id="typed", compact=True)
+                box.cursor_blink = False
+                yield box
         button = Button("", id="go", compact=True, disabled=True)
         button.can_focus = False  # Enter on it would start the run
         yield button
@@ -90,6 +104,11 @@ class ReviewScreen(Page[Move | Apply]):
         if self._notice is not None:
             self.notice(self.say(self._notice), "bad")
         self.run_worker(self._prove(), group="prove", exclusive=True)
+
+    def on_resize(self) -> None:
+        """Another height has room for more of what is accepted, or less."""
+        if self.plan is not None:
+            self._show_decision()
 
     def relayout(self) -> None:
         """Columns follow the width."""
@@ -142,14 +161,25 @@ class ReviewScreen(Page[Move | Apply]):
             lines += told(f"! {self.say(refusal)}", "bad")
         if not draft.changes:
             lines += told(self.say(_nothing(draft)))
-        for warning in (*draft.warnings, *draft.losses):
+        for warning in draft.warnings:
             lines += told(f"! {self.say(warning)}", "warn")
         lines += step_lines(self.desk, draft, width)
-        for term in (t for stage in draft.stages if stage.commit_point for t in terms(stage)):
-            lines += told(f"! {self.say(term)}", "warn", indent="   ")
+        for words in () if self.one_way else consent_words(draft):
+            lines += told(f"! {self.say(words)}", "warn", indent="   ")
         values = value_lines(self.desk, draft, width) if draft.changes else []
         head = [(("", ""),), ((f" {self.say(msg('Values'))}", "dim"),)] if values else []
         return [*lines, *head, *values]
+
+    def _accepted(self, draft: Draft) -> list[Line]:
+        """What is accepted, as much of it as leaves some rows of the table; the last row says where the rest is."""
+        width, most = self.app.size.width - 3, max(3, self.app.size.height - _OTHER_ROWS)
+        rows: list[Line] = []
+        for words in consent_words(draft):
+            rows += paragraph(f"! {self.say(words)}", "bad", width=width)
+        if len(rows) <= most:
+            return rows
+        more = self.say(msg("{count} more lines of this: w", count=len(rows) - most + 1))
+        return [*rows[: most - 1], ((f" {self.desk.glyphs.more} {more}", "bad"),)]
 
     @property
     def one_way(self) -> bool:
@@ -178,7 +208,7 @@ class ReviewScreen(Page[Move | Apply]):
         if self.barrier is not None:
             return msg("what stands in the way is told above")
         if self.one_way and self.query_one("#typed", Input).value.strip() != self.password:
-            return msg("what cannot be undone must be accepted first: t, then type {name}", name=self.password)
+            return msg("what cannot be undone is not accepted: press t")
         if self.limit and untimed(self.plan.draft):
             return msg("what writes to the data runs on, so no time limit: press c")
         return None
@@ -187,9 +217,11 @@ class ReviewScreen(Page[Move | Apply]):
         if self.plan is None:
             return
         changes = self.plan.draft.changes
-        self.query_one("#typed-row").set_class(self.one_way, "-open")
-        label = msg("Type {name} to accept what cannot be undone:", name=self.password)
-        self.query_one("#typed-label", Static).update(f" {self.say(label)} ")
+        self.query_one("#consent").set_class(self.one_way, "-open")
+        if self.one_way:
+            label = msg('Type "{name}" to accept what cannot be undone (t):', name=self.password)
+            self.query_one("#accepted", Static).update(join(self._accepted(self.plan.draft)))
+            self.query_one("#typed-label", Static).update(self.say(label))
         window = clock(CONFIRM_WITHIN_S)
         on = msg("[x] goes back by itself unless you keep it within {time}   c  changes it", time=window)
         off = msg("[ ] no time limit   c  goes back by itself unless you keep it within {time}", time=window)
@@ -243,6 +275,14 @@ class ReviewScreen(Page[Move | Apply]):
         """The time limit on or off."""
         self.limit = not self.limit
         self._show_decision()
+
+    def action_whole(self) -> None:
+        """What is accepted, every step and every value, with nothing cut."""
+        if self.plan is not None:
+            draft, width = self.plan.draft, self.text_width
+            accepted = [f"! {self.say(words)}" for words in consent_words(draft)]
+            lines = [line for text in accepted for line in paragraph(text, "bad" if self.one_way else "", width=width)]
+            self.show_lines(msg("The whole plan"), [*lines, *whole_lines(self.desk, draft, width)])
 
     def action_diff(self) -> None:
         """Every file, as it will be written."""

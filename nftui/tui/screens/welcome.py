@@ -118,7 +118,7 @@ class WelcomeScreen(Page[Move | Follow]):
             else msg("Nothing applies here.")
         )
         lines += [((f" {self.say(head)}", "strong"),), *(line for i in here for line in self._applies(i))]
-        lines += [self._applies_not(i) for i in items if not i.applicable]
+        lines += [line for i in items if not i.applicable for line in self._applies_not(i)]
         services = self.desk.facts.stack.services
         lines += [(("", ""),), ((f" {self.say(msg('{count} services', count=len(services)))}", "strong"),)]
         return [*lines, *(self._service(s) for s in services)]
@@ -173,10 +173,13 @@ class WelcomeScreen(Page[Move | Follow]):
         count = f"{plural(change, 'change', 'changes'):>11}  "
         return [((f"   {glyphs.changed} {title:<28}", ""), (count, "strong"), (cost, "dim"))]
 
-    def _applies_not(self, item: OptimizationPlan) -> Line:
+    def _applies_not(self, item: OptimizationPlan) -> list[Line]:
+        """With the whole reason: its end is what to do about it."""
         glyphs = self.desk.glyphs
-        title = cut(self.say(item.title) if item.title else item.id, 30, glyphs)
-        return ((f"   {glyphs.skipped} {title:<28} {cut(self.say(item.reason), 46, glyphs)}", "dim"),)
+        title = cut(self.say(item.title) if item.title else item.id, 28, glyphs)
+        rows = wrap(self.say(item.reason), min(WIDTH, self.size.width - 36)) or [""]
+        heads = [f"   {glyphs.skipped} {title:<28} ", *[" " * 34] * len(rows)]
+        return [((f"{head}{row}", "dim"),) for head, row in zip(heads, rows, strict=False)]
 
     def _service(self, service: Service) -> Line:
         state = service.state if service.active else "profile off"

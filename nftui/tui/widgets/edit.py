@@ -11,8 +11,10 @@ from textual.message import Message
 from textual.widgets import Input, Static
 
 from nftui.model.dataclass import dataclass
-from nftui.tui.texts import shown_bounds
-from nftui.tui.widgets.bars import content
+from nftui.model.message import msg
+from nftui.tui.glyphs import UNICODE
+from nftui.tui.texts import fitted, shown_bounds
+from nftui.tui.widgets.bars import join
 
 if TYPE_CHECKING:
     from textual.app import ComposeResult
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
 PAUSE_S = (0.01, 0.15)
 """Shortest and longest wait after a key, in seconds: the keys of one packet are one change, and where the preview
 takes long, it follows the end of the typing."""
+HINT_ROWS = 2
+"""Of what is wrong with a value, where the list above has no rows to give."""
 QUICK_S = 0.05
 """A preview that takes less is not put off: it keeps up with anyone's typing."""
 
@@ -70,7 +74,8 @@ class Edit(Vertical):
         """Whose value is typed, None while nothing is."""
         self._pause: Timer | None = None
         self._hint = ""
-        self._told: Line = ()
+        self._told: tuple[Line, ...] = ()
+        self._glyphs, self._rest = UNICODE, ""
         self._pause_s = PAUSE_S[0]
 
     def compose(self) -> ComposeResult:
@@ -90,6 +95,7 @@ class Edit(Vertical):
     def open(self, row: KnobRow, desk: Desk) -> None:
         """Begin with the value that is in force."""
         self.row = row
+        self._glyphs, self._rest = desk.glyphs, desk.say(msg("esc, then w: why"))
         self._hint = f"{desk.say(shown_bounds(row.knob))}" if row.knob else ""
         self.query_one("#edit-name", Static).update(f" {row.advice.knob} = ")
         box = self.query_one(Input)
@@ -106,12 +112,14 @@ class Edit(Vertical):
         self.row = None
         self.remove_class("-open")
 
-    def tell(self, error: str | None) -> None:
-        """The bounds, or what is wrong."""
-        line = ((f"! {error}", "bad"),) if error else ((self._hint, "dim"),)
-        if line != self._told:  # it may take two rows, so that the whole screen is laid out again for it
-            self._told = line
-            self.query_one("#edit-hint", Static).update(content(line))
+    def tell(self, error: str | None, room: int = HINT_ROWS) -> None:
+        """The bounds, or what is wrong in at most `room` rows; where that is cut, it says where it is read whole."""
+        text, tone = (f"! {error}", "bad") if error else (self._hint, "dim")
+        rows = fitted(text, (self.size.width or 80) - 2, max(HINT_ROWS, room), self._glyphs, self._rest)
+        lines = tuple(((row, tone),) for row in rows)
+        if lines != self._told:  # it may take other rows, so that the whole screen is laid out again for it
+            self._told = lines
+            self.query_one("#edit-hint", Static).update(join(lines))
 
     def took(self, seconds: float) -> None:
         """What the last preview took: where that is long, the next key waits as long."""

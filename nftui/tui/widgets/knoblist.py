@@ -30,6 +30,8 @@ PREVIEW_ROWS = 5
 """What the preview under the knobs keeps at least, its title with it."""
 _DETAIL_ROWS = 3
 """Of the whole why of one knob, where there is room; the input takes their place while it is open."""
+_LEFT_ROWS = 5
+"""Of the pane while a refusal is told: the head, three knobs, the input."""
 
 
 class KnobList(Choice):
@@ -113,6 +115,10 @@ class KnobPane(Vertical):
         self.add_class("-typing")
         self.query_one(Edit).open(row, self.desk)
 
+    def tell_input(self, error: str | None) -> None:
+        """What is wrong with the value that is typed: rows of the list are given for it, but not the last ones."""
+        self.query_one(Edit).tell(error, self.size.height - _LEFT_ROWS)
+
     def close_input(self) -> None:
         """The list has the keys again, unless the operator has gone elsewhere."""
         edit = self.query_one(Edit)
@@ -145,7 +151,9 @@ class KnobPane(Vertical):
         return number + cut_middle(self.service or "", room - len(number), self.desk.glyphs)
 
     def _why(self, row: KnobRow) -> str:
-        return self.desk.say(row.reason)
+        """With the days of the part that it switches, first: a row cuts the rest."""
+        part = row.part(self.desk.say)
+        return (f"{part}: " if part else "") + self.desk.say(row.reason)
 
     @on(Choice.Moved)
     def _moved(self) -> None:
@@ -154,9 +162,9 @@ class KnobPane(Vertical):
     def _tell(self) -> None:
         """The row cuts its why; here it stands as whole as there is room, with what is to be noted about the value."""
         row = self.row
-        texts = (row.reason, *row.advice.notes) if row is not None else ()
+        texts = (self._why(row), *map(self.desk.say, row.advice.notes)) if row is not None else ()
         room = max(10, (self.size.width or 80) - 5)
-        whole = "  ".join(self.desk.say(text) for text in texts)
+        whole = "  ".join(texts)
         lines = wrap(whole, room) if self.has_class("-roomy") else [whole]
         if len(lines) > _DETAIL_ROWS:
             lines[_DETAIL_ROWS - 1] += f" {lines[_DETAIL_ROWS]}"
