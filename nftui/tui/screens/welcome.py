@@ -162,7 +162,7 @@ class WelcomeScreen(Page[Move | Follow]):
             asked = self.say(msg("nothing to change unless you ask for it"))
             return ((f"   {glyphs.changed} {title:<28}", ""), (f"  {asked}", "dim"))
         cost = f" {glyphs.dot} ".join([days, f"{human_seconds(item.downtime_s)} down", f"{item.risk} risk"])
-        count = f"{plural(change, 'change', 'changes'):>11}  "
+        count = f"{plural(change, 'change', 'changes'):>10}  "
         return ((f"   {glyphs.changed} {title:<28}", ""), (count, "strong"), (cost, "dim"))
 
     def _applies_not(self, item: OptimizationPlan) -> list[Line]:
