@@ -240,7 +240,7 @@ async def test_what_is_accepted_and_what_is_typed_are_seen_together(
         rows = text.splitlines()
         typed = next(n for n, row in enumerate(rows) if "▸ nextflow" in row)
         asked = " ".join(" ".join(rows[typed - 3 : typed]).split())
-        assert 'Type "nextflow-crm-production without backup" to accept what cannot be undone (t):' in asked
+        assert 'Type "nextflow-crm-production without backup" to accept what cannot be undone:' in asked
         assert "press t" in rows[typed + 1]
         assert ("Rows are lost." in text) is (size[0] == 80) and ("more lines of this: w" in text) is (size[0] == 60)
         await driver.press("enter", "w")

@@ -219,7 +219,7 @@ class ReviewScreen(Page[Move | Apply]):
         changes = self.plan.draft.changes
         self.query_one("#consent").set_class(self.one_way, "-open")
         if self.one_way:
-            label = msg('Type "{name}" to accept what cannot be undone (t):', name=self.password)
+            label = msg('Type "{name}" to accept what cannot be undone:', name=self.password)
             self.query_one("#accepted", Static).update(join(self._accepted(self.plan.draft)))
             self.query_one("#typed-label", Static).update(self.say(label))
         window = clock(CONFIRM_WITHIN_S)

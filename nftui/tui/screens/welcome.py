@@ -170,7 +170,7 @@ class WelcomeScreen(Page[Move | Follow]):
             heads = [f"   {glyphs.changed} {title:<28}", *[" " * (_ITEM - 2)] * len(parts)]
             return [((head, ""), (f"  {part}", "dim")) for head, part in zip(heads, parts, strict=False)]
         cost = f" {glyphs.dot} ".join([days, f"{human_seconds(item.downtime_s)} down", f"{item.risk} risk"])
-        count = f"{plural(change, 'change', 'changes'):>11}  "
+        count = f"{plural(change, 'change', 'changes'):>10}  "
         return [((f"   {glyphs.changed} {title:<28}", ""), (count, "strong"), (cost, "dim"))]
 
     def _applies_not(self, item: OptimizationPlan) -> list[Line]:
