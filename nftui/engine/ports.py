@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 _LOOK_BACK_S = 900
 """How far back a stop can have begun that still goes on: the longest that Compose is given."""
+_COMING_S, _LOOK_S = 60.0, 0.5
+"""So long a server that what is made anew depends on may take to be well; between two looks."""
 _PATIENCE_S = 30.0
 """Beyond its grace, for a command in a container on an engine under load."""
 
@@ -336,14 +338,23 @@ class ProjectCompose:
     def _running(self, service: str) -> int:
         return sum(1 for c in self.wiring.containers() if c.service == service and c.running)
 
+    def _companions(self, service: str, document: Mapping[str, object]) -> dict[str, int]:
+        """Waits for those that just started themselves, as after a power failure."""
+        from nftui.probes.containers import are_coming, companions
+
+        end = time.monotonic() + _COMING_S
+        while True:
+            stack = replace(self.wiring.stack, services=self.wiring.services_now(document))
+            if not are_coming(stack, service, document) or time.monotonic() >= end:
+                return companions(stack, service, document)
+            time.sleep(_LOOK_S)
+
     def up(self, service: str, *, scale: int, grace_s: int, force: bool = False) -> None:
         """Recreate that service alone (engine.md 7)."""
-        from nftui.probes.containers import companions
-
         port = self._port()
         # With nftui's file: a service may depend on one of nftui's own.
         document = port.config(with_override=True)
-        beside = companions(replace(self.wiring.stack, services=self.wiring.services_now(document)), service, document)
+        beside = self._companions(service, document)
         leftovers = EngineLeftovers(self.wiring)
         leftovers.sweep([service])
         try:

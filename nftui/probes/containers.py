@@ -143,14 +143,28 @@ def companions(stack: Stack, service: str, document: Mapping[str, object] | None
     recreated once more by the next plain `up` [X]. Empty where one of them is not up and healthy: selecting that
     one would start it, or wait for it. `document` is the effective project (default: the declared one).
     """
+    needed = _needed(stack, service, document)
+    return {name: len(states) for name, states in needed.items()} if _all_of(needed) <= {_WELL} else {}
+
+
+def are_coming(stack: Stack, service: str, document: Mapping[str, object] | None = None) -> bool:
+    """Whether all that it depends on is up, and some of it has not told yet whether it is well."""
+    states = _all_of(_needed(stack, service, document))
+    return _COMING in states and states <= {_WELL, _COMING}
+
+
+_WELL, _COMING, _DOWN = "healthy", "starting", "down"
+
+
+def _needed(stack: Stack, service: str, document: Mapping[str, object] | None) -> dict[str, list[str]]:
+    """Service to how each of its containers is."""
     names = _depends(document or stack.document, service)
-    found: dict[str, int] = {}
-    for name in names:
-        containers = [c for s in stack.services if s.name == name for c in s.containers]
-        if not containers or not all(c.running and c.health in (None, "healthy") for c in containers):
-            return {}
-        found[name] = len(containers)
-    return found
+    found = {name: [c for s in stack.services if s.name == name for c in s.containers] for name in names}
+    return {n: [(c.health or _WELL) if c.running else _DOWN for c in cs] or [_DOWN] for n, cs in found.items()}
+
+
+def _all_of(needed: Mapping[str, Sequence[str]]) -> set[str]:
+    return {state for states in needed.values() for state in states}
 
 
 def namespace_ids(containers: Sequence[Container]) -> dict[str, str]:

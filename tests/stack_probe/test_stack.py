@@ -8,7 +8,7 @@ import pytest
 from nftui.engine.check import notes, obstacles
 from nftui.model.message import msg
 from nftui.model.stack import Invocation, Place, Problem, Role, Stack
-from nftui.probes.containers import companions, namespace_ids, pending_changes, stale_services
+from nftui.probes.containers import are_coming, companions, namespace_ids, pending_changes, stale_services
 from nftui.probes.inspected import ENVIRONMENT_FILE
 from nftui.probes.stack import read_stack
 from nftui.system.compose import ComposeError
@@ -221,3 +221,21 @@ def test_companions_are_up_and_healthy(invocation: Invocation) -> None:
     assert namespace_ids([c for s in stack.services for c in s.containers])["db"] == "app-db-1-id"
     engine.inspected[0]["State"] = {"Status": "running", "Health": {"Status": "unhealthy"}}
     assert companions(read(invocation, engine, full(invocation)), "cache") == {}
+
+
+@pytest.mark.parametrize(
+    ("state", "coming"),
+    [
+        ({"Status": "running", "Health": {"Status": "starting"}}, True),
+        ({"Status": "running", "Health": {"Status": "healthy"}}, False), ({"Status": "running"}, False),
+        ({"Status": "running", "Health": {"Status": "unhealthy"}}, False), ({"Status": "exited"}, False),
+    ],
+)  # fmt: skip
+def test_what_has_not_told_yet_whether_it_is_well_is_coming(
+    invocation: Invocation, state: dict[str, Any], coming: bool
+) -> None:
+    engine = FakeEngine([container("db"), container("cache")])
+    engine.inspected[0]["State"] = state
+    stack = read(invocation, engine, full(invocation))
+    assert are_coming(stack, "cache") == coming and not are_coming(stack, "db")
+    assert not (coming and companions(stack, "cache")), "it would be waited for without an end"
