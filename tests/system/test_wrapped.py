@@ -21,7 +21,7 @@ from tests.stack import images
 from tests.stack.fixtures import SESSION
 from tests.stack.running import docker, wait_until
 
-pytestmark = [pytest.mark.engine, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.engine, pytest.mark.timeout(900)]
 PROJECT = f"{SESSION}-wrapped"
 QDRANT = ("qdrant:1.19", f"--volume={EDGE}:/opt/edge/qdrant_edge:ro", "--env=QDRANT_INIT_FILE_PATH=/tmp/started")
 REDIS, POSTGRES = ("redis:7",), ("postgres:15", "--env=POSTGRES_PASSWORD=x")
