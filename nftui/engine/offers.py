@@ -48,7 +48,7 @@ def proven_by(step: StepSpec, present: Fragment | None) -> StepSpec:
     if present is None or not isinstance(previous, Mapping):
         return step
     written = {**_environment(present.services.get(service, {})), **present.values.get(service, {})}
-    back = {name: text for name, text in sorted(written.items()) if name in previous and previous[name] != text}
+    back = _others(written, previous)
     return replace(step, params={**step.params, "back": back}) if back else step
 
 
@@ -57,8 +57,12 @@ def read_again(step: StepSpec) -> StepSpec:
     previous, expected = step.params.get("previous"), step.params.get("expected")
     if not isinstance(previous, Mapping) or not isinstance(expected, Mapping):
         return step
-    back = {name: text for name, text in sorted(expected.items()) if name in previous and previous[name] != text}
-    return replace(step, params={**step.params, "back": back})
+    return replace(step, params={**step.params, "back": _others(expected, previous)})
+
+
+def _others(texts: Mapping[str, object], previous: Mapping[str, object]) -> dict[str, object]:
+    """What of `previous` has another value there."""
+    return {name: text for name, text in sorted(texts.items()) if name in previous and previous[name] != text}
 
 
 def _environment(keys: Mapping[str, object]) -> dict[str, str]:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 from nftui.model.dataclass import dataclass
-from nftui.model.knobs import Kind, Knob
+from nftui.model.knobs import Kind, Knob, knob_named
 from nftui.model.message import Message, msg
 from nftui.model.units import format_size, human_days, parse_size
 from nftui.tui.texts import Line, cut, cut_middle, longest, shown_value
@@ -97,18 +96,7 @@ class Columns:
 def rows_of(plan: OptimizationPlan, knobs: Iterable[Knob], choices: Choices) -> list[KnobRow]:
     """All rows of an optimization, in the order of its advice."""
     known = tuple(knobs)
-    return [KnobRow(a, find_knob(known, a.knob), choices.value(plan.id, a.service, a.knob)) for a in plan.advice]
-
-
-def find_knob(knobs: Iterable[Knob], name: str) -> Knob | None:
-    """The knob called `name`, or the pattern ("route.{service}") that it is an instance of."""
-    known = tuple(knobs)
-    exact = next((k for k in known if k.name == name), None)
-    return exact or next((k for k in known if "{" in k.name and _instance(k.name, name)), None)
-
-
-def _instance(pattern: str, name: str) -> bool:
-    return re.fullmatch(re.sub(r"\\\{[^}]*\\\}", "(.+)", re.escape(pattern)), name) is not None
+    return [KnobRow(a, knob_named(known, a.knob), choices.value(plan.id, a.service, a.knob)) for a in plan.advice]
 
 
 def services_of(rows: Iterable[KnobRow]) -> tuple[str, ...]:

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 from nftui.engine.consent import terms
 from nftui.model.advice import Advice
 from nftui.model.choices import Selection
+from nftui.model.knobs import knob_named
 from nftui.model.message import Message, msg
 from nftui.model.plan import Draft, StepSpec, Undo
 from nftui.model.units import GIB, human_days, human_seconds, human_size
-from nftui.tui.knobrows import find_knob
 from nftui.tui.texts import UNDO_WORDS, UNKNOWN, Line, Span, cut, cut_middle, longest, plural, share, shown_value, wrap
 
 if TYPE_CHECKING:
@@ -227,7 +227,7 @@ def result_lines(desk: Desk, status: RunStatus, draft: Draft, width: int) -> lis
 
 def _value_words(desk: Desk, optimization: str, advice: Advice, value: str | None) -> Sequence[str]:
     """Service, knob, before, after."""
-    knob = find_knob(desk.optimization(optimization).knobs, advice.knob)
+    knob = knob_named(desk.optimization(optimization).knobs, advice.knob)
     before, after = (shown_value(v, knob, advice.unit) for v in (advice.current, value))
     return advice.service or "", advice.knob, before, after
 

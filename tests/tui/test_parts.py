@@ -13,7 +13,7 @@ from textual.app import App, ComposeResult
 from nftui.engine.preview import MASK, FileDiff, diff_files
 from nftui.model.advice import Advice
 from nftui.model.errors import ExitCode, NftuiError
-from nftui.model.knobs import Kind, Knob
+from nftui.model.knobs import Kind, Knob, knob_named
 from nftui.model.message import msg
 from nftui.model.plan import FileChange, MemoryUse
 from nftui.model.run import RunStatus
@@ -24,7 +24,7 @@ from nftui.tui.demo import prepare_demo
 from nftui.tui.environment import calm_textual, wants_ascii
 from nftui.tui.flow import exit_code
 from nftui.tui.glyphs import ASCII, UNICODE
-from nftui.tui.knobrows import KnobRow, find_knob, step_value
+from nftui.tui.knobrows import KnobRow, step_value
 from nftui.tui.texts import memory_line, shown_value
 from nftui.tui.widgets.bars import Rule, Told
 from nftui.tui.widgets.lines import Lines
@@ -110,9 +110,9 @@ def test_steps_stop_at_bounds_and_text_must_be_typed() -> None:
 
 
 def test_a_knob_is_found_by_name_or_pattern() -> None:
-    found = find_knob(KNOBS, "route.web")
+    found = knob_named(KNOBS, "route.web")
     assert found is not None and found.name == "route.{service}"
-    assert find_knob(KNOBS, "route.") is None and find_knob(KNOBS, "other") is None
+    assert knob_named(KNOBS, "route.") is None and knob_named(KNOBS, "other") is None
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from nftui.catalog import catalog, data_paths
 from nftui.catalog.apps import app_of
 from nftui.catalog.connections import POSTGRES_LIKE, REDIS_LIKE, connections
+from nftui.catalog.initdb import told_wal
 from nftui.catalog.lookup import families_of
 from nftui.catalog.names import Names
 from nftui.catalog.references import parse_reference, version_key
@@ -208,24 +209,14 @@ def _left_behind(store: Store, cluster: ClusterFacts) -> Iterator[Message]:
     if lost:
         yield msg("files that its configuration names lie beside its data directory on the volume that it leaves "
                   "({names}): put them into it", names=", ".join(sorted(lost)))  # fmt: skip
-    if wal := _told_wal(store.service):
+    if wal := sorted(told_wal(store.service)):
         yield msg("its WAL lies at {path}, outside of its data directory, and it would not find it while it is dumped",
-                  path=wal)  # fmt: skip
+                  path=", ".join(wal))  # fmt: skip
     mounts = store.service.running.mounts if store.service.running else ()
     mounted = sorted({m.target for m in mounts} & set(cluster.included))
     if mounted:
         yield msg("{names} are mounted into its data directory, and it would not find them while it is dumped: put "
                   "them beside the data, or on the service's command line", names=", ".join(mounted))  # fmt: skip
-
-
-_WALDIR = regex(r"""(?:^|\s)(?:--waldir(?:=|\s+)|-X\s*)["']?(/[^\s"']+)""")
-
-
-def _told_wal(service: Service) -> str:
-    """Where the image was told to put the WAL when it made the data (docker-entrypoint.sh, initdb)."""
-    environment = {**service.environment, **(service.running.environment if service.running else {})}
-    options = _WALDIR.search(environment.get("POSTGRES_INITDB_ARGS") or "")
-    return environment.get("POSTGRES_INITDB_WALDIR") or (options[1] if options else "")
 
 
 def _redis_refusal(facts: Facts, service: Service, line: Line) -> Message | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from nftui.catalog.initdb import told_wal
 from nftui.model.postgres import PostgresFacts
 from nftui.optimizations.postgres.images import elsewhere, is_official_like
 
@@ -111,23 +112,13 @@ def wal_free_bytes(facts: Facts, service: Service) -> int | None:
     if directory is None:
         return None
     named = [m.target for m in service.mounts if _NAMED_WAL.search(m.target.rstrip("/"))]
-    places = {f"{directory}/pg_wal", *_told_wal(service), *(target.rstrip("/") for target in named)}
+    places = {f"{directory}/pg_wal", *told_wal(service), *(target.rstrip("/") for target in named)}
     free = [disk.free_bytes if disk else None for disk in (_disk_below(facts, service, path) for path in places)]
     known = [count for count in free if count is not None]
     return min(known) if len(known) == len(free) else None
 
 
 _NAMED_WAL = re.compile(r"(?:^|[/_.-])(?:pg|postgres)?[_.-]?(?:wal|xlog)(?:[_.-]?dir)?$", re.IGNORECASE)
-_WALDIR = re.compile(r"""(?:^|\s)(?:--waldir(?:=|\s+)|-X\s*)["']?(/[^\s"']+)""")
-
-
-def _told_wal(service: Service) -> set[str]:
-    """Where initdb was told to put the WAL: by the files, or by what the container was made with."""
-    environments = [service.environment, *(c.environment for c in service.containers)]
-    told = {found.get("POSTGRES_INITDB_WALDIR") for found in environments}
-    options = [found.get("POSTGRES_INITDB_ARGS") or "" for found in environments]
-    told |= {match for text in options for match in _WALDIR.findall(text)}
-    return {path.rstrip("/") for path in told if path}
 
 
 def _disk_below(facts: Facts, service: Service, path: str) -> Mount | None:
