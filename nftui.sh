@@ -2,7 +2,7 @@
 # Starts nftui from this checkout; the first start sets it up.
 #
 #   ./nftui.sh [nftui arguments]               any verb: check, plan, apply, demo, ...
-#   ./nftui.sh test [--all] [pytest arguments] all tests, --all with the long ones (three hours on two processors);
+#   ./nftui.sh test [--all] [pytest arguments] all tests, --all with the long ones (nearly four hours on two processors);
 #                                              --all --part 1/3 a third of them: all parts are the whole
 #
 # NFTUI_VENV names another directory for the Python environment (default: .venv here).
